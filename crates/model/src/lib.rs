@@ -1,0 +1,29 @@
+//! The words of Strongroom as types: who, what, when, and how much of it.
+//!
+//! Everything else depends on this crate and it depends on nothing of ours. It holds passive data
+//! and pure functions; it must never do I/O. The two ambient things a program has, time and
+//! randomness, are traits here ([`Clock`], [`Random`]) so that tests can hold them still.
+
+mod error;
+mod ids;
+mod json;
+mod secret;
+mod time;
+
+mod random;
+
+pub mod catalog;
+pub mod limit;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+pub use error::ErrorKind;
+pub use ids::{
+    AccountId, CommitId, IdentityKind, KeyId, LedgerPosition, PartId, PersonKey, PersonKeySecret,
+    RecordId, RecordIds, WriterId,
+};
+pub use json::RawJson;
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use secret::Secret;
+pub use time::{Clock, Day, ManualClock, SystemClock, Timestamp};

@@ -1,0 +1,48 @@
+//! Every bound of the product in one place: name, unit last, and where it comes from.
+
+/// Records in one upload (protocol).
+pub const RECORDS_PER_UPLOAD_MAX: usize = 1_000;
+/// Bytes of a request's body on the api and collect planes, after decompression.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a request's head: line and headers. The web SDK sends events in the URL.
+pub const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Headers in a request.
+pub const HEADERS_MAX: usize = 100;
+/// Nesting of a JSON body; the deepest legal record needs fewer than 10.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Characters of an event's name (protocol, Android's limit is 512).
+pub const EVENT_NAME_CHARS_MAX: usize = 1_024;
+/// Bytes of a property's key (protocol: 120).
+pub const PROPERTY_KEY_BYTES_MAX: usize = 120;
+/// Properties of one event (protocol).
+pub const EVENT_PROPERTIES_MAX: usize = 256;
+/// Properties of a person that are the account's own (protocol).
+pub const PROFILE_PROPERTIES_MAX: usize = 256;
+/// Values of a multi-value property; the oldest go first (protocol).
+pub const MULTI_VALUES_MAX: usize = 100;
+/// Bytes of an identity.
+pub const IDENTITY_BYTES_MAX: usize = 1_024;
+/// Identities in one deletion request (protocol).
+pub const DELETION_IDENTITIES_MAX: usize = 100;
+/// Records on one page of an export (protocol).
+pub const PAGE_RECORDS_MAX: usize = 5_000;
+/// How far ahead of the clock an event's time may be, milliseconds.
+pub const EVENT_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+/// How long an event is kept when the account says nothing, days.
+pub const RETENTION_DAYS_DEFAULT: u32 = 365;
+/// How long the request log is kept when nothing is said, days.
+pub const REQUEST_RETENTION_DAYS_DEFAULT: u32 = 90;
+/// Uploads at a time in one account (protocol).
+pub const CONCURRENT_UPLOADS_DEFAULT: u32 = 15;
+/// Other calls at a time in one account, for each path (protocol).
+pub const CONCURRENT_CALLS_DEFAULT: u32 = 3;
+/// Physical property columns of a table; further properties go to the overflow column.
+pub const PROPERTY_COLUMNS_MAX: usize = 1_000;
+/// Bytes of a sealing chunk's plaintext.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of canonical records in one commit, before compression.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of decoded journal rows held in memory for queries.
+pub const JOURNAL_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Request lines that wait for the next commit without holding their answer back.
+pub const REQUEST_LINES_WAITING_MAX: usize = 16_384;

@@ -1,2 +1,43 @@
-//! placeholder
-fn main() {}
+//! The project's automation: `cargo xtask COMMAND`.
+//!
+//! `check` is the quick loop, `test` passes every test after installing what they need, `bench`
+//! measures, `simulate` runs the storage simulation for as many seeds as asked.
+
+mod architecture;
+mod bench;
+mod check;
+mod command;
+mod peers;
+mod simulate;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Automation of the Strongroom project")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The quick loop: formatting, lints, docs, unit and property tests; needs no service
+    Check,
+    /// Installs what the tests need, then passes every test
+    Test,
+    /// Measures and writes docs/benchmarks.md
+    Bench(bench::Options),
+    /// Runs the storage simulation under injected faults
+    Simulate(simulate::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Check => check::run(),
+        Command::Test => test::run(),
+        Command::Bench(options) => bench::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
+    }
+}

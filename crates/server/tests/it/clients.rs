@@ -1,0 +1,179 @@
+//! Published clients, unmodified, against the running server.
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::generate::{Generator, NAMES};
+use crate::harness::{Account, Installation, Server, files, peers, text};
+
+/// 2026-09-01T00:00:00Z.
+const START: u64 = 1_788_220_800;
+
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name)
+}
+
+/// Runs the npm client's driver; what each call answered, by its label.
+fn node(room: &Installation, server: &Server, account: &Account) -> HashMap<String, Value> {
+    let output = Command::new("node")
+        .arg(script("node.cjs"))
+        .env("URL", format!("https://{}/1", server.address("api")))
+        .env("ACCOUNT", &account.id)
+        .env("PASSCODE", &account.passcode)
+        .env("MODULES", peers().join("node_modules"))
+        .env("NODE_EXTRA_CA_CERTS", room.ca())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let parse = |line: &str| serde_json::from_str::<(String, Value)>(line).ok();
+    lines.lines().filter_map(parse).collect()
+}
+
+#[test]
+fn the_npm_client_uploads_reads_and_deletes() {
+    let room = Installation::new();
+    let account = room.account("npm");
+    let server = room.serve();
+    let answers = node(&room, &server, &account);
+
+    assert_eq!(
+        answers["upload"],
+        json!([{"status":"success","processed":3,"unprocessed":[]}])
+    );
+    let many = answers["many"].as_array().unwrap();
+    let processed: Vec<_> = many
+        .iter()
+        .map(|answer| answer["processed"].as_u64().unwrap())
+        .collect();
+    assert_eq!(processed, [100, 100, 30]);
+    let bad = &answers["bad"][0];
+    assert_eq!(
+        (&bad["status"], &bad["processed"]),
+        (&json!("partial"), &json!(1))
+    );
+    let codes: Vec<_> = bad["unprocessed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| &record["code"])
+        .collect();
+    assert_eq!(codes, [513, 515]);
+    assert_eq!(answers["tokens"][0]["status"], "success");
+
+    let record = &answers["profile"]["record"];
+    assert_eq!(record["identity"], "u1");
+    assert_eq!(record["name"], "Peter");
+    assert_eq!(record["email"], "peter@foo.com");
+    assert_eq!(record["profileData"]["tags"], json!(["a", "b"]));
+    assert_eq!(record["profileData"]["score"], 5);
+    assert_eq!(record["events"]["Product Viewed"]["count"], 1);
+    assert_eq!(answers["profile by email"]["record"], *record);
+    let object = &answers["profile by object"]["record"];
+    assert_eq!(object["events"]["Charged"]["count"], 1, "{object}");
+
+    assert_eq!(answers["profiles"].as_array().unwrap().len(), 1);
+    let events = answers["events"].as_array().unwrap();
+    let mut numbers: Vec<_> = events
+        .iter()
+        .map(|event| event["event_props"]["n"].as_u64().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..230).collect::<Vec<_>>());
+    assert_eq!(
+        answers["profiles count"],
+        json!({"count": 230, "status": "success"})
+    );
+    assert_eq!(
+        answers["events count"],
+        json!({"count": 230, "status": "success"})
+    );
+
+    assert_eq!(answers["delete"], json!({"status": "success"}));
+    assert!(
+        answers["profile after"]["record"].is_null(),
+        "{}",
+        answers["profile after"]
+    );
+    assert_eq!(answers["events after"], json!([]));
+}
+
+#[tokio::test]
+async fn quickhouse_exports_every_event_that_was_sent() {
+    let room = Installation::new();
+    let account = room.account("quickhouse");
+    let server = room.serve();
+    let client = server.client(&account);
+    let mut generator = Generator::new(7, START, 0);
+    let mut expected: BTreeMap<u64, Value> = BTreeMap::new();
+    for _ in 0..4 {
+        let mut wanted = Vec::new();
+        let body = generator.body(1_000, |truth| {
+            if truth.name == 0 {
+                wanted.push(truth.number);
+            }
+        });
+        let parsed: Value = serde_json::from_str(&body).unwrap();
+        for record in parsed["d"].as_array().unwrap() {
+            let number = record["evtData"]["n"].as_u64().unwrap();
+            if wanted.contains(&number) {
+                expected.insert(number, record.clone());
+            }
+        }
+        assert_eq!(
+            client.post_text("/1/upload", body).await.body["processed"],
+            1_000
+        );
+    }
+
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new(peers().join("python/bin/python"))
+        .arg(script("quickhouse_export.py"))
+        .env("URL", format!("https://{}", server.address("api")))
+        .env("ACCOUNT", &account.id)
+        .env("PASSCODE", &account.passcode)
+        .env("EVENT", NAMES[0])
+        .env("FROM", "2026-09-01")
+        .env("TO", "2026-11-23")
+        .env("OUT", out.path())
+        .env("SSL_CERT_FILE", room.ca())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+
+    // 2026-11-23 is day 84 of the 93: later events are not asked for.
+    let end = START + 84 * 86_400;
+    expected.retain(|_, record| record["ts"].as_u64().unwrap() < end);
+    let mut exported = BTreeMap::new();
+    for path in files(out.path()) {
+        let mut reader = csv::Reader::from_path(path).unwrap();
+        let headers = reader.headers().unwrap().clone();
+        let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+        let (identity, props) = (column("identity"), column("props"));
+        for row in reader.records() {
+            let row = row.unwrap();
+            let properties: Value = serde_json::from_str(&row[props]).unwrap();
+            let number = properties["n"].as_u64().unwrap();
+            assert!(
+                exported
+                    .insert(number, (row[identity].to_owned(), properties))
+                    .is_none()
+            );
+        }
+    }
+    assert_eq!(exported.len(), expected.len());
+    for (number, record) in expected {
+        let (identity, properties) = &exported[&number];
+        assert_eq!(*identity, record["identity"].as_str().unwrap());
+        assert_eq!(*properties, record["evtData"]);
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask bench`: measures the product beside its peers, in one run, and writes
+//! `docs/benchmarks.md`.
+
+mod ingest;
+mod process;
+
+use clap::ValueEnum;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Which benchmark
+    #[arg(value_enum, default_value_t = Name::Ingest)]
+    name: Name,
+    /// Print the result as one JSON object and leave the page alone
+    #[arg(long)]
+    json: bool,
+    /// The build profile that is measured
+    #[arg(long, default_value = "dist")]
+    profile: String,
+    /// Events in each run
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Events a body
+    #[arg(long, default_value_t = 1_000)]
+    batch: u64,
+    /// Runs of each server, in turn; medians are reported
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Name {
+    /// Uploads over TLS, acknowledged when durable, beside nginx writing the bodies to its log
+    Ingest,
+}
+
+/// # Errors
+/// When something cannot be built, started or read; a peer that is not installed is reported, not
+/// passed over.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    match options.name {
+        Name::Ingest => ingest::run(options),
+    }
+}

@@ -1,0 +1,67 @@
+//! Habits that a machine can hold: file heads, left-overs, words.
+
+#[cfg(test)]
+mod tests {
+    use crate::command::root;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    fn check(complaint: impl Fn(&Path, &str) -> Option<String>) {
+        let mut files = Vec::new();
+        for folder in ["crates", "xtask"] {
+            sources(&root().join(folder), &mut files);
+        }
+        assert!(files.len() > 50, "found only {} source files", files.len());
+        let complaints: Vec<_> = files
+            .iter()
+            .filter(|path| !path.ends_with("xtask/src/tidy.rs"))
+            .filter_map(|path| {
+                complaint(path, &fs::read_to_string(path).unwrap())
+                    .map(|text| format!("{}: {text}", path.display()))
+            })
+            .collect();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+
+    #[test]
+    fn every_file_says_what_it_is_for() {
+        check(|_, text| (!text.starts_with("//!")).then(|| "has no `//!` head".to_owned()));
+    }
+
+    #[test]
+    fn files_are_short_enough_to_read() {
+        check(|_, text| {
+            let lines = text.lines().count();
+            (lines > 800).then(|| format!("{lines} lines: is it still one thing?"))
+        });
+    }
+
+    #[test]
+    fn nothing_is_left_over() {
+        let words = [
+            "TODO",
+            "FIXME",
+            "XXX",
+            "#[ignore",
+            "todo!(",
+            "unimplemented!(",
+        ];
+        check(|_, text| {
+            words
+                .iter()
+                .find(|word| text.contains(*word))
+                .map(|word| format!("holds `{word}`"))
+        });
+    }
+}

@@ -15,6 +15,8 @@ mod random;
 pub mod catalog;
 pub mod limit;
 pub mod record;
+pub mod submission;
+
 #[cfg(test)]
 mod tests;
 

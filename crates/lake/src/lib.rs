@@ -1,1 +1,126 @@
-//! placeholder
+//! The lake: immutable Parquet parts of the five tables, and every act that makes or replaces them.
+//!
+//! Data comes from the journal ([`Lake::flush`]), is merged ([`Lake::compact`]), filtered when a
+//! person is deleted ([`Lake::rewrite`]) or grows old ([`Lake::expire`]), and what was replaced is
+//! removed at last ([`Lake::collect_garbage`]). Each act writes its parts first and then publishes
+//! them in one transaction of the catalog, so that a crash leaves garbage and nothing else.
+//!
+//! Storage is reached only as an `ObjectStore`, the list of parts only as a [`Catalog`]. This is
+//! the only home of the Parquet library. The crate must never read a clock or randomness that it
+//! was not given, and never log a value of a customer's.
+
+pub mod schema;
+
+mod error;
+mod keep;
+mod plan;
+mod property;
+mod rows;
+mod shred;
+
+mod part;
+mod part_reader;
+mod uploads;
+
+mod compact;
+mod filter;
+mod flush;
+mod garbage;
+mod merge;
+
+#[cfg(test)]
+mod tests;
+
+pub use compact::CompactReport;
+pub use error::{Error, Result};
+pub use filter::{ExpireReport, RewriteReport};
+pub use flush::FlushReport;
+pub use garbage::GarbageReport;
+pub use keep::Keep;
+pub use property::PropertyReader;
+pub use rows::tail_batches;
+pub use shred::render_float;
+
+use model::catalog::Catalog;
+use model::{Clock, Random};
+use object_store::ObjectStore;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The lake of one installation: a handle, cheap to clone.
+///
+/// Acts on the same account and table should run one at a time; two that meet do no harm, but one
+/// of them ends in `Conflict`.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: Settings,
+}
+
+impl Lake {
+    /// A lake over `store`, whose parts are listed in `catalog`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn ObjectStore>,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            catalog,
+            clock,
+            random,
+            settings,
+        }
+    }
+}
+
+/// Sizes and thresholds. The defaults are what was measured; tests use small ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The zstd level of pages.
+    pub zstd_level: i32,
+    /// Rows of a row group. Small ones cost size.
+    pub row_group_rows: usize,
+    /// Rows of a page: what a reader of one person decodes for each column.
+    pub page_rows: usize,
+    /// How often the filter of person keys says 'perhaps' wrongly.
+    pub bloom_fpp: f64,
+    /// A part ends at about this size, encoded; merges take no more than this together.
+    pub part_bytes_max: usize,
+    /// A part ends at about this size in memory.
+    pub part_raw_bytes_max: usize,
+    /// A day with fewer rows shares a mixed part with others.
+    pub day_rows_min: u64,
+    /// So many parts of about the same size are merged into one.
+    pub merge_parts_min: usize,
+    /// At most so many parts are merged at a time.
+    pub merge_parts_max: usize,
+    /// A day whose newest part is older than this has its parts merged whatever their sizes.
+    pub quiet: Duration,
+    /// Objects that no list names are spared until they are this old.
+    pub orphan_age_min: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            zstd_level: 1,
+            row_group_rows: 256 * 1024,
+            page_rows: 16 * 1024,
+            bloom_fpp: 0.01,
+            part_bytes_max: 64 * 1024 * 1024,
+            part_raw_bytes_max: 768 * 1024 * 1024,
+            day_rows_min: 100_000,
+            merge_parts_min: 4,
+            merge_parts_max: 16,
+            quiet: Duration::from_secs(60 * 60),
+            orphan_age_min: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Merges the rows of parts, in order, into new parts; leaves out what is hidden, old or double.
+//!
+//! Compaction, deletion and expiry are all this one pass with different inputs. It works on bytes
+//! that are already in memory and must never lose a row for any other reason than these three.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, StringArray,
+    TimestampMillisecondArray, UInt32Array, new_null_array,
+};
+use arrow::datatypes::{SchemaRef, UInt32Type};
+use bytes::Bytes;
+use model::catalog::PartMeta;
+use model::record::Table;
+use model::{AccountId, Day, PersonKey, RecordId, Timestamp};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::file::metadata::ParquetMetaData;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use crate::keep::{self, Keep, Named, Seen};
+use crate::part::{self, Place, Writer};
+use crate::plan::{Counts, Plan};
+use crate::property::PropertyReader;
+use crate::rows::BATCH_ROWS_MAX;
+use crate::schema::{self, ORDINAL, OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TO_KEY, TS};
+use crate::uploads::Sink;
+use crate::{Error, Result, Settings};
+
+/// Bytes of decoded rows that one input holds at a time, about.
+const INPUT_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// A part with its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub(crate) meta: Arc<PartMeta>,
+    pub(crate) bytes: Bytes,
+}
+
+/// Which rows stay.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub(crate) account: AccountId,
+    pub(crate) keep: Arc<dyn Keep>,
+    /// Rows before this moment go.
+    pub(crate) from: Option<Timestamp>,
+}
+
+/// What became of the rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) kept: u64,
+    pub(crate) hidden: u64,
+    pub(crate) expired: u64,
+    pub(crate) duplicates: u64,
+}
+
+/// How many rows of `input` the filter would take out; reads only the columns that it judges by.
+pub(crate) fn count_removed(table: Table, input: &Input, filter: &Filter) -> Result<Tally> {
+    let path = &input.meta.path;
+    let mut tally = Tally::default();
+    for batch in read(path, input.bytes.clone(), Some(&[PERSON_KEY, TO_KEY, TS]))? {
+        let batch = batch.map_err(|error| part::bad_part(path, &error))?;
+        let keys = Keys::of(table, &batch, false)?;
+        for row in 0..batch.num_rows() {
+            filter.judge(&keys, row, &mut tally);
+        }
+    }
+    Ok(tally)
+}
+
+/// The number of rows of each day in some inputs.
+pub(crate) fn count_days(inputs: &[Input]) -> Result<BTreeMap<Day, u64>> {
+    let mut days = BTreeMap::new();
+    for Input { meta, bytes } in inputs {
+        for batch in read(&meta.path, bytes.clone(), Some(&[TS]))? {
+            let batch = batch.map_err(|error| part::bad_part(&meta.path, &error))?;
+            for ts in part::times(&batch)?.values() {
+                *days.entry(Timestamp::from_ms(*ts).day()).or_default() += 1;
+            }
+        }
+    }
+    Ok(days)
+}
+
+/// Which days go to which output: `None` as the only output takes everything.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// For each output its day, none for a mixed part.
+    pub(crate) outputs: Vec<Option<Day>>,
+    /// By day, which output; days that are not here go to output 0.
+    pub(crate) by_day: BTreeMap<Day, usize>,
+}
+
+/// Merges `inputs`, all of one account and table, into the parts that `routes` asks for.
+pub(crate) fn merge(
+    place: Place,
+    inputs: &[Input],
+    routes: &Routes,
+    filter: &Filter,
+    settings: &Settings,
+    sink: &Sink,
+) -> Result<Tally> {
+    let plan = plan_of(inputs)?;
+    let schema = schema::part_schema(place.table, &plan.columns);
+    let mut outputs = Vec::new();
+    for day in &routes.outputs {
+        let place = Place { day: *day, ..place };
+        let writer = Writer::new(place, Arc::clone(&schema), settings)?;
+        outputs.push(Output {
+            place,
+            writer,
+            pending: Vec::new(),
+        });
+    }
+    let mut window = Window {
+        schema: Arc::clone(&schema),
+        batches: Vec::new(),
+    };
+    let mut cursors = Vec::new();
+    for input in inputs {
+        let reader = read(&input.meta.path, input.bytes.clone(), None)?;
+        cursors.push(Cursor {
+            path: &input.meta.path,
+            reader,
+            at: None,
+        });
+    }
+    let mut heap = BinaryHeap::new();
+    for (number, cursor) in cursors.iter_mut().enumerate() {
+        if let Some(key) = cursor.advance(place.table, &mut window)? {
+            heap.push(Reverse((key, number)));
+        }
+    }
+    let mut tally = Tally::default();
+    let mut seen = Seen::default();
+    let mut pending = 0_usize;
+    let window_max = inputs.len().saturating_mul(2) + 4;
+    while let Some(Reverse((key, number))) = heap.pop() {
+        let Some(cursor) = cursors.get_mut(number) else {
+            break;
+        };
+        if let Some(at) = &cursor.at {
+            if filter.judge(&at.keys, at.row, &mut tally) {
+                if seen.is_new(key.person, key.id, key.ordinal) {
+                    let output = routes.by_day.get(&key.ts.day()).copied().unwrap_or(0);
+                    if let Some(output) = outputs.get_mut(output) {
+                        output.pending.push((at.batch, at.row));
+                        pending += 1;
+                    }
+                } else {
+                    tally.kept -= 1;
+                    tally.duplicates += 1;
+                }
+            }
+        }
+        if let Some(key) = cursor.advance(place.table, &mut window)? {
+            heap.push(Reverse((key, number)));
+        }
+        if pending >= BATCH_ROWS_MAX || window.batches.len() > window_max {
+            for output in &mut outputs {
+                output.write(&window, settings, sink)?;
+            }
+            pending = 0;
+            window.forget(&mut cursors);
+        }
+    }
+    for mut output in outputs {
+        output.write(&window, settings, sink)?;
+        if !output.writer.is_empty() {
+            sink.finish(output.writer)?;
+        }
+    }
+    Ok(tally)
+}
+
+/// The columns of the outputs: those with values in any input, the most used ones if there are
+/// too many.
+fn plan_of(inputs: &[Input]) -> Result<Plan> {
+    let mut counts = Counts::default();
+    for Input { meta, bytes } in inputs {
+        let reader = part::open(&meta.path, bytes.clone())?;
+        for group in reader.metadata().row_groups() {
+            for column in group.columns() {
+                let nulls = column
+                    .statistics()
+                    .and_then(|it| it.null_count_opt())
+                    .unwrap_or(0);
+                let values = u64::try_from(column.num_values())
+                    .unwrap_or(0)
+                    .saturating_sub(nulls);
+                let name = column.column_path().parts().first();
+                if let Some(column) = name.and_then(|it| PropertyColumn::parse(it)) {
+                    if values > 0 {
+                        counts.add(&column.name, column.kind, values);
+                    }
+                }
+            }
+        }
+    }
+    Ok(counts.into_plan())
+}
+
+/// Reads a part in its order, all columns or those of `columns` that it has.
+fn read(path: &str, bytes: Bytes, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader> {
+    let reader = part::open(path, bytes)?;
+    let rows = batch_rows(reader.metadata());
+    let mask = match columns {
+        None => ProjectionMask::all(),
+        Some(names) => {
+            let fields = reader.schema().fields().iter().enumerate();
+            let wanted = fields.filter(|(_, it)| names.contains(&it.name().as_str()));
+            ProjectionMask::roots(reader.parquet_schema(), wanted.map(|(root, _)| root))
+        }
+    };
+    let reader = reader.with_projection(mask).with_batch_size(rows).build();
+    reader.map_err(|error| part::bad_part(path, &error))
+}
+
+/// How many rows of a part to decode at a time.
+fn batch_rows(metadata: &ParquetMetaData) -> usize {
+    let groups = metadata.row_groups();
+    let bytes: i64 = groups.iter().map(|it| it.total_byte_size().max(0)).sum();
+    let rows: i64 = groups.iter().map(|it| it.num_rows().max(0)).sum();
+    let row_bytes = usize::try_from(bytes / rows.max(1)).unwrap_or(usize::MAX);
+    (INPUT_BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX)
+}
+
+impl Filter {
+    /// Whether the row stays; counts it.
+    fn judge(&self, keys: &Keys, row: usize, tally: &mut Tally) -> bool {
+        let ts = keys.ts(row);
+        if self.from.is_some_and(|from| ts < from) {
+            tally.expired += 1;
+            return false;
+        }
+        if !keep::keeps(&*self.keep, self.account, keys.named(row), ts) {
+            tally.hidden += 1;
+            return false;
+        }
+        tally.kept += 1;
+        true
+    }
+}
+
+/// The key columns of one batch.
+struct Keys {
+    person: Option<FixedSizeBinaryArray>,
+    to: Option<FixedSizeBinaryArray>,
+    ts: TimestampMillisecondArray,
+    id: Option<FixedSizeBinaryArray>,
+    ordinal: Option<UInt32Array>,
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct RowKey {
+    person: Option<PersonKey>,
+    ts: Timestamp,
+    id: RecordId,
+    ordinal: u32,
+}
+
+impl Keys {
+    fn of(table: Table, batch: &RecordBatch, whole: bool) -> Result<Self> {
+        let keys = |name| part::keys(batch, name).map(Option::<&FixedSizeBinaryArray>::cloned);
+        let keys = Self {
+            person: keys(PERSON_KEY)?,
+            to: keys(TO_KEY)?,
+            ts: part::times(batch)?.clone(),
+            id: keys(RECORD_ID)?,
+            ordinal: batch
+                .column_by_name(ORDINAL)
+                .and_then(|it| it.as_primitive_opt::<UInt32Type>())
+                .cloned(),
+        };
+        // A missing key column must never pass for a row that names nobody.
+        let complete = (keys.person.is_some() || table == Table::Requests)
+            && (keys.to.is_some() || table != Table::Links)
+            && (!whole || keys.id.is_some())
+            && (!whole || keys.ordinal.is_some() || table != Table::ProfileChanges);
+        if complete {
+            Ok(keys)
+        } else {
+            Err(Error::Internal {
+                what: "find the key columns",
+            })
+        }
+    }
+
+    fn ts(&self, row: usize) -> Timestamp {
+        Timestamp::from_ms(self.ts.value(row))
+    }
+
+    fn named(&self, row: usize) -> Named {
+        [key(self.person.as_ref(), row), key(self.to.as_ref(), row)]
+    }
+
+    fn row_key(&self, row: usize) -> RowKey {
+        RowKey {
+            person: key(self.person.as_ref(), row),
+            ts: self.ts(row),
+            id: RecordId(key(self.id.as_ref(), row).map_or([0; 16], |it| it.0)),
+            ordinal: self.ordinal.as_ref().map_or(0, |it| it.value(row)),
+        }
+    }
+}
+
+fn key(keys: Option<&FixedSizeBinaryArray>, row: usize) -> Option<PersonKey> {
+    keys.filter(|it| it.is_valid(row))
+        .map(|it| part::key_at(it, row))
+}
+
+/// The batches that rows at hand lie in.
+struct Window {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Window {
+    /// Drops the batches that no cursor stands in; nothing may be pending.
+    fn forget(&mut self, cursors: &mut [Cursor<'_>]) {
+        let old = std::mem::take(&mut self.batches);
+        for at in cursors.iter_mut().filter_map(|it| it.at.as_mut()) {
+            if let Some(batch) = old.get(at.batch) {
+                at.batch = self.batches.len();
+                self.batches.push(batch.clone());
+            }
+        }
+    }
+}
+
+/// The next row of one input.
+struct Cursor<'a> {
+    path: &'a str,
+    reader: ParquetRecordBatchReader,
+    at: Option<At>,
+}
+
+struct At {
+    /// The batch's place in the window.
+    batch: usize,
+    row: usize,
+    rows: usize,
+    keys: Keys,
+}
+
+impl Cursor<'_> {
+    /// Goes to the next row and returns its key; none at the end.
+    fn advance(&mut self, table: Table, window: &mut Window) -> Result<Option<RowKey>> {
+        if let Some(at) = &mut self.at {
+            at.row += 1;
+            if at.row < at.rows {
+                return Ok(Some(at.keys.row_key(at.row)));
+            }
+        }
+        self.at = None;
+        for batch in self.reader.by_ref() {
+            let batch = batch.map_err(|error| part::bad_part(self.path, &error))?;
+            if batch.num_rows() > 0 {
+                let keys = Keys::of(table, &batch, true)?;
+                let key = keys.row_key(0);
+                let rows = batch.num_rows();
+                self.at = Some(At {
+                    batch: window.batches.len(),
+                    row: 0,
+                    rows,
+                    keys,
+                });
+                window.batches.push(align(&batch, &window.schema)?);
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+}
+
+struct Output {
+    place: Place,
+    writer: Writer,
+    /// Rows of the window, in order.
+    pending: Vec<(usize, usize)>,
+}
+
+impl Output {
+    fn write(&mut self, window: &Window, settings: &Settings, sink: &Sink) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let batches: Vec<&RecordBatch> = window.batches.iter().collect();
+        let rows = arrow::compute::interleave_record_batch(&batches, &self.pending)
+            .map_err(Error::columns("merge rows"))?;
+        self.pending.clear();
+        self.writer.write(&rows)?;
+        if self.writer.is_full(settings) {
+            let next = Writer::new(self.place, Arc::clone(&window.schema), settings)?;
+            sink.finish(std::mem::replace(&mut self.writer, next))?;
+        }
+        Ok(())
+    }
+}
+
+/// `batch` with the columns of `schema`: missing ones are null, surplus properties go to overflow.
+fn align(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let surplus: Vec<usize> = batch
+        .schema_ref()
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| PropertyColumn::parse(it.name()).is_some())
+        .filter(|(place, it)| {
+            let empty = |column: &ArrayRef| column.null_count() == column.len();
+            schema.index_of(it.name()).is_err() && !batch.columns().get(*place).is_none_or(empty)
+        })
+        .map(|(place, _)| place)
+        .collect();
+    let overflow = if surplus.is_empty() {
+        None
+    } else {
+        Some(overflow_of(batch, surplus)?)
+    };
+    let columns = schema.fields().iter().map(|field| {
+        let known = batch.column_by_name(field.name());
+        match (&overflow, known) {
+            (Some(overflow), _) if field.name() == OVERFLOW => Arc::clone(overflow),
+            (_, Some(column)) => Arc::clone(column),
+            (_, None) => new_null_array(field.data_type(), batch.num_rows()),
+        }
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect())
+        .map_err(Error::columns("fit rows to a part"))
+}
+
+/// The overflow column of `batch` after the columns at `surplus` have moved into it.
+fn overflow_of(batch: &RecordBatch, mut surplus: Vec<usize>) -> Result<ArrayRef> {
+    surplus.extend(batch.schema_ref().index_of(OVERFLOW).ok());
+    let moved = batch
+        .project(&surplus)
+        .map_err(Error::columns("move columns to overflow"))?;
+    let reader = PropertyReader::new(&moved)?;
+    let texts = (0..batch.num_rows()).map(|row| {
+        let object = reader.object(row);
+        (object.as_str() != "{}").then(|| object.as_str().to_owned())
+    });
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}

@@ -1,0 +1,374 @@
+//! A store is made once and opened by its keyring and its volumes' places alone.
+
+use futures::future::join_all;
+use model::{Clock, Random, Secret};
+use seal::{KeySource, Keyring};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::index::{Entry, Index, Object};
+use crate::slots::{Out, Slot, Slots};
+use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
+use crate::{Error, Geometry, Place, Result};
+
+/// Under-replicated objects that are examined and repaired before a store is open; the rest waits
+/// for [`Store::maintain`].
+const REPAIRS_AT_OPEN_MAX: usize = 256;
+/// Paths hash to this many locks.
+const PATH_LOCKS: usize = 64;
+
+/// How a store behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a volume may take for a write before it is marked out.
+    pub write_grace: Duration,
+    /// How long a read waits for a volume before it decodes without it.
+    pub read_grace: Duration,
+    /// Whether [`Store::maintain`] takes an existing, empty directory as the replacement of a
+    /// missing volume. A directory that is not there is never made.
+    pub adopt_empty: bool,
+    /// How old shards must be that belong to no object before they are removed.
+    pub garbage_age: Duration,
+    /// How much one round of [`Store::maintain`] scrubs, bytes.
+    pub scrub_bytes_per_round: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            write_grace: Duration::from_secs(2),
+            read_grace: Duration::from_millis(500),
+            adopt_empty: true,
+            garbage_age: Duration::from_secs(24 * 60 * 60),
+            scrub_bytes_per_round: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// An open store. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("geometry", &self.inner.geometry).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) geometry: Geometry,
+    pub(crate) settings: Settings,
+    pub(crate) keys: Arc<dyn KeySource>,
+    pub(crate) shard_key: ShardKey,
+    pub(crate) code: Code,
+    pub(crate) slots: Slots,
+    pub(crate) index: Index,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// Writes and deletions hold it shared; a volume that comes back holds it alone for a moment,
+    /// so that it misses none of them.
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    /// One write or deletion of a path at a time.
+    pub(crate) paths: Vec<Arc<tokio::sync::Mutex<()>>>,
+    /// Shards that are known to be wrong or missing.
+    pub(crate) wanted: Mutex<BTreeSet<(Arc<str>, usize)>>,
+    /// Where the scrubber is.
+    pub(crate) scrubbed: Mutex<String>,
+    /// One round of maintenance at a time.
+    pub(crate) upkeep: tokio::sync::Mutex<()>,
+}
+
+impl Store {
+    /// Makes a store: gives every place, which must be missing or empty, a label. Volumes count in
+    /// the order of `places`.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`] when a place holds anything, [`model::ErrorKind::Invalid`] when
+    /// there are not exactly k + m places, [`model::ErrorKind::Unavailable`] when one cannot be
+    /// written; labels that were written stay.
+    pub async fn create(
+        places: &[Arc<dyn Place>],
+        geometry: Geometry,
+        keyring: &Keyring,
+        random: &dyn Random,
+    ) -> Result<()> {
+        let geometry = geometry.check()?;
+        if places.len() != geometry.volumes() {
+            return Err(Error::Invalid(format!(
+                "a store of {} data and {} parity shards needs {} volumes, not {}",
+                geometry.data,
+                geometry.parity,
+                geometry.volumes(),
+                places.len()
+            )));
+        }
+        let volumes: Vec<LabelVolume> = places
+            .iter()
+            .map(|_| LabelVolume { id: random.bytes16(), out_since: None, seen: 0 })
+            .collect();
+        let key = label_key(keyring);
+        for place in places {
+            let failed = |error: std::io::Error| Error::Unavailable {
+                act: format!("make volume `{}`", place.name()),
+                reason: error.to_string(),
+            };
+            place.make().await.map_err(failed)?;
+            if !place.is_vacant().await.map_err(failed)? {
+                let rule = "a new volume must be empty".to_owned();
+                return Err(Error::Refused { place: place.name(), rule });
+            }
+        }
+        for (index, place) in places.iter().enumerate() {
+            let volumes = volumes.clone();
+            let label = Label { index, geometry, counter: 1, version_floor: 0, volumes };
+            place.write_label(&label.encode(&key)).await.map_err(|error| Error::Unavailable {
+                act: format!("label volume `{}`", place.name()),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Opens a store. The places may be given in any order; geometry and order come from the
+    /// labels. Volumes that are missing, empty, damaged or rolled back are marked out, as long as k
+    /// are left.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`] when a place holds a volume of another store (or of this one
+    /// under another root key); [`model::ErrorKind::Unavailable`] when fewer than k volumes can
+    /// serve.
+    pub async fn open(
+        places: Vec<Arc<dyn Place>>,
+        keyring: &Keyring,
+        keys: Arc<dyn KeySource>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let key = label_key(keyring);
+        let found = find(&places, &key, clock.as_ref()).await?;
+        let Found { geometry, version_floor, slots, counter, spare } = found;
+        let grace = settings.write_grace;
+        let found = (slots, counter, spare);
+        let slots = Slots::new(geometry, key, grace, Arc::clone(&clock), found);
+        let inner = Arc::new(Inner {
+            geometry,
+            settings,
+            keys,
+            shard_key: ShardKey::new(keyring.root_derived("shards"), keyring.store_id()),
+            code: Code::new(geometry),
+            slots,
+            index: Index::default(),
+            clock,
+            random,
+            gate: Arc::default(),
+            paths: (0..PATH_LOCKS).map(|_| Arc::default()).collect(),
+            wanted: Mutex::default(),
+            scrubbed: Mutex::default(),
+            upkeep: tokio::sync::Mutex::default(),
+        });
+        inner.index.raise_version(version_floor);
+        if !inner.slots.is_ready() {
+            return Err(inner.slots.too_few(&[]));
+        }
+        inner.start().await?;
+        Ok(Self { inner })
+    }
+
+    /// Whether enough volumes serve to read and to write.
+    #[must_use]
+    pub fn readiness(&self) -> bool {
+        self.inner.slots.is_ready()
+    }
+}
+
+fn label_key(keyring: &Keyring) -> LabelKey {
+    let key: Secret<[u8; 32]> = keyring.root_derived("labels");
+    LabelKey::new(key, keyring.store_id())
+}
+
+struct Found {
+    geometry: Geometry,
+    version_floor: u64,
+    slots: Vec<Slot>,
+    counter: u64,
+    spare: Vec<Arc<dyn Place>>,
+}
+
+/// Reads all labels and decides which place is which volume, and which of them may serve.
+async fn find(
+    places: &[Arc<dyn Place>],
+    key: &LabelKey,
+    clock: &dyn Clock,
+) -> Result<Found> {
+    let mut labels: Vec<(Label, Arc<dyn Place>)> = Vec::new();
+    let mut spare = Vec::new();
+    let readings = join_all(places.iter().map(|place| place.read_label())).await;
+    for (place, reading) in places.iter().zip(readings) {
+        match reading.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
+            Ok(Some(Reading::Ours(label))) => labels.push((label, Arc::clone(place))),
+            Ok(Some(Reading::Foreign)) => {
+                let rule = "it belongs to another store".to_owned();
+                return Err(Error::Refused { place: place.name(), rule });
+            }
+            Ok(Some(Reading::Damaged)) => {
+                tracing::warn!(volume.place = place.name(), "a volume's label is damaged");
+                spare.push(Arc::clone(place));
+            }
+            Ok(None) => spare.push(Arc::clone(place)),
+            Err(error) => {
+                tracing::warn!(volume.place = place.name(), %error, "a volume cannot be read");
+                spare.push(Arc::clone(place));
+            }
+        }
+    }
+    labels.sort_by_key(|(label, _)| std::cmp::Reverse(label.counter));
+    let Some((newest, _)) = labels.first() else {
+        return Err(Error::Unavailable {
+            act: "open the store".into(),
+            reason: format!("none of {} places holds a volume of it", places.len()),
+        });
+    };
+    let newest = newest.clone();
+    let now = clock.now();
+    let missing = |volume: &LabelVolume| Slot {
+        place: None,
+        id: volume.id,
+        out: Some(Out {
+            since: volume.out_since.unwrap_or(now),
+            reason: "it is missing".into(),
+        }),
+        seen: volume.seen,
+        busy: Arc::new(AtomicUsize::new(0)),
+    };
+    let mut slots: Vec<Slot> = newest.volumes.iter().map(missing).collect();
+    for (label, place) in labels {
+        if label.geometry != newest.geometry {
+            let rule = "its label names another number of volumes".to_owned();
+            return Err(Error::Refused { place: place.name(), rule });
+        }
+        let (Some(slot), Some(known)) =
+            (slots.get_mut(label.index), newest.volumes.get(label.index))
+        else {
+            continue;
+        };
+        if slot.place.is_some() {
+            // A copy of a volume: the one with the newer label serves.
+            spare.push(place);
+            continue;
+        }
+        let out = |reason: &str| {
+            Some(Out { since: known.out_since.unwrap_or(now), reason: reason.to_owned() })
+        };
+        let same = label.volumes.get(label.index).is_some_and(|own| own.id == known.id);
+        slot.place = Some(place);
+        slot.out = if known.out_since.is_some() {
+            out("it was out when the store was closed")
+        } else if !same {
+            out("it was replaced")
+        } else if label.counter < known.seen {
+            out("it was rolled back: its label is older than the others say")
+        } else {
+            None
+        };
+    }
+    let Label { geometry, counter, version_floor, .. } = newest;
+    Ok(Found { geometry, version_floor, slots, counter, spare })
+}
+
+impl Inner {
+    /// Lists the volumes, builds the index, says in the labels who is out, and repairs what a crash
+    /// left half-done.
+    async fn start(self: &Arc<Self>) -> Result<()> {
+        let mut found: BTreeMap<(String, u64, [u8; 16]), Object> = BTreeMap::new();
+        let serving = self.slots.serving();
+        let lists = join_all(serving.iter().map(|serving| serving.place.list())).await;
+        let mut failed = Vec::new();
+        for (serving, list) in serving.iter().zip(lists) {
+            let names = match list {
+                Ok(names) => names,
+                Err(error) => {
+                    failed.push((serving.index, format!("its listing: {error}")));
+                    continue;
+                }
+            };
+            for name in names.iter().filter_map(|name| ShardName::decode(name)) {
+                if name.index != serving.index {
+                    continue;
+                }
+                self.index.raise_version(name.version);
+                let key = (name.path.clone(), name.version, name.write_id);
+                let object = found.entry(key).or_insert_with(|| Object::named(&name));
+                // The same write with another length or time is a name that somebody changed.
+                if object.name(name.index) == name {
+                    object.set_on(name.index);
+                }
+            }
+        }
+        if let Err(error) = self.slots.mark_out(&failed, self.index.version()).await {
+            if !failed.is_empty() {
+                return Err(error);
+            }
+            // Full disks take no label: what is stored can be read, and nothing is acknowledged
+            // before the labels are written.
+            tracing::warn!(%error, "the volumes' labels could not be written at start");
+        }
+        self.build(found).await;
+        Ok(())
+    }
+
+    async fn build(self: &Arc<Self>, found: BTreeMap<(String, u64, [u8; 16]), Object>) {
+        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
+        let mut paths: BTreeMap<Arc<str>, Vec<Arc<Object>>> = BTreeMap::new();
+        let mut partial: Vec<Arc<Object>> = Vec::new();
+        for object in found.into_values() {
+            let object = Arc::new(object);
+            if members.iter().any(|index| !object.is_on(*index)) {
+                partial.push(Arc::clone(&object));
+            }
+            paths.entry(Arc::clone(&object.path)).or_default().push(object);
+        }
+        // A crash leaves the newest ones half-done: these are looked at shard by shard.
+        partial.sort_by_key(|object| std::cmp::Reverse(object.version));
+        for object in partial.iter().take(REPAIRS_AT_OPEN_MAX) {
+            self.verify_present(object, &members).await;
+        }
+        for (path, writes) in paths {
+            let mut entry = Entry::default();
+            // Oldest first, as the map has them; the newest complete one is the object.
+            for object in writes.into_iter().rev() {
+                let held = members.iter().filter(|index| object.is_on(**index)).count();
+                if entry.current.is_none() && held >= self.geometry.data {
+                    entry.current = Some(object);
+                } else {
+                    entry.garbage.push(object);
+                }
+            }
+            self.index.insert(path, entry);
+        }
+        let mut repaired: usize = 0;
+        for object in partial.into_iter().filter(|object| self.index.is_current(object)) {
+            for index in members.iter().copied().filter(|index| !object.is_on(*index)) {
+                self.want(&object, index);
+            }
+            if repaired < REPAIRS_AT_OPEN_MAX {
+                repaired = repaired.saturating_add(1);
+                self.repair_wanted(Some(&object.path)).await;
+            }
+        }
+    }
+
+    /// Looks at every shard of an object and forgets those that are not what they should be.
+    async fn verify_present(&self, object: &Object, members: &[usize]) {
+        for index in members.iter().copied().filter(|index| object.is_on(*index)) {
+            if self.fetch_whole(object, index).await.is_err() {
+                object.set_off(index);
+            }
+        }
+    }
+}

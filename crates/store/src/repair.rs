@@ -1,0 +1,410 @@
+//! Repair: rebuilding shards, bringing volumes back, removing what belongs to no object.
+
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use crate::index::Object;
+use crate::layout::narrow;
+use crate::open::{Inner, Store};
+use crate::read::Faults;
+use crate::slots::Serving;
+use crate::volume::{Label, Reading, Shard, ShardName, ShardWriter};
+use crate::write::off_executor;
+use crate::{Error, Place, Result};
+
+/// With as few shards missing a volume is finished while writers wait.
+const LAST_STEP_MAX: usize = 32;
+/// Rounds in which a volume may catch up with the writers before it is left for the next time.
+const ROUNDS_MAX: usize = 16;
+/// How long a volume's listing or label may take, seconds.
+const SLOW_GRACE_SECONDS: u64 = 60;
+
+/// What a repair did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RepairReport {
+    /// Volumes that are in service again.
+    pub volumes_back: Vec<usize>,
+    /// Volumes that are still out, and why they could not come back.
+    pub volumes_out: Vec<(usize, String)>,
+    /// Shards that were rebuilt.
+    pub shards_rebuilt: u64,
+    /// Shards that could not be rebuilt for now.
+    pub shards_wanted: u64,
+    /// Files removed that belonged to no object.
+    pub garbage_removed: u64,
+}
+
+impl Store {
+    /// Brings back every volume that can be brought back, rebuilds every shard that is known to be
+    /// missing, compares the listings of the volumes in service with the objects, and removes
+    /// garbage.
+    ///
+    /// # Errors
+    /// None: what could not be done is in the report.
+    pub async fn repair(&self) -> RepairReport {
+        let _one_at_a_time = self.inner.upkeep.lock().await;
+        let mut report = RepairReport::default();
+        self.inner.bring_back(&mut report).await;
+        self.inner.compare_listings(&mut report).await;
+        self.inner.rebuild_all(&mut report).await;
+        self.inner.clean(&mut report).await;
+        report
+    }
+
+    /// One idle round of everything that keeps a store whole: volumes back, shards rebuilt, garbage
+    /// removed, and a slice of scrubbing. May be dropped at any point.
+    ///
+    /// # Errors
+    /// None: what could not be done is in the report.
+    pub async fn maintain(&self) -> RepairReport {
+        let _one_at_a_time = self.inner.upkeep.lock().await;
+        let mut report = RepairReport::default();
+        self.inner.bring_back(&mut report).await;
+        self.inner.rebuild_all(&mut report).await;
+        self.inner.clean(&mut report).await;
+        self.inner.scrub_slice().await;
+        report
+    }
+}
+
+impl Inner {
+    /// Rebuilds the wanted shards (of one path, or all), and answers how many were.
+    pub(crate) async fn repair_wanted(self: &Arc<Self>, path: Option<&str>) -> u64 {
+        let wanted: Vec<(Arc<str>, usize)> = {
+            let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_path = |item: &&(Arc<str>, usize)| path.is_none_or(|path| &*item.0 == path);
+            wanted.iter().filter(of_path).cloned().collect()
+        };
+        let mut rebuilt: u64 = 0;
+        for item in wanted {
+            let _path = self.lock_path(&item.0).await;
+            let _gate = Arc::clone(&self.gate).read_owned().await;
+            let done = match self.index.current(&item.0) {
+                // Deleted meanwhile, or its volume is out and will be compared as a whole.
+                None => true,
+                Some(_) if !self.slots.is_serving(item.1) => true,
+                Some(object) => self.rebuild_in_service(&object, item.1, &mut rebuilt).await,
+            };
+            if done {
+                self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(&item);
+            }
+        }
+        rebuilt
+    }
+
+    async fn rebuild_in_service(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        index: usize,
+        rebuilt: &mut u64,
+    ) -> bool {
+        let Some(serving) = self.slots.at(index) else { return true };
+        match self.rebuild(object, &serving).await {
+            Ok(()) => {
+                *rebuilt = rebuilt.saturating_add(1);
+                true
+            }
+            Err(Rebuild::Write(why)) => {
+                // A volume that cannot be written to is out; with too few left it stays wanted.
+                let failed = [(index, format!("a repair: {why}"))];
+                self.slots.mark_out(&failed, self.index.version()).await.is_ok()
+            }
+            Err(Rebuild::Read(error)) => {
+                tracing::error!(
+                    object.path = &*object.path,
+                    volume.index = index,
+                    %error,
+                    "a shard cannot be rebuilt"
+                );
+                false
+            }
+        }
+    }
+
+    /// Makes the shard of an object for one volume from the others, and puts it there.
+    async fn rebuild(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        to: &Serving,
+    ) -> std::result::Result<(), Rebuild> {
+        let shard = self.make_shard(object, to.index).await.map_err(Rebuild::Read)?;
+        let name = object.name(to.index).encode();
+        let pending = object.begin();
+        let put = to
+            .run(self.settings.write_grace, move |place| async move {
+                let done = place.put(&name, &shard).await;
+                drop(pending);
+                done
+            })
+            .await;
+        put.map_err(|error| Rebuild::Write(error.to_string()))?;
+        object.set_on(to.index);
+        metrics::counter!("store_repaired_shards_total").increment(1);
+        Ok(())
+    }
+
+    async fn make_shard(self: &Arc<Self>, object: &Arc<Object>, index: usize) -> Result<Shard> {
+        let header = self.find_header(object).await?.0;
+        let layout = header.layout()?;
+        let mut writer = ShardWriter::new(&self.shard_key, &header, index);
+        for stripe in 0..layout.stripes() {
+            let mut faults = Faults::new();
+            faults.insert(index, crate::read::Fault::Wrong("it is being rebuilt".into()));
+            let pieces = self.stripe(object, &layout, stripe, faults).await?;
+            let inner = Arc::clone(self);
+            let coded = narrow(layout.coded_bytes(stripe));
+            let length = narrow(layout.piece_bytes(stripe, index));
+            let piece = off_executor(move || {
+                let data = inner.code.data(&pieces, coded)?;
+                let all = match index.checked_sub(inner.geometry.data) {
+                    None => data.into_iter().nth(index),
+                    Some(parity) => inner.code.parity(&data, coded)?.into_iter().nth(parity),
+                };
+                let piece = all.ok_or_else(|| Error::Internal("a piece was not coded".into()))?;
+                Ok(piece.slice(..length.min(piece.len())))
+            })
+            .await?;
+            writer.piece(&self.shard_key, stripe, piece);
+        }
+        Ok(writer.finish())
+    }
+
+    /// Rebuilds all that is wanted.
+    async fn rebuild_all(self: &Arc<Self>, report: &mut RepairReport) {
+        let rebuilt = self.repair_wanted(None).await;
+        report.shards_rebuilt = report.shards_rebuilt.saturating_add(rebuilt);
+        let left = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).len();
+        report.shards_wanted = crate::layout::wide(left);
+    }
+
+    /// Looks anew at the places of volumes that are out, and brings back those that are whole
+    /// after a comparison.
+    async fn bring_back(self: &Arc<Self>, report: &mut RepairReport) {
+        if self.slots.needs_saving() {
+            // An error here is one of the next write, which says it to somebody.
+            let _later: Result<()> = self.slots.mark_out(&[], self.index.version()).await;
+        }
+        let mut places = self.slots.take_idle_out();
+        places.extend(self.slots.take_spare());
+        for place in places {
+            if let Err(why) = self.recognise(&place).await {
+                tracing::debug!(volume.place = place.name(), why, "a place holds no volume");
+                self.slots.put_spare(place);
+            }
+        }
+        for (index, slot) in self.slots.snapshot().into_iter().enumerate() {
+            if slot.out.is_none() {
+                continue;
+            }
+            if slot.busy.load(Ordering::Acquire) > 0 {
+                let why = "operations on it have not come back".to_owned();
+                report.volumes_out.push((index, why));
+                continue;
+            }
+            match self.bring_back_one(index, report).await {
+                Ok(()) => {
+                    tracing::warn!(volume.index = index, "a volume is in service again");
+                    report.volumes_back.push(index);
+                }
+                Err(error) => report.volumes_out.push((index, error.to_string())),
+            }
+        }
+    }
+
+    /// Finds out which volume a place holds, and gives it to that volume.
+    async fn recognise(&self, place: &Arc<dyn Place>) -> std::result::Result<(), String> {
+        let label = slowly(place.read_label()).await?;
+        let slots = self.slots.snapshot();
+        let waiting =
+            |index: usize| slots.get(index).is_some_and(|s| s.out.is_some() && s.place.is_none());
+        let index = match label.map(|bytes| Label::read(&self.slots.key, &bytes)) {
+            Some(Reading::Ours(label)) => {
+                let id = label.volumes.get(label.index).map(|volume| volume.id);
+                return match id {
+                    Some(id) if self.slots.attach(label.index, place, id) => Ok(()),
+                    Some(_) | None => Err("its volume is served from elsewhere".into()),
+                };
+            }
+            Some(Reading::Foreign) => return Err("it belongs to another store".into()),
+            // A damaged label: the shards beside it say which volume this is.
+            Some(Reading::Damaged) => {
+                let names = slowly(place.list()).await?;
+                names.iter().filter_map(|name| ShardName::decode(name)).find_map(|name| {
+                    (self.index.knows(&name) && waiting(name.index)).then_some(name.index)
+                })
+            }
+            None if self.settings.adopt_empty && slowly(place.is_vacant()).await? => None,
+            None => return Err("it has no label and is not empty".into()),
+        };
+        // Without a shard either it can become any of the missing ones.
+        let index = index.or_else(|| (0..slots.len()).find(|index| waiting(*index)));
+        match index {
+            Some(index) if self.slots.attach(index, place, self.random.bytes16()) => {
+                tracing::warn!(
+                    volume.index = index,
+                    volume.place = place.name(),
+                    "an empty place becomes a volume"
+                );
+                Ok(())
+            }
+            Some(_) | None => Err("no volume is missing".into()),
+        }
+    }
+
+    /// Compares a volume that is out with the objects, makes it equal, and puts it in service.
+    async fn bring_back_one(
+        self: &Arc<Self>,
+        index: usize,
+        report: &mut RepairReport,
+    ) -> Result<()> {
+        let failed = |reason: String| Error::Unavailable {
+            act: format!("bring back volume {index}"),
+            reason,
+        };
+        let volume =
+            self.slots.at(index).ok_or_else(|| failed("its place holds no volume".into()))?;
+        let names = slowly(volume.place.list()).await.map_err(failed)?;
+        let mut held: BTreeSet<String> = names.into_iter().collect();
+        for _ in 0..ROUNDS_MAX {
+            let missing = self.difference(index, &held).1.len();
+            if missing <= LAST_STEP_MAX {
+                // Writers wait from here on, so that none of their shards is missed.
+                let _alone = Arc::clone(&self.gate).write_owned().await;
+                self.level(&volume, &mut held, report, usize::MAX).await.map_err(failed)?;
+                return self.slots.mark_in(index, self.index.version()).await;
+            }
+            self.level(&volume, &mut held, report, missing).await.map_err(failed)?;
+        }
+        Err(failed("it does not catch up with the writers".into()))
+    }
+
+    /// What a volume holds too much (names), and what it lacks (objects).
+    fn difference(&self, index: usize, held: &BTreeSet<String>) -> (Vec<String>, Vec<Arc<Object>>) {
+        let mut missing = Vec::new();
+        let mut known = BTreeSet::new();
+        for object in self.index.below("") {
+            let name = object.name(index).encode();
+            if !held.contains(&name) {
+                missing.push(object);
+            }
+            known.insert(name);
+        }
+        let extra = held.difference(&known).cloned().collect();
+        (extra, missing)
+    }
+
+    async fn level(
+        self: &Arc<Self>,
+        volume: &Serving,
+        held: &mut BTreeSet<String>,
+        report: &mut RepairReport,
+        most: usize,
+    ) -> std::result::Result<(), String> {
+        let (extra, missing) = self.difference(volume.index, held);
+        for names in extra.chunks(256) {
+            // Deleted while the volume was away: it must not come back with them.
+            let batch = names.to_vec();
+            volume
+                .run(slow_grace(), move |place| async move { place.delete(&batch).await })
+                .await
+                .map_err(|error| error.to_string())?;
+            for name in names {
+                held.remove(name);
+                report.garbage_removed = report.garbage_removed.saturating_add(1);
+            }
+        }
+        for object in missing.iter().take(most) {
+            match self.rebuild(object, volume).await {
+                Ok(()) => {
+                    report.shards_rebuilt = report.shards_rebuilt.saturating_add(1);
+                    held.insert(object.name(volume.index).encode());
+                }
+                // Deleted meanwhile.
+                Err(Rebuild::Read(_)) if !self.index.is_current(object) => {}
+                Err(Rebuild::Read(error)) => return Err(error.to_string()),
+                Err(Rebuild::Write(why)) => return Err(why),
+            }
+        }
+        for object in self.index.below("") {
+            if held.contains(&object.name(volume.index).encode()) {
+                object.set_on(volume.index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the listings of the volumes in service with the objects: wants what is missing,
+    /// removes what is old and unknown. Writes go on meanwhile: an object written since is not
+    /// looked for, and a shard that no object knows yet is not old.
+    async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
+        for serving in self.slots.serving() {
+            let before = self.index.below("");
+            let Ok(names) = slowly(serving.place.list()).await else { continue };
+            let held: BTreeSet<String> = names.into_iter().collect();
+            for object in before {
+                let there = held.contains(&object.name(serving.index).encode());
+                if !there && self.index.is_current(&object) {
+                    self.want(&object, serving.index);
+                }
+            }
+            let old: Vec<String> =
+                held.into_iter().filter(|name| self.is_old_garbage(name)).collect();
+            let count = crate::layout::wide(old.len());
+            if count > 0 && slowly(serving.place.delete(&old)).await.is_ok() {
+                report.garbage_removed = report.garbage_removed.saturating_add(count);
+            }
+        }
+    }
+
+    fn is_old_garbage(&self, name: &str) -> bool {
+        ShardName::decode(name).is_some_and(|name| {
+            !self.index.knows(&name) && self.is_old(name.created_ms)
+        })
+    }
+
+    fn is_old(&self, created_ms: i64) -> bool {
+        let created = model::Timestamp::from_ms(created_ms);
+        self.clock.now().since(created) >= self.settings.garbage_age
+    }
+
+    /// Removes the shards of writes that were replaced, taken back or never completed. The last
+    /// ones go only when every volume serves: another volume might hold what completes them.
+    async fn clean(self: &Arc<Self>, report: &mut RepairReport) {
+        let complete = self.slots.serving().len() == self.geometry.volumes();
+        for object in self.index.garbage() {
+            let may_go = object.is_doomed() || (complete && self.is_old(object.created_ms));
+            if !may_go || object.is_pending() {
+                continue;
+            }
+            let _path = self.lock_path(&object.path).await;
+            let _gate = Arc::clone(&self.gate).read_owned().await;
+            if self.remove(&[object]).await.is_empty() {
+                report.garbage_removed = report.garbage_removed.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Why a shard was not rebuilt.
+enum Rebuild {
+    /// The others could not be read.
+    Read(Error),
+    /// The volume could not be written.
+    Write(String),
+}
+
+const fn slow_grace() -> std::time::Duration {
+    std::time::Duration::from_secs(SLOW_GRACE_SECONDS)
+}
+
+/// Waits for a place that may take long, not for ever.
+async fn slowly<T>(
+    work: impl Future<Output = std::io::Result<T>>,
+) -> std::result::Result<T, String> {
+    match tokio::time::timeout(slow_grace(), work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_late) => Err(format!("no answer within {SLOW_GRACE_SECONDS} s")),
+    }
+}

@@ -1,0 +1,116 @@
+//! Scrubbing: reading every shard, at a bounded rate, to find what rots before it is needed.
+
+use serde::Serialize;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::index::Object;
+use crate::open::{Inner, Store};
+use crate::read::Fault;
+
+/// What a scrub found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubReport {
+    /// Objects read.
+    pub objects: u64,
+    /// Shards read.
+    pub shards: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Shards that were missing or not what was written.
+    pub bad: Vec<BadShard>,
+    /// How many of them have been rebuilt.
+    pub rebuilt: u64,
+}
+
+/// A shard that was missing or not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BadShard {
+    /// The object.
+    pub path: String,
+    /// On which volume.
+    pub volume: usize,
+    /// What was wrong.
+    pub fault: String,
+}
+
+impl Store {
+    /// Reads every shard on the volumes in service, rebuilds the bad ones, and renews the labels.
+    /// At most `bytes_per_second`; as fast as it goes when none is given.
+    pub async fn scrub_all(&self, bytes_per_second: Option<u64>) -> ScrubReport {
+        let _one_at_a_time = self.inner.upkeep.lock().await;
+        let mut report = ScrubReport::default();
+        let mut at = String::new();
+        while let Some(object) = self.inner.index.after(&at) {
+            let before = report.bytes;
+            self.inner.scrub_object(&object, &mut report).await;
+            at = object.path.to_string();
+            if let Some(rate) = bytes_per_second {
+                let read = report.bytes.saturating_sub(before);
+                let pause = read.saturating_mul(1_000).checked_div(rate).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }
+        self.inner.finish_scrub().await;
+        report
+    }
+}
+
+impl Inner {
+    /// Scrubs the next few objects; starts over after the last one.
+    pub(crate) async fn scrub_slice(self: &Arc<Self>) {
+        let mut report = ScrubReport::default();
+        while report.bytes < self.settings.scrub_bytes_per_round {
+            let at = self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let next = self.index.after(&at);
+            let path = next.as_ref().map(|object| object.path.to_string()).unwrap_or_default();
+            if let Some(object) = &next {
+                self.scrub_object(object, &mut report).await;
+            }
+            *self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner) = path;
+            if next.is_none() {
+                self.finish_scrub().await;
+                break;
+            }
+        }
+    }
+
+    async fn scrub_object(self: &Arc<Self>, object: &Arc<Object>, report: &mut ScrubReport) {
+        report.objects = report.objects.saturating_add(1);
+        for serving in self.slots.serving() {
+            report.shards = report.shards.saturating_add(1);
+            let fault = match self.fetch_whole(object, serving.index).await {
+                Ok(bytes) => {
+                    report.bytes = report.bytes.saturating_add(bytes);
+                    continue;
+                }
+                Err(Fault::Unreachable(_)) => continue,
+                Err(Fault::Wrong(fault)) => fault,
+            };
+            // Not one that was deleted or replaced while it was read.
+            if !self.index.is_current(object) || !self.slots.is_serving(serving.index) {
+                continue;
+            }
+            tracing::warn!(
+                object.path = &*object.path,
+                volume.index = serving.index,
+                fault,
+                "a bad shard was found"
+            );
+            metrics::counter!("store_bad_shards_total").increment(1);
+            self.want(object, serving.index);
+            let path = object.path.to_string();
+            report.bad.push(BadShard { path, volume: serving.index, fault });
+        }
+        let rebuilt = self.repair_wanted(Some(&object.path)).await;
+        report.rebuilt = report.rebuilt.saturating_add(rebuilt);
+    }
+
+    /// Renews the labels, so that a volume that is rolled back to before this scrub is known by it.
+    async fn finish_scrub(&self) {
+        self.slots.renew();
+        if let Err(error) = self.slots.mark_out(&[], self.index.version()).await {
+            tracing::warn!(%error, "the volumes' labels could not be renewed");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! A volume that is a directory on one disk.
+//!
+//! A shard is written beside its place, synced, renamed, and its directory synced: one that is
+//! listed is whole. Before each write the label's file is looked at: when it is not the one that
+//! was read or written last, the volume was removed or exchanged and nothing is written. The
+//! volume's own directory is made by [`Place::make`] only, never on the way.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::layout::{narrow, span};
+use crate::volume::label::LABEL_BYTES_MAX;
+use crate::volume::name::NAME_ROOT;
+use crate::{Place, Shard};
+
+const LABEL: &str = "label";
+const FRESH: &str = "fresh";
+/// Up to here a shard is gathered and written with one call.
+const GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// A directory volume. All its files have mode 0600, its directories 0700.
+#[derive(Debug, Clone)]
+pub struct DirPlace {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    /// Device and inode of the label that this place is bound to.
+    bound: Mutex<Option<(u64, u64)>>,
+    /// Directories that are known to be there.
+    made: Mutex<HashSet<PathBuf>>,
+    fresh: AtomicU64,
+}
+
+impl DirPlace {
+    /// The volume in the directory `root`, which need not be there.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let shared = Shared {
+            root: root.into(),
+            bound: Mutex::new(None),
+            made: Mutex::new(HashSet::new()),
+            fresh: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || work(&shared)).await.map_err(io::Error::other)?
+    }
+}
+
+#[async_trait]
+impl Place for DirPlace {
+    fn name(&self) -> String {
+        self.shared.root.display().to_string()
+    }
+
+    async fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
+        let (name, shard) = (name.to_owned(), shard.clone());
+        self.run(move |shared| shared.put(&name, &shard)).await
+    }
+
+    async fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let name = name.to_owned();
+        self.run(move |shared| shared.get(&name, &range)).await
+    }
+
+    async fn list(&self) -> io::Result<Vec<String>> {
+        self.run(Shared::list).await
+    }
+
+    async fn delete(&self, names: &[String]) -> io::Result<()> {
+        let names = names.to_vec();
+        self.run(move |shared| shared.delete(&names)).await
+    }
+
+    async fn read_label(&self) -> io::Result<Option<Bytes>> {
+        self.run(Shared::read_label).await
+    }
+
+    async fn write_label(&self, label: &[u8]) -> io::Result<()> {
+        let label = label.to_vec();
+        self.run(move |shared| shared.write_label(&label)).await
+    }
+
+    async fn is_vacant(&self) -> io::Result<bool> {
+        self.run(|shared| Ok(fs::read_dir(&shared.root)?.next().is_none())).await
+    }
+
+    async fn make(&self) -> io::Result<()> {
+        self.run(|shared| {
+            DirBuilder::new().recursive(true).mode(0o700).create(&shared.root)?;
+            sync_dir(shared.root.parent().unwrap_or(&shared.root))
+        })
+        .await
+    }
+}
+
+impl Shared {
+    fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
+        self.check_bound()?;
+        let to = self.root.join(name);
+        let dir = to.parent().unwrap_or(&self.root);
+        let fresh = self.fresh_file(|file| {
+            if shard.size() <= GATHER_BYTES_MAX {
+                file.write_all(&shard.parts().concat())
+            } else {
+                shard.parts().iter().try_for_each(|part| file.write_all(part))
+            }
+        })?;
+        let moved = self.make_dirs(dir).and_then(|()| match fs::rename(&fresh, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The directory has gone since it was made.
+                self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.make_dirs(dir)?;
+                fs::rename(&fresh, &to)
+            }
+            done => done,
+        });
+        if moved.is_err() {
+            forget(&fresh);
+        }
+        moved?;
+        sync_dir(dir)
+    }
+
+    fn get(&self, name: &str, range: &Range<u64>) -> io::Result<Bytes> {
+        let mut file = File::open(self.root.join(name))?;
+        let length = file.metadata()?.len();
+        let wanted = span(&(range.start.min(length)..range.end.min(length)));
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
+        }
+        let mut out = Vec::with_capacity(narrow(wanted));
+        file.take(wanted).read_to_end(&mut out)?;
+        Ok(out.into())
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let mut waiting = vec![NAME_ROOT.to_owned()];
+        while let Some(folder) = waiting.pop() {
+            let entries = match fs::read_dir(self.root.join(&folder)) {
+                // A volume without a shard has no such folder yet; one that is gone has no root.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && folder == NAME_ROOT
+                        && self.root.is_dir() =>
+                {
+                    continue;
+                }
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = format!("{folder}/{name}");
+                if entry.file_type()?.is_dir() {
+                    waiting.push(path);
+                } else {
+                    names.push(path);
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn delete(&self, names: &[String]) -> io::Result<()> {
+        self.check_bound()?;
+        let mut dirs = BTreeSet::new();
+        for name in names {
+            let path = self.root.join(name);
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    dirs.extend(path.parent().map(Path::to_path_buf));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        dirs.iter().try_for_each(|dir| sync_dir(dir))
+    }
+
+    fn read_label(&self) -> io::Result<Option<Bytes>> {
+        // Without this a missing volume would look like one without a label.
+        fs::read_dir(&self.root)?;
+        self.clear_fresh()?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let file = match File::open(self.root.join(LABEL)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                return Ok(None);
+            }
+            file => file?,
+        };
+        self.bind(&file)?;
+        let mut bytes = Vec::new();
+        file.take(LABEL_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn write_label(&self, label: &[u8]) -> io::Result<()> {
+        // A label that was read or written before must still be the same: else this is another
+        // volume, or none.
+        if self.bound.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.check_bound()?;
+        }
+        let fresh = self.fresh_file(|file| file.write_all(label))?;
+        let to = self.root.join(LABEL);
+        if let Err(error) = fs::rename(&fresh, &to) {
+            forget(&fresh);
+            return Err(error);
+        }
+        self.bind(&File::open(&to)?)?;
+        sync_dir(&self.root)
+    }
+
+    fn bind(&self, label: &File) -> io::Result<()> {
+        let meta = label.metadata()?;
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((meta.dev(), meta.ino()));
+        Ok(())
+    }
+
+    /// Refuses when the label is not the one that this place is bound to.
+    fn check_bound(&self) -> io::Result<()> {
+        let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let meta = fs::metadata(self.root.join(LABEL))?;
+        if bound == Some((meta.dev(), meta.ino())) {
+            return Ok(());
+        }
+        Err(io::Error::other("another volume has taken the place of this one"))
+    }
+
+    /// Writes and syncs a file that is not in its place yet.
+    fn fresh_file(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<PathBuf> {
+        let number = self.fresh.fetch_add(1, Ordering::Relaxed);
+        let path = self.root.join(FRESH).join(format!("{number:x}"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let opened = match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_dirs(&self.root.join(FRESH))?;
+                options.open(&path)
+            }
+            opened => opened,
+        };
+        let mut file = opened?;
+        let written = write(&mut file).and_then(|()| file.sync_data());
+        if written.is_err() {
+            forget(&path);
+        }
+        written.map(|()| path)
+    }
+
+    /// Removes what was being written when the program ended.
+    fn clear_fresh(&self) -> io::Result<()> {
+        let entries = match fs::read_dir(self.root.join(FRESH)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            forget(&entry?.path());
+        }
+        Ok(())
+    }
+
+    /// Makes the directories from the root down to `dir`, each durable; never the root itself.
+    fn make_dirs(&self, dir: &Path) -> io::Result<()> {
+        let known = |path: &Path| {
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+        };
+        if known(dir) {
+            return Ok(());
+        }
+        let below = dir.strip_prefix(&self.root).map_err(io::Error::other)?;
+        let mut path = self.root.clone();
+        for part in below.components() {
+            let parent = path.clone();
+            path.push(part);
+            if known(&path) {
+                continue;
+            }
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Ok(()) | Err(_) => sync_dir(&parent)?,
+            }
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        }
+        Ok(())
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)?.sync_all()
+}
+
+/// Removes a file that nobody will miss; what stays is removed at the next start.
+fn forget(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::debug!(%error, "failed to remove an unfinished file");
+    }
+}

@@ -1,1 +1,23 @@
-//! placeholder
+//! What an account allows: who may call, how much at a time, what is kept, and whom a deletion
+//! hides.
+//!
+//! Everything here is a pure function of its arguments or a small counter in memory. It must never
+//! do I/O, read a clock or start a task. Bytes have been decoded before they come here; what leaves
+//! ([`Admitted`]) is what the journal takes.
+
+mod admission;
+mod announced;
+mod ceilings;
+mod fold;
+mod number;
+mod passcode;
+mod rules;
+mod suppression;
+
+pub use admission::{Admitted, Arrival, Reach, admit};
+pub use announced::{Announced, Announcements};
+pub use ceilings::{Ceilings, Permit};
+pub use fold::{Device, Identity, Profile, PushToken, fold};
+pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule};
+pub use rules::{AccountRules, Limits, Rules};
+pub use suppression::{Stretch, Suppressions};

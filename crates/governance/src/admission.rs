@@ -1,0 +1,319 @@
+//! From decoded records to the entries that the journal takes.
+//!
+//! Each record goes through stages, each a type that only the one before can make: [`Keyed`] (whose
+//! is it), [`Timed`] (when), [`Wanted`] (does the account want it), [`Visible`] (was the person
+//! deleted). Only a visible record becomes entries. What is refused on the way becomes a quarantine
+//! entry, unless it is a deleted person's: of those nothing is kept.
+
+mod links;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
+use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
+use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+
+use crate::announced::{Generations, KeySet};
+use crate::{AccountRules, Announced, Announcements};
+use links::Links;
+use stages::{Keyed, Screened, Visible};
+
+/// How and when an upload came.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    /// By which dialect.
+    pub source: Source,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The record ids of this upload, by ordinal: one fresh batch of [`model::RecordIds`].
+    pub ids: &'a dyn Fn(u32) -> RecordId,
+}
+
+impl std::fmt::Debug for Arrival<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrival")
+            .field("source", &self.source)
+            .field("received_at", &self.received_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an upload comes to: the only way for records to the journal.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    entries: Vec<Entry>,
+    rejections: Vec<Rejection>,
+    announcements: Announcements,
+    reached: Vec<Reach>,
+    processed: u32,
+    suppressed: u32,
+}
+
+/// A record gave another name to a deleted person: the deletion must be extended to that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The key that is suppressed.
+    pub hidden: PersonKey,
+    /// The key that turns out to be the same person.
+    pub other: PersonKey,
+    /// What kind of thing `other` names: a device is reached from `ts` on, an identity for good.
+    pub kind: IdentityKind,
+    /// Since when.
+    pub ts: Timestamp,
+}
+
+impl Admitted {
+    /// What the journal is to take, the quarantined among it.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Takes the entries out, for the journal.
+    #[must_use]
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Every refused record of the upload, by position: those of the decoder and those of the
+    /// account's rules.
+    #[must_use]
+    pub fn rejections(&self) -> &[Rejection] {
+        &self.rejections
+    }
+
+    /// Records that were not refused, those of deleted people included: to the sender they look
+    /// like any other.
+    #[must_use]
+    pub const fn processed(&self) -> u32 {
+        self.processed
+    }
+
+    /// Records that were not kept because their person was deleted.
+    #[must_use]
+    pub const fn suppressed(&self) -> u32 {
+        self.suppressed
+    }
+
+    /// Names that turned out to belong to deleted people.
+    #[must_use]
+    pub fn reached(&self) -> &[Reach] {
+        &self.reached
+    }
+
+    /// What to pass to [`Announced::remember`] once the entries are durable.
+    pub fn take_announcements(&mut self) -> Announcements {
+        std::mem::take(&mut self.announcements)
+    }
+}
+
+/// Applies the account's rules to one upload.
+///
+/// Ids are given in the order of the entries; at most 2²⁴ entries come of one upload, which the
+/// limit on records ensures.
+#[must_use]
+pub fn admit(
+    rules: &AccountRules,
+    batch: Batch<'_>,
+    arrival: &Arrival<'_>,
+    announced: &Announced,
+) -> Admitted {
+    let announced = announced.read();
+    let mut admission = Admission {
+        rules,
+        arrival,
+        announced: &announced,
+        announcing: KeySet::default(),
+        links: Links::default(),
+        out: Admitted {
+            entries: Vec::with_capacity(batch.records.len().saturating_add(16)),
+            ..Admitted::default()
+        },
+    };
+    let decoder_rejected = !batch.rejections.is_empty();
+    for rejection in batch.rejections {
+        admission.reject(rejection);
+    }
+    for submission in batch.records {
+        admission.consider(submission);
+    }
+    if decoder_rejected {
+        admission.out.rejections.sort_by_key(|it| it.position);
+    }
+    admission.out
+}
+
+struct Admission<'a> {
+    rules: &'a AccountRules,
+    arrival: &'a Arrival<'a>,
+    announced: &'a Generations,
+    announcing: KeySet,
+    links: Links,
+    out: Admitted,
+}
+
+impl Admission<'_> {
+    fn consider(&mut self, submission: Submission<'_>) {
+        let decided = Keyed::of(self.rules, submission)
+            .time(self.rules, self.arrival.received_at)
+            .and_then(|timed| timed.want(self.rules))
+            .map(|wanted| wanted.screen(self.rules));
+        match decided {
+            Ok(Screened::Visible(visible)) => {
+                self.out.processed = self.out.processed.saturating_add(1);
+                self.keep(visible);
+            }
+            Ok(Screened::Hidden(reached)) => {
+                self.out.processed = self.out.processed.saturating_add(1);
+                self.out.suppressed = self.out.suppressed.saturating_add(1);
+                self.out.reached.extend(reached);
+            }
+            Err(rejection) => self.reject(rejection),
+        }
+    }
+
+    /// Turns a record that may be kept into entries: who it is, what belongs together, what it says.
+    fn keep(&mut self, visible: Visible<'_>) {
+        let Visible {
+            submission,
+            person,
+            names,
+            ts,
+            ts_sent,
+        } = visible;
+        for name in &names {
+            self.announce(name.key, name.kind, name.text(&submission), ts);
+        }
+        for link in links::of(&names, person, ts) {
+            if self.rules.suppressed.hides(link.from, ts)
+                || self.rules.suppressed.hides(link.to, ts)
+            {
+                continue;
+            }
+            if self
+                .links
+                .is_news(&link, self.announced, &mut self.out.announcements.0)
+            {
+                let id = self.next_id();
+                let received_at = self.arrival.received_at;
+                self.push(Record::Link(link.into_record(id, received_at)));
+            }
+        }
+        let id = self.next_id();
+        let (received_at, source) = (self.arrival.received_at, self.arrival.source);
+        match submission.content {
+            Content::Event {
+                name,
+                properties,
+                session,
+                context,
+            } => {
+                let name = name.into();
+                self.push(Record::Event(Event {
+                    id,
+                    person,
+                    name,
+                    ts,
+                    received_at,
+                    ts_sent,
+                    source,
+                    session,
+                    properties,
+                    context,
+                }));
+            }
+            Content::Profile { changes, .. } if changes.is_empty() => {}
+            Content::Profile { changes, .. } => {
+                self.push(Record::ProfileChange(ProfileChange {
+                    id,
+                    person,
+                    ts,
+                    received_at,
+                    source,
+                    changes,
+                }));
+            }
+        }
+    }
+
+    /// Writes down what a person key stands for, unless this process did so before.
+    fn announce(&mut self, key: PersonKey, kind: IdentityKind, name: &str, ts: Timestamp) {
+        if self.announced.contains(&key.0) || !self.announcing.insert(key.0) {
+            return;
+        }
+        let Ok(value) = RawJson::of(name) else { return };
+        self.out.announcements.0.push(key.0);
+        let change = Change {
+            property: Box::from(kind.as_str()),
+            op: ChangeOp::Identify,
+            value,
+        };
+        let record = ProfileChange {
+            id: self.next_id(),
+            person: key,
+            ts,
+            received_at: self.arrival.received_at,
+            source: self.arrival.source,
+            changes: vec![change],
+        };
+        self.push(Record::ProfileChange(record));
+    }
+
+    /// Keeps a refused record for review, and its refusal for the answer.
+    fn reject(&mut self, rejection: Rejection) {
+        let (person, hidden) = match &rejection.subject {
+            Subject::Nobody | Subject::Ambiguous => (None, false),
+            Subject::Person(kind, name) => {
+                let key = self.rules.person_key(*kind, name);
+                (Some(key), self.rules.suppressed.hides_whole(key))
+            }
+        };
+        if !hidden {
+            let body = match rejection.subject {
+                Subject::Ambiguous => Vec::new(),
+                Subject::Nobody | Subject::Person(..) => {
+                    rejection.record.as_str().as_bytes().to_vec()
+                }
+            };
+            let quarantined = Quarantined {
+                id: self.next_id(),
+                received_at: self.arrival.received_at,
+                source: self.arrival.source,
+                person,
+                code: rejection.reason.code(),
+                error: Box::from(rejection.reason.as_str()),
+                body,
+            };
+            self.push(Record::Quarantined(Box::new(quarantined)));
+        }
+        self.out.rejections.push(rejection);
+    }
+
+    fn next_id(&self) -> RecordId {
+        (self.arrival.ids)(u32::try_from(self.out.entries.len()).unwrap_or(u32::MAX))
+    }
+
+    fn push(&mut self, record: Record) {
+        self.out.entries.push(Entry {
+            account: self.rules.id,
+            record,
+        });
+    }
+}
+
+/// A rejection of a record that had been decoded.
+fn rejection(submission: &Submission<'_>, reason: RejectReason) -> Rejection {
+    let subject = submission
+        .names
+        .primary()
+        .map_or(Subject::Nobody, |(kind, name)| {
+            Subject::Person(kind, Box::from(name))
+        });
+    Rejection {
+        position: submission.position,
+        reason,
+        record: RawJson::from_checked(submission.text),
+        subject,
+    }
+}

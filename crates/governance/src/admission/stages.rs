@@ -1,0 +1,198 @@
+//! The stages of one record. Fields of a stage are private to this file where skipping the stage
+//! would matter: [`Visible`] is made in one place only.
+
+use model::submission::{Content, RejectReason, Rejection, Submission};
+use model::{IdentityKind, PersonKey, Timestamp, limit};
+
+use super::{Reach, rejection};
+use crate::AccountRules;
+
+/// One name of a record, with the key that stands for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) kind: IdentityKind,
+    pub(super) key: PersonKey,
+    /// It is `profileData.identity`.
+    pub(super) alias: bool,
+}
+
+impl Name {
+    /// The name in plain text, from the record that it was taken from.
+    pub(super) fn text<'s>(&self, submission: &'s Submission<'_>) -> &'s str {
+        if self.alias {
+            return match &submission.content {
+                Content::Profile {
+                    alias: Some(alias), ..
+                } => alias,
+                Content::Profile { .. } | Content::Event { .. } => "",
+            };
+        }
+        submission
+            .names
+            .iter()
+            .find(|(kind, _)| *kind == self.kind)
+            .map_or("", |(_, text)| text)
+    }
+}
+
+/// Names of one record: the four kinds and an alias at most.
+pub(super) type Names = Vec<Name>;
+
+/// A record whose names have become keys.
+pub(super) struct Keyed<'a> {
+    submission: Submission<'a>,
+    person: PersonKey,
+    names: Names,
+}
+
+/// A record whose time is settled.
+pub(super) struct Timed<'a> {
+    keyed: Keyed<'a>,
+    ts: Timestamp,
+    ts_sent: Option<Timestamp>,
+}
+
+/// A record that the account's dictionary wants.
+pub(super) struct Wanted<'a>(Timed<'a>);
+
+/// What the ledger of deletions says of a record.
+pub(super) enum Screened<'a> {
+    /// It may be kept.
+    Visible(Visible<'a>),
+    /// Its person was deleted: nothing of it is kept. The names that it adds to the deletion.
+    Hidden(Vec<Reach>),
+}
+
+/// A record that may be kept.
+pub(super) struct Visible<'a> {
+    pub(super) submission: Submission<'a>,
+    pub(super) person: PersonKey,
+    pub(super) names: Names,
+    pub(super) ts: Timestamp,
+    pub(super) ts_sent: Option<Timestamp>,
+}
+
+impl<'a> Keyed<'a> {
+    /// Computes the keys of every name.
+    pub(super) fn of(rules: &AccountRules, submission: Submission<'a>) -> Self {
+        let mut names: Names = submission
+            .names
+            .iter()
+            .map(|(kind, name)| Name {
+                kind,
+                key: rules.person_key(kind, name),
+                alias: false,
+            })
+            .collect();
+        if let Content::Profile {
+            alias: Some(alias), ..
+        } = &submission.content
+        {
+            let kind = IdentityKind::Identity;
+            let key = rules.person_key(kind, alias);
+            if names.iter().all(|it| it.key != key) {
+                names.push(Name {
+                    kind,
+                    key,
+                    alias: true,
+                });
+            }
+        }
+        // The decoder refuses a record without a name; were one to come, it would be nobody's.
+        let person = names.first().map_or(PersonKey([0; 16]), |it| it.key);
+        Self {
+            submission,
+            person,
+            names,
+        }
+    }
+
+    /// Settles the time: none is now, too far ahead is now with the original beside it, older than
+    /// the account keeps events is refused.
+    pub(super) fn time(
+        self,
+        rules: &AccountRules,
+        received_at: Timestamp,
+    ) -> Result<Timed<'a>, Rejection> {
+        let sent = self.submission.ts.unwrap_or(received_at);
+        let is_event = matches!(self.submission.content, Content::Event { .. });
+        if is_event && sent < rules.kept_since(received_at) {
+            return Err(rejection(&self.submission, RejectReason::TimeTooOld));
+        }
+        let ahead = sent.ms().saturating_sub(received_at.ms()) > limit::EVENT_AHEAD_MS_MAX;
+        let (ts, ts_sent) = if ahead {
+            (received_at, Some(sent))
+        } else {
+            (sent, None)
+        };
+        Ok(Timed {
+            keyed: self,
+            ts,
+            ts_sent,
+        })
+    }
+}
+
+impl<'a> Timed<'a> {
+    /// Asks the account's dictionary.
+    pub(super) fn want(self, rules: &AccountRules) -> Result<Wanted<'a>, Rejection> {
+        if let Content::Event { name, .. } = &self.keyed.submission.content
+            && rules.discarded_events.contains(name.as_ref())
+        {
+            return Err(rejection(
+                &self.keyed.submission,
+                RejectReason::EventDiscarded,
+            ));
+        }
+        Ok(Wanted(self))
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// Asks the ledger of deletions. A record is a deleted person's when any of its identities is
+    /// hidden for good, or the key that it is kept under is hidden at its time. A device alone does
+    /// not make it so when an identity stands beside it: devices change hands.
+    pub(super) fn screen(self, rules: &AccountRules) -> Screened<'a> {
+        let Self(Timed { keyed, ts, ts_sent }) = self;
+        let Keyed {
+            submission,
+            person,
+            names,
+        } = keyed;
+        let suppressed = &rules.suppressed;
+        if suppressed.is_empty() {
+            return Screened::Visible(Visible {
+                submission,
+                person,
+                names,
+                ts,
+                ts_sent,
+            });
+        }
+        let hidden = names
+            .iter()
+            .find(|it| it.kind != IdentityKind::ObjectId && suppressed.hides_whole(it.key))
+            .map(|it| it.key)
+            .or_else(|| suppressed.hides(person, ts).then_some(person));
+        let Some(hidden) = hidden else {
+            return Screened::Visible(Visible {
+                submission,
+                person,
+                names,
+                ts,
+                ts_sent,
+            });
+        };
+        let reached = names
+            .iter()
+            .filter(|it| it.key != hidden && !suppressed.hides(it.key, ts))
+            .map(|it| Reach {
+                hidden,
+                other: it.key,
+                kind: it.kind,
+                ts,
+            })
+            .collect();
+        Screened::Hidden(reached)
+    }
+}

@@ -1,0 +1,127 @@
+//! The rules of the accounts: one snapshot, replaced as a whole when anything in it changes.
+//!
+//! `control` builds the snapshot; collection and the API work from it and never ask the control
+//! database. It must never hold a passcode or a token in plain text.
+
+use jiff::tz::TimeZone;
+use model::{AccountId, IdentityKind, PersonKey, PersonKeySecret, Timestamp, limit};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{PasscodeHash, PasscodeRule, Suppressions};
+
+/// The rules of every account.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// By account.
+    pub accounts: HashMap<AccountId, Arc<AccountRules>>,
+    /// Grows with every change.
+    pub version: u64,
+}
+
+impl Rules {
+    /// The rules of one account; none when it does not exist.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Arc<AccountRules>> {
+        self.accounts.get(&id)
+    }
+}
+
+/// The rules of one account.
+#[derive(Debug, Clone)]
+pub struct AccountRules {
+    /// Which account.
+    pub id: AccountId,
+    /// Its name, for people.
+    pub name: Box<str>,
+    /// In which zone its days begin, and its exports tell the time.
+    pub time_zone: TimeZone,
+    /// The secret that turns identities into person keys; never rotated.
+    pub person_key_secret: PersonKeySecret,
+    /// Who may call the REST API.
+    pub passcodes: Vec<PasscodeRule>,
+    /// The hash of the SDKs' token.
+    pub sdk_token_hash: PasscodeHash,
+    /// How much at a time.
+    pub limits: Limits,
+    /// How long an event is kept, counted from when it happened.
+    pub retention: Duration,
+    /// Events that the account no longer wants: refused with code 528.
+    pub discarded_events: BTreeSet<Box<str>>,
+    /// The people who were deleted.
+    pub suppressed: Arc<Suppressions>,
+}
+
+impl AccountRules {
+    /// Rules with the product's defaults: no passcode, nobody suppressed, one year's retention.
+    #[must_use]
+    pub fn new(
+        id: AccountId,
+        name: &str,
+        time_zone: TimeZone,
+        person_key_secret: PersonKeySecret,
+        sdk_token_hash: PasscodeHash,
+    ) -> Self {
+        Self {
+            id,
+            name: Box::from(name),
+            time_zone,
+            person_key_secret,
+            passcodes: Vec::new(),
+            sdk_token_hash,
+            limits: Limits::default(),
+            retention: Duration::from_secs(u64::from(limit::RETENTION_DAYS_DEFAULT) * 86_400),
+            discarded_events: BTreeSet::new(),
+            suppressed: Arc::default(),
+        }
+    }
+
+    /// What tables hold instead of `identity`.
+    #[must_use]
+    pub fn person_key(&self, kind: IdentityKind, identity: &str) -> PersonKey {
+        PersonKey::of(&self.person_key_secret, self.id, kind, identity)
+    }
+
+    /// The passcode that `text` is; none when it is wrong. The time taken depends on how many
+    /// passcodes there are, never on which one it was or how close.
+    #[must_use]
+    pub fn verify_passcode(&self, text: &str) -> Option<&PasscodeRule> {
+        let hash = PasscodeHash::of(text);
+        self.passcodes.iter().fold(
+            None,
+            |found, rule| if rule.hash == hash { Some(rule) } else { found },
+        )
+    }
+
+    /// Whether `text` is the SDKs' token.
+    #[must_use]
+    pub fn verify_sdk_token(&self, text: &str) -> bool {
+        self.sdk_token_hash == PasscodeHash::of(text)
+    }
+
+    /// The earliest time that an event may have when it is received `now`.
+    #[must_use]
+    pub fn kept_since(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.retention)
+    }
+}
+
+/// How many calls of one account may be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Uploads.
+    pub uploads: u32,
+    /// Calls of every other path, each path by itself.
+    pub calls: u32,
+}
+
+impl Default for Limits {
+    /// The protocol's: 15 and 3.
+    fn default() -> Self {
+        Self {
+            uploads: limit::CONCURRENT_UPLOADS_DEFAULT,
+            calls: limit::CONCURRENT_CALLS_DEFAULT,
+        }
+    }
+}

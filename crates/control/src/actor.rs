@@ -1,0 +1,99 @@
+//! Who does something. Each act in this crate has one.
+
+use model::AccountId;
+use std::net::IpAddr;
+
+/// Who acts, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub kind: ActorKind,
+    /// From which address; none for the machine itself.
+    pub peer: Option<IpAddr>,
+}
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A user of the operating system who may read the keyring: the operator.
+    OsUser(Box<str>),
+    /// A program with a passcode of an account.
+    Passcode {
+        /// Whose passcode.
+        account: AccountId,
+        /// The passcode's name.
+        name: Box<str>,
+    },
+    /// A job of the product itself.
+    System(&'static str),
+}
+
+impl Actor {
+    /// The operator at the machine, by the name that the operating system knows.
+    #[must_use]
+    pub fn os_user(name: &str) -> Self {
+        Self {
+            kind: ActorKind::OsUser(Box::from(name)),
+            peer: None,
+        }
+    }
+
+    /// A program with the passcode called `name` of `account`.
+    #[must_use]
+    pub fn passcode(account: AccountId, name: &str) -> Self {
+        Self {
+            kind: ActorKind::Passcode {
+                account,
+                name: Box::from(name),
+            },
+            peer: None,
+        }
+    }
+
+    /// A job of the product.
+    #[must_use]
+    pub const fn system(job: &'static str) -> Self {
+        Self {
+            kind: ActorKind::System(job),
+            peer: None,
+        }
+    }
+
+    /// The same, seen at `peer`.
+    #[must_use]
+    pub fn with_peer(self, peer: IpAddr) -> Self {
+        Self {
+            peer: Some(peer),
+            ..self
+        }
+    }
+
+    /// The kind's name in the audit log.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            ActorKind::OsUser(_) => "os_user",
+            ActorKind::Passcode { .. } => "passcode",
+            ActorKind::System(_) => "system",
+        }
+    }
+
+    /// The actor's own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            ActorKind::OsUser(name) | ActorKind::Passcode { name, .. } => name,
+            ActorKind::System(job) => job,
+        }
+    }
+
+    /// The role that the actor acts in.
+    #[must_use]
+    pub const fn role(&self) -> &'static str {
+        match self.kind {
+            ActorKind::OsUser(_) => "operator",
+            ActorKind::Passcode { .. } => "program",
+            ActorKind::System(_) => "system",
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The keyring as the running program holds it: one value, and every copy of its file.
+
+use model::{Random, Secret};
+use seal::Keyring;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+use crate::Result;
+
+/// The keyring in force, and the files that hold it.
+///
+/// A change reaches every copy before the program works with it, so that a crash never leaves the
+/// program with a key that no file holds.
+#[derive(Debug)]
+pub struct SharedKeyring {
+    copies: Vec<PathBuf>,
+    current: RwLock<Keyring>,
+}
+
+impl SharedKeyring {
+    /// Shares `keyring`, whose files are `copies`. A rotation ends when all of them have followed.
+    #[must_use]
+    pub const fn new(keyring: Keyring, copies: Vec<PathBuf>) -> Self {
+        Self {
+            copies,
+            current: RwLock::new(keyring),
+        }
+    }
+
+    /// The keyring in force.
+    #[must_use]
+    pub fn current(&self) -> Keyring {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A secret for one purpose, derived from the root key: the same in every run and epoch.
+    #[must_use]
+    pub fn secret(&self, purpose: &str) -> Secret<[u8; 32]> {
+        self.current().root_derived(purpose)
+    }
+
+    /// Adds an epoch, unless a rotation is already under way.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`] when a copy cannot be written: the old keyring stays in
+    /// force, and the call can be made again.
+    pub(crate) fn begin_epoch(&self, random: &dyn Random) -> Result<Keyring> {
+        let current = self.current();
+        let next = if current.has_old_epochs() {
+            current
+        } else {
+            current.with_new_epoch(random)
+        };
+        self.replace(next)
+    }
+
+    /// Destroys all epochs but the newest.
+    ///
+    /// # Errors
+    /// As [`SharedKeyring::begin_epoch`]; some copies may have lost the old epoch already.
+    pub(crate) fn end_epoch(&self) -> Result<Keyring> {
+        self.replace(self.current().without_old_epochs())
+    }
+
+    /// Writes the keyring in force to the other copies, if there are any: one that missed the end
+    /// of a rotation follows now.
+    ///
+    /// # Errors
+    /// As [`SharedKeyring::begin_epoch`].
+    pub(crate) fn spread(&self) -> Result<()> {
+        if self.copies.len() > 1 {
+            self.replace(self.current())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a rotation was begun and has not ended.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.current().has_old_epochs()
+    }
+
+    fn replace(&self, next: Keyring) -> Result<Keyring> {
+        for copy in &self.copies {
+            next.save(copy)?;
+        }
+        self.current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&next);
+        Ok(next)
+    }
+}
+
+/// What this crate asks a keyring beside its own questions.
+trait Epochs {
+    /// Whether an epoch older than the newest is still there.
+    fn has_old_epochs(&self) -> bool;
+}
+
+impl Epochs for Keyring {
+    fn has_old_epochs(&self) -> bool {
+        // Epochs are numbered without gaps, and only the last rotation's old one can remain.
+        self.epoch()
+            .checked_sub(1)
+            .is_some_and(|older| self.epoch_key(older).is_some())
+    }
+}

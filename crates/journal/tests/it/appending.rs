@@ -1,0 +1,295 @@
+//! Appending: grouping, order, failure, bounds, and the orderly end.
+
+use super::fault_store::{FaultStore, Put};
+use super::{Running, entry, hasty, number_of};
+use futures::future::join_all;
+use journal::Settings;
+use model::ErrorKind;
+use object_store::ObjectStore;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn store() -> (Arc<FaultStore>, Arc<dyn ObjectStore>) {
+    let store = Arc::new(FaultStore::default());
+    let dynamic: Arc<dyn ObjectStore> = Arc::<FaultStore>::clone(&store);
+    (store, dynamic)
+}
+
+#[tokio::test]
+async fn appended_entries_are_live_and_in_order() {
+    let (_, store) = store();
+    let running = Running::start(&store, 1).await;
+    for number in 0..5 {
+        running
+            .journal
+            .append(vec![entry(number * 2), entry(number * 2 + 1)])
+            .await
+            .unwrap();
+    }
+    assert_eq!(running.numbers().await, (0..10).collect::<Vec<_>>());
+    let live = running.journal.live();
+    assert_eq!(live.len(), 5);
+    assert_eq!(live[4].path, "journal/00000001-00000001/0000000000000005");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn while_one_commit_is_written_the_next_fills() {
+    let (faults, store) = store();
+    let running = Running::start(&store, 1).await;
+    let gate = faults.close_gate();
+    let first = tokio::spawn({
+        let journal = running.journal.clone();
+        async move { journal.append(vec![entry(0)]).await }
+    });
+    faults.arrived.notified().await;
+    faults.arrived.notified().await;
+    let rest: Vec<_> = (1..50)
+        .map(|number| {
+            let journal = running.journal.clone();
+            tokio::spawn(async move { journal.append(vec![entry(number)]).await })
+        })
+        .collect();
+    while running.journal.status().waiting_bytes < 50 * 40 {
+        tokio::task::yield_now().await;
+    }
+    faults.open_gate();
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    for outcome in join_all(rest).await {
+        outcome.unwrap().unwrap();
+    }
+    let live = running.journal.live();
+    assert_eq!(
+        live.iter().map(|commit| commit.entries).collect::<Vec<_>>(),
+        [1, 49]
+    );
+    assert_eq!(running.numbers().await, (0..50).collect::<Vec<_>>());
+    assert_eq!(running.journal.status().waiting_bytes, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_answered_unavailable_and_skipped() {
+    for fault in [Put::Lost, Put::Landed, Put::Hidden] {
+        let (faults, store) = store();
+        let running = Running::start(&store, 1).await;
+        running.journal.append(vec![entry(0)]).await.unwrap();
+        faults.plan([fault, fault]);
+        for number in [1, 2] {
+            let error = running
+                .journal
+                .append(vec![entry(number)])
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+        }
+        running.journal.append(vec![entry(3)]).await.unwrap();
+        assert_eq!(running.numbers().await, [0, 3]);
+        assert_eq!(running.journal.status().commits_failed, 2);
+        running.crash().await;
+        faults.reveal().await;
+        let running = Running::start(&store, 2).await;
+        assert_eq!(running.numbers().await, [0, 3], "{fault:?}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_under_the_same_id_ends_the_writer() {
+    let (_, store) = store();
+    let one = Running::start(&store, 1).await;
+    one.journal.append(vec![entry(0)]).await.unwrap();
+    let path = "journal/00000001-00000001/0000000000000002".into();
+    object_store::ObjectStoreExt::put(&store, &path, "other".into())
+        .await
+        .unwrap();
+    let error = one.journal.append(vec![entry(1)]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let ended = one.owner.await.unwrap().unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::Conflict);
+    assert_eq!(
+        one.journal.append(vec![entry(2)]).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+}
+
+#[tokio::test]
+async fn the_end_writes_or_answers_everything_that_was_taken() {
+    let (faults, store) = store();
+    let running = Running::start(&store, 1).await;
+    let gate = faults.close_gate();
+    let appends: Vec<_> = (0..20)
+        .map(|number| {
+            let journal = running.journal.clone();
+            tokio::spawn(async move { journal.append(vec![entry(number)]).await })
+        })
+        .collect();
+    faults.arrived.notified().await;
+    faults.arrived.notified().await;
+    while running.journal.status().waiting_bytes < 20 * 40 {
+        tokio::task::yield_now().await;
+    }
+    assert!(running.journal.offer(&entry(20)));
+    running.shutdown.send(()).unwrap();
+    faults.open_gate();
+    gate.notify_one();
+    running.owner.await.unwrap().unwrap();
+    for outcome in join_all(appends).await {
+        outcome.unwrap().unwrap();
+    }
+    assert_eq!(
+        running
+            .journal
+            .append(vec![entry(99)])
+            .await
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Unavailable
+    );
+    assert!(!running.journal.offer(&entry(99)));
+    let running = Running::start(&store, 2).await;
+    assert_eq!(running.numbers().await, (0..=20).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_until_something_is_retired() {
+    let (_, store) = store();
+    let settings = Settings {
+        journal_bytes_max: 300,
+        ..hasty()
+    };
+    let running = Running::open(&store, settings, 1, &[]).await.unwrap();
+    let mut taken = 0;
+    while running.journal.append(vec![entry(taken)]).await.is_ok() {
+        taken += 1;
+    }
+    assert!(taken > 0);
+    assert!(!running.journal.offer(&entry(9)));
+    assert_eq!(running.journal.status().lines_dropped, 1);
+    let last = running.journal.live().pop().unwrap().id;
+    running
+        .journal
+        .retire(&[(last.writer, last.number)])
+        .await
+        .unwrap();
+    running.journal.append(vec![entry(taken)]).await.unwrap();
+    assert_eq!(running.numbers().await, [taken]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn appends_wait_their_turn_when_the_queue_is_full() {
+    let (_, store) = store();
+    let settings = Settings {
+        waiting_bytes_max: 200,
+        ..hasty()
+    };
+    let running = Running::open(&store, settings, 1, &[]).await.unwrap();
+    let many = (0..200).map(|number| running.journal.append(vec![entry(number)]));
+    for outcome in join_all(many).await {
+        outcome.unwrap();
+    }
+    assert_eq!(running.numbers().await, (0..200).collect::<Vec<_>>());
+    // More than the whole queue holds, in one append.
+    running
+        .journal
+        .append((200..300).map(entry).collect())
+        .await
+        .unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn lines_ride_with_the_next_commit_or_get_their_own() {
+    let (faults, store) = store();
+    let settings = Settings {
+        lines_wait: Duration::from_secs(3_600),
+        ..hasty()
+    };
+    let running = Running::open(&store, settings, 1, &[]).await.unwrap();
+    for number in 0..10 {
+        assert!(running.journal.offer(&entry(number)));
+    }
+    // A commit that fails keeps its lines for the next one.
+    faults.plan([Put::Landed]);
+    running.journal.append(vec![entry(50)]).await.unwrap_err();
+    running.journal.append(vec![entry(51)]).await.unwrap();
+    let mut expected = vec![51];
+    expected.extend(0..10);
+    assert_eq!(running.numbers().await, expected);
+    running.stop().await;
+
+    let running = Running::open(&store, hasty(), 2, &[]).await.unwrap();
+    assert!(running.journal.offer(&entry(60)));
+    while running.journal.status().commits == 0 {
+        tokio::task::yield_now().await;
+    }
+    expected.push(60);
+    assert_eq!(running.numbers().await, expected);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn lines_beyond_the_bound_are_counted_and_refused() {
+    let (faults, store) = store();
+    let running = Running::start(&store, 1).await;
+    let gate = faults.close_gate();
+    let append = running.journal.append(vec![entry(0)]);
+    let offering = async {
+        faults.arrived.notified().await;
+        faults.arrived.notified().await;
+        let offered = 20_000;
+        let taken = (0..offered)
+            .filter(|number| running.journal.offer(&entry(*number)))
+            .count();
+        assert_eq!(taken, model::limit::REQUEST_LINES_WAITING_MAX);
+        let dropped = running.journal.status().lines_dropped;
+        assert_eq!(dropped, offered - taken as u64);
+        faults.open_gate();
+        gate.notify_one();
+    };
+    let (outcome, ()) = tokio::join!(append, offering);
+    outcome.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn large_appends_are_split_and_all_of_them_are_durable() {
+    use model::record::{Quarantined, Record, Source};
+    let (_, store) = store();
+    let running = Running::start(&store, 1).await;
+    let large = |number| {
+        let mut large = entry(number);
+        large.record = Record::Quarantined(Box::new(Quarantined {
+            id: large.record.id(),
+            received_at: model::Timestamp::from_ms(1),
+            source: Source::Rest,
+            person: None,
+            code: 0,
+            error: "undecodable".into(),
+            body: vec![b'x'; 9 * 1024 * 1024],
+        }));
+        large
+    };
+    running
+        .journal
+        .append((0..3).map(large).collect())
+        .await
+        .unwrap();
+    assert_eq!(running.journal.live().len(), 3);
+    let first = running.journal.live()[0].id;
+    assert_eq!(
+        running
+            .journal
+            .read(first)
+            .await
+            .unwrap()
+            .iter()
+            .map(number_of)
+            .collect::<Vec<_>>(),
+        [0]
+    );
+    running.stop().await;
+}

@@ -1,1 +1,38 @@
-//! placeholder
+//! Reads: SQL, pages of events and people, one person, counts and exports.
+//!
+//! DataFusion over the lake's parts and what the journal holds, so that a read sees every
+//! acknowledged record, once. This crate does not decide who reads: it takes a [`ReadPolicy`], and
+//! no query can be planned without one. It must never write to the lake or the journal, spill to
+//! disk, or log what it reads.
+
+mod error;
+mod policy;
+mod tail;
+
+mod engine;
+mod functions;
+mod planner;
+mod scan;
+mod snapshot;
+mod statement;
+mod tables;
+
+mod events;
+mod people;
+mod reads;
+
+pub mod csv;
+pub mod export;
+pub mod json;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Engine, Rows, Settings};
+pub use error::{Error, Result};
+pub use events::{EventRow, EventsPage, EventsQuery, Operator, Position, PropertyFilter};
+pub use people::{
+    EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
+};
+pub use policy::{PLACEHOLDER, ReadPolicy};
+pub use tail::Tail;

@@ -1,0 +1,290 @@
+//! The engine: one bounded runtime, and a session for each query.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::ViewTable;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use model::Clock;
+use model::catalog::Catalog;
+use model::record::Table;
+use object_store::ObjectStore;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::people::LinkCache;
+use crate::scan::STORE_URL;
+use crate::snapshot::{Snapshot, Snapshots};
+use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
+
+/// How often a typed read is begun anew because the journal moved under it.
+const ATTEMPTS_MAX: usize = 4;
+
+/// What queries may cost.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Memory of all queries together, bytes. Nothing is spilled to disk.
+    pub memory_bytes_max: usize,
+    /// Time of one query.
+    pub time_max: Duration,
+    /// Rows of one SQL query's result.
+    pub rows_max: u64,
+    /// Threads of one query.
+    pub threads: usize,
+    /// Journal rows of one table held by a query, bytes; more are read again as they are needed.
+    pub tail_bytes_max: usize,
+    /// Memory for the parts' footers and page indexes, bytes.
+    pub footer_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 256 * 1024 * 1024,
+            time_max: Duration::from_secs(300),
+            rows_max: 10_000_000,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            tail_bytes_max: model::limit::JOURNAL_MEMORY_BYTES_MAX / 2,
+            footer_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Answers queries; a handle, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    runtime: Arc<RuntimeEnv>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) links: LinkCache,
+}
+
+/// The rows of a query, as they come.
+pub struct Rows {
+    /// The columns. Those that hold JSON text are marked: see [`crate::json::is_marked`].
+    pub schema: SchemaRef,
+    /// The rows. After an error there are no more.
+    pub batches: BoxStream<'static, Result<RecordBatch>>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over the parts that `catalog` lists in `store` and the journal's `tail`.
+    ///
+    /// # Errors
+    /// `Internal` when the runtime cannot be set up.
+    pub fn new(
+        store: Arc<dyn ObjectStore>,
+        catalog: Arc<dyn Catalog>,
+        tail: Arc<dyn Tail>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(settings.memory_bytes_max)))
+            .with_disk_manager_builder(disk)
+            .with_metadata_cache_limit(settings.footer_bytes_max)
+            .build_arc()
+            .map_err(Error::Engine)?;
+        let url = ObjectStoreUrl::parse(STORE_URL).map_err(Error::Engine)?;
+        runtime.register_object_store(url.as_ref(), store);
+        let snapshots = Arc::new(Snapshots::new(catalog, tail, settings.tail_bytes_max));
+        let links = LinkCache::default();
+        Ok(Self { inner: Arc::new(Inner { runtime, snapshots, settings, clock, links }) })
+    }
+
+    /// Runs one SELECT, WITH or EXPLAIN under `policy`.
+    ///
+    /// # Errors
+    /// `Invalid` when the statement is wrong, not allowed, or goes beyond memory, time or rows;
+    /// `Denied` when it uses a masked column otherwise than by selecting it; `Unavailable`,
+    /// `Corrupt` and `Conflict` (try again) as the stream goes on.
+    pub async fn sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
+        let allowed = statement::parse(text)?;
+        let context = SessionContext::new_with_state(self.session());
+        let names = self.tables_of(&context.state(), &allowed.statement)?;
+        let snapshot = self.inner.snapshots.take(policy.account, &names).await?;
+        for table in names {
+            let rows = snapshot.table(table)?;
+            let view = tables::view(rows, &self.inner.snapshots, policy, &allowed.properties)?;
+            context
+                .register_table(table.as_str(), Arc::new(ViewTable::new(view, None)))
+                .map_err(|error| self.engine_error(error))?;
+        }
+        let state = context.state();
+        let plan = state
+            .statement_to_plan(allowed.statement)
+            .await
+            .map_err(|error| self.engine_error(error))?;
+        read_only().verify_plan(&plan).map_err(|error| self.engine_error(error))?;
+        let plan = planner::finish(plan, policy)?;
+        let rows = self.run(state, plan).await?;
+        Ok(limited(rows, Some(self.inner.settings.rows_max)))
+    }
+
+    fn tables_of(&self, state: &SessionState, statement: &Statement) -> Result<Vec<Table>> {
+        let references = state
+            .resolve_table_references(statement)
+            .map_err(|error| self.engine_error(error))?;
+        let mut found = Vec::new();
+        for reference in references {
+            match Table::from_name(reference.table()) {
+                Some(table) if reference.schema().is_none() => found.push(table),
+                _ => {
+                    return Err(Error::Statement(format!(
+                        "there is no table `{reference}`; there are events, profile_changes, \
+                         links, requests and quarantine"
+                    )));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// A session of its own for one query: nothing is shared but the runtime.
+    pub(crate) fn session(&self) -> SessionState {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.inner.settings.threads.max(1))
+            .with_information_schema(false);
+        let options = config.options_mut();
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        options.execution.parquet.enable_page_index = true;
+        options.execution.parquet.bloom_filter_on_read = true;
+        options.execution.parquet.schema_force_view_types = false;
+        options.optimizer.prefer_existing_sort = true;
+        options.sql_parser.enable_ident_normalization = true;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.inner.runtime))
+            .with_default_features()
+            .build();
+        let ours = [
+            functions::text(),
+            functions::string(),
+            functions::num(),
+            functions::boolean(),
+            functions::property(),
+        ];
+        for function in ours {
+            // Replacing a function of the same name is meant.
+            drop(datafusion::execution::FunctionRegistry::register_udf(&mut state, function));
+        }
+        drop(datafusion::execution::FunctionRegistry::register_expr_planner(
+            &mut state,
+            Arc::new(planner::Operators),
+        ));
+        state
+    }
+
+    /// Runs a plan; the rows are bounded in time and memory.
+    pub(crate) async fn run(&self, state: SessionState, plan: LogicalPlan) -> Result<Rows> {
+        let memory = self.inner.settings.memory_bytes_max;
+        let frame = DataFrame::new(state, plan);
+        let schema = Arc::clone(frame.schema().inner());
+        let stream =
+            frame.execute_stream().await.map_err(|error| Error::from_engine(error, memory))?;
+        // The stream's own schema may have lost the marks of columns.
+        let batches =
+            stream.map(move |batch| batch.map_err(|error| Error::from_engine(error, memory)));
+        let time = self.inner.settings.time_max;
+        let timed = Timed { batches: batches.boxed(), limit: time, deadline: deadline(time) };
+        Ok(Rows { schema, batches: timed.boxed() })
+    }
+
+    pub(crate) fn engine_error(&self, error: datafusion::common::DataFusionError) -> Error {
+        Error::from_engine(error, self.inner.settings.memory_bytes_max)
+    }
+
+    /// Takes a snapshot and reads it with `read`; again when the journal moves under it.
+    pub(crate) async fn with_snapshot<T, F: Future<Output = Result<T>>>(
+        &self,
+        policy: &ReadPolicy,
+        tables: &[Table],
+        read: impl Fn(Snapshot) -> F,
+    ) -> Result<T> {
+        let mut last = Error::Internal("read a snapshot");
+        for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.inner.snapshots.take(policy.account, tables).await?;
+            match read(snapshot).await {
+                Err(retired @ Error::Retired(_)) => last = retired,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+fn deadline(limit: Duration) -> Pin<Box<tokio::time::Sleep>> {
+    Box::pin(tokio::time::sleep(limit))
+}
+
+/// Ends with an error when the time is over.
+struct Timed {
+    batches: BoxStream<'static, Result<RecordBatch>>,
+    limit: Duration,
+    deadline: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Stream for Timed {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.deadline.as_mut().poll(context).is_ready() {
+            let limit = self.limit;
+            self.batches = futures::stream::empty().boxed();
+            self.deadline = deadline(Duration::from_secs(u32::MAX.into()));
+            return Poll::Ready(Some(Err(Error::Time { limit })));
+        }
+        self.batches.poll_next_unpin(context)
+    }
+}
+
+/// Ends with an error after `rows_max` rows.
+fn limited(rows: Rows, rows_max: Option<u64>) -> Rows {
+    let Some(limit) = rows_max else { return rows };
+    let mut seen = 0_u64;
+    let batches = rows.batches.map(move |batch| {
+        let batch = batch?;
+        seen = seen.saturating_add(batch.num_rows() as u64);
+        if seen > limit { Err(Error::Rows { limit }) } else { Ok(batch) }
+    });
+    let mut failed = false;
+    let batches = batches.take_while(move |batch| {
+        let go_on = !failed;
+        failed |= batch.is_err();
+        futures::future::ready(go_on)
+    });
+    Rows { schema: rows.schema, batches: batches.boxed() }
+}

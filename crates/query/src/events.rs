@@ -1,0 +1,472 @@
+//! Pages of events, and counts of them.
+//!
+//! A page's position is content: day, person key, time, record id, and a cut-off of the time of
+//! receipt. Compaction moves rows between parts, never in this order, and what arrives later is
+//! above the cut-off, so a position stays good for ever. Days are read one at a time, in the order
+//! of the parts, and reading stops when the page is full.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{DataType, UInt32Type};
+use datafusion::logical_expr::{Expr, cast, lit};
+use futures::StreamExt;
+use lake::PropertyReader;
+use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
+use model::record::{Source, Table};
+use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::functions::{json_number, json_text};
+use crate::people::{PeopleReader, PersonView, ProfileParts};
+use crate::reads::{self, Read};
+use crate::scan::Order;
+use crate::snapshot::{Snapshot, TableRows};
+use crate::tables::{self, column};
+use crate::{Engine, Error, ReadPolicy, Result};
+
+/// Days with fewer rows are read together, up to so many rows, and sorted.
+const WINDOW_ROWS_MAX: u64 = 100_000;
+
+/// Which events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsQuery {
+    /// Of this name; of every name when none.
+    pub event: Option<String>,
+    /// From this moment on.
+    pub from: Timestamp,
+    /// Up to, not including, this moment.
+    pub to: Timestamp,
+    /// All of these hold.
+    pub filters: Vec<PropertyFilter>,
+}
+
+impl Default for EventsQuery {
+    /// Every event.
+    fn default() -> Self {
+        Self {
+            event: None,
+            from: Timestamp::from_ms(i64::MIN),
+            to: Timestamp::from_ms(i64::MAX),
+            filters: Vec::new(),
+        }
+    }
+}
+
+/// A condition on one property of an event. An event without the property never matches, but for
+/// [`Operator::NotEquals`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyFilter {
+    /// The property.
+    pub name: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what: one JSON value.
+    pub value: RawJson,
+}
+
+/// How a property is compared. Numbers compare as numbers, everything else as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// The same: `5` and `"5"` are.
+    Equals,
+    /// Not the same, or not there.
+    NotEquals,
+    /// Its text has the value's text in it; upper and lower case are the same.
+    Contains,
+    /// Greater.
+    GreaterThan,
+    /// Greater or the same.
+    GreaterOrEqual,
+    /// Less.
+    LessThan,
+    /// Less or the same.
+    LessOrEqual,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The day of the last record before it.
+    pub day: Day,
+    /// Its key.
+    pub person: PersonKey,
+    /// Its time.
+    pub ts: Timestamp,
+    /// Its id.
+    pub record: RecordId,
+    /// Only what was received until then counts.
+    pub cut_off: Timestamp,
+}
+
+/// Some events, in the order of positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsPage {
+    /// The events.
+    pub records: Vec<EventRow>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<Position>,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// The record's id.
+    pub record: RecordId,
+    /// The key under which it was sent.
+    pub key: PersonKey,
+    /// The event's name.
+    pub name: Box<str>,
+    /// When it happened.
+    pub ts: Timestamp,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// What the sender said, when `ts` is not that.
+    pub ts_sent: Option<Timestamp>,
+    /// How it came.
+    pub source: Source,
+    /// The SDK's session.
+    pub session: Option<u32>,
+    /// All properties as a JSON object, each value as it was sent; masked ones are replaced.
+    pub properties: RawJson,
+    /// What the SDK said of device and session.
+    pub context: Option<RawJson>,
+    /// Whose it is. Records of one person share it.
+    pub person: Arc<PersonView>,
+}
+
+impl Engine {
+    /// The events that match `query`, at most `limit`, after a position.
+    ///
+    /// # Errors
+    /// `Denied` for a filter on a masked property; `Unavailable`, `Corrupt`.
+    pub async fn events_page(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        parts: ProfileParts,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<EventsPage> {
+        check_filters(policy, query)?;
+        let cut_off = after.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
+        self.with_snapshot(policy, &crate::people::TABLES, move |snapshot| async move {
+            let rows = self.page_rows(&snapshot, policy, query, after, cut_off, limit).await?;
+            let (mut rows, more) = (rows.0, rows.1);
+            let mut people = PeopleReader::new(self, &snapshot, policy).await?;
+            let mut names: Vec<PersonKey> = Vec::with_capacity(rows.len());
+            for row in &rows {
+                names.push(people.links.person(row.key, row.ts));
+            }
+            let distinct: BTreeSet<PersonKey> = names.iter().copied().collect();
+            let distinct: Vec<PersonKey> = distinct.into_iter().collect();
+            let views = people.read(&distinct, parts).await?;
+            let views: HashMap<PersonKey, Arc<PersonView>> =
+                views.into_iter().map(|(key, view)| (key, Arc::new(view))).collect();
+            for (row, name) in rows.iter_mut().zip(names) {
+                if let Some(view) = views.get(&name) {
+                    row.person = Arc::clone(view);
+                }
+            }
+            let next = rows.last().filter(|_| more).map(|last| Position {
+                day: last.ts.day(),
+                person: last.key,
+                ts: last.ts,
+                record: last.record,
+                cut_off,
+            });
+            Ok(EventsPage { records: rows, next })
+        })
+        .await
+    }
+
+    /// How many events match `query`.
+    ///
+    /// # Errors
+    /// As [`Engine::events_page`].
+    pub async fn count_events(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<u64> {
+        let now = self.inner.clock.now();
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            let mut count = 0_u64;
+            self.each_event(&snapshot, policy, query, now, |_, _| count += 1).await?;
+            Ok(count)
+        })
+        .await
+    }
+
+    /// Calls `take` with the key and time of each event that matches, in no order.
+    pub(crate) async fn each_event(
+        &self,
+        snapshot: &Snapshot,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        cut_off: Timestamp,
+        mut take: impl FnMut(PersonKey, Timestamp),
+    ) -> Result<()> {
+        check_filters(policy, query)?;
+        let rows = snapshot.table(Table::Events)?;
+        let mut columns = [PERSON_KEY, TS].map(String::from).to_vec();
+        columns.extend(filter_columns(rows, query));
+        let filter = Some(matching(query, cut_off));
+        let read = Read { filter, columns, ..Read::default() };
+        let mut batches = self.read(rows, policy, Order::Any, read).await?.batches;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
+            let properties = property_reader(&batch)?;
+            for row in 0..batch.num_rows() {
+                if query.filters.iter().all(|it| it.matches(&properties, row)) {
+                    take(reads::person(keys, row), reads::time(times, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a page, and whether there are more.
+    async fn page_rows(
+        &self,
+        snapshot: &Snapshot,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        after: Option<Position>,
+        cut_off: Timestamp,
+        limit: usize,
+    ) -> Result<(Vec<EventRow>, bool)> {
+        let rows = snapshot.table(Table::Events)?;
+        let mut found = Vec::new();
+        for window in windows(rows, query, after) {
+            let filter = matching(query, cut_off).and(window.filter(after));
+            let (order, sort) = window.order();
+            let read = Read { filter: Some(filter), columns: Vec::new(), sort };
+            let mut batches = self.read(rows, policy, order, read).await?.batches;
+            while let Some(batch) = batches.next().await {
+                let batch = batch?;
+                let properties = property_reader(&batch)?;
+                for row in 0..batch.num_rows() {
+                    if !query.filters.iter().all(|it| it.matches(&properties, row)) {
+                        continue;
+                    }
+                    if found.len() == limit {
+                        return Ok((found, true));
+                    }
+                    found.push(event_row(&batch, row, &properties, policy)?);
+                }
+            }
+        }
+        Ok((found, false))
+    }
+}
+
+/// Days that are read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    first: Day,
+    last: Day,
+}
+
+impl Window {
+    fn filter(self, after: Option<Position>) -> Expr {
+        let end = Day(self.last.0.saturating_add(1)).start();
+        let within = column(TS)
+            .gt_eq(tables::time(self.first.start()))
+            .and(column(TS).lt(tables::time(end)));
+        match after.filter(|it| it.day == self.first) {
+            Some(position) => within.and(position.after()),
+            None => within,
+        }
+    }
+
+    fn order(self) -> (Order, Vec<datafusion::logical_expr::SortExpr>) {
+        let by = |name| column(name).sort(true, true);
+        let mut sort = vec![by(PERSON_KEY), by(TS), by(RECORD_ID)];
+        if self.first == self.last {
+            return (Order::Parts, sort);
+        }
+        sort.insert(0, day().sort(true, true));
+        (Order::Any, sort)
+    }
+}
+
+impl Position {
+    /// What is after it: on its day by key, time and id, or on a later day.
+    fn after(&self) -> Expr {
+        let end = Day(self.day.0.saturating_add(1)).start();
+        let later_day = column(TS).gt_eq(tables::time(end));
+        let key = || tables::key(self.person);
+        let id = Expr::Literal(
+            datafusion::common::ScalarValue::FixedSizeBinary(16, Some(self.record.0.to_vec())),
+            None,
+        );
+        let same_time = column(TS).eq(tables::time(self.ts)).and(column(RECORD_ID).gt(id));
+        let same_key = column(PERSON_KEY)
+            .eq(key())
+            .and(column(TS).gt(tables::time(self.ts)).or(same_time));
+        let same_day = column(PERSON_KEY)
+            .gt_eq(key())
+            .and(column(PERSON_KEY).gt(key()).or(same_key));
+        later_day.or(same_day)
+    }
+}
+
+fn day() -> Expr {
+    cast(column(TS), DataType::Date32)
+}
+
+/// The days that may have rows, those with few rows together.
+fn windows(rows: &TableRows, query: &EventsQuery, after: Option<Position>) -> Vec<Window> {
+    if query.to <= query.from {
+        return Vec::new();
+    }
+    let from = query.from.day().max(after.map_or(Day(i32::MIN), |it| it.day));
+    let to = query.to.minus(std::time::Duration::from_millis(1)).day();
+    let mut days: BTreeMap<Day, u64> = BTreeMap::new();
+    let mut add = |min: Timestamp, max: Timestamp, rows: u64| {
+        let (min, max) = (min.day().max(from), max.day().min(to));
+        for day in min.0..=max.0 {
+            *days.entry(Day(day)).or_default() += rows;
+        }
+    };
+    for part in &rows.parts {
+        add(part.ts_min, part.ts_max, part.rows);
+    }
+    if let Some((min, max)) = rows.tail_times {
+        let count = match &rows.tail {
+            crate::snapshot::TailRows::Memory(batches) => {
+                batches.iter().map(|it| it.num_rows() as u64).sum()
+            }
+            crate::snapshot::TailRows::Streamed(_) => WINDOW_ROWS_MAX,
+        };
+        add(Timestamp::from_ms(min), Timestamp::from_ms(max), count);
+    }
+    let mut windows: Vec<(Window, u64)> = Vec::new();
+    for (day, rows) in days {
+        match windows.last_mut() {
+            Some((window, sum)) if sum.saturating_add(rows) <= WINDOW_ROWS_MAX => {
+                window.last = day;
+                *sum += rows;
+            }
+            _ => windows.push((Window { first: day, last: day }, rows)),
+        }
+    }
+    windows.into_iter().map(|(window, _)| window).collect()
+}
+
+/// The rows that may match: name, time and cut-off.
+pub(crate) fn matching(query: &EventsQuery, cut_off: Timestamp) -> Expr {
+    let mut filter = column("received_at").lt_eq(tables::time(cut_off));
+    if query.from.ms() > i64::MIN {
+        filter = filter.and(column(TS).gt_eq(tables::time(query.from)));
+    }
+    if query.to.ms() < i64::MAX {
+        filter = filter.and(column(TS).lt(tables::time(query.to)));
+    }
+    if let Some(name) = &query.event {
+        filter = filter.and(column("name").eq(lit(name.clone())));
+    }
+    filter
+}
+
+fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
+    match query.filters.iter().find(|it| policy.masks(&it.name)) {
+        Some(filter) => {
+            Err(Error::Masked(format!("property `{}` is masked: it cannot be filtered", filter.name)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The physical columns that the filters look at.
+fn filter_columns(rows: &TableRows, query: &EventsQuery) -> BTreeSet<String> {
+    let mut columns = BTreeSet::new();
+    for filter in &query.filters {
+        let name = &filter.name;
+        columns.extend(rows.columns.types(name).iter().map(|kind| {
+            PropertyColumn { name: Box::from(name.as_str()), kind }.physical_name()
+        }));
+        columns.insert(String::from(OVERFLOW));
+    }
+    columns
+}
+
+pub(crate) fn property_reader(batch: &RecordBatch) -> Result<PropertyReader> {
+    PropertyReader::new(batch).map_err(Error::Lake)
+}
+
+impl PropertyFilter {
+    fn matches(&self, properties: &PropertyReader, row: usize) -> bool {
+        let Some(value) = properties.value(row, &self.name) else {
+            return self.operator == Operator::NotEquals;
+        };
+        self.holds(value.as_str())
+    }
+
+    fn holds(&self, value: &str) -> bool {
+        let wanted = self.value.as_str();
+        let text = json_text(value);
+        let wanted_text = json_text(wanted);
+        let number = |text: &str| json_number(text);
+        let ordering = match (number(&text), number(&wanted_text)) {
+            (Some(a), Some(b)) => a.partial_cmp(&b),
+            _ => Some(text.cmp(&wanted_text)),
+        };
+        match self.operator {
+            Operator::Equals => text == wanted_text || ordering.is_some_and(|it| it.is_eq()),
+            Operator::NotEquals => text != wanted_text && ordering.is_none_or(|it| it.is_ne()),
+            Operator::Contains => text.to_lowercase().contains(&wanted_text.to_lowercase()),
+            Operator::GreaterThan => ordering.is_some_and(|it| it.is_gt()),
+            Operator::GreaterOrEqual => ordering.is_some_and(|it| it.is_ge()),
+            Operator::LessThan => ordering.is_some_and(|it| it.is_lt()),
+            Operator::LessOrEqual => ordering.is_some_and(|it| it.is_le()),
+        }
+    }
+}
+
+fn event_row(
+    batch: &RecordBatch,
+    row: usize,
+    properties: &PropertyReader,
+    policy: &ReadPolicy,
+) -> Result<EventRow> {
+    let source = reads::texts(batch, "source")?.value(row);
+    let source = Source::ALL.into_iter().find(|it| it.as_str() == source);
+    let context = reads::text(reads::texts(batch, "context")?, row);
+    let session = reads::numbers::<UInt32Type>(batch, "session")?;
+    let ts_sent = reads::times(batch, "ts_sent")?;
+    Ok(EventRow {
+        record: reads::record(reads::keys(batch, RECORD_ID)?, row),
+        key: reads::person(reads::keys(batch, PERSON_KEY)?, row),
+        name: Box::from(reads::texts(batch, "name")?.value(row)),
+        ts: reads::time(reads::times(batch, TS)?, row),
+        received_at: reads::time(reads::times(batch, "received_at")?, row),
+        ts_sent: ts_sent.is_valid(row).then(|| reads::time(ts_sent, row)),
+        source: source.ok_or(Error::Internal("name the source of an event"))?,
+        session: session.is_valid(row).then(|| session.value(row)),
+        properties: masked_object(properties.object(row), policy),
+        context: context.and_then(|it| RawJson::parse(it).ok()),
+        person: Arc::default(),
+    })
+}
+
+/// The object with the values of masked members replaced.
+pub(crate) fn masked_object(object: RawJson, policy: &ReadPolicy) -> RawJson {
+    if policy.masked.is_empty() {
+        return object;
+    }
+    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object.as_str()) else {
+        // A key that is no text cannot be told from a masked one.
+        return RawJson::empty_object();
+    };
+    let placeholder = crate::people::placeholder();
+    let mut text = String::from("{");
+    for (name, value) in &members {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        crate::json::push_string(&mut text, name);
+        text.push(':');
+        text.push_str(if policy.masks(name) { placeholder.as_str() } else { value.get() });
+    }
+    text.push('}');
+    RawJson::parse(&text).unwrap_or_else(|_| RawJson::empty_object())
+}

@@ -1,0 +1,272 @@
+//! Who is who: which keys are one person, and when.
+//!
+//! An alias joins two identities for good. A device belongs to one identity at a time: from a link
+//! until the next link or unlink of that device; what it did before its first link belongs to that
+//! first identity too. A person is a set of identities joined by aliases, with their devices'
+//! stretches of time; it is called by the smallest of its identity keys.
+//!
+//! The links of parts are held in memory, for each account as long as its parts stay the same; those
+//! of the journal are added for each read. Links of deleted people are looked over at reading.
+
+use futures::StreamExt;
+use governance::{Stretch, Suppressions};
+use lake::schema::{PERSON_KEY, RECORD_ID, TO_KEY, TS};
+use model::record::{LinkKind, Table};
+use model::{AccountId, PartId, PersonKey, RecordId, Timestamp};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::reads::{self, Read};
+use crate::scan::Order;
+use crate::snapshot::{Snapshot, TableRows};
+use crate::{Engine, ReadPolicy, Result};
+
+/// Links held in memory for all accounts together: about 100 bytes each.
+const CACHED_LINKS_MAX: usize = 2_000_000;
+
+/// One link, as its `from` key sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Use {
+    ts: Timestamp,
+    received_at: Timestamp,
+    record: RecordId,
+    to: PersonKey,
+    kind: LinkKind,
+}
+
+/// Links by both ends.
+#[derive(Debug, Default)]
+pub(crate) struct LinkMap {
+    by_from: HashMap<PersonKey, Vec<Use>>,
+    by_to: HashMap<PersonKey, Vec<PersonKey>>,
+    count: usize,
+}
+
+impl LinkMap {
+    fn insert(&mut self, from: PersonKey, link: Use) {
+        self.by_from.entry(from).or_default().push(link);
+        if link.kind != LinkKind::Unlink {
+            self.by_to.entry(link.to).or_default().push(from);
+        }
+        self.count += 1;
+    }
+}
+
+type Cached = (Vec<PartId>, Arc<LinkMap>);
+
+/// The links of parts, by account.
+#[derive(Debug, Default)]
+pub(crate) struct LinkCache(Mutex<HashMap<AccountId, Cached>>);
+
+impl LinkCache {
+    fn find(&self, account: AccountId, parts: &[PartId]) -> Option<Arc<LinkMap>> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cached, links) = cache.get(&account)?;
+        (cached == parts).then(|| Arc::clone(links))
+    }
+
+    fn insert(&self, account: AccountId, parts: Vec<PartId>, links: &Arc<LinkMap>) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.remove(&account);
+        let held: usize = cache.values().map(|(_, links)| links.count).sum();
+        if held + links.count > CACHED_LINKS_MAX {
+            cache.clear();
+        }
+        if links.count <= CACHED_LINKS_MAX {
+            cache.insert(account, (parts, Arc::clone(links)));
+        }
+    }
+}
+
+impl Engine {
+    /// The links of a snapshot, as `policy` lets them be seen.
+    pub(crate) async fn links(&self, snapshot: &Snapshot, policy: &ReadPolicy) -> Result<Links> {
+        let rows = snapshot.table(Table::Links)?;
+        let parts = rows.parts_key();
+        let base = match self.inner.links.find(snapshot.account, &parts) {
+            Some(cached) => cached,
+            None => {
+                let base = Arc::new(self.link_map(rows.parts_alone(), policy).await?);
+                self.inner.links.insert(snapshot.account, parts, &base);
+                base
+            }
+        };
+        let tail = self.link_map(rows.tail_alone(), policy).await?;
+        Ok(Links {
+            base,
+            tail,
+            suppressed: Arc::clone(&policy.suppressed),
+            names: HashMap::new(),
+            uses: HashMap::new(),
+        })
+    }
+
+    /// All links of `rows`, deleted people's too.
+    async fn link_map(&self, rows: TableRows, policy: &ReadPolicy) -> Result<LinkMap> {
+        let everybody = ReadPolicy::new(policy.account, Arc::default());
+        let mut found = self
+            .read(&Arc::new(rows), &everybody, Order::Any, Read::default())
+            .await?
+            .batches;
+        let mut links = LinkMap::default();
+        while let Some(batch) = found.next().await {
+            let batch = batch?;
+            let (from, to) = (reads::keys(&batch, PERSON_KEY)?, reads::keys(&batch, TO_KEY)?);
+            let ids = reads::keys(&batch, RECORD_ID)?;
+            let ts = reads::times(&batch, TS)?;
+            let received_at = reads::times(&batch, "received_at")?;
+            let kinds = reads::texts(&batch, "kind")?;
+            for row in 0..batch.num_rows() {
+                let kind = kinds.value(row);
+                let Some(kind) = LinkKind::ALL.into_iter().find(|it| it.as_str() == kind) else {
+                    continue;
+                };
+                let link = Use {
+                    ts: reads::time(ts, row),
+                    received_at: reads::time(received_at, row),
+                    record: reads::record(ids, row),
+                    to: reads::person(to, row),
+                    kind,
+                };
+                links.insert(reads::person(from, row), link);
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// The links of one snapshot, and what has been worked out from them.
+#[derive(Debug)]
+pub(crate) struct Links {
+    base: Arc<LinkMap>,
+    tail: LinkMap,
+    suppressed: Arc<Suppressions>,
+    names: HashMap<PersonKey, PersonKey>,
+    uses: HashMap<PersonKey, Arc<[Owned]>>,
+}
+
+/// A stretch of a device's time, and whose it was; none when it was nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owned {
+    pub(crate) stretch: Stretch,
+    pub(crate) by: Option<PersonKey>,
+}
+
+impl Links {
+    /// The person to whom a record under `key` at `ts` belongs.
+    pub(crate) fn person(&mut self, key: PersonKey, ts: Timestamp) -> PersonKey {
+        let owned = self.owned(key);
+        let owner = owned.iter().find(|it| it.stretch.contains(ts)).and_then(|it| it.by);
+        self.name(owner.unwrap_or(key))
+    }
+
+    /// The keys of one person, each with the stretches of time in which it was theirs.
+    pub(crate) fn keys(&mut self, person: PersonKey) -> Vec<(PersonKey, Stretch)> {
+        let identities = self.aliases(person);
+        let mut keys = Vec::new();
+        let mut devices = BTreeSet::new();
+        for identity in &identities {
+            let owned = self.owned(*identity);
+            if owned.is_empty() {
+                keys.push((*identity, Stretch::WHOLE));
+            }
+            // A key that is itself a device: what is nobody's is its own.
+            let own = owned.iter().filter(|it| it.by.is_none());
+            keys.extend(own.map(|it| (*identity, it.stretch)));
+            for map in [&*self.base, &self.tail] {
+                devices.extend(map.by_to.get(identity).into_iter().flatten().copied());
+            }
+        }
+        for device in devices {
+            let owned = self.owned(device);
+            let theirs = |it: &&Owned| it.by.is_some_and(|by| identities.contains(&by));
+            keys.extend(owned.iter().filter(theirs).map(|it| (device, it.stretch)));
+        }
+        keys
+    }
+
+    /// The name of the person whose identity `key` is.
+    fn name(&mut self, key: PersonKey) -> PersonKey {
+        if let Some(name) = self.names.get(&key) {
+            return *name;
+        }
+        let all = self.aliases(key);
+        let name = all.first().copied().unwrap_or(key);
+        for identity in all {
+            self.names.insert(identity, name);
+        }
+        name
+    }
+
+    /// All identities that aliases join to `key`, itself among them.
+    fn aliases(&self, key: PersonKey) -> BTreeSet<PersonKey> {
+        let mut found = BTreeSet::from([key]);
+        let mut next = vec![key];
+        while let Some(key) = next.pop() {
+            let mut neighbours: Vec<PersonKey> = Vec::new();
+            for map in [&*self.base, &self.tail] {
+                let uses = map.by_from.get(&key).into_iter().flatten();
+                neighbours.extend(
+                    uses.filter(|it| it.kind == LinkKind::Alias && self.seen(key, it)).map(|it| it.to),
+                );
+            }
+            for map in [&*self.base, &self.tail] {
+                let sources = map.by_to.get(&key).into_iter().flatten();
+                neighbours.extend(sources.copied().filter(|from| self.is_alias(*from, key)));
+            }
+            next.extend(neighbours.into_iter().filter(|it| found.insert(*it)));
+        }
+        found
+    }
+
+    fn is_alias(&self, from: PersonKey, to: PersonKey) -> bool {
+        [&*self.base, &self.tail].into_iter().any(|map| {
+            let mut uses = map.by_from.get(&from).into_iter().flatten();
+            uses.any(|it| it.kind == LinkKind::Alias && it.to == to && self.seen(from, it))
+        })
+    }
+
+    fn seen(&self, from: PersonKey, link: &Use) -> bool {
+        !self.suppressed.hides(from, link.ts) && !self.suppressed.hides(link.to, link.ts)
+    }
+
+    /// Whose `key` was over time, when it is a device; empty otherwise.
+    fn owned(&mut self, key: PersonKey) -> Arc<[Owned]> {
+        if let Some(known) = self.uses.get(&key) {
+            return Arc::clone(known);
+        }
+        let mut uses: Vec<Use> = Vec::new();
+        for map in [&*self.base, &self.tail] {
+            let links = map.by_from.get(&key).into_iter().flatten();
+            uses.extend(links.filter(|it| it.kind != LinkKind::Alias && self.seen(key, it)));
+        }
+        uses.sort_unstable();
+        let owned: Arc<[Owned]> = stretches(&uses).into();
+        self.uses.insert(key, Arc::clone(&owned));
+        owned
+    }
+}
+
+/// The stretches that links in order make. The first one reaches back to the beginning.
+fn stretches(uses: &[Use]) -> Vec<Owned> {
+    let mut owned: Vec<Owned> = Vec::new();
+    for link in uses {
+        let by = match link.kind {
+            LinkKind::Device => Some(link.to),
+            LinkKind::Alias | LinkKind::Unlink => None,
+        };
+        match owned.last_mut() {
+            Some(last) if last.by == by => {}
+            Some(last) => {
+                last.stretch.to = Some(link.ts);
+                let stretch = Stretch { from: Some(link.ts), to: None };
+                owned.push(Owned { stretch, by });
+            }
+            None => owned.push(Owned { stretch: Stretch::WHOLE, by }),
+        }
+    }
+    owned
+}
+
+#[cfg(test)]
+mod tests;

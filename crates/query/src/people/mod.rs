@@ -1,0 +1,10 @@
+//! People: who they are, what is known of them, what they did.
+
+mod links;
+mod profile;
+
+pub(crate) use links::{LinkCache, Links};
+pub(crate) use profile::{PeopleReader, TABLES, placeholder};
+pub use profile::{
+    EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
+};

@@ -310,7 +310,14 @@ impl Inner {
                 }
             }
         }
-        if let Err(error) = self.slots.mark_out(&failed, self.index.version()).await {
+        let mut written = self.slots.mark_out(&failed, self.index.version()).await;
+        if written.is_ok() {
+            // Once more: now each label says that all others have stored the first one, so that a
+            // volume that goes back to before this start is known by it.
+            self.slots.renew();
+            written = self.slots.mark_out(&[], self.index.version()).await;
+        }
+        if let Err(error) = written {
             if !failed.is_empty() {
                 return Err(error);
             }

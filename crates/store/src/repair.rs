@@ -156,7 +156,8 @@ impl Inner {
             let inner = Arc::clone(self);
             let coded = narrow(layout.coded_bytes(stripe));
             let length = narrow(layout.piece_bytes(stripe, index));
-            let piece = off_executor(move || {
+            let bytes = coded.saturating_mul(self.geometry.data);
+            let piece = off_executor(bytes, move || {
                 let data = inner.code.data(&pieces, coded)?;
                 let all = match index.checked_sub(inner.geometry.data) {
                     None => data.into_iter().nth(index),
@@ -240,17 +241,18 @@ impl Inner {
         };
         // Without a shard either it can become any of the missing ones.
         let index = index.or_else(|| (0..slots.len()).find(|index| waiting(*index)));
-        match index {
-            Some(index) if self.slots.attach(index, place, self.random.bytes16()) => {
-                tracing::warn!(
-                    volume.index = index,
-                    volume.place = place.name(),
-                    "an empty place becomes a volume"
-                );
-                Ok(())
-            }
-            Some(_) | None => Err("no volume is missing".into()),
+        let index = index.ok_or("no volume is missing")?;
+        let id = self.random.bytes16();
+        slowly(place.write_label(&self.slots.provisional_label(index, id))).await?;
+        if !self.slots.attach(index, place, id) {
+            return Err("its volume is served from elsewhere".into());
         }
+        tracing::warn!(
+            volume.index = index,
+            volume.place = place.name(),
+            "a place without a label becomes a volume"
+        );
+        Ok(())
     }
 
     /// Compares a volume that is out with the objects, makes it equal, and puts it in service.

@@ -194,6 +194,20 @@ impl Slots {
         }
     }
 
+    /// The label of a place that is to become volume `index`: it says that the volume is out, and its
+    /// counter is lower than that of any other.
+    pub(crate) fn provisional_label(&self, index: usize, id: [u8; 16]) -> Vec<u8> {
+        let now = self.clock.now();
+        let of = |(other, slot): (usize, &Slot)| LabelVolume {
+            id: if other == index { id } else { slot.id },
+            out_since: (other == index).then_some(now),
+            seen: 0,
+        };
+        let volumes = self.snapshot().iter().enumerate().map(of).collect();
+        let geometry = self.geometry;
+        Label { index, geometry, counter: 0, version_floor: 0, volumes }.encode(&self.key)
+    }
+
     /// Asks for new labels, with a higher counter.
     pub(crate) fn renew(&self) {
         self.lock().unsaved = true;

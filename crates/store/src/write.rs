@@ -96,7 +96,7 @@ impl Inner {
             created_ms: self.clock.now().ms().max(0),
         };
         let inner = Arc::clone(self);
-        let large = payload.len() > INLINE_BYTES_MAX;
+        let size = payload.len();
         let work = move || {
             let object_key = ObjectKey::new(&secret, &header.path, header.write_id)
                 .map_err(Error::sealing(&header.path))?;
@@ -106,7 +106,7 @@ impl Inner {
             let shards = Shard::encode(&inner.shard_key, &inner.code, &header, &sealed)?;
             Ok((header, shards))
         };
-        if large { off_executor(work).await } else { work() }
+        off_executor(size, work).await
     }
 
     /// Puts a shard on each volume, all at a time; answers which failed, and why.
@@ -235,10 +235,14 @@ impl Inner {
     }
 }
 
-/// Runs work that takes the processor for long on a thread of its own.
+/// Runs work on that many bytes, on a thread of its own when it takes the processor for long.
 pub(crate) async fn off_executor<T: Send + 'static>(
+    bytes: usize,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    if bytes <= INLINE_BYTES_MAX {
+        return work();
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|stopped| Error::Internal(format!("work on an object stopped: {stopped}")))?

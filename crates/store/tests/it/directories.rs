@@ -1,0 +1,224 @@
+//! Volumes that are directories: what may and may not lie there, while open and at start.
+
+use crate::{check_all, objects, put_all};
+use model::{ErrorKind, Random, SeededRandom, SystemClock};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use seal::Keyring;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::simulated::MemoryKeys;
+use store::{DirPlace, Geometry, Place, Settings, Store, VolumeState};
+use tempfile::TempDir;
+
+struct Fixture {
+    dir: TempDir,
+    keyring: Keyring,
+    keys: Arc<MemoryKeys>,
+    random: Arc<dyn Random>,
+}
+
+impl Fixture {
+    async fn new(seed: u64) -> Self {
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
+        let keyring = Keyring::create(random.as_ref());
+        let keys = Arc::new(MemoryKeys::new(keyring.clone()));
+        let fixture = Self { dir: tempfile::tempdir().unwrap(), keyring, keys, random };
+        let geometry = Geometry { data: 4, parity: 2 };
+        let places = fixture.places();
+        let random = fixture.random.as_ref();
+        Store::create(&places, geometry, &fixture.keyring, random).await.unwrap();
+        fixture
+    }
+
+    fn volume(&self, index: usize) -> PathBuf {
+        self.dir.path().join(format!("vol-{}", index + 1))
+    }
+
+    fn places(&self) -> Vec<Arc<dyn Place>> {
+        (0..6).map(|i| -> Arc<dyn Place> { Arc::new(DirPlace::new(self.volume(i))) }).collect()
+    }
+
+    async fn open(&self) -> store::Result<Store> {
+        let keys: Arc<dyn seal::KeySource> = Arc::<MemoryKeys>::clone(&self.keys);
+        let (clock, random) = (Arc::new(SystemClock::new()), Arc::clone(&self.random));
+        Store::open(self.places(), &self.keyring, keys, Settings::default(), clock, random).await
+    }
+}
+
+fn files(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
+    }
+    out
+}
+
+#[tokio::test]
+async fn two_directories_deleted_while_open_are_not_made_again_and_heal_when_put_back() {
+    let fixture = Fixture::new(1).await;
+    let store = fixture.open().await.unwrap();
+    let mut expected = objects(1, 12);
+    put_all(&store, &expected).await;
+    let away = fixture.dir.path().join("away");
+    fs::rename(fixture.volume(1), &away).unwrap();
+    fs::remove_dir_all(fixture.volume(4)).unwrap();
+    check_all(&store, &expected).await;
+    let more = objects(2, 16).split_off("lake/A/events/2026-01-05");
+    put_all(&store, &more).await;
+    expected.extend(more);
+    check_all(&store, &expected).await;
+    assert!(!fixture.volume(1).exists() && !fixture.volume(4).exists());
+    assert_eq!(store.status().healthy, 4);
+    store.maintain().await;
+    assert!(!fixture.volume(1).exists() && !fixture.volume(4).exists());
+    drop(store);
+    let store = fixture.open().await.unwrap();
+    check_all(&store, &expected).await;
+    fs::rename(&away, fixture.volume(1)).unwrap();
+    fs::create_dir(fixture.volume(4)).unwrap();
+    assert_eq!(store.maintain().await.volumes_back, [1, 4]);
+    assert_eq!(store.status().healthy, 6);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
+async fn exchanged_directories_are_recognised_while_open_and_at_start() {
+    let fixture = Fixture::new(2).await;
+    let store = fixture.open().await.unwrap();
+    let mut expected = objects(1, 12);
+    put_all(&store, &expected).await;
+    let swap = || {
+        let aside = fixture.dir.path().join("aside");
+        fs::rename(fixture.volume(0), &aside).unwrap();
+        fs::rename(fixture.volume(5), fixture.volume(0)).unwrap();
+        fs::rename(&aside, fixture.volume(5)).unwrap();
+    };
+    swap();
+    check_all(&store, &expected).await;
+    store.put(&Path::from("x"), "new".into()).await.unwrap();
+    expected.insert("x".into(), "new".into());
+    assert_eq!(store.maintain().await.volumes_back, [0, 5]);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    drop(store);
+    swap();
+    let store = fixture.open().await.unwrap();
+    assert_eq!(store.status().healthy, 6);
+    check_all(&store, &expected).await;
+    assert_eq!(store.scrub_all(None).await.bad, []);
+}
+
+#[tokio::test]
+async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_open() {
+    let (ours, theirs) = (Fixture::new(3).await, Fixture::new(4).await);
+    let store = ours.open().await.unwrap();
+    let mut expected = objects(1, 8);
+    put_all(&store, &expected).await;
+    let before = files(&theirs.volume(2));
+    fs::rename(ours.volume(2), ours.dir.path().join("away")).unwrap();
+    fs::rename(theirs.volume(2), ours.volume(2)).unwrap();
+    check_all(&store, &expected).await;
+    store.put(&Path::from("x"), "new".into()).await.unwrap();
+    expected.insert("x".into(), "new".into());
+    let report = store.maintain().await;
+    assert_eq!(report.volumes_out.len(), 1);
+    check_all(&store, &expected).await;
+    assert_eq!(files(&ours.volume(2)).len(), before.len());
+    drop(store);
+    let error = ours.open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("it belongs to another store"), "{error}");
+    fs::rename(ours.volume(2), theirs.volume(2)).unwrap();
+    fs::rename(ours.dir.path().join("away"), ours.volume(2)).unwrap();
+    let store = ours.open().await.unwrap();
+    assert_eq!(store.maintain().await.volumes_back, [2]);
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_a_volume_counts_as_missing() {
+    let fixture = Fixture::new(5).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 8);
+    put_all(&store, &expected).await;
+    drop(store);
+    fs::remove_dir_all(fixture.volume(3)).unwrap();
+    fs::write(fixture.volume(3), "not a directory").unwrap();
+    let store = fixture.open().await.unwrap();
+    check_all(&store, &expected).await;
+    assert!(matches!(store.status().volumes[3].state, VolumeState::Missing { .. }));
+}
+
+#[tokio::test]
+async fn a_directory_that_holds_something_is_neither_made_nor_adopted() {
+    let fixture = Fixture::new(6).await;
+    let error =
+        Store::create(&fixture.places(), Geometry { data: 4, parity: 2 }, &fixture.keyring, fixture.random.as_ref())
+            .await
+            .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    let store = fixture.open().await.unwrap();
+    put_all(&store, &objects(1, 3)).await;
+    drop(store);
+    fs::remove_dir_all(fixture.volume(0)).unwrap();
+    fs::create_dir(fixture.volume(0)).unwrap();
+    fs::write(fixture.volume(0).join("mine"), "keep out").unwrap();
+    let store = fixture.open().await.unwrap();
+    assert_eq!(store.maintain().await.volumes_back, [0; 0]);
+    assert_eq!(files(&fixture.volume(0)), [fixture.volume(0).join("mine")]);
+}
+
+#[tokio::test]
+async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
+    let fixture = Fixture::new(7).await;
+    let store = fixture.open().await.unwrap();
+    put_all(&store, &objects(1, 6)).await;
+    for file in files(&fixture.volume(0)) {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+    drop(store);
+    let left = fixture.volume(0).join("fresh/77");
+    fs::write(&left, "half a shard").unwrap();
+    let _store = fixture.open().await.unwrap();
+    assert!(!left.exists());
+}
+
+#[tokio::test]
+async fn nothing_of_the_plaintext_is_found_in_the_files() {
+    let fixture = Fixture::new(8).await;
+    let store = fixture.open().await.unwrap();
+    let canary = "canary-3141592653589793";
+    store.put(&Path::from("a"), canary.repeat(10_000).into()).await.unwrap();
+    for file in (0..6).flat_map(|index| files(&fixture.volume(index))) {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == &canary.as_bytes()[..8]), "{file:?}");
+    }
+}
+
+#[tokio::test]
+async fn objects_of_many_stripes_are_read_in_ranges_with_two_volumes_missing() {
+    let fixture = Fixture::new(9).await;
+    let store = fixture.open().await.unwrap();
+    let mut bytes = vec![0; 11_000_001];
+    fixture.random.fill(&mut bytes);
+    let path = Path::from("lake/A/events/mixed/big");
+    store.put(&path, bytes.clone().into()).await.unwrap();
+    for missing in [[6, 6], [0, 3], [1, 5]] {
+        for index in missing.iter().filter(|index| **index < 6) {
+            fs::rename(fixture.volume(*index), fixture.dir.path().join(format!("{index}"))).unwrap();
+        }
+        for range in [0..1, 65_530..65_545, 4_194_000..4_195_000, 10_999_990..11_000_001, 0..11_000_001] {
+            let read = store.get_range(&path, range.clone()).await.unwrap();
+            assert!(read == bytes[range.start as usize..range.end as usize], "{missing:?} {range:?}");
+        }
+        for index in missing.iter().filter(|index| **index < 6) {
+            fs::rename(fixture.dir.path().join(format!("{index}")), fixture.volume(*index)).unwrap();
+        }
+        store.repair().await;
+        assert_eq!(store.status().healthy, 6);
+    }
+}

@@ -1,0 +1,239 @@
+//! Any m volumes may be lost, emptied, exchanged or rotten, while the store is open and across a
+//! restart: every read is right and writes go on. With m + 1 nothing is guessed.
+
+use crate::{check_all, get, objects, put_all, subsets};
+use model::ErrorKind;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use store::simulated::{SimStore, SimVolumes};
+use store::{Geometry, VolumeState};
+
+const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
+
+/// What is done to a set of volumes.
+type Damage = fn(&SimVolumes, &[usize]);
+
+const DAMAGES: [(&str, Damage); 5] = [
+    ("lost", |volumes, set| set.iter().for_each(|index| volumes.lose(*index))),
+    ("emptied", |volumes, set| set.iter().for_each(|index| volumes.empty(*index))),
+    ("exchanged", |volumes, set| {
+        volumes.swap(set[0], set[set.len() - 1]);
+    }),
+    ("rotten", |volumes, set| {
+        for index in set {
+            for _ in 0..10 {
+                volumes.flip(*index);
+            }
+        }
+    }),
+    ("full", |volumes, set| set.iter().for_each(|index| volumes.fill(*index))),
+];
+
+fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(test);
+}
+
+#[test]
+fn every_choice_of_up_to_m_volumes_may_fail_while_open_and_across_a_restart() {
+    run(async {
+        for (what, damage) in DAMAGES {
+            for set in subsets(6, 2) {
+                let sim = SimStore::create(1, GEOMETRY).await.unwrap();
+                let mut expected = objects(1, 10);
+                let store = sim.open().await.unwrap();
+                put_all(&store, &expected).await;
+                damage(&sim.volumes, &set);
+                let context = format!("{what} {set:?}");
+                check_all(&store, &expected).await;
+                let more = objects(2, 13).split_off("lake/A/events/2026-01-03");
+                put_all(&store, &more).await;
+                expected.extend(more);
+                check_all(&store, &expected).await;
+                drop(store);
+                let store = sim.open().await.unwrap_or_else(|error| panic!("{context}: {error}"));
+                check_all(&store, &expected).await;
+                let path = expected.keys().next().unwrap().clone();
+                store.delete(&Path::from(path.as_str())).await.unwrap();
+                expected.remove(&path);
+                sim.volumes.heal();
+                store.repair().await;
+                let report = store.repair().await;
+                assert_eq!(report.volumes_out, [], "{context}");
+                let status = store.status();
+                assert_eq!((status.healthy, status.shards_wanted), (6, 0), "{context}");
+                store.scrub_all(None).await;
+                assert_eq!(store.scrub_all(None).await.bad, [], "{context}");
+                check_all(&store, &expected).await;
+                drop(store);
+                let store = sim.open().await.unwrap();
+                assert_eq!(store.status().healthy, 6, "{context}");
+                check_all(&store, &expected).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn with_more_than_m_volumes_lost_nothing_is_guessed_and_nothing_is_acknowledged() {
+    run(async {
+        let sim = SimStore::create(2, GEOMETRY).await.unwrap();
+        let expected = objects(1, 10);
+        let store = sim.open().await.unwrap();
+        put_all(&store, &expected).await;
+        for index in [0, 2, 5] {
+            sim.volumes.lose(index);
+        }
+        for (path, bytes) in &expected {
+            let error = match get(&store, path).await {
+                Err(error) => store::kind(&error),
+                Ok(read) => {
+                    assert!(bytes.is_empty() && read.is_empty());
+                    continue;
+                }
+            };
+            assert!(matches!(error, ErrorKind::Unavailable | ErrorKind::Corrupt), "{error:?}");
+        }
+        let put = store.put(&Path::from("new"), "x".into()).await.unwrap_err();
+        assert_eq!(store::kind(&put), ErrorKind::Unavailable);
+        let delete = store.delete(&Path::from(expected.keys().next().unwrap().as_str())).await;
+        assert_eq!(store::kind(&delete.unwrap_err()), ErrorKind::Unavailable);
+        drop(store);
+        let error = sim.open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        sim.volumes.heal();
+        let store = sim.open().await.unwrap();
+        store.repair().await;
+        let first = expected.keys().next().unwrap().clone();
+        let mut rest = expected.clone();
+        rest.remove(&first);
+        for (path, bytes) in &rest {
+            assert_eq!(get(&store, path).await.unwrap(), *bytes);
+        }
+        assert_eq!(store.status().healthy, 6);
+    });
+}
+
+#[test]
+fn more_than_m_rotten_shards_are_an_error_and_never_wrong_data() {
+    run(async {
+        let sim = SimStore::create(3, GEOMETRY).await.unwrap();
+        let expected = objects(5, 3);
+        let store = sim.open().await.unwrap();
+        put_all(&store, &expected).await;
+        for index in 0..3 {
+            for _ in 0..200 {
+                sim.volumes.flip(index);
+            }
+        }
+        for (path, bytes) in &expected {
+            match get(&store, path).await {
+                Ok(read) => assert!(read == *bytes),
+                Err(error) => assert_eq!(store::kind(&error), ErrorKind::Corrupt, "{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_deleted_while_a_volume_was_away_does_not_come_back_with_it() {
+    run(async {
+        for geometry in [GEOMETRY, Geometry { data: 1, parity: 1 }, Geometry { data: 1, parity: 2 }] {
+            let sim = SimStore::create(4, geometry).await.unwrap();
+            let store = sim.open().await.unwrap();
+            let mut expected = objects(1, 6);
+            put_all(&store, &expected).await;
+            sim.volumes.lose(0);
+            let path = expected.keys().next().unwrap().clone();
+            store.delete(&Path::from(path.as_str())).await.unwrap();
+            expected.remove(&path);
+            assert_eq!(store.status().healthy, geometry.volumes() - 1);
+            sim.volumes.heal();
+            drop(store);
+            let store = sim.open().await.unwrap();
+            check_all(&store, &expected).await;
+            let report = store.maintain().await;
+            assert_eq!(report.volumes_back, [0]);
+            assert!(report.garbage_removed > 0);
+            check_all(&store, &expected).await;
+            assert!(sim.volumes.names(0).iter().all(|name| !name.contains(&path)));
+        }
+    });
+}
+
+#[test]
+fn a_slow_volume_is_marked_out_before_the_answer_and_comes_back() {
+    run(async {
+        let sim = SimStore::create(5, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        sim.volumes.only(&[store::simulated::Fault::Slow]);
+        let slow = sim.volumes.break_some(1, 1_000);
+        let expected = objects(1, 3);
+        put_all(&store, &expected).await;
+        let status = store.status();
+        assert!(matches!(status.volumes[slow[0]].state, VolumeState::Out { .. }), "{status:?}");
+        check_all(&store, &expected).await;
+        sim.volumes.heal();
+        tokio::time::advance(std::time::Duration::from_secs(120)).await;
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.maintain().await.volumes_back, slow);
+        assert_eq!(store.scrub_all(None).await.bad, []);
+        check_all(&store, &expected).await;
+    });
+}
+
+#[test]
+fn a_volume_that_was_rolled_back_is_out_until_it_is_repaired() {
+    run(async {
+        let sim = SimStore::create(6, GEOMETRY).await.unwrap();
+        let mut expected = objects(1, 4);
+        let store = sim.open().await.unwrap();
+        put_all(&store, &expected).await;
+        sim.volumes.snapshot();
+        drop(store);
+        let store = sim.open().await.unwrap();
+        let more = objects(2, 14).split_off("lake/A/events/2026-01-04");
+        put_all(&store, &more).await;
+        expected.extend(more);
+        drop(store);
+        sim.volumes.roll_back(3);
+        let store = sim.open().await.unwrap();
+        assert_eq!(store.status().healthy, 5);
+        check_all(&store, &expected).await;
+        assert_eq!(store.maintain().await.volumes_back, [3]);
+        check_all(&store, &expected).await;
+        assert_eq!(store.scrub_all(None).await.bad, []);
+    });
+}
+
+#[test]
+fn a_full_store_refuses_writes_and_recovers_without_a_restart() {
+    run(async {
+        let sim = SimStore::create(7, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        let expected = objects(1, 4);
+        put_all(&store, &expected).await;
+        (0..6).for_each(|index| sim.volumes.fill(index));
+        let error = store.put(&Path::from("new"), "x".into()).await.unwrap_err();
+        assert_eq!(store::kind(&error), ErrorKind::Unavailable);
+        check_all(&store, &expected).await;
+        sim.volumes.heal();
+        store.put(&Path::from("new"), "x".into()).await.unwrap();
+        assert_eq!(get(&store, "new").await.unwrap(), "x");
+        assert_eq!(store.status().healthy, 6);
+    });
+}
+
+#[test]
+fn an_object_whose_key_was_destroyed_cannot_be_read() {
+    run(async {
+        let sim = SimStore::create(8, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        store.put(&Path::from("a"), "first key".into()).await.unwrap();
+        assert!(sim.keys.destroy(model::KeyId([0; 16])));
+        let error = get(&store, "a").await.unwrap_err();
+        assert_eq!(store::kind(&error), ErrorKind::NotFound);
+    });
+}

@@ -1,5 +1,11 @@
 //! Appends of 1,000 entries into a store in memory: what encoding, compressing and chaining cost.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a benchmark indexes what it has made, and says what it measured"
+)]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use journal::{Journal, Settings};
 use model::record::{Entry, Event, Record, Source};

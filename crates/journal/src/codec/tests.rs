@@ -110,11 +110,15 @@ fn commit(number: u64, previous: u64, entries: &[Entry]) -> Vec<u8> {
         previous,
         previous_digest: if previous == 0 { [0; 32] } else { [5; 32] },
         written_at: Timestamp::from_ms(1_700_000_000_000),
-        entries: entries.len() as u32,
-        plain_bytes: plain_bytes as u32,
-        body_bytes: body.len() as u32,
+        entries: small(entries.len()),
+        plain_bytes: small(plain_bytes),
+        body_bytes: small(body.len()),
     };
     signed([encode_header(&header), body].concat())
+}
+
+fn small(size: usize) -> u32 {
+    u32::try_from(size).unwrap()
 }
 
 /// `bytes` with the digest that fits them.
@@ -206,8 +210,8 @@ fn large_batches_are_frames_of_their_own_and_keep_their_order() {
         previous_digest: [0; 32],
         written_at: Timestamp::from_ms(0),
         entries: 1_511,
-        plain_bytes: plain_bytes as u32,
-        body_bytes: body.len() as u32,
+        plain_bytes: small(plain_bytes),
+        body_bytes: small(body.len()),
     };
     assert_eq!(entries(&header, &body).unwrap(), many[..1_511]);
 }
@@ -247,8 +251,8 @@ proptest! {
             previous_digest: [0; 32],
             written_at: Timestamp::from_ms(0),
             entries: entries_said,
-            plain_bytes: plain.len() as u32 + more,
-            body_bytes: body.len() as u32,
+            plain_bytes: small(plain.len()) + more,
+            body_bytes: small(body.len()),
         };
         if let Ok(read) = decode(&signed([encode_header(&header), body].concat())) {
             prop_assert_eq!(read.entries.len(), entries_said as usize);

@@ -12,7 +12,7 @@ fn writer(node: u32, start: u32) -> WriterId {
 fn sample() -> Settlement {
     let end = |number, copy| End {
         number,
-        digest: [number as u8; 32],
+        digest: [u8::try_from(number).unwrap(); 32],
         copy,
     };
     Settlement {

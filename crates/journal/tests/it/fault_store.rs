@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 /// What the next put does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
+pub(crate) enum Put {
     /// It works.
     Works,
     /// It fails, and nothing is there.
@@ -31,38 +31,38 @@ pub enum Put {
 }
 
 #[derive(Debug, Default)]
-pub struct FaultStore {
+pub(crate) struct FaultStore {
     inner: InMemory,
     script: Mutex<VecDeque<Put>>,
     hidden: Mutex<Vec<(Path, PutPayload)>>,
     unreadable: Mutex<Option<Path>>,
     failing_deletes: Mutex<bool>,
     /// Told at each put, before it does anything.
-    pub arrived: Notify,
+    pub(crate) arrived: Notify,
     /// Puts wait here while it is closed.
     gate: Mutex<Option<Arc<Notify>>>,
 }
 
 impl FaultStore {
     /// What the next puts do, one after the other; then they work.
-    pub fn plan(&self, puts: impl IntoIterator<Item = Put>) {
+    pub(crate) fn plan(&self, puts: impl IntoIterator<Item = Put>) {
         *self.script.lock().unwrap() = puts.into_iter().collect();
     }
 
     /// Every later put waits until the notification is given.
-    pub fn close_gate(&self) -> Arc<Notify> {
+    pub(crate) fn close_gate(&self) -> Arc<Notify> {
         let gate = Arc::new(Notify::new());
         *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
         gate
     }
 
     /// Puts go through again; those that wait need one notification each.
-    pub fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         *self.gate.lock().unwrap() = None;
     }
 
     /// Volumes come back: what was hidden is there.
-    pub async fn reveal(&self) {
+    pub(crate) async fn reveal(&self) {
         let hidden = std::mem::take(&mut *self.hidden.lock().unwrap());
         for (path, payload) in hidden {
             self.inner.put(&path, payload).await.unwrap();
@@ -70,11 +70,11 @@ impl FaultStore {
     }
 
     /// Reads of `path` fail.
-    pub fn make_unreadable(&self, path: Option<Path>) {
+    pub(crate) fn make_unreadable(&self, path: Option<Path>) {
         *self.unreadable.lock().unwrap() = path;
     }
 
-    pub fn fail_deletes(&self, fail: bool) {
+    pub(crate) fn fail_deletes(&self, fail: bool) {
         *self.failing_deletes.lock().unwrap() = fail;
     }
 }

@@ -1,10 +1,19 @@
 //! The journal from outside: appends, failures, crashes and recoveries over faulty stores.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests may panic, and print what they counted"
+)]
+
 mod appending;
 mod fault_store;
 mod model_check;
 mod reading;
 mod recovering;
+mod simulated;
 
 use model::record::{Entry, Event, Record, Source};
 use model::{AccountId, ManualClock, PersonKey, RawJson, RecordId, Timestamp, WriterId};

@@ -5,7 +5,7 @@
 //! otherwise, whatever comes back from the volumes.
 
 use super::fault_store::{FaultStore, Put};
-use super::{Running, entry, hasty, writer};
+use super::{Running, entry, hasty};
 use futures::future::join_all;
 use model::WriterId;
 use object_store::ObjectStore;
@@ -39,13 +39,13 @@ fn put() -> impl Strategy<Value = Put> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let puts = proptest::collection::vec(put(), 0..4);
+    let puts = || proptest::collection::vec(put(), 0..4);
     prop_oneof![
-        6 => (proptest::collection::vec(1..4_usize, 1..4), puts.clone())
+        6 => (proptest::collection::vec(1..4_usize, 1..4), puts())
             .prop_map(|(sizes, puts)| Step::Append { sizes, puts }),
         2 => prop_oneof![Just(Put::HangsLanded), Just(Put::HangsHidden)].prop_map(Step::Die),
         1 => Just(Step::Stop),
-        1 => puts.prop_map(Step::FailedStart),
+        1 => puts().prop_map(Step::FailedStart),
         2 => Just(Step::Reveal),
         2 => (1..5_usize).prop_map(Step::Retire),
     ]

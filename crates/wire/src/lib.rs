@@ -1,1 +1,25 @@
-//! placeholder
+//! CleverTap's public protocol: bytes to batches, plain data to answers.
+//!
+//! One folder for each dialect; this is the first, [`rest`]. Everything is a pure function: no I/O,
+//! no clock, no tasks. Bytes come from anybody, so nothing here may panic, recurse without bound or
+//! allocate more than a small multiple of what it was given; the lints below are stricter for that
+//! reason. A record that cannot be used becomes a rejection and never takes another with it.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        reason = "tests fail loudly"
+    )
+)]
+
+mod json;
+
+pub mod rest;

@@ -1,0 +1,62 @@
+//! Finds keys that stand twice in one object.
+//!
+//! Two spellings of one key (`"a"`, `"\u0061"`) are one key. Each key has a fingerprint of 64 bits;
+//! only keys with the same one are compared. It must stay linear in practice and bounded in the
+//! worst case: the caller passes at most `limit::EVENT_PROPERTIES_MAX` keys of one object.
+
+use model::limit;
+use std::borrow::Cow;
+
+use super::{Facts, Text};
+
+/// The keys of the objects that are open, the innermost last.
+#[derive(Debug, Default)]
+pub(super) struct Keys<'a> {
+    fingerprints: Vec<u64>,
+    keys: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) const fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.fingerprints.truncate(len);
+        self.keys.truncate(len);
+    }
+
+    /// Adds a key of the object whose keys begin at `base`, and notes what is wrong with it.
+    pub(super) fn push(&mut self, key: Text<'a>, base: usize, facts: &mut Facts) {
+        let Some(key) = key.decode() else {
+            facts.key_invalid = true;
+            return;
+        };
+        if key.is_empty() || key.len() > limit::PROPERTY_KEY_BYTES_MAX {
+            facts.key_invalid = true;
+        }
+        let fingerprint = fingerprint(key.as_bytes());
+        let (prints, keys) = (self.fingerprints.get(base..), self.keys.get(base..));
+        let mut others = prints
+            .unwrap_or_default()
+            .iter()
+            .zip(keys.unwrap_or_default());
+        facts.key_twice |= others.any(|(print, other)| *print == fingerprint && *other == key);
+        self.fingerprints.push(fingerprint);
+        self.keys.push(key);
+    }
+}
+
+/// Mixes the first eight bytes, the last eight and the length.
+fn fingerprint(key: &[u8]) -> u64 {
+    let first = word(key.iter());
+    let last = word(key.iter().rev());
+    let len = u64::try_from(key.len()).unwrap_or(u64::MAX);
+    first ^ last.rotate_left(29) ^ len.rotate_left(57)
+}
+
+fn word<'b>(bytes: impl Iterator<Item = &'b u8>) -> u64 {
+    bytes
+        .take(8)
+        .fold(0, |word: u64, byte| word << 8 | u64::from(*byte))
+}

@@ -1,0 +1,250 @@
+//! The scanner accepts what JSON is and nothing else, and sees what the protocol has rules about.
+
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::{Facts, Kind, Scanner};
+
+fn accepts(text: &str) -> bool {
+    Scanner::whole(text).is_ok()
+}
+
+#[test]
+fn texts_that_are_json_are_accepted_and_kept_as_sent() {
+    let texts = [
+        "0",
+        "-0",
+        "1e400",
+        "1.0e-999",
+        "18446744073709551617",
+        "-1.5E+3",
+        "\"\"",
+        "\"a\\u0000\"",
+        "\"\\ud800\"",
+        "true",
+        "false",
+        "null",
+        "{}",
+        "[]",
+        "{\"a\":[1,{\"b\":null}]}",
+        "\"\u{2028}\u{202e}\"",
+        "[ 1 , 2 ]",
+    ];
+    for text in texts {
+        assert_eq!(Scanner::whole(text).map(|it| it.text), Ok(text), "{text}");
+        let spaced = format!(" \n\t\r{text} ");
+        assert_eq!(Scanner::whole(&spaced).map(|it| it.text), Ok(text));
+    }
+}
+
+#[test]
+fn texts_that_are_not_json_are_refused() {
+    let texts = [
+        "",
+        " ",
+        "NaN",
+        "Infinity",
+        "-",
+        "01",
+        "1.",
+        ".5",
+        "1e",
+        "+1",
+        "'a'",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\n\"",
+        "tru",
+        "nul",
+        "truex",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "[",
+        "{",
+        "]",
+        "1 2",
+        "\u{feff}1",
+        "// x\n1",
+    ];
+    for text in texts {
+        assert!(!accepts(text), "{text:?}");
+    }
+}
+
+#[test]
+fn nesting_ends_at_the_limit_however_deep_it_goes_on() {
+    let nested = |open: &str, levels: usize, close: &str| {
+        format!("{}1{}", open.repeat(levels), close.repeat(levels))
+    };
+    assert!(accepts(&nested("[", 64, "]")));
+    assert!(!accepts(&nested("[", 65, "]")));
+    assert!(accepts(&nested("{\"a\":", 64, "}")));
+    assert!(!accepts(&nested("{\"a\":", 65, "}")));
+    assert!(!accepts(&"[".repeat(100_000)));
+    assert!(!accepts(&"{\"a\":".repeat(100_000)));
+}
+
+#[test]
+fn facts_tell_of_keys_and_nesting() {
+    let check = |text: &str, expect: Facts| {
+        assert_eq!(
+            Scanner::whole(text).map(|it| it.facts),
+            Ok(expect),
+            "{text}"
+        );
+    };
+    let plain = Facts::default();
+    check("1", plain);
+    check("[]", Facts { levels: 1, ..plain });
+    check(
+        "{\"a\":1,\"b\":[1,[2]]}",
+        Facts {
+            levels: 3,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "{\"a\":1,\"a\":2}",
+        Facts {
+            key_twice: true,
+            levels: 1,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "{\"a\":1,\"\\u0061\":2}",
+        Facts {
+            key_twice: true,
+            levels: 1,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "[{\"a\":1},{\"a\":1}]",
+        Facts {
+            levels: 2,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "{\"a\":{\"b\":1},\"b\":1}",
+        Facts {
+            levels: 2,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "[{\"a\":1,\"b\":2,\"a\":3}]",
+        Facts {
+            key_twice: true,
+            levels: 2,
+            members: 1,
+            ..plain
+        },
+    );
+    check(
+        "{\"\":1}",
+        Facts {
+            key_invalid: true,
+            levels: 1,
+            members: 1,
+            ..plain
+        },
+    );
+    check(
+        "{\"\\ud800\":1}",
+        Facts {
+            key_invalid: true,
+            levels: 1,
+            members: 1,
+            ..plain
+        },
+    );
+    let long = format!("{{\"{}\":1}}", "k".repeat(121));
+    check(
+        &long,
+        Facts {
+            key_invalid: true,
+            levels: 1,
+            members: 1,
+            ..plain
+        },
+    );
+}
+
+#[test]
+fn members_and_elements_are_cut_as_they_stand() {
+    let value = Scanner::whole("{ \"a\" : [ 1 , \"x\" ] , \"b\\n\":{}}").unwrap();
+    let mut seen = Vec::new();
+    value.members(|key, value| seen.push((key.decode().unwrap().into_owned(), value.text)));
+    assert_eq!(
+        seen,
+        [("a".to_owned(), "[ 1 , \"x\" ]"), ("b\n".to_owned(), "{}")]
+    );
+    let array = Scanner::whole("[1,[2,3],\"]\"]").unwrap();
+    let mut kinds = Vec::new();
+    array.elements(|element| kinds.push((element.kind, element.text)));
+    assert_eq!(
+        kinds,
+        [
+            (Kind::Number, "1"),
+            (Kind::Array, "[2,3]"),
+            (Kind::String, "\"]\"")
+        ]
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Text made of JSON's own tokens: the scanner and `serde_json` agree whether it is JSON.
+    #[test]
+    fn it_accepts_exactly_what_serde_json_accepts(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", "\"a\"", "\"b\\\"\"", "\"", "\\", "1", "-", "0", ".5",
+                "e9", "E+", "true", "null", "fals", " ", "\n", "\u{1f}", "\\u00", "\"\\ud800\"",
+                "é", "\"long enough to cross a word\"", "\"12345678\"",
+            ]),
+            0..12,
+        ),
+    ) {
+        let text: String = tokens.concat();
+        let serde = serde_json::from_str::<&RawValue>(&text);
+        prop_assert_eq!(Scanner::whole(&text).is_ok(), serde.is_ok(), "{:?}", text);
+        if let (Ok(ours), Ok(theirs)) = (Scanner::whole(&text), serde) {
+            prop_assert_eq!(ours.text, theirs.get());
+        }
+    }
+
+    /// Any string: the same.
+    #[test]
+    fn it_agrees_with_serde_json_on_any_string(text in "\\PC{0,40}") {
+        let quoted = format!("\"{text}\"");
+        for text in [&text, &quoted] {
+            let serde = serde_json::from_str::<&RawValue>(text).is_ok();
+            prop_assert_eq!(accepts(text), serde, "{:?}", text);
+        }
+    }
+
+    /// Values that serde_json writes are read back whole, with their strings.
+    #[test]
+    fn strings_decode_to_what_was_written(text in any::<String>()) {
+        let written = serde_json::to_string(&text).unwrap();
+        let value = Scanner::whole(&written).unwrap();
+        prop_assert_eq!(value.string().unwrap().as_ref(), text.as_str());
+    }
+}

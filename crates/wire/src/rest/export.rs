@@ -1,0 +1,198 @@
+//! What is asked of `/1/events.json`, `/1/profiles.json` and `/1/counts/…`: an event, a range of
+//! days, conditions on its properties.
+//!
+//! Three forms: the JSON as the body of a POST, the JSON as `query` of a GET, and a cursor of an
+//! earlier answer (as `cursor` of the query string, or in the body). Days are days of the account's
+//! time zone, both included.
+
+mod filter;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use model::{Timestamp, limit};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use super::url::{self, Plus};
+use crate::json::{DEPTH, Kind, Scanner, Value};
+
+pub use filter::{Filter, FilterValue, Operator};
+
+/// Records on a page when the caller does not say.
+const BATCH_SIZE_DEFAULT: u16 = 50;
+/// The largest page.
+const BATCH_SIZE_MAX: u16 = 5_000;
+
+/// A question about the events of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// The event's name.
+    pub event_name: String,
+    /// The first day.
+    pub from: Date,
+    /// The last day, included.
+    pub to: Date,
+    /// Conditions; an event must meet all of them.
+    pub filters: Vec<Filter>,
+    /// Records on a page: 1 to 5,000.
+    pub batch_size: u16,
+    /// What a record shows of its person.
+    pub with: With,
+}
+
+/// What a record shows beyond its own properties and who it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct With {
+    /// Device and app: `os_version`, `app_version`, `make`, `model`.
+    pub app: bool,
+    /// The person's events in numbers.
+    pub events: bool,
+    /// The person's own properties.
+    pub profile: bool,
+}
+
+impl Export {
+    /// The first moment of the range, and the first moment after it.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidDates`] for days that the calendar of `time_zone` cannot place.
+    pub fn bounds(&self, time_zone: &TimeZone) -> Result<(Timestamp, Timestamp), Refusal> {
+        let start = |day: Date| {
+            let start = day.to_zoned_datetime(time_zone.clone());
+            start.map(|it| Timestamp::from_ms(it.timestamp().as_millisecond()))
+        };
+        let after = self.to.tomorrow().map_err(|_| Refusal::InvalidDates)?;
+        let from = start(self.from).map_err(|_| Refusal::InvalidDates)?;
+        let until = start(after).map_err(|_| Refusal::InvalidDates)?;
+        Ok((from, until))
+    }
+}
+
+/// The cursor that a call carries; none when the call asks a new question.
+#[must_use]
+pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
+    if let Some(cursor) = url::value(query, "cursor", Plus::Plus) {
+        return Some(cursor.into_owned());
+    }
+    let value = parse(std::str::from_utf8(body).ok()?).ok()?;
+    let mut cursor = None;
+    value.members(|key, value| {
+        if key.decode().is_some_and(|key| key == "cursor") {
+            cursor = value.string();
+        }
+    });
+    cursor.map(std::borrow::Cow::into_owned)
+}
+
+/// Decodes a new question, from the body or, when that is empty, from `query`.
+///
+/// # Errors
+/// [`Refusal::Malformed`] when it is not JSON, lacks the event, a date or a usable condition;
+/// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last;
+/// [`Refusal::ExportNotAllowed`] for events about notifications.
+pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
+    let from_url = url::value(query, "query", Plus::Space).unwrap_or_default();
+    let body = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = if body.trim_ascii().is_empty() {
+        from_url.as_ref()
+    } else {
+        body
+    };
+    let value = parse(text)?;
+    let mut fields = Fields::default();
+    value.members(|key, value| fields.take(&key.decode().unwrap_or_default(), value));
+    if value.kind != Kind::Object || value.facts.key_twice || fields.unusable {
+        return Err(Refusal::Malformed);
+    }
+    let event_name = fields
+        .event_name
+        .and_then(|it| it.string())
+        .ok_or(Refusal::Malformed)?;
+    if event_name.is_empty() || event_name.chars().count() > limit::EVENT_NAME_CHARS_MAX {
+        return Err(Refusal::Malformed);
+    }
+    if event_name.starts_with("Notification") {
+        return Err(Refusal::ExportNotAllowed);
+    }
+    let from = date(fields.from.ok_or(Refusal::Malformed)?)?;
+    let to = date(fields.to.ok_or(Refusal::Malformed)?)?;
+    if from > to {
+        return Err(Refusal::InvalidDates);
+    }
+    let filters = fields
+        .filters
+        .map_or(Ok(Vec::new()), |it| filter::decode(&it))?;
+    let flag = |key| url::value(query, key, Plus::Space).is_none_or(|it| it != "false");
+    Ok(Export {
+        event_name: event_name.into_owned(),
+        from,
+        to,
+        filters,
+        batch_size: batch_size(query)?,
+        with: With {
+            app: flag("app"),
+            events: flag("events"),
+            profile: flag("profile"),
+        },
+    })
+}
+
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    event_name: Option<Value<'a>>,
+    from: Option<Value<'a>>,
+    to: Option<Value<'a>>,
+    filters: Option<Value<'a>>,
+    /// A condition that we do not know: ignoring it would give out more than was asked for.
+    unusable: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, key: &str, value: Value<'a>) {
+        match key {
+            "event_name" => self.event_name = Some(value),
+            "from" => self.from = Some(value),
+            "to" => self.to = Some(value),
+            "event_properties" if value.kind != Kind::Null => self.filters = Some(value),
+            "session_properties"
+            | "profile_fields"
+            | "common_profile_properties"
+            | "advanced_query" => self.unusable |= !matches!(value.text, "null" | "[]" | "{}"),
+            _ => {}
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Value<'_>, Refusal> {
+    let mut scanner = Scanner::new(text);
+    let value = scanner.value(DEPTH).map_err(|_| Refusal::Malformed)?;
+    scanner.end().map_err(|_| Refusal::Malformed)?;
+    Ok(value)
+}
+
+/// A day as a number or digits: `YYYYMMDD`.
+fn date(value: Value<'_>) -> Result<Date, Refusal> {
+    let digits = match value.kind {
+        Kind::Number => value.text.into(),
+        Kind::String => value.string().ok_or(Refusal::InvalidDates)?,
+        Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return Err(Refusal::InvalidDates),
+    };
+    if digits.len() != 8 || !digits.bytes().all(|it| it.is_ascii_digit()) {
+        return Err(Refusal::InvalidDates);
+    }
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    let year = part(0..4).parse().map_err(|_| Refusal::InvalidDates)?;
+    let month = part(4..6).parse().map_err(|_| Refusal::InvalidDates)?;
+    let day = part(6..8).parse().map_err(|_| Refusal::InvalidDates)?;
+    Date::new(year, month, day).map_err(|_| Refusal::InvalidDates)
+}
+
+/// Clamped, since clients ask for more than there may be.
+fn batch_size(query: &str) -> Result<u16, Refusal> {
+    let Some(text) = url::value(query, "batch_size", Plus::Space) else {
+        return Ok(BATCH_SIZE_DEFAULT);
+    };
+    let wanted: i64 = text.trim().parse().map_err(|_| Refusal::Malformed)?;
+    let clamped = wanted.clamp(1, i64::from(BATCH_SIZE_MAX));
+    Ok(u16::try_from(clamped).unwrap_or(BATCH_SIZE_MAX))
+}

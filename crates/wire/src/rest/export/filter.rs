@@ -1,0 +1,130 @@
+//! Conditions on an event's properties: `{"name", "operator", "value"}`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::json::{Kind, Value};
+
+/// Conditions in one question.
+const FILTERS_MAX: usize = 50;
+/// Bytes of all conditions as sent: they travel in the cursor.
+const FILTERS_BYTES_MAX: usize = 16 * 1024;
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// The property.
+    pub name: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what; nothing for [`Operator::Exists`] and its opposite.
+    pub value: Option<FilterValue>,
+}
+
+/// What a property is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FilterValue {
+    /// A text.
+    Text(String),
+    /// A number, as spelled in JSON.
+    Number(String),
+    /// A truth value.
+    Bool(bool),
+}
+
+/// How a property is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The same value.
+    Equals,
+    /// Another value, or none.
+    NotEquals,
+    /// A text that holds the value.
+    Contains,
+    /// A text that does not hold the value, or none.
+    NotContains,
+    /// A number above it.
+    GreaterThan,
+    /// A number above or equal to it.
+    GreaterThanEquals,
+    /// A number below it.
+    LessThan,
+    /// A number below or equal to it.
+    LessThanEquals,
+    /// Any value.
+    Exists,
+    /// No value.
+    NotExists,
+}
+
+impl Operator {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "equals" => Some(Self::Equals),
+            "notEquals" => Some(Self::NotEquals),
+            "contains" => Some(Self::Contains),
+            "notContains" => Some(Self::NotContains),
+            "greaterThan" => Some(Self::GreaterThan),
+            "greaterThanEquals" | "greaterThanOrEquals" => Some(Self::GreaterThanEquals),
+            "lessThan" => Some(Self::LessThan),
+            "lessThanEquals" | "lessThanOrEquals" => Some(Self::LessThanEquals),
+            "exists" => Some(Self::Exists),
+            "notExists" => Some(Self::NotExists),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn decode(list: &Value<'_>) -> Result<Vec<Filter>, Refusal> {
+    let fits = list.facts.members <= FILTERS_MAX && list.text.len() <= FILTERS_BYTES_MAX;
+    if list.kind != Kind::Array || !fits {
+        return Err(Refusal::Malformed);
+    }
+    let mut filters = Vec::new();
+    list.elements(|element| filters.push(filter(&element)));
+    filters
+        .into_iter()
+        .map(|it| it.ok_or(Refusal::Malformed))
+        .collect()
+}
+
+fn filter(element: &Value<'_>) -> Option<Filter> {
+    if element.kind != Kind::Object {
+        return None;
+    }
+    let (mut name, mut operator, mut value) = (None, None, None);
+    element.members(|key, it| match key.decode().as_deref() {
+        Some("name") => name = it.string(),
+        Some("operator") => operator = Some(it.string().and_then(|it| Operator::from_name(&it))),
+        Some("value") => value = Some(it),
+        _ => {}
+    });
+    let name = name.filter(|it| !it.is_empty())?.into_owned();
+    // Without an operator the value must be the same; one that does not exist is refused.
+    let operator = operator.unwrap_or(Some(Operator::Equals))?;
+    let value = match operator {
+        Operator::Exists | Operator::NotExists => None,
+        Operator::Equals
+        | Operator::NotEquals
+        | Operator::Contains
+        | Operator::NotContains
+        | Operator::GreaterThan
+        | Operator::GreaterThanEquals
+        | Operator::LessThan
+        | Operator::LessThanEquals => Some(operand(&value?)?),
+    };
+    Some(Filter {
+        name,
+        operator,
+        value,
+    })
+}
+
+fn operand(value: &Value<'_>) -> Option<FilterValue> {
+    match value.kind {
+        Kind::String => Some(FilterValue::Text(value.string()?.into_owned())),
+        Kind::Number => Some(FilterValue::Number(value.text.to_owned())),
+        Kind::Bool => Some(FilterValue::Bool(value.text == "true")),
+        Kind::Object | Kind::Array | Kind::Null => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! The REST dialect as a client sees it.
+
+mod calls;
+mod shown;
+mod uploads;

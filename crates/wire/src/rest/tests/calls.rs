@@ -1,0 +1,384 @@
+//! Calls that ask, look up and delete; cursors; refusals.
+
+use expect_test::expect;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use model::{AccountId, Day, IdentityKind, PersonKey, RecordId, Timestamp};
+use proptest::prelude::*;
+use std::time::Duration;
+
+use crate::rest::cursor::{Cursor, CursorKind, Position};
+use crate::rest::export::{self, Export, FilterValue, Operator};
+use crate::rest::lookup::{self, Lookup};
+use crate::rest::{Refusal, delete};
+
+const KEY: [u8; 32] = [7; 32];
+const BODY: &str = "{\"event_name\":\"Product Viewed\",\"from\":20260701,\"to\":\"20260702\"}";
+
+fn account() -> AccountId {
+    "TEST-ACC-123Z".parse().unwrap()
+}
+
+fn ask(query: &str, body: &str) -> Result<Export, Refusal> {
+    export::decode(query, body.as_bytes())
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_seconds(1_764_000_000)
+}
+
+fn after(seconds: u64) -> Timestamp {
+    now().plus(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_question_by_post_and_by_get_is_the_same() {
+    let by_post = ask("batch_size=500", BODY).unwrap();
+    let encoded: String = BODY.bytes().map(|b| format!("%{b:02X}")).collect();
+    let by_get = ask(&format!("?batch_size=500&query={encoded}"), "").unwrap();
+    assert_eq!(by_post, by_get);
+    let form = BODY.replace('"', "%22").replace(' ', "+");
+    assert_eq!(
+        ask(&format!("query={form}&batch_size=500"), " "),
+        Ok(by_get)
+    );
+    assert_eq!(by_post.event_name, "Product Viewed");
+    assert_eq!(
+        (by_post.from, by_post.to),
+        (date(2026, 7, 1), date(2026, 7, 2))
+    );
+    assert!(by_post.with.app && by_post.with.events && by_post.with.profile);
+    let without = ask("app=false&events=false&profile=false", BODY)
+        .unwrap()
+        .with;
+    assert!(!without.app && !without.events && !without.profile);
+}
+
+#[test]
+fn page_sizes_are_clamped() {
+    let size = |query: &str| ask(query, BODY).map(|it| it.batch_size);
+    for (query, expect) in [
+        ("", 50),
+        ("batch_size=1", 1),
+        ("batch_size=0", 1),
+        ("batch_size=-5", 1),
+        ("batch_size=5000", 5_000),
+        ("batch_size=50000", 5_000),
+    ] {
+        assert_eq!(size(query), Ok(expect), "{query}");
+    }
+    assert_eq!(size("batch_size=many"), Err(Refusal::Malformed));
+}
+
+#[test]
+fn days_are_days_of_the_accounts_zone() {
+    let bounds = |zone: &str| {
+        ask("", BODY)
+            .unwrap()
+            .bounds(&TimeZone::get(zone).unwrap())
+            .unwrap()
+    };
+    let text = |(from, until): (Timestamp, Timestamp)| format!("{from} {until}");
+    assert_eq!(
+        text(bounds("UTC")),
+        "2026-07-01T00:00:00.000Z 2026-07-03T00:00:00.000Z"
+    );
+    assert_eq!(
+        text(bounds("Asia/Kolkata")),
+        "2026-06-30T18:30:00.000Z 2026-07-02T18:30:00.000Z"
+    );
+}
+
+#[test]
+fn questions_that_cannot_be_answered_are_refused() {
+    let check = |body: &str, expect: Refusal| assert_eq!(ask("", body), Err(expect), "{body}");
+    for body in [
+        "",
+        "[]",
+        "{",
+        "{}",
+        "{\"event_name\":\"x\"}",
+        "{\"event_name\":\"\",\"from\":20260701,\"to\":20260701}",
+        "{\"event_name\":7,\"from\":20260701,\"to\":20260701}",
+        "{\"event_name\":\"x\",\"from\":20260701,\"to\":20260701,\"to\":20260701}",
+    ] {
+        check(body, Refusal::Malformed);
+    }
+    let dated =
+        |from: &str, to: &str| format!("{{\"event_name\":\"x\",\"from\":{from},\"to\":{to}}}");
+    for (from, to) in [
+        ("\"2026-07-01\"", "20260702"),
+        ("20260702", "20260701"),
+        ("20261301", "20261302"),
+        ("20260230", "20260301"),
+        ("0", "0"),
+        ("20260701.0", "20260701"),
+        ("null", "20260701"),
+        ("-9999999", "20260701"),
+    ] {
+        check(&dated(from, to), Refusal::InvalidDates);
+    }
+    check(
+        &BODY.replace("Product Viewed", "Notification Sent"),
+        Refusal::ExportNotAllowed,
+    );
+    check(
+        &BODY.replace('{', "{\"profile_fields\":[{\"name\":\"x\"}],"),
+        Refusal::Malformed,
+    );
+}
+
+#[test]
+fn conditions_are_read_or_the_question_is_refused() {
+    let ask = |filters: &str| {
+        ask(
+            "",
+            &BODY.replace('{', &format!("{{\"event_properties\":{filters},")),
+        )
+        .map(|it| it.filters)
+    };
+    let filters = ask(
+        "[{\"name\":\"value\",\"operator\":\"contains\",\"value\":\"piz\"},\
+         {\"name\":\"n\",\"operator\":\"greaterThan\",\"value\":1e3},{\"name\":\"b\",\"value\":true}]",
+    )
+    .unwrap();
+    let seen: Vec<_> = filters
+        .iter()
+        .map(|it| (it.name.as_str(), it.operator, it.value.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (
+                "value",
+                Operator::Contains,
+                Some(FilterValue::Text("piz".into()))
+            ),
+            (
+                "n",
+                Operator::GreaterThan,
+                Some(FilterValue::Number("1e3".into()))
+            ),
+            ("b", Operator::Equals, Some(FilterValue::Bool(true))),
+        ]
+    );
+    assert_eq!(ask("[]"), Ok(Vec::new()));
+    assert_eq!(ask("null"), Ok(Vec::new()));
+    let many = format!(
+        "[{}]",
+        vec!["{\"name\":\"a\",\"value\":1}"; 10_000].join(",")
+    );
+    for wrong in [
+        "{}",
+        "[1]",
+        "[{}]",
+        "[{\"name\":\"a\"}]",
+        "[{\"name\":\"a\",\"operator\":\"regex\",\"value\":\"(a+)+$\"}]",
+        "[{\"name\":\"a\",\"operator\":7,\"value\":1}]",
+        "[{\"name\":\"a\",\"value\":[1]}]",
+        &many,
+    ] {
+        assert_eq!(
+            ask(wrong),
+            Err(Refusal::Malformed),
+            "{}",
+            &wrong[..wrong.len().min(60)]
+        );
+    }
+}
+
+#[test]
+fn a_cursor_comes_in_the_query_string_or_in_the_body() {
+    let of = |query: &str, body: &str| export::cursor_of(query, body.as_bytes());
+    assert_eq!(of("cursor=Ab-_9", ""), Some("Ab-_9".into()));
+    assert_eq!(of("batch_size=2&cursor=", ""), Some(String::new()));
+    assert_eq!(of("cursor=%41%2D", "{}"), Some("A-".into()));
+    assert_eq!(of("", "{\"cursor\":\"Ab\"}"), Some("Ab".into()));
+    assert_eq!(of("batch_size=2", BODY), None);
+}
+
+fn position(seed: u8) -> Position {
+    Position {
+        day: Day(20_000),
+        person: PersonKey([seed; 16]),
+        ts: now(),
+        record: RecordId([seed; 16]),
+    }
+}
+
+#[test]
+fn a_cursor_opens_only_where_it_belongs() {
+    let cursor = Cursor::new(CursorKind::Events, account(), ask("", BODY).unwrap(), now());
+    let text = cursor.seal(&KEY);
+    let open = |kind, account: &str, key: [u8; 32], text: &str| {
+        Cursor::open(&key, kind, account.parse().unwrap(), now(), text)
+    };
+    assert_eq!(
+        open(CursorKind::Events, "TEST-ACC-123Z", KEY, &text),
+        Ok(cursor)
+    );
+    let wrong = [
+        open(CursorKind::Profiles, "TEST-ACC-123Z", KEY, &text),
+        open(CursorKind::Events, "OTHER", KEY, &text),
+        open(CursorKind::Events, "TEST-ACC-123Z", [8; 32], &text),
+        open(CursorKind::Events, "TEST-ACC-123Z", KEY, ""),
+        open(CursorKind::Events, "TEST-ACC-123Z", KEY, "AQ"),
+        open(CursorKind::Events, "TEST-ACC-123Z", KEY, "Afljfg%3D"),
+        open(
+            CursorKind::Events,
+            "TEST-ACC-123Z",
+            KEY,
+            &"A".repeat(100_000),
+        ),
+    ];
+    for it in wrong {
+        assert_eq!(it, Err(Refusal::IncorrectUsage));
+    }
+}
+
+#[test]
+fn cursors_die_of_age_and_of_idleness() {
+    let first = |kind| Cursor::new(kind, account(), ask("", BODY).unwrap(), now());
+    let alive = |cursor: &Cursor, at| {
+        Cursor::open(&KEY, cursor.kind, account(), at, &cursor.seal(&KEY)).map(drop)
+    };
+    let dead = Err(Refusal::CursorInvalidated);
+    let events = first(CursorKind::Events);
+    assert_eq!(alive(&events, after(3_600)), Ok(()));
+    assert_eq!(alive(&events, after(3_601)), dead);
+    let later = events.next(position(1), after(4 * 3_600 - 10));
+    assert_eq!(alive(&later, after(4 * 3_600)), Ok(()));
+    assert_eq!(alive(&later, after(4 * 3_600 + 1)), dead);
+    let profiles = first(CursorKind::Profiles);
+    assert_eq!(alive(&profiles, after(4 * 86_400)), Ok(()));
+    assert_eq!(alive(&profiles, after(4 * 86_400 + 1)), dead);
+    // A clock that was set back kills nothing.
+    assert_eq!(alive(&events, Timestamp::from_ms(0)), Ok(()));
+}
+
+#[test]
+fn a_lookup_takes_one_name_and_plus_is_plus() {
+    let check = |query: &str, expect: Result<Lookup, Refusal>| {
+        assert_eq!(lookup::decode(query), expect, "{query}");
+    };
+    check("identity=u+1", Ok(Lookup::Identity("u+1".into())));
+    check(
+        "?email=peter@foo.com",
+        Ok(Lookup::Email("peter@foo.com".into())),
+    );
+    check(
+        "email=peter%2Bx%40foo.com",
+        Ok(Lookup::Email("peter+x@foo.com".into())),
+    );
+    check("objectId=-2ce3&x=1", Ok(Lookup::ObjectId("-2ce3".into())));
+    check("identity=100%", Ok(Lookup::Identity("100%".into())));
+    check("identity=%C3%A9%2", Ok(Lookup::Identity("é%2".into())));
+    for query in [
+        "",
+        "identity=",
+        "identity",
+        "identity=a&email=b",
+        "identity=a&identity=b",
+        "identity=%FF",
+        "Identity=a",
+    ] {
+        check(query, Err(Refusal::Malformed));
+    }
+}
+
+#[test]
+fn a_deletion_names_identities_or_devices() {
+    use IdentityKind::{Identity, ObjectId};
+    let check = |body: &str, expect: Vec<(IdentityKind, &str)>| {
+        let expect: Vec<_> = expect
+            .into_iter()
+            .map(|(kind, it)| (kind, it.to_owned()))
+            .collect();
+        assert_eq!(delete::decode(body.as_bytes()), Ok(expect), "{body}");
+    };
+    check("{\"identity\":\"u1\"}", vec![(Identity, "u1")]);
+    check(
+        "{\"identity\":[\"u1\",2]}",
+        vec![(Identity, "u1"), (Identity, "2")],
+    );
+    check("{\"guid\":[\"__g1\"]}", vec![(ObjectId, "__g1")]);
+    let many = format!("{{\"identity\":[{}]}}", vec!["\"u\""; 101].join(","));
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "{\"identity\":[]}",
+        "{\"identity\":\"\"}",
+        "{\"identity\":null}",
+        "{\"identity\":\"a\",\"guid\":\"b\"}",
+        "{\"identity\":\"a\",\"identity\":\"b\"}",
+        "{\"identity\":[[\"a\"]]}",
+        "{\"identity\":\"\\ud800\"}",
+        many.as_str(),
+    ] {
+        assert_eq!(
+            delete::decode(body.as_bytes()),
+            Err(Refusal::Malformed),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn refusals_read_as_documented() {
+    let all = [
+        Refusal::Malformed,
+        Refusal::ExportNotAllowed,
+        Refusal::InvalidDates,
+        Refusal::IncorrectUsage,
+        Refusal::CursorInvalidated,
+        Refusal::InvalidRequestId,
+        Refusal::InvalidEvent("a \"b\"".into()),
+        Refusal::AccountUnknown,
+        Refusal::CredentialsInvalid,
+        Refusal::Forbidden,
+        Refusal::NotFound,
+        Refusal::MethodNotAllowed,
+        Refusal::TooLarge,
+        Refusal::TooManyRequests,
+        Refusal::Internal,
+        Refusal::Unavailable,
+    ];
+    let bodies: String = all.iter().map(|it| it.body() + "\n").collect();
+    expect![[""]].assert_eq(&bodies);
+}
+
+proptest! {
+    /// What is sealed opens again, in characters that need no encoding; any changed one is refused.
+    #[test]
+    fn cursors_round_trip_and_resist_changes(
+        name in "\\PC{1,40}", seed in any::<u8>(), at in any::<prop::sample::Index>(), by in 1_u8..64,
+    ) {
+        let export = Export { event_name: name, ..ask("batch_size=23", BODY).unwrap() };
+        let cursor = Cursor::new(CursorKind::Events, account(), export, now())
+            .next(position(seed), after(60));
+        let text = cursor.seal(&KEY);
+        prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        let open = |text: &str| Cursor::open(&KEY, CursorKind::Events, account(), after(60), text);
+        prop_assert_eq!(open(&text).unwrap(), cursor);
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut changed = text.into_bytes();
+        let at = at.index(changed.len());
+        let place = ALPHABET.iter().position(|it| *it == changed[at]).unwrap();
+        changed[at] = ALPHABET[(place + usize::from(by)) % 64];
+        prop_assert_eq!(open(std::str::from_utf8(&changed).unwrap()), Err(Refusal::IncorrectUsage));
+    }
+
+    /// Any bytes and any query string: an answer, never a panic.
+    #[test]
+    fn any_call_is_answered(query in "\\PC{0,60}", bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let _export = export::decode(&query, &bytes);
+        let _export = export::decode(&format!("query={query}"), b"");
+        let _cursor = export::cursor_of(&query, &bytes);
+        let _lookup = lookup::decode(&query);
+        let _lookup = lookup::decode(&format!("identity={query}"));
+        let _names = delete::decode(&bytes);
+        let _cursor = Cursor::open(&KEY, CursorKind::Events, account(), now(), &query);
+    }
+}

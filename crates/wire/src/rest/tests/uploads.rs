@@ -1,0 +1,567 @@
+//! What uploads come to, record by record.
+
+use expect_test::{Expect, expect};
+use model::record::ChangeOp;
+use model::submission::{Content, RejectReason, Subject};
+use model::{IdentityKind, RawJson, Timestamp};
+use proptest::prelude::*;
+
+use crate::rest::{Refusal, upload};
+
+fn reason(record: &str) -> Option<RejectReason> {
+    let body = format!("{{\"d\":[{record}]}}");
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    assert_eq!(batch.records.len() + batch.rejections.len(), 1, "{record}");
+    batch.rejections.first().map(|it| it.reason)
+}
+
+fn check(record: &str, expect: impl Into<Option<RejectReason>>) {
+    assert_eq!(reason(record), expect.into(), "{record}");
+}
+
+fn event_with(fields: &str) -> String {
+    format!("{{\"type\":\"event\",\"identity\":\"u1\",\"evtName\":\"Viewed\",{fields}}}")
+}
+
+fn check_ts(ts: &str, expect: Option<i64>) {
+    let body = format!("{{\"d\":[{}]}}", event_with(&format!("\"ts\":{ts}")));
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    match expect {
+        Some(ms) => assert_eq!(batch.records[0].ts, Some(Timestamp::from_ms(ms)), "{ts}"),
+        None => assert_eq!(
+            batch.rejections[0].reason,
+            RejectReason::TimeInvalid,
+            "{ts}"
+        ),
+    }
+}
+
+fn changes(profile_data: &str) -> Vec<String> {
+    let body = format!(
+        "{{\"d\":{{\"type\":\"profile\",\"identity\":\"u1\",\"profileData\":{profile_data}}}}}"
+    );
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let Content::Profile { changes, .. } = &batch.records[0].content else {
+        panic!("a profile")
+    };
+    changes
+        .iter()
+        .map(|it| format!("{} {} {}", it.op.as_str(), it.property, it.value.as_str()))
+        .collect()
+}
+
+fn check_profile(profile_data: &str, expect: impl Into<Option<RejectReason>>) {
+    let record =
+        format!("{{\"type\":\"profile\",\"identity\":\"u1\",\"profileData\":{profile_data}}}");
+    assert_eq!(reason(&record), expect.into(), "{profile_data}");
+}
+
+fn check_token(fields: &str, expect: impl Into<Option<RejectReason>>) {
+    check(&format!("{{\"type\":\"token\"{fields}}}"), expect);
+}
+
+#[test]
+fn bodies_that_cannot_be_used_are_malformed() {
+    let deep = format!("{{\"d\":{}", "[".repeat(100_000));
+    let many = format!("{{\"d\":[{}]}}", vec!["1"; 1_001].join(","));
+    let bodies: [&[u8]; 15] = [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"{\"d\":1}",
+        b"{\"d\":null}",
+        b"{\"d\":[}",
+        b"{\"d\":[]} x",
+        b"{\"d\":[],\"d\":[]}",
+        b"\xef\xbb\xbf{\"d\":[]}",
+        b"{\"d\":[\"\xff\"]}",
+        b"{\"d\":[\"\xc0\xaf\"]}",
+        b"{\"d\":[{\"ts\":NaN}]}",
+        deep.as_bytes(),
+        many.as_bytes(),
+    ];
+    for body in bodies {
+        assert_eq!(upload::decode(body), Err(Refusal::Malformed));
+    }
+}
+
+#[test]
+fn a_list_a_single_record_and_nothing_are_uploads() {
+    let event = event_with("\"ts\":1700000000");
+    let count = |body: String| upload::decode(body.as_bytes()).unwrap().records.len();
+    assert_eq!(count(format!("{{\"d\":[{event},{event}]}}")), 2);
+    assert_eq!(count(format!("{{\"d\":{event}}}")), 1);
+    assert_eq!(count(format!("{{\"\\u0064\":[{event}],\"x\":[1]}}")), 1);
+    assert_eq!(count("{\"d\":[]}".into()), 0);
+    assert_eq!(
+        count(format!(
+            "{{\"d\":[{}]}}",
+            vec![event.as_str(); 1_000].join(",")
+        )),
+        1_000
+    );
+}
+
+#[test]
+fn an_event_is_kept_as_sent() {
+    let data = "{ \"n\":1e400, \"z\":-0 ,\"big\":18446744073709551617,\"s\":\"\\ud800\" }";
+    let body = format!(
+        "{{\"d\":[{{\"evtData\":{data},\"identity\":007.50,\"ts\":1700000000,\"type\":\"event\",\
+         \"evtName\":\"Caf\\u00e9 %\",\"source\":\"Segment\"}}]}}"
+    )
+    .replace("007.50", "12345678901234567890");
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let [it] = batch.records.as_slice() else {
+        panic!("one record")
+    };
+    assert_eq!(
+        it.names.primary(),
+        Some((IdentityKind::Identity, "12345678901234567890"))
+    );
+    assert_eq!(
+        (it.position, it.ts),
+        (1, Some(Timestamp::from_seconds(1_700_000_000)))
+    );
+    let Content::Event {
+        name,
+        properties,
+        session,
+        context,
+    } = &it.content
+    else {
+        panic!("an event")
+    };
+    assert_eq!((name.as_ref(), properties.as_str()), ("Café %", data));
+    assert_eq!((session, context), (&None, &None));
+}
+
+#[test]
+fn one_bad_record_takes_no_other_with_it() {
+    let good = event_with("\"ts\":1700000000");
+    let body = format!("{{\"d\":[{good},7,{good},{{\"type\":\"event\"}},{good}]}}");
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let positions: Vec<_> = batch.records.iter().map(|it| it.position).collect();
+    assert_eq!(positions, [1, 3, 5]);
+    let rejected: Vec<_> = batch
+        .rejections
+        .iter()
+        .map(|it| (it.position, it.record.as_str()))
+        .collect();
+    assert_eq!(rejected, [(2, "7"), (4, "{\"type\":\"event\"}")]);
+}
+
+#[test]
+fn types_and_names_of_people() {
+    use RejectReason::{IdentityInvalid, IdentityMissing, ObjectIdInvalid, TypeUnknown};
+    let check_names = |names: &str, expect: Option<RejectReason>| {
+        check(
+            &format!("{{\"type\":\"event\",\"evtName\":\"x\"{names}}}"),
+            expect,
+        );
+    };
+    check("[]", TypeUnknown);
+    check("{\"identity\":\"u\"}", TypeUnknown);
+    check(
+        "{\"type\":\"Event\",\"identity\":\"u\",\"evtName\":\"x\"}",
+        TypeUnknown,
+    );
+    check_names("", Some(IdentityMissing));
+    check_names(",\"identity\":\"\"", Some(IdentityMissing));
+    check_names(",\"identity\":null", Some(IdentityMissing));
+    check_names(",\"identity\":true", Some(IdentityInvalid));
+    check_names(",\"identity\":\"\\ud800\"", Some(IdentityInvalid));
+    check_names(
+        &format!(",\"identity\":\"{}\"", "i".repeat(1_025)),
+        Some(IdentityInvalid),
+    );
+    check_names(",\"identity\":\"nul \\u0000 inside\"", None);
+    check_names(",\"identity\":12", None);
+    check_names(",\"FBID\":\"1\"", None);
+    check_names(",\"GPID\":\"1\"", None);
+    check_names(",\"objectId\":\"__g123\"", None);
+    check_names(",\"objectId\":\"-2ce3cca260664f70b82b1c6bb505f462\"", None);
+    check_names(
+        ",\"objectId\":\"97c46c81-3140-456d-b2a9-690d70aaca35\"",
+        None,
+    );
+    check_names(",\"objectId\":\"a b\"", Some(ObjectIdInvalid));
+    check_names(
+        ",\"identity\":\"u\",\"objectId\":\"<\"",
+        Some(ObjectIdInvalid),
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice_refuses_its_record_and_nothing_else() {
+    use RejectReason::KeyTwice;
+    check(&event_with("\"identity\":\"u2\""), KeyTwice);
+    check(&event_with("\"\\u0069dentity\":\"u1\""), KeyTwice);
+    check(&event_with("\"evtName\":\"Viewed\""), KeyTwice);
+    check(&event_with("\"evtData\":{\"a\":1,\"a\":1}"), KeyTwice);
+    check(
+        &event_with("\"evtData\":{\"a\":{\"b\":1,\"b\":2}}"),
+        KeyTwice,
+    );
+    check(&event_with("\"ignored\":1,\"ignored\":2"), None);
+    check_profile("{\"Name\":\"a\",\"Name\":\"b\"}", KeyTwice);
+    check_profile("{\"identity\":\"a\",\"Identity\":\"b\"}", KeyTwice);
+    let body = format!("{{\"d\":[{}]}}", event_with("\"identity\":\"u2\""));
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    assert_eq!(batch.rejections[0].subject, Subject::Ambiguous);
+}
+
+#[test]
+fn times_are_epoch_seconds_or_iso() {
+    let good = [
+        ("1", 1_000),
+        ("1700000000", 1_700_000_000_000),
+        ("\"1700000000\"", 1_700_000_000_000),
+        ("9999999999", 9_999_999_999_000),
+        ("\"2023-11-14T22:13:20Z\"", 1_700_000_000_000),
+        ("\"2023-11-15T03:43:20.250+05:30\"", 1_700_000_000_250),
+    ];
+    for (ts, ms) in good {
+        check_ts(ts, Some(ms));
+    }
+    for ts in [
+        "0",
+        "-1",
+        "\"\"",
+        "\"0\"",
+        "1700000000000",
+        "1700000000.5",
+        "1.7e9",
+        "18446744073709551617",
+        "true",
+        "{}",
+        "[1]",
+        "\"yesterday\"",
+        "\"2023-11-14\"",
+        "\"2023-11-14T22:13:20\"",
+        "\"0001-01-01T00:00:00Z\"",
+        "\"9999-12-31T23:59:59Z\"",
+        "\"$D_1700000000\"",
+    ] {
+        check_ts(ts, None);
+    }
+    check(&event_with("\"ts\":null"), None);
+}
+
+#[test]
+fn event_names_and_data() {
+    use RejectReason as Why;
+    let named =
+        |name: &str| format!("{{\"type\":\"event\",\"identity\":\"u\",\"evtName\":{name}}}");
+    check(
+        "{\"type\":\"event\",\"identity\":\"u\"}",
+        Why::EventNameMissing,
+    );
+    check(&named("\"\""), Why::EventNameMissing);
+    check(&named("7"), Why::EventNameMissing);
+    check(&named("\"\\udc00\""), Why::EventNameInvalid);
+    check(&named(&format!("\"{}\"", "ä".repeat(1_024))), None);
+    check(
+        &named(&format!("\"{}\"", "n".repeat(1_025))),
+        Why::EventNameInvalid,
+    );
+    for reserved in [
+        "Web Page Viewed",
+        "App Launched",
+        "Notification Sent",
+        "SCEnd",
+        "wzrk_d",
+    ] {
+        check(&named(&format!("\"{reserved}\"")), Why::EventNameReserved);
+    }
+    for open in [
+        "Web Page Viewed: Home",
+        "Charged",
+        "app launched",
+        "a|b<c>.$%",
+    ] {
+        check(&named(&format!("\"{open}\"")), None);
+    }
+    let data = |data: &str| event_with(&format!("\"evtData\":{data}"));
+    check(&data("{}"), None);
+    check(&data("null"), None);
+    for shape in ["[]", "\"x\"", "1", "true"] {
+        check(&data(shape), Why::EventDataInvalid);
+    }
+    check(&data("{\"\":1}"), Why::KeyInvalid);
+    check(&data("{\"\\ud800\":1}"), Why::KeyInvalid);
+    check(
+        &data(&format!("{{\"{}\":1}}", "k".repeat(121))),
+        Why::KeyInvalid,
+    );
+    check(&data("{\"a\":[{\"b\":[1]}]}"), None);
+    check(&data("{\"a\":[{\"b\":[[1]]}]}"), Why::NestedTooDeep);
+    let many = |keys: usize| {
+        let members: Vec<_> = (0..keys).map(|key| format!("\"k{key}\":{key}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    check(&data(&many(256)), None);
+    check(&data(&many(257)), Why::EventPropertiesTooMany);
+    check(
+        &data(&format!("{{\"a\":{}}}", many(257))),
+        Why::EventPropertiesTooMany,
+    );
+    let charged = |items: usize| {
+        let items = vec!["{\"a\":1}"; items].join(",");
+        let event = event_with(&format!("\"evtData\":{{\"Items\":[{items}]}}"));
+        event.replace("\"Viewed\"", "\"Charged\"")
+    };
+    check(&charged(256), None);
+    check(&charged(257), Why::EventPropertiesTooMany);
+}
+
+#[test]
+fn properties_of_people_with_a_rule() {
+    use RejectReason as Why;
+    let good = [
+        ("Email", "\"peter@foo.com\"", "\"peter@foo.com\""),
+        ("Email", "null", "null"),
+        ("Phone", "\"+35922333232\"", "\"+35922333232\""),
+        ("Phone", "35922333232", "\"+35922333232\""),
+        ("Phone", "\"35922333232\"", "\"+35922333232\""),
+        ("Phone", "\"+1 (415) 555-1234\"", "\"+14155551234\""),
+        ("Gender", "\"female\"", "\"F\""),
+        ("Gender", "\"M\"", "\"M\""),
+        ("Employed", "\"Y\"", "\"Y\""),
+        ("Education", "\"Graduate\"", "\"Graduate\""),
+        ("Married", "\"n\"", "\"n\""),
+        ("Age", "\"18\"", "\"18\""),
+        ("Age", "18", "18"),
+        ("DOB", "\"$D_19800101\"", "\"$D_19800101\""),
+        ("score", "1.50", "1.50"),
+    ];
+    for (property, sent, kept) in good {
+        let data = format!("{{\"{property}\":{sent}}}");
+        assert_eq!(changes(&data), [format!("put {property} {kept}")], "{data}");
+    }
+    let bad = [
+        ("Gender", "\"GG\"", Why::GenderInvalid),
+        ("Email", "\"example_gmail.com\"", Why::EmailInvalid),
+        ("Email", "\"a@b\"", Why::EmailInvalid),
+        ("Email", "\"a b@c.de\"", Why::EmailInvalid),
+        ("Email", "7", Why::EmailInvalid),
+        ("Phone", "\"223\"", Why::PhoneInvalid),
+        ("Phone", "\"0888123456\"", Why::PhoneInvalid),
+        ("Phone", "\"+1234567890123456\"", Why::PhoneInvalid),
+        ("Phone", "1.5e10", Why::PhoneInvalid),
+        ("Phone", "-14155551234", Why::PhoneInvalid),
+        ("Employed", "\"yes\"", Why::EmployedInvalid),
+        ("Education", "\"none\"", Why::EducationInvalid),
+        ("Married", "true", Why::MarriedInvalid),
+        ("Age", "\"aa\"", Why::AgeInvalid),
+        ("Age", "0", Why::AgeInvalid),
+        ("Age", "-3", Why::AgeInvalid),
+        ("Email", "{\"$add\":\"a@b.cd\"}", Why::EmailInvalid),
+    ];
+    for (property, sent, why) in bad {
+        check_profile(&format!("{{\"{property}\":{sent}}}"), why);
+    }
+    check_profile(
+        "{\"Age\":\"aa\",\"Phone\":\"1\",\"Email\":\"x\"}",
+        Why::EmailInvalid,
+    );
+    check_profile("[]", Why::ProfileDataInvalid);
+    check_profile("{\"a\":[[[[1]]]]}", Why::NestedTooDeep);
+    check_profile("null", None);
+}
+
+#[test]
+fn operators_become_changes() {
+    let data = "{\"t\":{\"$set\":[\"a\",\"b\"]},\"u\":{\"$add\":\"c\"},\"v\":{\"$add\":[\"c\",1]},\
+                \"w\":{\"$remove\":[\"a\"]},\"x\":{\"$incr\":5},\"y\":{\"$decr\":2.5},\
+                \"z\":{\"$delete\":1},\"Email\":{\"$delete\":true},\"plain\":{\"a\":{\"b\":1}}}";
+    assert_eq!(
+        changes(data),
+        [
+            "set t [\"a\",\"b\"]",
+            "add u \"c\"",
+            "add v [\"c\",1]",
+            "remove w [\"a\"]",
+            "incr x 5",
+            "decr y 2.5",
+            "delete z 1",
+            "delete Email true",
+            "put plain {\"a\":{\"b\":1}}",
+        ]
+    );
+    for wrong in [
+        "{\"$push\":1}",
+        "{\"$add\":{\"a\":1}}",
+        "{\"$add\":[null]}",
+        "{\"$add\":[[1]]}",
+        "{\"$incr\":\"5\"}",
+        "{\"$incr\":-5}",
+        "{\"$delete\":false}",
+        "{\"$add\":1,\"$remove\":1}",
+        "{\"$add\":1,\"b\":1}",
+        "{\"b\":1,\"$add\":1}",
+    ] {
+        check_profile(&format!("{{\"a\":{wrong}}}"), RejectReason::OperatorInvalid);
+    }
+}
+
+#[test]
+fn another_identity_in_the_profile_is_an_alias() {
+    let alias = |record: &str| {
+        let body = format!("{{\"d\":[{record}]}}");
+        let batch = upload::decode(body.as_bytes()).unwrap();
+        let Content::Profile { alias, changes } = batch.records[0].content.clone() else {
+            panic!("a profile")
+        };
+        assert!(changes.is_empty());
+        alias.map(std::borrow::Cow::into_owned)
+    };
+    let of = |identity: &str, own: &str| {
+        alias(&format!(
+            "{{\"type\":\"profile\",\"identity\":{identity},\"profileData\":{{\"identity\":{own}}}}}"
+        ))
+    };
+    assert_eq!(of("\"old1\"", "\"u1\""), Some("u1".into()));
+    assert_eq!(of("\"u1\"", "\"u1\""), None);
+    assert_eq!(of("10", "10"), None);
+    assert_eq!(of("\"10\"", "10"), None);
+    assert_eq!(of("\"u1\"", "\"\""), None);
+}
+
+#[test]
+fn tokens() {
+    use RejectReason as Why;
+    let id = ",\"objectId\":\"__g1\"";
+    let with = |data: &str| format!("{id},\"tokenData\":{data}");
+    check_token(
+        ",\"tokenData\":{\"id\":\"x\",\"type\":\"fcm\"}",
+        Why::TokenObjectIdInvalid,
+    );
+    check_token(
+        ",\"identity\":\"u\",\"tokenData\":{}",
+        Why::TokenObjectIdInvalid,
+    );
+    check_token(id, Why::TokenDataInvalid);
+    check_token(&with("[]"), Why::TokenDataInvalid);
+    check_token(&with("{\"type\":\"fcm\"}"), Why::TokenIdMissing);
+    check_token(&with("{\"id\":\"\",\"type\":\"fcm\"}"), Why::TokenIdMissing);
+    check_token(&with("{\"id\":\"x\"}"), Why::TokenTypeMissing);
+    check_token(
+        &with("{\"id\":\"x\",\"type\":\"pigeon\"}"),
+        Why::TokenTypeInvalid,
+    );
+    check_token(&with("{\"id\":7,\"type\":\"fcm\"}"), Why::TokenKeysInvalid);
+    check_token(
+        &with("{\"id\":\"x\",\"type\":\"chrome\"}"),
+        Why::TokenKeysInvalid,
+    );
+    check_token(&with("{\"id\":\"x\",\"type\":\"fcm\"}"), None);
+    let keys = "{\"id\":\"x\",\"type\":\"chrome\",\"keys\":{\"p256dh\":\"a\",\"auth\":\"b\"}}";
+    check_token(&with(keys), None);
+    let body = format!("{{\"d\":[{{\"type\":\"token\"{}}}]}}", with(keys));
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let Content::Profile { changes, .. } = &batch.records[0].content else {
+        panic!("a change")
+    };
+    assert_eq!(changes[0].op, ChangeOp::Token);
+    assert_eq!(
+        (&*changes[0].property, changes[0].value.as_str()),
+        ("chrome", keys)
+    );
+}
+
+fn answered(body: &str, expect: &Expect) {
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let processed = u32::try_from(batch.records.len()).unwrap();
+    let answer = upload::answer(processed, &batch.rejections);
+    RawJson::parse(&answer).unwrap();
+    expect.assert_eq(&answer);
+}
+
+#[test]
+fn answers_have_the_vendors_shape() {
+    let event = event_with("\"ts\":1700000000");
+    answered(
+        &format!("{{\"d\":[{event},{event}]}}"),
+        &expect![[r#"{"status":"success","processed":2,"unprocessed":[]}"#]],
+    );
+    answered(
+        &format!(
+            "{{\"d\":[{event},{{\"type\":\"profile\",\"identity\":1, \"profileData\":{{\"Email\":\"x\"}}}}]}}"
+        ),
+        &expect![[
+            r#"{"status":"partial","processed":1,"unprocessed":[{"status":"fail","code":515,"error":"Profile data is incorrect. Email is not valid.Skipped record number : 2","record":{"type":"profile","identity":1, "profileData":{"Email":"x"}}}]}"#
+        ]],
+    );
+    answered(
+        "{\"d\":[\"\\u2028\"]}",
+        &expect![[
+            r#"{"status":"fail","processed":0,"unprocessed":[{"status":"fail","code":524,"error":"Record is incorrect. ErrorCode: 524 - type needs to be event/profile/token. Skipped record number : 1","record":"\u2028"}]}"#
+        ]],
+    );
+}
+
+#[test]
+fn every_reason_has_its_code_and_text() {
+    let all: Vec<_> = RejectReason::ALL
+        .into_iter()
+        .map(|it| format!("{} {}: {}\n", it.code(), it.as_str(), upload::error(it, 1)))
+        .collect();
+    expect![[""]].assert_eq(&all.concat());
+}
+
+proptest! {
+    /// Any bytes: an answer, never a panic.
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _decoded = upload::decode(&bytes);
+        let mut body = b"{\"d\":[".to_vec();
+        body.extend_from_slice(&bytes);
+        body.extend_from_slice(b"]}");
+        let _decoded = upload::decode(&body);
+    }
+
+    /// Records made of the protocol's own keys with any values: each comes back once.
+    #[test]
+    fn any_record_comes_back_once(
+        members in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "type", "identity", "objectId", "ts", "evtName", "evtData", "profileData",
+                    "tokenData", "FBID", "x",
+                ]),
+                prop::sample::select(vec![
+                    "\"event\"", "\"profile\"", "\"token\"", "1700000000", "{}", "[]", "null", "-1",
+                    "{\"Email\":1}", "{\"a\":{\"$add\":\"b\"}}", "\"\\ud800\"", "\"u1\"", "1e400",
+                    "{\"id\":\"x\",\"type\":\"fcm\"}", "\"2024-01-01T00:00:00Z\"",
+                ]),
+            ),
+            0..8,
+        ),
+        count in 1_usize..4,
+    ) {
+        let members: Vec<_> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        let record = format!("{{{}}}", members.join(","));
+        let body = format!("{{\"d\":[{}]}}", vec![record.as_str(); count].join(","));
+        let batch = upload::decode(body.as_bytes()).unwrap();
+        prop_assert_eq!(batch.records.len() + batch.rejections.len(), count);
+        prop_assert!(batch.records.iter().all(|it| it.text == record));
+        prop_assert!(batch.rejections.iter().all(|it| it.record.as_str() == record));
+        let answer = upload::answer(0, &batch.rejections);
+        prop_assert!(RawJson::parse(&answer).is_ok());
+    }
+
+    /// A body cut anywhere is malformed; a changed byte never panics.
+    #[test]
+    fn damaged_bodies_are_answered(at in 0_usize..200, byte in any::<u8>()) {
+        let body = format!(
+            "{{\"d\":[{},{{\"type\":\"profile\",\"identity\":\"u\",\"profileData\":{{\"t\":{{\"$add\":[1]}}}}}}]}}",
+            event_with("\"evtData\":{\"a\":[1,{\"b\":\"\\u00e9\"}]}")
+        );
+        let at = at % body.len();
+        prop_assert!(upload::decode(&body.as_bytes()[..at]).is_err());
+        let mut changed = body.into_bytes();
+        changed[at] = byte;
+        let _decoded = upload::decode(&changed);
+    }
+}

@@ -1,0 +1,223 @@
+//! `POST /1/upload`: the body, and its answer.
+//!
+//! The body is scanned once; records are cut out of it and decoded one by one. A body that is not
+//! JSON is refused as a whole; a record that is wrong is refused alone.
+
+mod event;
+mod names;
+mod profile;
+mod text;
+mod time;
+mod token;
+
+use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
+use model::{RawJson, limit};
+
+use super::Refusal;
+use crate::json::{DEPTH, Kind, Malformed, Scanner, Value};
+use names::NameFields;
+
+pub use text::error;
+
+/// Levels that stand around a record: the body and the list.
+const LEVELS_AROUND: usize = 2;
+
+/// Decodes an upload's body.
+///
+/// # Errors
+/// [`Refusal::Malformed`] when it is not UTF-8, not JSON (a byte order mark and `NaN` are not),
+/// nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of them, or more than
+/// [`limit::RECORDS_PER_UPLOAD_MAX`] records: nothing of it was taken.
+pub fn decode(body: &[u8]) -> Result<Batch<'_>, Refusal> {
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let mut batch = Batch::default();
+    envelope(text, &mut batch).map_err(|Malformed| Refusal::Malformed)?;
+    Ok(batch)
+}
+
+fn envelope<'a>(text: &'a str, batch: &mut Batch<'a>) -> Result<(), Malformed> {
+    let mut scanner = Scanner::new(text);
+    let mut found = false;
+    scanner.object(|scanner, key| {
+        if key.decode().is_none_or(|key| key != "d") {
+            return scanner.value(DEPTH.saturating_sub(1)).map(drop);
+        }
+        if std::mem::replace(&mut found, true) {
+            return Err(Malformed);
+        }
+        let mut position = 0_u32;
+        match scanner.peek() {
+            Some(b'[') => scanner.array(|scanner| {
+                position = position.saturating_add(1);
+                if usize::try_from(position).map_or(true, |it| it > limit::RECORDS_PER_UPLOAD_MAX) {
+                    return Err(Malformed);
+                }
+                element(scanner, position, batch)
+            }),
+            Some(b'{') => element(scanner, 1, batch),
+            _ => Err(Malformed),
+        }
+    })?;
+    scanner.end()?;
+    if found { Ok(()) } else { Err(Malformed) }
+}
+
+/// The fields of a record that we read; everything else is ignored.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    record_type: Option<Value<'a>>,
+    ts: Option<Value<'a>>,
+    event_name: Option<Value<'a>>,
+    event_data: Option<Value<'a>>,
+    profile_data: Option<Value<'a>>,
+    token_data: Option<Value<'a>>,
+    names: NameFields<'a>,
+    key_twice: bool,
+}
+
+fn element<'a>(
+    scanner: &mut Scanner<'a>,
+    position: u32,
+    batch: &mut Batch<'a>,
+) -> Result<(), Malformed> {
+    let start = scanner.position();
+    let depth = DEPTH.saturating_sub(LEVELS_AROUND);
+    let mut fields = Fields::default();
+    let is_object = scanner.peek() == Some(b'{');
+    if is_object {
+        scanner.object(|scanner, key| {
+            let value = scanner.value(depth.saturating_sub(1))?;
+            fields.take(&key.decode().unwrap_or_default(), value);
+            Ok(())
+        })?;
+    } else {
+        scanner.value(depth)?;
+    }
+    let text = scanner.since(start)?;
+    let decided = if is_object {
+        fields.decide()
+    } else {
+        Err(RejectReason::TypeUnknown)
+    };
+    match decided {
+        Ok((names, ts, content)) => {
+            batch.records.push(Submission {
+                position,
+                text,
+                names,
+                ts,
+                content,
+            });
+        }
+        Err(reason) => batch.rejections.push(Rejection {
+            position,
+            reason,
+            record: RawJson::from_checked(text),
+            subject: fields.names.subject(),
+        }),
+    }
+    Ok(())
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, key: &str, value: Value<'a>) {
+        let field = match key {
+            "type" => &mut self.record_type,
+            "ts" => &mut self.ts,
+            "evtName" => &mut self.event_name,
+            "evtData" => &mut self.event_data,
+            "profileData" => &mut self.profile_data,
+            "tokenData" => &mut self.token_data,
+            _ => {
+                self.names.take(key, value);
+                return;
+            }
+        };
+        self.key_twice |= field.replace(value).is_some();
+    }
+
+    /// Decides on a record, in the order in which the vendor's server complains.
+    fn decide(&self) -> Result<Decided<'a>, RejectReason> {
+        if self.key_twice || self.names.key_twice {
+            return Err(RejectReason::KeyTwice);
+        }
+        let record_type = self.record_type.and_then(|it| it.string());
+        match record_type.as_deref() {
+            Some("event") => {
+                let names = self.names.decode()?;
+                let ts = time::decode(self.ts)?;
+                let content = event::decode(self.event_name, self.event_data)?;
+                Ok((names, ts, content))
+            }
+            Some("profile") => {
+                let names = self.names.decode()?;
+                let ts = time::decode(self.ts)?;
+                let content = profile::decode(self.profile_data, names.identity.as_deref())?;
+                Ok((names, ts, content))
+            }
+            Some("token") => {
+                let names = self.names.decode_device()?;
+                let ts = time::decode(self.ts)?;
+                Ok((names, ts, token::decode(self.token_data)?))
+            }
+            _ => Err(RejectReason::TypeUnknown),
+        }
+    }
+}
+
+type Decided<'a> = (
+    model::submission::Names<'a>,
+    Option<model::Timestamp>,
+    Content<'a>,
+);
+
+/// What makes an object unfit as data of an event or a person.
+fn audit(value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
+    if value.facts.key_twice {
+        Err(RejectReason::KeyTwice)
+    } else if value.facts.key_invalid {
+        Err(RejectReason::KeyInvalid)
+    } else if value.facts.levels > levels_max {
+        Err(RejectReason::NestedTooDeep)
+    } else {
+        Ok(())
+    }
+}
+
+/// A field that is absent or null.
+fn present(field: Option<Value<'_>>) -> Option<Value<'_>> {
+    field.filter(|it| it.kind != Kind::Null)
+}
+
+/// The answer to an upload: `processed` records were taken, the others are echoed.
+#[must_use]
+pub fn answer(processed: u32, rejections: &[Rejection]) -> String {
+    let status = match (rejections.is_empty(), processed) {
+        (true, _) => "success",
+        (false, 0) => "fail",
+        (false, _) => "partial",
+    };
+    let mut body = format!("{{\"status\":\"{status}\",\"processed\":{processed},\"unprocessed\":[");
+    for (place, rejection) in rejections.iter().enumerate() {
+        if place > 0 {
+            body.push(',');
+        }
+        body.push_str("{\"status\":\"fail\",\"code\":");
+        body.push_str(&rejection.reason.code().to_string());
+        body.push_str(",\"error\":\"");
+        // The texts are ours and hold neither quotes nor backslashes.
+        body.push_str(&error(rejection.reason, rejection.position));
+        body.push_str("\",\"record\":");
+        body.push_str(rejection.record.as_str());
+        body.push('}');
+    }
+    body.push_str("]}");
+    body
+}
+
+/// Whom a rejection is about, from the names that could be read.
+fn subject(names: &model::submission::Names<'_>) -> Subject {
+    names.primary().map_or(Subject::Nobody, |(kind, name)| {
+        Subject::Person(kind, Box::from(name))
+    })
+}

@@ -1,0 +1,118 @@
+//! Whom a record is about: `identity`, `objectId`, `FBID`, `GPID`.
+//!
+//! A number counts as the text that was sent. A text is taken exactly as it is, the character NUL
+//! included; only text that is not Unicode (half of a surrogate pair) is refused.
+
+use model::limit;
+use model::submission::{Names, RejectReason, Subject};
+use std::borrow::Cow;
+
+use super::{present, subject};
+use crate::json::{Kind, Value};
+
+/// The longest object id: a prefix and a custom id of 64 characters, and room.
+const OBJECT_ID_BYTES_MAX: usize = 128;
+
+/// The names as they stand in the record.
+#[derive(Debug, Default)]
+pub(super) struct NameFields<'a> {
+    identity: Option<Value<'a>>,
+    object_id: Option<Value<'a>>,
+    fbid: Option<Value<'a>>,
+    gpid: Option<Value<'a>>,
+    /// One of them stands twice.
+    pub(super) key_twice: bool,
+}
+
+impl<'a> NameFields<'a> {
+    pub(super) fn take(&mut self, key: &str, value: Value<'a>) {
+        let field = match key {
+            "identity" => &mut self.identity,
+            "objectId" => &mut self.object_id,
+            "FBID" => &mut self.fbid,
+            "GPID" => &mut self.gpid,
+            _ => return,
+        };
+        self.key_twice |= field.replace(value).is_some();
+    }
+
+    /// The names of an event or a profile: at least one.
+    pub(super) fn decode(&self) -> Result<Names<'a>, RejectReason> {
+        let object_id = self.object_id.map(name).transpose();
+        let names = Names {
+            identity: self
+                .identity
+                .and_then(|it| name(it).transpose())
+                .transpose()?,
+            fbid: self.fbid.and_then(|it| name(it).transpose()).transpose()?,
+            gpid: self.gpid.and_then(|it| name(it).transpose()).transpose()?,
+            object_id: object_id
+                .map_err(|_| RejectReason::ObjectIdInvalid)?
+                .flatten(),
+        };
+        if names.primary().is_none() {
+            return Err(RejectReason::IdentityMissing);
+        }
+        if names
+            .object_id
+            .as_deref()
+            .is_some_and(|it| !is_object_id(it))
+        {
+            return Err(RejectReason::ObjectIdInvalid);
+        }
+        Ok(names)
+    }
+
+    /// The name of a token's device.
+    pub(super) fn decode_device(&self) -> Result<Names<'a>, RejectReason> {
+        let object_id = self
+            .object_id
+            .and_then(|it| it.string())
+            .filter(|it| is_object_id(it));
+        if object_id.is_none() {
+            return Err(RejectReason::TokenObjectIdInvalid);
+        }
+        Ok(Names {
+            object_id,
+            ..Names::default()
+        })
+    }
+
+    /// Whom the record is about, when it is refused.
+    pub(super) fn subject(&self) -> Subject {
+        if self.key_twice {
+            return Subject::Ambiguous;
+        }
+        let read = |field: Option<Value<'a>>| field.and_then(|it| name(it).ok().flatten());
+        subject(&Names {
+            identity: read(self.identity),
+            fbid: read(self.fbid),
+            gpid: read(self.gpid),
+            object_id: read(self.object_id),
+        })
+    }
+}
+
+/// One name; an empty text and null are none.
+pub(super) fn name(value: Value<'_>) -> Result<Option<Cow<'_, str>>, RejectReason> {
+    let Some(value) = present(Some(value)) else {
+        return Ok(None);
+    };
+    let text = match value.kind {
+        Kind::String => value.string().ok_or(RejectReason::IdentityInvalid)?,
+        Kind::Number => Cow::Borrowed(value.text),
+        Kind::Object | Kind::Array | Kind::Bool | Kind::Null => {
+            return Err(RejectReason::IdentityInvalid);
+        }
+    };
+    if text.len() > limit::IDENTITY_BYTES_MAX {
+        return Err(RejectReason::IdentityInvalid);
+    }
+    Ok(Some(text).filter(|it| !it.is_empty()))
+}
+
+/// Whether `text` can be a device's id: what the SDKs make, and custom ids.
+pub(crate) fn is_object_id(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_:.!@$()".contains(&b);
+    !text.is_empty() && text.len() <= OBJECT_ID_BYTES_MAX && text.bytes().all(legal)
+}

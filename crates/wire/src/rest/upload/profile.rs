@@ -1,0 +1,200 @@
+//! `type: profile`: what is known of a person, as changes.
+//!
+//! Plain values are kept as sent. Of the protocol's own properties those with a rule are checked;
+//! `Phone` and `Gender` are brought to one form, since their forms mean the same.
+
+mod checks;
+
+use model::record::{Change, ChangeOp};
+use model::submission::{Content, RejectReason};
+use model::{RawJson, limit};
+use std::borrow::Cow;
+
+use super::names::name;
+use super::{audit, present};
+use crate::json::{Kind, Value};
+
+/// Levels of `profileData`: its own, and three of nesting.
+const LEVELS_MAX: u32 = 4;
+
+/// Properties that do not count as the account's own.
+const PREDEFINED: [&str; 25] = [
+    "Name",
+    "Email",
+    "Phone",
+    "Gender",
+    "DOB",
+    "Age",
+    "Employed",
+    "Education",
+    "Married",
+    "Photo",
+    "Identity",
+    "identity",
+    "FBID",
+    "GPID",
+    "tz",
+    "cc",
+    "Carrier",
+    "Customer Type",
+    "MSG-email",
+    "MSG-push",
+    "MSG-sms",
+    "MSG-whatsapp",
+    "MSG-dndPhone",
+    "MSG-dndEmail",
+    "category-unsubscribe",
+];
+
+pub(super) fn decode<'a>(
+    data: Option<Value<'a>>,
+    identity: Option<&str>,
+) -> Result<Content<'a>, RejectReason> {
+    let Some(data) = present(data) else {
+        return Ok(Content::Profile {
+            changes: Vec::new(),
+            alias: None,
+        });
+    };
+    if data.kind != Kind::Object {
+        return Err(RejectReason::ProfileDataInvalid);
+    }
+    if data.facts.members > limit::PROFILE_PROPERTIES_MAX.saturating_add(PREDEFINED.len())
+        || data.facts.too_many
+    {
+        return Err(RejectReason::ProfilePropertiesTooMany);
+    }
+    audit(&data, LEVELS_MAX)?;
+    let mut reader = Reader::default();
+    data.members(|key, value| {
+        if let Some(key) = key.decode() {
+            reader.member(&key, value);
+        }
+    });
+    if let Some(reason) = reader.faults.into_iter().min_by_key(|it| checks::rank(*it)) {
+        return Err(reason);
+    }
+    if reader.own_properties > limit::PROFILE_PROPERTIES_MAX {
+        return Err(RejectReason::ProfilePropertiesTooMany);
+    }
+    let alias = reader
+        .alias
+        .filter(|alias| identity != Some(alias.as_ref()));
+    Ok(Content::Profile {
+        changes: reader.changes,
+        alias,
+    })
+}
+
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    changes: Vec<Change>,
+    alias: Option<Cow<'a, str>>,
+    faults: Vec<RejectReason>,
+    own_properties: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn member(&mut self, key: &str, value: Value<'a>) {
+        if matches!(key, "identity" | "Identity") {
+            self.take_alias(value);
+            return;
+        }
+        if !PREDEFINED.contains(&key) {
+            self.own_properties = self.own_properties.saturating_add(1);
+        }
+        match change(key, value) {
+            Ok((op, value)) => {
+                self.changes.push(Change {
+                    property: Box::from(key),
+                    op,
+                    value,
+                });
+            }
+            Err(reason) => self.faults.push(reason),
+        }
+    }
+
+    fn take_alias(&mut self, value: Value<'a>) {
+        match name(value) {
+            Ok(Some(alias)) => {
+                if self.alias.as_ref().is_some_and(|it| *it != alias) {
+                    self.faults.push(RejectReason::KeyTwice);
+                }
+                self.alias = Some(alias);
+            }
+            Ok(None) => {}
+            Err(reason) => self.faults.push(reason),
+        }
+    }
+}
+
+/// What one member of `profileData` does.
+fn change(key: &str, value: Value<'_>) -> Result<(ChangeOp, RawJson), RejectReason> {
+    let operator = operator(&value)?;
+    match (checks::of(key), operator) {
+        (None, None) => Ok((ChangeOp::Put, RawJson::from_checked(value.text))),
+        (None | Some(_), Some((ChangeOp::Delete, operand))) => {
+            Ok((ChangeOp::Delete, RawJson::from_checked(operand.text)))
+        }
+        (None, Some((op, operand))) => Ok((op, RawJson::from_checked(operand.text))),
+        // A checked property is one plain value; no other operator makes sense of it.
+        (Some(check), Some(_)) => Err(check.reason()),
+        (Some(_), None) if value.kind == Kind::Null => {
+            Ok((ChangeOp::Put, RawJson::from_checked(value.text)))
+        }
+        (Some(check), None) => Ok((ChangeOp::Put, check.apply(value).ok_or(check.reason())?)),
+    }
+}
+
+/// The operator that an object is: one key that begins with `$`.
+fn operator<'a>(value: &Value<'a>) -> Result<Option<(ChangeOp, Value<'a>)>, RejectReason> {
+    if value.kind != Kind::Object || value.facts.members == 0 {
+        return Ok(None);
+    }
+    let mut found = None;
+    let mut operators = 0_usize;
+    value.members(|key, operand| {
+        let key = key.decode().unwrap_or_default();
+        if key.starts_with('$') {
+            operators = operators.saturating_add(1);
+            found = op(&key).map(|op| (op, operand));
+        }
+    });
+    match (operators, found) {
+        (0, _) => Ok(None),
+        (1, Some((op, operand))) if value.facts.members == 1 && fits(op, &operand) => {
+            Ok(Some((op, operand)))
+        }
+        _ => Err(RejectReason::OperatorInvalid),
+    }
+}
+
+fn op(key: &str) -> Option<ChangeOp> {
+    match key {
+        "$set" => Some(ChangeOp::Set),
+        "$add" => Some(ChangeOp::Add),
+        "$remove" => Some(ChangeOp::Remove),
+        "$incr" => Some(ChangeOp::Incr),
+        "$decr" => Some(ChangeOp::Decr),
+        "$delete" => Some(ChangeOp::Delete),
+        _ => None,
+    }
+}
+
+/// Whether an operand is of the kind that its operator takes.
+fn fits(op: ChangeOp, operand: &Value<'_>) -> bool {
+    let scalar = |it: &Value<'_>| matches!(it.kind, Kind::String | Kind::Number | Kind::Bool);
+    match op {
+        ChangeOp::Set | ChangeOp::Add | ChangeOp::Remove => {
+            let mut all = true;
+            operand.elements(|element| all &= scalar(&element));
+            scalar(operand) || (operand.kind == Kind::Array && all)
+        }
+        ChangeOp::Incr | ChangeOp::Decr => {
+            operand.kind == Kind::Number && !operand.text.starts_with('-')
+        }
+        ChangeOp::Delete => matches!(operand.text, "1" | "true"),
+        ChangeOp::Put | ChangeOp::Identify | ChangeOp::Token | ChangeOp::Device => false,
+    }
+}

@@ -21,6 +21,9 @@ pub enum Error {
         /// Where.
         account: String,
     },
+    /// A file is not what may be used here.
+    #[error("{0}")]
+    Refused(String),
     /// What was named does not exist.
     #[error("no such {0}")]
     NotFound(String),
@@ -91,7 +94,7 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
-            Self::Denied { .. } => ErrorKind::Denied,
+            Self::Denied { .. } | Self::Refused(_) => ErrorKind::Denied,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Database { .. } | Self::File { .. } | Self::Store { .. } => {

@@ -6,8 +6,22 @@
 //! personal data but as keyed hashes or sealed fields, never let an act happen without its audit
 //! entry, and never answer what is not on the volumes.
 
+mod control;
+
 mod actor;
+mod audit;
 pub mod authz;
+
+mod account;
+mod catalog;
+mod deletion;
+mod state;
+
+mod database;
+mod schema;
+mod sealer;
+mod shipping;
+
 mod keyring;
 mod keys;
 mod objects;
@@ -16,7 +30,11 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, NewAccount, Passcode};
 pub use actor::{Actor, ActorKind};
+pub use audit::{AUDIT_PAGE_MAX, Action, AuditEntry, AuditFilter, AuditOutcome};
+pub use control::{Control, Origin, RestoreReport, Settings, Status};
+pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};

@@ -1,0 +1,548 @@
+//! Deletions of people: the ledger, and the state of each deletion's job.
+//!
+//! The ledger's lines come first: from that transaction on everybody reads through them. They hold
+//! person keys only. A deletion goes pending → running → done, and back to pending when it is found
+//! to reach further.
+
+use governance::Stretch;
+use model::{AccountId, LedgerPosition, PersonKey, RawJson, Timestamp};
+use serde::{Serialize, Serializer};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::account;
+use crate::audit::Action;
+use crate::authz::Act;
+use crate::control::Control;
+use crate::database::Session;
+use crate::state::{Effect, LedgerLine};
+use crate::{Actor, Error, Result};
+
+/// Keys in one deletion.
+pub const DELETION_KEYS_MAX: usize = 100_000;
+const REASON_BYTES_MAX: usize = 1_000;
+
+/// A deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeletionId(pub [u8; 16]);
+
+impl fmt::Display for DeletionId {
+    /// 32 lower-case hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for DeletionId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| Error::Invalid("not a well-formed deletion id".to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for DeletionId {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// One key that a deletion hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LedgerKey {
+    /// The key.
+    pub person: PersonKey,
+    /// From when on; none for always.
+    pub from: Option<Timestamp>,
+    /// Until before when; none for ever.
+    pub to: Option<Timestamp>,
+}
+
+impl LedgerKey {
+    /// All of a person.
+    #[must_use]
+    pub const fn whole(person: PersonKey) -> Self {
+        Self {
+            person,
+            from: None,
+            to: None,
+        }
+    }
+}
+
+/// How far a deletion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletionState {
+    /// The people are hidden; the job has not begun, or must begin again.
+    Pending,
+    /// The job runs.
+    Running,
+    /// The data is gone.
+    Done,
+}
+
+impl DeletionState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Done => "done",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Running, Self::Done]
+            .into_iter()
+            .find(|it| it.as_str() == name)
+    }
+}
+
+/// One deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deletion {
+    /// Its id.
+    pub id: DeletionId,
+    /// In which account.
+    pub account: AccountId,
+    /// How far it is.
+    pub state: DeletionState,
+    /// Grows when it is found to reach further.
+    pub revision: u32,
+    /// Whom it hides.
+    pub keys: Vec<LedgerKey>,
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// When its job began.
+    pub started_at: Option<Timestamp>,
+    /// When it was done.
+    pub completed_at: Option<Timestamp>,
+    /// What the job found and did.
+    pub receipt: Option<RawJson>,
+}
+
+impl Control {
+    /// Orders the deletion of people: they are hidden everywhere when this returns.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Invalid`] without keys, with too many, or with a reason of more than 1,000
+    /// bytes; [`model::ErrorKind::NotFound`]; [`model::ErrorKind::Denied`];
+    /// [`model::ErrorKind::Unavailable`] when it cannot be made durable.
+    pub async fn request_deletion(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        keys: Vec<LedgerKey>,
+        reason: &str,
+    ) -> Result<DeletionId> {
+        if keys.is_empty() || keys.len() > DELETION_KEYS_MAX {
+            let text = format!("a deletion names 1 to {DELETION_KEYS_MAX} keys");
+            return Err(Error::Invalid(text));
+        }
+        if reason.len() > REASON_BYTES_MAX {
+            let text = format!("a deletion's reason has at most {REASON_BYTES_MAX} bytes");
+            return Err(Error::Invalid(text));
+        }
+        let id = DeletionId(self.random.bytes16());
+        let reason = self
+            .sealer
+            .seal(&format!("deletions/reason/{id}"), reason)?;
+        self.act(actor, Act::DeletePeople, account, move |session, desk| {
+            Box::pin(async move {
+                account::require(session, account).await?;
+                sqlx::query(
+                    "INSERT INTO deletions (id, account, state, revision, reason_sealed, \
+                     requested_at, started_at, completed_at, receipt) \
+                     VALUES ($1, $2, $3, 1, $4, $5, NULL, NULL, NULL)",
+                )
+                .bind(id.0.to_vec())
+                .bind(account.as_str().to_owned())
+                .bind(DeletionState::Pending.as_str())
+                .bind(reason)
+                .bind(desk.now.ms())
+                .execute(session.connection())
+                .await
+                .map_err(Error::database("write a deletion"))?;
+                let added = add_keys(session, account, id, &[], &keys).await?;
+                let description = format!("{added} keys hidden");
+                desk.note(
+                    session,
+                    Action::DeletionRequested,
+                    id.to_string(),
+                    description,
+                )
+                .await?;
+                Ok(id)
+            })
+        })
+        .await
+    }
+
+    /// Adds keys that were found to be the same person, and reopens the deletion. Keys that it has
+    /// already change nothing. Returns how many were new.
+    ///
+    /// # Errors
+    /// As [`Control::request_deletion`]; [`model::ErrorKind::NotFound`] for an unknown id.
+    pub async fn extend_deletion(
+        &self,
+        actor: &Actor,
+        id: DeletionId,
+        keys: Vec<LedgerKey>,
+    ) -> Result<usize> {
+        let before = self.find_deletion(id).await?;
+        if keys.iter().all(|key| before.keys.contains(key)) {
+            return Ok(0);
+        }
+        let account = before.account;
+        self.act(
+            actor,
+            Act::CarryOutDeletion,
+            account,
+            move |session, desk| {
+                Box::pin(async move {
+                    let now = read(session, id).await?;
+                    let added = add_keys(session, account, id, &now.keys, &keys).await?;
+                    if added == 0 {
+                        return Ok(0);
+                    }
+                    sqlx::query(
+                        "UPDATE deletions SET state = $1, revision = revision + 1, \
+                     started_at = NULL, completed_at = NULL WHERE id = $2",
+                    )
+                    .bind(DeletionState::Pending.as_str())
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
+                    .await
+                    .map_err(Error::database("reopen a deletion"))?;
+                    let description = format!("{added} more keys hidden");
+                    desk.note(
+                        session,
+                        Action::DeletionExtended,
+                        id.to_string(),
+                        description,
+                    )
+                    .await?;
+                    Ok(added)
+                })
+            },
+        )
+        .await
+    }
+
+    /// Begins a deletion's job, or takes up one that was interrupted.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] when it is done; as [`Control::extend_deletion`].
+    pub async fn start_deletion(&self, actor: &Actor, id: DeletionId) -> Result<Deletion> {
+        let account = self.find_deletion(id).await?.account;
+        self.act(
+            actor,
+            Act::CarryOutDeletion,
+            account,
+            move |session, desk| {
+                Box::pin(async move {
+                    let mut deletion = read(session, id).await?;
+                    match deletion.state {
+                        DeletionState::Done => {
+                            return Err(Error::Conflict(format!("deletion `{id}` is done")));
+                        }
+                        DeletionState::Running => return Ok(deletion),
+                        DeletionState::Pending => {}
+                    }
+                    sqlx::query("UPDATE deletions SET state = $1, started_at = $2 WHERE id = $3")
+                        .bind(DeletionState::Running.as_str())
+                        .bind(desk.now.ms())
+                        .bind(id.0.to_vec())
+                        .execute(session.connection())
+                        .await
+                        .map_err(Error::database("start a deletion"))?;
+                    deletion.state = DeletionState::Running;
+                    deletion.started_at = Some(desk.now);
+                    let description = format!("revision {}", deletion.revision);
+                    desk.note(
+                        session,
+                        Action::DeletionStarted,
+                        id.to_string(),
+                        description,
+                    )
+                    .await?;
+                    Ok(deletion)
+                })
+            },
+        )
+        .await
+    }
+
+    /// Completes a deletion, with what its job found and did.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] when it does not run, or was extended after `revision`: the job
+    /// must run again; as [`Control::extend_deletion`].
+    pub async fn complete_deletion(
+        &self,
+        actor: &Actor,
+        id: DeletionId,
+        revision: u32,
+        receipt: &RawJson,
+    ) -> Result<()> {
+        let account = self.find_deletion(id).await?.account;
+        let receipt = receipt.as_str().to_owned();
+        self.act(
+            actor,
+            Act::CarryOutDeletion,
+            account,
+            move |session, desk| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "UPDATE deletions SET state = $1, completed_at = $2, receipt = $3 \
+                     WHERE id = $4 AND revision = $5 AND state = $6",
+                    )
+                    .bind(DeletionState::Done.as_str())
+                    .bind(desk.now.ms())
+                    .bind(receipt)
+                    .bind(id.0.to_vec())
+                    .bind(i64::from(revision))
+                    .bind(DeletionState::Running.as_str())
+                    .execute(session.connection())
+                    .await
+                    .map_err(Error::database("complete a deletion"))?;
+                    if done.rows_affected() != 1 {
+                        let text = format!("deletion `{id}` reaches further than its job has gone");
+                        return Err(Error::Conflict(text));
+                    }
+                    let description = format!("revision {revision}");
+                    desk.note(
+                        session,
+                        Action::DeletionCompleted,
+                        id.to_string(),
+                        description,
+                    )
+                    .await
+                })
+            },
+        )
+        .await
+    }
+
+    /// The deletions whose job is not done, oldest first.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`].
+    pub async fn pending_deletions(&self) -> Result<Vec<Deletion>> {
+        self.database
+            .read(|session| {
+                Box::pin(async {
+                    let rows = sqlx::query(
+                        "SELECT id FROM deletions WHERE state <> $1 ORDER BY requested_at, id",
+                    )
+                    .bind(DeletionState::Done.as_str())
+                    .fetch_all(session.connection())
+                    .await
+                    .map_err(Error::database("list deletions"))?;
+                    read_each(session, &rows).await
+                })
+            })
+            .await
+    }
+
+    /// The deletions of an account, oldest first.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`]; [`model::ErrorKind::Unavailable`].
+    pub async fn deletions(&self, actor: &Actor, account: AccountId) -> Result<Vec<Deletion>> {
+        self.authorize(actor, Act::DeletePeople, account).await?;
+        self.database
+            .read(move |session| {
+                Box::pin(async move {
+                    let rows = sqlx::query(
+                        "SELECT id FROM deletions WHERE account = $1 ORDER BY requested_at, id",
+                    )
+                    .bind(account.as_str().to_owned())
+                    .fetch_all(session.connection())
+                    .await
+                    .map_err(Error::database("list deletions"))?;
+                    read_each(session, &rows).await
+                })
+            })
+            .await
+    }
+
+    /// One deletion.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::NotFound`]; [`model::ErrorKind::Denied`];
+    /// [`model::ErrorKind::Unavailable`].
+    pub async fn deletion(&self, actor: &Actor, id: DeletionId) -> Result<Deletion> {
+        let deletion = self.find_deletion(id).await?;
+        self.authorize(actor, Act::DeletePeople, deletion.account)
+            .await?;
+        Ok(deletion)
+    }
+
+    /// The newest deletion that hides all of a person; none when none does.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`].
+    pub async fn deletion_of(
+        &self,
+        account: AccountId,
+        person: PersonKey,
+    ) -> Result<Option<DeletionId>> {
+        self.database
+            .read(move |session| {
+                Box::pin(async move {
+                    const ACT: &str = "look for a deletion";
+                    let row = sqlx::query(
+                        "SELECT deletion FROM ledger WHERE account = $1 AND person = $2 \
+                         AND from_ms IS NULL AND to_ms IS NULL ORDER BY position DESC LIMIT 1",
+                    )
+                    .bind(account.as_str().to_owned())
+                    .bind(person.0.to_vec())
+                    .fetch_optional(session.connection())
+                    .await
+                    .map_err(Error::database(ACT))?;
+                    row.map(|row| id_of(&row)).transpose()
+                })
+            })
+            .await
+    }
+
+    async fn find_deletion(&self, id: DeletionId) -> Result<Deletion> {
+        self.database
+            .read(move |session| Box::pin(async move { read(session, id).await }))
+            .await
+    }
+}
+
+/// Writes the lines of the ledger for keys that are not in `known`; returns how many.
+async fn add_keys(
+    session: &mut Session,
+    account: AccountId,
+    deletion: DeletionId,
+    known: &[LedgerKey],
+    keys: &[LedgerKey],
+) -> Result<usize> {
+    const ACT: &str = "write the ledger";
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger")
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    let mut position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
+    let mut lines: Vec<LedgerLine> = Vec::new();
+    let mut written: Vec<LedgerKey> = Vec::new();
+    for key in keys {
+        if known.contains(key) || written.contains(key) {
+            continue;
+        }
+        written.push(*key);
+        position = position.saturating_add(1);
+        sqlx::query(
+            "INSERT INTO ledger (position, account, person, from_ms, to_ms, deletion) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(position)
+        .bind(account.as_str().to_owned())
+        .bind(key.person.0.to_vec())
+        .bind(key.from.map(Timestamp::ms))
+        .bind(key.to.map(Timestamp::ms))
+        .bind(deletion.0.to_vec())
+        .execute(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+        lines.push(LedgerLine {
+            account,
+            person: key.person,
+            stretch: Stretch {
+                from: key.from,
+                to: key.to,
+            },
+            position: LedgerPosition(u64::try_from(position).unwrap_or(u64::MAX)),
+        });
+    }
+    let added = lines.len();
+    if added > 0 {
+        session.then(Effect::Ledger(lines));
+    }
+    Ok(added)
+}
+
+async fn read_each(session: &mut Session, rows: &[SqliteRow]) -> Result<Vec<Deletion>> {
+    let mut deletions = Vec::with_capacity(rows.len());
+    for row in rows {
+        deletions.push(read(session, id_of(row)?).await?);
+    }
+    Ok(deletions)
+}
+
+fn id_of(row: &SqliteRow) -> Result<DeletionId> {
+    let id: Vec<u8> = row.try_get(0).map_err(Error::database("read a deletion"))?;
+    let damaged = |_| Error::damaged("a deletion", "its id is malformed");
+    Ok(DeletionId(id.try_into().map_err(damaged)?))
+}
+
+async fn read(session: &mut Session, id: DeletionId) -> Result<Deletion> {
+    const ACT: &str = "read a deletion";
+    let damaged = |reason: &str| Error::damaged(format!("deletion `{id}`"), reason);
+    let row = sqlx::query(
+        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt \
+         FROM deletions WHERE id = $1",
+    )
+    .bind(id.0.to_vec())
+    .fetch_optional(session.connection())
+    .await
+    .map_err(Error::database(ACT))?
+    .ok_or_else(|| Error::NotFound(format!("deletion `{id}`")))?;
+    let text = |index: usize| {
+        row.try_get::<String, _>(index)
+            .map_err(Error::database(ACT))
+    };
+    let time = |index: usize| {
+        let ms: Option<i64> = row.try_get(index).map_err(Error::database(ACT))?;
+        Ok::<_, Error>(ms.map(Timestamp::from_ms))
+    };
+    let revision: i64 = row.try_get(2).map_err(Error::database(ACT))?;
+    let receipt: Option<String> = row.try_get(6).map_err(Error::database(ACT))?;
+    let receipt = receipt
+        .map(|text| RawJson::parse(&text).map_err(|_| damaged("its receipt is malformed")))
+        .transpose()?;
+    let mut deletion = Deletion {
+        id,
+        account: text(0)?
+            .parse()
+            .map_err(|_| damaged("its account is malformed"))?,
+        state: DeletionState::from_name(&text(1)?).ok_or_else(|| damaged("unknown state"))?,
+        revision: u32::try_from(revision).map_err(|_| damaged("its revision is malformed"))?,
+        keys: Vec::new(),
+        requested_at: time(3)?.unwrap_or_default(),
+        started_at: time(4)?,
+        completed_at: time(5)?,
+        receipt,
+    };
+    let rows = sqlx::query(
+        "SELECT person, from_ms, to_ms FROM ledger WHERE deletion = $1 ORDER BY position",
+    )
+    .bind(id.0.to_vec())
+    .fetch_all(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    for row in &rows {
+        let person: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
+        let from: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
+        let to: Option<i64> = row.try_get(2).map_err(Error::database(ACT))?;
+        deletion.keys.push(LedgerKey {
+            person: PersonKey(
+                person
+                    .try_into()
+                    .map_err(|_| damaged("a key is malformed"))?,
+            ),
+            from: from.map(Timestamp::from_ms),
+            to: to.map(Timestamp::from_ms),
+        });
+    }
+    Ok(deletion)
+}

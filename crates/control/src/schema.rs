@@ -1,0 +1,85 @@
+//! The versions of the database's schema; each is applied once, in a transaction of its own.
+
+use model::Random;
+use sqlx::Row as _;
+
+use crate::database::Session;
+use crate::{Error, Result};
+
+/// The steps from nothing to today's schema. A published one is never changed.
+const STEPS: [&str; 1] = [include_str!("schema/v1.sql")];
+
+/// Brings the file to today's schema.
+///
+/// # Errors
+/// [`model::ErrorKind::Corrupt`] when the file was written by a newer program.
+pub(crate) async fn migrate(session: &mut Session, random: &dyn Random) -> Result<()> {
+    let done = version(session).await?;
+    if done > STEPS.len() {
+        let reason = "its version is unknown: it was written by a newer program";
+        return Err(Error::damaged("the control database", reason));
+    }
+    session.resume().await?;
+    for (step, sql) in STEPS.iter().enumerate().skip(done) {
+        let reached = step.saturating_add(1).to_string();
+        session
+            .transact(random, move |session| {
+                Box::pin(async move {
+                    const ACT: &str = "change the schema";
+                    sqlx::raw_sql(*sql)
+                        .execute(session.connection())
+                        .await
+                        .map_err(Error::database(ACT))?;
+                    set(session, "schema_version", &reached).await
+                })
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+async fn version(session: &mut Session) -> Result<usize> {
+    const ACT: &str = "read the schema's version";
+    let tables = sqlx::query("SELECT name FROM sqlite_master WHERE name = 'settings'")
+        .fetch_optional(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    if tables.is_none() {
+        return Ok(0);
+    }
+    let text = setting(session, "schema_version").await?;
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::damaged("the control database", "it does not say its version"))
+}
+
+/// One setting of the installation.
+///
+/// # Errors
+/// [`model::ErrorKind::Unavailable`] when the file does not answer.
+pub(crate) async fn setting(session: &mut Session, name: &str) -> Result<Option<String>> {
+    const ACT: &str = "read a setting";
+    let row = sqlx::query("SELECT value FROM settings WHERE name = $1")
+        .bind(name.to_owned())
+        .fetch_optional(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    row.map(|row| row.try_get(0).map_err(Error::database(ACT)))
+        .transpose()
+}
+
+/// Sets one setting of the installation.
+///
+/// # Errors
+/// As [`setting`].
+pub(crate) async fn set(session: &mut Session, name: &str, value: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name.to_owned())
+    .bind(value.to_owned())
+    .execute(session.connection())
+    .await
+    .map(|_| ())
+    .map_err(Error::database("write a setting"))
+}

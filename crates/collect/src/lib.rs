@@ -1,1 +1,33 @@
-//! placeholder
+//! The HTTP side of ingestion: who calls, what may be read of the body, what is answered, and the
+//! line of the request log that each request leaves.
+//!
+//! A request comes in with its [`Connection`], passes the [`router`] of its plane and leaves either
+//! an answer or [`Silence`]. Uploads are decoded by `wire`, decided on by `governance`, taken by
+//! `journal`, and answered once the commit that holds them is durable. This crate must never know
+//! `control`: it works from a snapshot of the accounts' rules, so collection goes on while the
+//! control database is down. Status codes are chosen in [`reply`] alone.
+
+mod body;
+mod call;
+mod connection;
+mod credentials;
+mod peer;
+mod request_log;
+mod router;
+mod state;
+mod upload;
+
+pub mod reply;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Budget, Received};
+pub use call::{Call, Ceiling, enter, unknown_url, wrong_method};
+pub use connection::{Connection, Silence};
+pub use credentials::Caller;
+pub use peer::hashed_peer;
+pub use reply::Refusal;
+pub use request_log::{Facts, Head, Line, log_requests};
+pub use router::router;
+pub use state::{Parts, Reached, State};
+pub use upload::upload_route;

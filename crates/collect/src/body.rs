@@ -1,0 +1,265 @@
+//! Reading a body: never more than the limit, counted before and after decompression.
+//!
+//! One encoding at most is undone, piece by piece, into a buffer that cannot grow past the limit;
+//! a stream that unpacks out of proportion ends early. All bodies in memory share one budget.
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use model::limit;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::Refusal;
+
+/// Bytes of all bodies that are in memory at a time.
+const BODIES_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// How many times its own size a compressed body may unpack to, once past the floor.
+const EXPANSION_MAX: usize = 250;
+/// Bytes that any body may unpack to, however small it is.
+const EXPANSION_FLOOR_BYTES: usize = 1024 * 1024;
+
+/// A body as it was read.
+#[derive(Debug)]
+pub struct Received {
+    /// The body, decompressed.
+    pub bytes: Bytes,
+    /// Its size as it came.
+    pub size_bytes: u64,
+    /// Its share of the memory; given back on drop.
+    _charge: Charge,
+}
+
+/// A body that was not taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NotTaken {
+    /// Why.
+    pub(crate) refusal: Refusal,
+    /// Bytes that had been read.
+    pub(crate) size_bytes: u64,
+}
+
+/// The memory that all bodies share.
+#[derive(Debug, Clone, Default)]
+pub struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// Bytes that are held now.
+    #[must_use]
+    pub fn bytes_held(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+struct Charge {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Charge {
+    fn none(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), bytes: 0 }
+    }
+
+    /// Takes as much as is needed to hold `bytes` in all.
+    fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let more = bytes.saturating_sub(self.bytes);
+        let before = self.budget.0.fetch_add(more, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(more);
+        if before.saturating_add(more) > BODIES_BYTES_MAX {
+            return Err(Refusal::Busy);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a body of at most `bytes_max` bytes, as it comes and unpacked.
+///
+/// # Errors
+/// [`Refusal::TooLarge`], [`Refusal::UnsupportedEncoding`], [`Refusal::Malformed`] (it does not
+/// unpack), [`Refusal::Busy`] (the shared memory is in use) and [`Refusal::Broken`] (it did not
+/// come to its end).
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+    budget: &Budget,
+) -> Result<Received, NotTaken> {
+    let mut size = 0_usize;
+    let not_taken = |refusal, size: usize| NotTaken { refusal, size_bytes: size as u64 };
+    let encoding = Encoding::of(headers).map_err(|refusal| not_taken(refusal, 0))?;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > bytes_max {
+        return Err(not_taken(Refusal::TooLarge, 0));
+    }
+    let mut charge = Charge::none(budget);
+    let mut sink = Sink::new(encoding, bytes_max);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| not_taken(Refusal::Broken, size))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size = size.saturating_add(data.len());
+        if size > bytes_max {
+            return Err(not_taken(Refusal::TooLarge, size));
+        }
+        let taken = sink.push(data, size, announced).and_then(|held| charge.hold(held));
+        taken.map_err(|refusal| not_taken(refusal, size))?;
+    }
+    let bytes = sink.finish(size).map_err(|refusal| not_taken(refusal, size))?;
+    charge.hold(bytes.len()).map_err(|refusal| not_taken(refusal, size))?;
+    Ok(Received { bytes, size_bytes: size as u64, _charge: charge })
+}
+
+/// Reads a body to its end and keeps nothing of it, so that the answer reaches whoever is still
+/// sending. Stops at the limit.
+pub(crate) async fn drain(mut body: Body) -> u64 {
+    let mut size = 0_u64;
+    while size <= limit::BODY_BYTES_MAX as u64 {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        size = size.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
+    }
+    size
+}
+
+/// The one encoding of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    /// What HTTP calls `deflate`: a zlib stream.
+    Deflate,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let Some(value) = values.next() else { return Ok(Self::Identity) };
+        if values.next().is_some() {
+            return Err(Refusal::UnsupportedEncoding);
+        }
+        let value = value.as_bytes().trim_ascii();
+        let is = |name: &str| value.eq_ignore_ascii_case(name.as_bytes());
+        if is("identity") || value.is_empty() {
+            Ok(Self::Identity)
+        } else if is("gzip") || is("x-gzip") {
+            Ok(Self::Gzip)
+        } else if is("deflate") {
+            Ok(Self::Deflate)
+        } else {
+            Err(Refusal::UnsupportedEncoding)
+        }
+    }
+}
+
+/// Where the pieces of a body go.
+enum Sink {
+    /// Nothing yet, or one piece, which needs no copy.
+    Whole(Bytes),
+    Pieces(Vec<u8>),
+    Gzip(MultiGzDecoder<Bounded>),
+    Deflate(ZlibDecoder<Bounded>),
+}
+
+impl Sink {
+    fn new(encoding: Encoding, bytes_max: usize) -> Self {
+        let bounded = Bounded { bytes: Vec::new(), bytes_max, is_full: false };
+        match encoding {
+            Encoding::Identity => Self::Whole(Bytes::new()),
+            Encoding::Gzip => Self::Gzip(MultiGzDecoder::new(bounded)),
+            Encoding::Deflate => Self::Deflate(ZlibDecoder::new(bounded)),
+        }
+    }
+
+    /// Takes a piece; how many bytes of memory are held now. `size` is all that has come so far.
+    fn push(&mut self, data: Bytes, size: usize, announced: usize) -> Result<usize, Refusal> {
+        match self {
+            Self::Whole(first) if first.is_empty() => *self = Self::Whole(data),
+            Self::Whole(first) => {
+                let mut pieces = Vec::with_capacity(announced.max(first.len() + data.len()));
+                pieces.extend_from_slice(first);
+                pieces.extend_from_slice(&data);
+                *self = Self::Pieces(pieces);
+            }
+            Self::Pieces(pieces) => pieces.extend_from_slice(&data),
+            Self::Gzip(decoder) => {
+                decoder.get_mut().allow(size);
+                let written = decoder.write_all(&data);
+                written.map_err(|_| decoder.get_ref().refusal())?;
+            }
+            Self::Deflate(decoder) => {
+                decoder.get_mut().allow(size);
+                let written = decoder.write_all(&data);
+                written.map_err(|_| decoder.get_ref().refusal())?;
+            }
+        }
+        Ok(match self {
+            Self::Whole(bytes) => bytes.len(),
+            Self::Pieces(bytes) => bytes.capacity(),
+            Self::Gzip(decoder) => decoder.get_ref().bytes.capacity(),
+            Self::Deflate(decoder) => decoder.get_ref().bytes.capacity(),
+        })
+    }
+
+    fn finish(self, size: usize) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes),
+            Self::Pieces(bytes) => Ok(bytes.into()),
+            Self::Gzip(_) | Self::Deflate(_) if size == 0 => Err(Refusal::Malformed),
+            Self::Gzip(mut decoder) => {
+                let ended = decoder.try_finish();
+                ended.map_err(|_| decoder.get_ref().refusal())?;
+                Ok(std::mem::take(&mut decoder.get_mut().bytes).into())
+            }
+            Self::Deflate(mut decoder) => {
+                let ended = decoder.try_finish();
+                ended.map_err(|_| decoder.get_ref().refusal())?;
+                Ok(std::mem::take(&mut decoder.get_mut().bytes).into())
+            }
+        }
+    }
+}
+
+/// A buffer that refuses to grow past its limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    is_full: bool,
+}
+
+impl Bounded {
+    /// Lowers the limit to what `size` bytes may unpack to.
+    fn allow(&mut self, size: usize) {
+        let proportion = size.saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR_BYTES);
+        self.bytes_max = proportion.min(limit::BODY_BYTES_MAX);
+    }
+
+    /// Why unpacking stopped.
+    fn refusal(&self) -> Refusal {
+        if self.is_full { Refusal::TooLarge } else { Refusal::Malformed }
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.bytes.len().saturating_add(data.len()) > self.bytes_max {
+            self.is_full = true;
+            return Err(io::Error::other("the body unpacks to more than the limit"));
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

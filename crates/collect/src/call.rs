@@ -1,0 +1,132 @@
+//! Letting a request of the api plane in, or not.
+//!
+//! In this order: credentials, the ceiling of calls in progress, the body. What comes without
+//! credentials is answered only if it could have been a call: a known URL, a method that it takes,
+//! and a body that is JSON.
+
+use axum::body::Body;
+use axum::extract::{Request, State as Of};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use governance::Permit;
+use http::request::Parts;
+use model::limit;
+use serde::de::IgnoredAny;
+
+use crate::body::{self, NotTaken, Received};
+use crate::credentials::Stranger;
+use crate::{Caller, Facts, Head, Refusal, State};
+
+/// Bytes of a stranger's body that are looked at.
+const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Which of an account's ceilings a call counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ceiling {
+    /// The one of uploads.
+    Uploads,
+    /// The one of other calls; each path, given as its pattern, has its own count.
+    Calls(&'static str),
+}
+
+/// A request that was let in: who calls, and what was sent.
+#[derive(Debug)]
+pub struct Call {
+    /// Who calls.
+    pub caller: Caller,
+    /// What the head said.
+    pub head: Head,
+    /// The query string, as it came; empty when there is none.
+    pub query: String,
+    /// The body.
+    pub body: Received,
+    /// What is known for the log so far: account and size.
+    pub facts: Facts,
+    /// The call's place among those in progress; given back on drop.
+    _permit: Permit,
+}
+
+impl Call {
+    /// The body's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.body.bytes
+    }
+}
+
+/// Lets a request in.
+///
+/// # Errors
+/// The response that says why not.
+pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<Call, Response> {
+    let (parts, body) = request.into_parts();
+    let caller = match Caller::of(state, &parts.headers) {
+        Ok(caller) => caller,
+        Err(stranger) => return Err(turn_away(state, stranger, &parts, body).await),
+    };
+    let facts = Facts { account: Some(caller.account()), ..Facts::default() };
+    let Some(head) = parts.extensions.get::<Head>().cloned() else {
+        // The log layer stands before every route.
+        return Err(Refusal::Internal.respond(facts));
+    };
+    let limits = caller.rules.limits;
+    let (path, most) = match ceiling {
+        Ceiling::Uploads => ("/1/upload", limits.uploads),
+        Ceiling::Calls(path) => (path, limits.calls),
+    };
+    let Some(permit) = state.ceilings().enter(caller.account(), path, most) else {
+        return Err(Refusal::TooManyCalls.respond(facts));
+    };
+    let read = body::read(&parts.headers, body, limit::BODY_BYTES_MAX, state.bodies()).await;
+    let body = read.map_err(|NotTaken { refusal, size_bytes }| {
+        refusal.respond(Facts { size_bytes, ..facts })
+    })?;
+    let facts = Facts { size_bytes: body.size_bytes, ..facts };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    Ok(Call { caller, head, query, body, facts, _permit: permit })
+}
+
+/// A URL that is not one of ours: said to callers who are known, dropped otherwise.
+pub async fn unknown_url(Of(state): Of<State>, request: Request) -> Response {
+    match known(&state, &request) {
+        Some(facts) => Refusal::NotFound.respond(facts),
+        None => Refusal::UnknownUrl.into_response(),
+    }
+}
+
+/// A method that the URL does not take: said to callers who are known, dropped otherwise.
+pub async fn wrong_method(Of(state): Of<State>, request: Request) -> Response {
+    match known(&state, &request) {
+        Some(facts) => Refusal::WrongMethod.respond(facts),
+        None => Refusal::UnknownMethod.into_response(),
+    }
+}
+
+fn known(state: &State, request: &Request) -> Option<Facts> {
+    let caller = Caller::of(state, request.headers()).ok()?;
+    Some(Facts { account: Some(caller.account()), ..Facts::default() })
+}
+
+/// Answers a stranger whose request could have been a call; drops anything else in silence.
+async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body) -> Response {
+    let facts = Facts { account: stranger.account, ..Facts::default() };
+    let is_long = http_body::Body::size_hint(&body).lower() > STRANGER_BODY_BYTES_MAX as u64;
+    if is_long {
+        // Too much to be looked at. It is read all the same, or the answer would be lost.
+        let size_bytes = body::drain(body).await;
+        return stranger.refusal.respond(Facts { size_bytes, ..facts });
+    }
+    let read = body::read(&parts.headers, body, STRANGER_BODY_BYTES_MAX, state.bodies()).await;
+    let (refusal, size_bytes) = match read {
+        Ok(body) if is_json(&body.bytes) => (stranger.refusal, body.size_bytes),
+        Ok(body) => (Refusal::Undecodable, body.size_bytes),
+        Err(NotTaken { refusal: Refusal::Broken, size_bytes }) => (Refusal::Broken, size_bytes),
+        Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
+    };
+    refusal.respond(Facts { size_bytes, ..facts })
+}
+
+/// Whether a body is JSON, or absent.
+fn is_json(body: &[u8]) -> bool {
+    body.is_empty() || serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}

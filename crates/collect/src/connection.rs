@@ -1,0 +1,21 @@
+//! What the listener tells of a connection, and what the routers tell the listener.
+
+use model::record::Plane;
+use std::net::SocketAddr;
+
+/// What is known of the connection that a request came on. The listener puts one in the extensions
+/// of every request.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end of the TCP connection.
+    pub peer: SocketAddr,
+    /// The version of TLS: `1.2` or `1.3`.
+    pub tls_version: &'static str,
+    /// Which listener.
+    pub plane: Plane,
+}
+
+/// In a response's extensions: send nothing of it. The listener closes the connection without a
+/// byte (HTTP/1.1) or resets the stream (HTTP/2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence;

@@ -1,0 +1,62 @@
+//! Who calls: account id and passcode, checked against the snapshot of the rules.
+
+use governance::AccountRules;
+use http::HeaderMap;
+use model::AccountId;
+use std::sync::Arc;
+
+use crate::{Refusal, State};
+
+const ACCOUNT_ID: &str = "x-clevertap-account-id";
+const PASSCODE: &str = "x-clevertap-passcode";
+
+/// A caller whose credentials are right.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose data it may reach: the rules of one account.
+    pub rules: Arc<AccountRules>,
+    /// Which of the account's passcodes it showed, by name.
+    pub passcode_name: Box<str>,
+}
+
+/// A caller that was not let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stranger {
+    /// Why.
+    pub(crate) refusal: Refusal,
+    /// The account that it named, if there is one of that name.
+    pub(crate) account: Option<AccountId>,
+}
+
+impl Caller {
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.rules.id
+    }
+
+    /// Who the headers say is calling. Each header must be there once.
+    pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Stranger> {
+        let unknown = Stranger { refusal: Refusal::UnknownAccount, account: None };
+        let account = only(headers, ACCOUNT_ID).and_then(|text| text.trim().parse().ok());
+        let account: AccountId = account.ok_or(unknown)?;
+        let rules = state.rules();
+        let rules = rules.account(account).ok_or(unknown)?;
+        let passcode = only(headers, PASSCODE).and_then(|text| rules.verify_passcode(text));
+        let Some(passcode) = passcode else {
+            let account = Some(account);
+            return Err(Stranger { refusal: Refusal::InvalidCredentials, account });
+        };
+        Ok(Self { passcode_name: passcode.name.clone(), rules: Arc::clone(rules) })
+    }
+}
+
+/// The value of a header that is there exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    value.to_str().ok()
+}

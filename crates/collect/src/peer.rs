@@ -1,0 +1,29 @@
+//! How much of a peer's address is kept.
+
+use model::Secret;
+use model::record::Peer;
+use std::net::IpAddr;
+
+/// The peer of an SDK's request that did not allow more (`useIP` was not sent): a keyed hash, so
+/// that requests of one client can be told to belong together, and the network.
+#[must_use]
+pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
+    let address = address.to_canonical();
+    let digest = match address {
+        IpAddr::V4(v4) => blake3::keyed_hash(key.expose(), &v4.octets()),
+        IpAddr::V6(v6) => blake3::keyed_hash(key.expose(), &v6.octets()),
+    };
+    let mut hash = [0; 8];
+    hash.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    let network = match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    };
+    Peer::Hashed { hash, network: network.into_boxed_str() }
+}

@@ -1,0 +1,169 @@
+//! What is answered: the only place of this crate that chooses status codes.
+//!
+//! The words are the protocol's, which `wire` knows. A refusal says nothing of what is inside.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use wire::rest::Refusal as Words;
+
+use crate::{Facts, Line, Silence};
+
+/// Seconds after which to try again what could not be done now.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+/// The type of every answer of the protocol.
+const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=utf-8");
+/// What the protocol has no words for.
+const UNSUPPORTED: &str =
+    r#"{"status":"fail","error":"Content encoding is not supported","code":415}"#;
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// A request that is not served, and how that is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The account does not exist, or no account is named.
+    UnknownAccount,
+    /// The passcode is not one of the account's.
+    InvalidCredentials,
+    /// The request cannot be decoded, or a mandatory parameter is missing.
+    Malformed,
+    /// There is no such URL; said to authenticated callers only.
+    NotFound,
+    /// The URL does not take this method; said to authenticated callers only.
+    WrongMethod,
+    /// The body is larger than the limit, as it came or unpacked.
+    TooLarge,
+    /// The body is encoded in a way, or more often, than is undone here.
+    UnsupportedEncoding,
+    /// The account has as many calls in progress as it may.
+    TooManyCalls,
+    /// The memory for bodies is in use.
+    Busy,
+    /// What was asked could not be made durable, or read; the outcome of a write is unknown.
+    Unavailable,
+    /// A bug of ours.
+    Internal,
+    /// In silence: the URL is not one of ours.
+    UnknownUrl,
+    /// In silence: the URL does not take this method.
+    UnknownMethod,
+    /// In silence: the request is in no format of ours.
+    Undecodable,
+    /// In silence: the body did not come to its end.
+    Broken,
+}
+
+impl Refusal {
+    /// A stable word for the request log and the metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Malformed => "malformed",
+            Self::NotFound => "not_found",
+            Self::WrongMethod => "wrong_method",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::TooManyCalls => "too_many_calls",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+            Self::UnknownUrl => "unknown_url",
+            Self::UnknownMethod => "unknown_method",
+            Self::Undecodable => "undecodable",
+            Self::Broken => "body_broken",
+        }
+    }
+
+    /// The status and the body; none for what is refused in silence.
+    fn answer(self) -> Option<(StatusCode, String)> {
+        let (status, words) = match self {
+            Self::UnknownAccount => (StatusCode::UNAUTHORIZED, Words::AccountUnknown),
+            Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Words::CredentialsInvalid),
+            Self::Malformed => (StatusCode::BAD_REQUEST, Words::Malformed),
+            Self::NotFound => (StatusCode::NOT_FOUND, Words::NotFound),
+            Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, Words::MethodNotAllowed),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Words::TooLarge),
+            Self::UnsupportedEncoding => {
+                return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, String::from(UNSUPPORTED)));
+            }
+            Self::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, Words::TooManyRequests),
+            Self::Busy | Self::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable)
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Words::Internal),
+            Self::UnknownUrl | Self::UnknownMethod | Self::Undecodable | Self::Broken => {
+                return None;
+            }
+        };
+        Some((status, words.body()))
+    }
+
+    /// The status that goes out; none in silence.
+    #[must_use]
+    pub fn status(self) -> Option<StatusCode> {
+        self.answer().map(|(status, _)| status)
+    }
+
+    /// When the line of a request that is refused so is written: before the answer once the caller
+    /// has been let in, but never when that is what cannot be done.
+    const fn line(self) -> Line {
+        match self {
+            Self::Malformed
+            | Self::NotFound
+            | Self::WrongMethod
+            | Self::TooLarge
+            | Self::UnsupportedEncoding
+            | Self::Internal => Line::Awaited,
+            Self::UnknownAccount
+            | Self::InvalidCredentials
+            | Self::TooManyCalls
+            | Self::Busy
+            | Self::Unavailable
+            | Self::UnknownUrl
+            | Self::UnknownMethod
+            | Self::Undecodable
+            | Self::Broken => Line::Offered,
+        }
+    }
+
+    /// The response, with what the log needs to know.
+    #[must_use]
+    pub fn respond(self, facts: Facts) -> Response {
+        let facts = Facts { reason: self.reason(), line: self.line(), ..facts };
+        let Some((status, body)) = self.answer() else {
+            let mut response = json(StatusCode::BAD_REQUEST, Body::empty(), facts);
+            response.extensions_mut().insert(Silence);
+            return response;
+        };
+        let mut response = json(status, body.into(), facts);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.respond(Facts::default())
+    }
+}
+
+/// An answer with status 200: a success, or a failure that the protocol reports so.
+#[must_use]
+pub fn ok(body: impl Into<Body>, facts: Facts) -> Response {
+    json(StatusCode::OK, body.into(), facts)
+}
+
+/// A body in JSON with its status.
+#[must_use]
+pub fn json(status: StatusCode, body: Body, facts: Facts) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response.extensions_mut().insert(facts);
+    response
+}

@@ -1,0 +1,272 @@
+//! The request log: one line for each request, whatever became of it.
+//!
+//! The layer notes the head before anything else looks at the request and writes the line when the
+//! answer is ready. What must be in the log after any crash once it was answered (uploads, changes,
+//! reads of personal data) is in a commit before the answer goes out; everything else is offered
+//! for the next commit. A line never holds a credential, a query string, a body or a header.
+
+use axum::extract::{MatchedPath, Request, State as Of};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{Method, StatusCode};
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::{AccountId, Timestamp};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::{Connection, Refusal, Silence, State};
+
+/// Bytes of an unknown path that are kept.
+const PATH_BYTES_MAX: usize = 128;
+/// Characters of a method that are kept.
+const METHOD_CHARS_MAX: usize = 16;
+
+/// What the head of a request said. In the extensions of every request that passes the layer.
+#[derive(Debug, Clone)]
+pub struct Head(Arc<HeadParts>);
+
+#[derive(Debug)]
+struct HeadParts {
+    at: Timestamp,
+    started: Duration,
+    plane: Plane,
+    peer: Peer,
+    tls_version: &'static str,
+    method: Box<str>,
+    path: Box<str>,
+    /// Set by whoever takes over writing the line.
+    taken: AtomicBool,
+}
+
+impl Head {
+    fn of(state: &State, plane: Plane, request: &Request) -> Self {
+        let connection = request.extensions().get::<Connection>();
+        let path = match request.extensions().get::<MatchedPath>() {
+            Some(pattern) => Box::from(pattern.as_str()),
+            None => cleaned_path(request.uri().path()),
+        };
+        Self(Arc::new(HeadParts {
+            at: state.clock().now(),
+            started: state.clock().monotonic(),
+            plane: connection.map_or(plane, |it| it.plane),
+            peer: connection
+                .map_or(Peer::Unknown, |it| Peer::Address(it.peer.ip().to_canonical())),
+            tls_version: connection.map_or("", |it| it.tls_version),
+            method: cleaned_method(request.method()),
+            path,
+            taken: AtomicBool::new(false),
+        }))
+    }
+
+    /// When the head had been read.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.0.at
+    }
+
+    /// Which listener the request came to.
+    #[must_use]
+    pub fn plane(&self) -> Plane {
+        self.0.plane
+    }
+
+    /// The peer's address, where it is known whole.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        match self.0.peer {
+            Peer::Address(address) => Some(address),
+            Peer::Unknown | Peer::Hashed { .. } => None,
+        }
+    }
+
+    /// The line of this request. The caller puts it into a commit itself; the layer will not.
+    #[must_use]
+    pub fn take_line(&self, state: &State, status: StatusCode, facts: &Facts) -> Entry {
+        self.0.taken.store(true, Ordering::Relaxed);
+        self.line(state, Some(status), facts)
+    }
+
+    /// Gives the line back to the layer: the commit that should hold it was not made.
+    pub fn give_line_back(&self) {
+        self.0.taken.store(false, Ordering::Relaxed);
+    }
+
+    fn line(&self, state: &State, status: Option<StatusCode>, facts: &Facts) -> Entry {
+        let head = &*self.0;
+        let elapsed = state.clock().monotonic().saturating_sub(head.started);
+        let line = RequestLine {
+            id: state.record_ids().batch()(0),
+            at: head.at,
+            plane: head.plane,
+            peer: head.peer.clone(),
+            tls_version: Box::from(head.tls_version),
+            method: head.method.clone(),
+            path: head.path.clone(),
+            status: status.map_or(0, |status| status.as_u16()),
+            outcome: outcome(status),
+            reason: Box::from(facts.reason),
+            size_bytes: facts.size_bytes,
+            accepted: facts.accepted,
+            rejected: facts.rejected,
+            duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        };
+        let account = facts.account.unwrap_or_else(AccountId::installation);
+        Entry { account, record: Record::Request(Box::new(line)) }
+    }
+}
+
+/// What a handler knows of its request beyond the head. Handlers put one in the extensions of
+/// every response; the layer makes the line from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Whose request it was, where that is known.
+    pub account: Option<AccountId>,
+    /// Why it was refused, dropped, or answered with a failure: a stable word; empty when served.
+    pub reason: &'static str,
+    /// Bytes of the body that were read, as they came.
+    pub size_bytes: u64,
+    /// Records accepted.
+    pub accepted: u32,
+    /// Records rejected.
+    pub rejected: u32,
+    /// When the line is written.
+    pub line: Line,
+}
+
+/// When the line of a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Line {
+    /// With the next commit; the answer does not wait.
+    #[default]
+    Offered,
+    /// Before the answer: uploads, changes and reads of personal data.
+    Awaited,
+}
+
+/// The layer: see the file's head. `plane` is for requests that come without a [`Connection`].
+pub async fn log_requests(
+    Of((state, plane)): Of<(State, Plane)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let head = Head::of(&state, plane, &request);
+    request.extensions_mut().insert(head.clone());
+    let mut open = Open { state: &state, head: &head, is_closed: false };
+    let mut response = next.run(request).await;
+    open.is_closed = true;
+
+    let facts = response.extensions().get::<Facts>().copied().unwrap_or_default();
+    let is_taken = head.0.taken.load(Ordering::Relaxed);
+    if is_taken {
+        count(&head, status(&response), facts.reason);
+        return response;
+    }
+    let mut facts = facts;
+    if facts.line == Line::Awaited {
+        let line = head.line(&state, status(&response), &facts);
+        if let Err(error) = state.journal().append(vec![line]).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "failed to log a request");
+            facts = Facts { reason: Refusal::Unavailable.reason(), accepted: 0, ..facts };
+            response = Refusal::Unavailable.into_response();
+        } else {
+            count(&head, status(&response), facts.reason);
+            return response;
+        }
+    }
+    let status = status(&response);
+    offer(&state, &head.line(&state, status, &facts));
+    count(&head, status, facts.reason);
+    response
+}
+
+/// A request that is being handled. Dropped before its end (the peer went away), it leaves a line.
+struct Open<'a> {
+    state: &'a State,
+    head: &'a Head,
+    is_closed: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.is_closed || self.head.0.taken.load(Ordering::Relaxed) {
+            return;
+        }
+        let facts = Facts { reason: "peer_gone", ..Facts::default() };
+        offer(self.state, &self.head.line(self.state, None, &facts));
+        count(self.head, None, facts.reason);
+    }
+}
+
+fn offer(state: &State, line: &Entry) {
+    if !state.journal().offer(line) {
+        metrics::counter!("strongroom_request_lines_lost_total").increment(1);
+    }
+}
+
+fn count(head: &Head, status: Option<StatusCode>, reason: &'static str) {
+    metrics::counter!(
+        "strongroom_requests_total",
+        "plane" => head.0.plane.as_str(), "outcome" => outcome(status).as_str(), "reason" => reason
+    )
+    .increment(1);
+}
+
+/// The status that goes out; none when nothing does.
+fn status(response: &Response) -> Option<StatusCode> {
+    let is_silent = response.extensions().get::<Silence>().is_some();
+    (!is_silent).then(|| response.status())
+}
+
+fn outcome(status: Option<StatusCode>) -> Outcome {
+    match status {
+        None => Outcome::Dropped,
+        Some(status) if status.is_client_error() || status.is_server_error() => Outcome::Refused,
+        Some(_) => Outcome::Answered,
+    }
+}
+
+/// The printable ASCII of a path, percent-escapes as they came, cut.
+fn cleaned_path(path: &str) -> Box<str> {
+    path.bytes()
+        .map(|byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' })
+        .take(PATH_BYTES_MAX)
+        .collect::<String>()
+        .into_boxed_str()
+}
+
+fn cleaned_method(method: &Method) -> Box<str> {
+    let name = method.as_str();
+    let is_legal =
+        name.len() <= METHOD_CHARS_MAX && name.bytes().all(|byte| byte.is_ascii_uppercase());
+    Box::from(if is_legal { name } else { "-" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cleaned_method, cleaned_path};
+    use http::Method;
+
+    #[test]
+    fn an_unknown_path_is_kept_printable_and_short() {
+        let long = format!("/{}", "a".repeat(300));
+        let cases = [
+            ("/1/upload%00", "/1/upload%00"),
+            ("/a\u{1b}[2Jb", "/a?[2Jb"),
+            ("/é", "/??"),
+            (long.as_str(), &long[..128]),
+        ];
+        for (path, kept) in cases {
+            assert_eq!(&*cleaned_path(path), kept);
+        }
+    }
+
+    #[test]
+    fn a_method_is_upper_case_letters_or_a_dash() {
+        let cases = [("GET", "GET"), ("brew", "-"), ("M-SEARCH", "-"), ("AAAAAAAAAAAAAAAAA", "-")];
+        for (method, kept) in cases {
+            assert_eq!(&*cleaned_method(&Method::from_bytes(method.as_bytes()).unwrap()), kept);
+        }
+    }
+}

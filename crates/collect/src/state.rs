@@ -1,0 +1,110 @@
+//! What every handler needs.
+
+use governance::{Announced, Ceilings, Reach, Rules};
+use journal::Journal;
+use model::{AccountId, Clock, RecordIds};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+use crate::Budget;
+
+/// What [`State`] is made of; `server` constructs it.
+#[derive(Debug)]
+pub struct Parts {
+    /// The rules of every account, as they are now.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Where what is accepted goes.
+    pub journal: Journal,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The ids of this writer.
+    pub record_ids: Arc<RecordIds>,
+    /// Where it is said that a deleted person was called by another name. Nobody waits for it.
+    pub reached: mpsc::Sender<Reached>,
+}
+
+/// A record called a deleted person of an account by another name: the deletion must follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The account.
+    pub account: AccountId,
+    /// Which name, and which other one.
+    pub reach: Reach,
+}
+
+/// What every handler needs; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct State(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    ceilings: Ceilings,
+    announced: Announced,
+    bodies: Budget,
+}
+
+impl State {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            ceilings: Ceilings::default(),
+            announced: Announced::default(),
+            bodies: Budget::default(),
+        }))
+    }
+
+    /// The rules of every account at this moment: one snapshot for one request.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.parts.rules.borrow())
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.0.parts.journal
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.parts.clock
+    }
+
+    /// The ids of this writer.
+    #[must_use]
+    pub fn record_ids(&self) -> &RecordIds {
+        &self.0.parts.record_ids
+    }
+
+    /// The calls in progress.
+    #[must_use]
+    pub fn ceilings(&self) -> &Ceilings {
+        &self.0.ceilings
+    }
+
+    /// Whose identity is in the journal already.
+    #[must_use]
+    pub fn announced(&self) -> &Announced {
+        &self.0.announced
+    }
+
+    /// Passes on that deleted people were called by other names. What finds no room is counted and
+    /// comes again with the next record of that name.
+    pub(crate) fn report_reached(&self, account: AccountId, reached: &[Reach]) {
+        for reach in reached.iter().copied() {
+            if self.0.parts.reached.try_send(Reached { account, reach }).is_err() {
+                metrics::counter!("strongroom_reached_lost_total").increment(1);
+            }
+        }
+    }
+
+    /// The memory that bodies take.
+    #[must_use]
+    pub fn bodies(&self) -> &Budget {
+        &self.0.bodies
+    }
+}

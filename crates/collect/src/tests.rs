@@ -1,0 +1,6 @@
+//! Requests through the routers, on a journal whose store can be made to fail.
+
+mod bodies;
+mod harness;
+mod log;
+mod uploads;

@@ -1,0 +1,228 @@
+//! A journal in memory, one account, and the upload route behind the log layer.
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::middleware::from_fn_with_state;
+use futures::stream::BoxStream;
+use governance::{AccountRules, NewPasscode, PasscodeRule, Rules};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use jiff::tz::TimeZone;
+use journal::Journal;
+use model::record::{Entry, Plane, Record, RequestLine};
+use model::{AccountId, Clock, ManualClock, RecordIds, Secret, SystemRandom, Timestamp, WriterId};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt as _;
+
+use crate::{
+    Connection, Parts, Reached, Silence, State, log_requests, router, unknown_url, upload_route,
+    wrong_method,
+};
+
+/// 2026-09-21T14:13:20Z.
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+pub(super) const ACCOUNT: &str = "TEST-1";
+
+/// What the routers need, and what a test looks at afterwards.
+pub(super) struct Room {
+    pub(super) state: State,
+    pub(super) passcode: String,
+    pub(super) store: Arc<Failing>,
+    pub(super) reached: mpsc::Receiver<Reached>,
+    journal: Journal,
+    api: Router,
+    collect: Router,
+    _rules: watch::Sender<Arc<Rules>>,
+}
+
+/// What came back; none in silence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl Room {
+    pub(super) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A room whose account's rules are changed first.
+    pub(super) async fn with(change: impl FnOnce(&mut AccountRules)) -> Self {
+        let passcode = NewPasscode::generate(&SystemRandom);
+        let id: AccountId = ACCOUNT.parse().unwrap();
+        let secret = Secret::new([7; 32]);
+        let mut rules = AccountRules::new(id, "test", TimeZone::UTC, secret, passcode.hash);
+        rules.passcodes.push(PasscodeRule { name: "first".into(), hash: passcode.hash });
+        change(&mut rules);
+        let accounts = [(id, Arc::new(rules))].into_iter().collect();
+        let (sender, rules) = watch::channel(Arc::new(Rules { accounts, version: 1 }));
+        let store = Arc::new(Failing::default());
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
+        let writer = WriterId { node: 1, start: 1 };
+        let settings = journal::Settings::default();
+        let as_store: Arc<dyn ObjectStore> = Arc::<Failing>::clone(&store);
+        let opened = Journal::open(settings, as_store, writer, &[], Arc::clone(&clock)).await;
+        let (journal, owner, _) = opened.unwrap();
+        drop(tokio::spawn(owner.run(std::future::pending())));
+        let record_ids = Arc::new(RecordIds::new(writer));
+        let (reached, reached_here) = mpsc::channel(16);
+        let state = State::new(Parts { rules, journal: journal.clone(), clock, record_ids, reached });
+        let api = Router::new()
+            .route("/1/upload", upload_route().fallback(wrong_method))
+            .fallback(unknown_url)
+            .with_state(state.clone())
+            .layer(from_fn_with_state((state.clone(), Plane::Api), log_requests));
+        Self {
+            collect: router(&state),
+            passcode: passcode.text.expose().clone(),
+            reached: reached_here,
+            _rules: sender,
+            state,
+            store,
+            journal,
+            api,
+        }
+    }
+
+    /// A request with the account's credentials.
+    pub(super) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        Self::anonymous(method, path)
+            .header("X-CleverTap-Account-Id", ACCOUNT)
+            .header("X-CleverTap-Passcode", &self.passcode)
+    }
+
+    /// A request without credentials.
+    pub(super) fn anonymous(method: &str, path: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(path)
+    }
+
+    pub(super) async fn upload(&self, body: impl Into<Body>) -> Option<Answer> {
+        self.send(self.request("POST", "/1/upload").body(body.into()).unwrap()).await
+    }
+
+    /// Sends to the api plane, from 203.0.113.9 by TLS 1.3.
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Option<Answer> {
+        let peer = "203.0.113.9:4711".parse().unwrap();
+        let connection = Connection { peer, tls_version: "1.3", plane: Plane::Api };
+        request.extensions_mut().insert(connection);
+        answer(self.api.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Sends to the collect plane.
+    pub(super) async fn send_to_collect(&self, request: Request<Body>) -> Option<Answer> {
+        answer(self.collect.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Everything that is durable.
+    pub(super) async fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for commit in self.journal.live() {
+            entries.extend(self.journal.read(commit.id).await.unwrap().iter().cloned());
+        }
+        entries
+    }
+
+    /// The request log as it is durable.
+    pub(super) async fn lines(&self) -> Vec<(String, RequestLine)> {
+        let line = |entry: Entry| match entry.record {
+            Record::Request(line) => Some((entry.account.to_string(), *line)),
+            _ => None,
+        };
+        self.entries().await.into_iter().filter_map(line).collect()
+    }
+
+    /// Waits until lines that nobody waits for are durable too: an upload of nothing takes them
+    /// along.
+    pub(super) async fn settle(&self) {
+        let answer = self.upload(r#"{"d":[]}"#).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+async fn answer(response: Response<Body>) -> Option<Answer> {
+    if response.extensions().get::<Silence>().is_some() {
+        return None;
+    }
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Some(Answer { status, body: String::from_utf8(body.to_vec()).unwrap() })
+}
+
+/// A store in memory that refuses writes when told to.
+#[derive(Debug, Default)]
+pub(super) struct Failing {
+    inner: InMemory,
+    pub(super) is_failing: AtomicBool,
+}
+
+impl fmt::Display for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failing")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Failing {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        if self.is_failing.load(Ordering::Relaxed) {
+            return Err(object_store::Error::Generic { store: "failing", source: "told to".into() });
+        }
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,128 @@
+//! `POST /1/upload`: bytes, records, entries, a durable commit, and only then the answer.
+//!
+//! Whatever was rejected and the request's own line ride in the same commit as the records. With
+//! `dryRun=1` nothing but the line is kept. No record is lost for being beside a bad one.
+
+use axum::extract::{FromRef, Request, State as Of};
+use axum::response::Response;
+use axum::routing::{MethodRouter, post};
+use governance::Arrival;
+use http::StatusCode;
+use model::{ErrorKind, Timestamp};
+use model::record::{Entry, Quarantined, Record, Source};
+use wire::rest::upload;
+
+use crate::{Call, Ceiling, Facts, Refusal, State, enter, reply};
+
+/// Bytes of an undecodable body that are kept.
+const UNDECODABLE_BYTES_KEPT_MAX: usize = 256 * 1024;
+
+/// What `/1/upload` takes. The router that mounts it says what happens to other methods.
+pub fn upload_route<S>() -> MethodRouter<S>
+where
+    State: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    post(answer)
+}
+
+async fn answer(Of(state): Of<State>, request: Request) -> Response {
+    let call = match enter(&state, Ceiling::Uploads, request).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let received_at = state.clock().now();
+    let Ok(batch) = upload::decode(call.bytes()) else {
+        return undecodable(&state, &call, received_at).await;
+    };
+    let ids = state.record_ids().batch();
+    let arrival = Arrival { source: Source::Rest, received_at, ids: &ids };
+    let mut admitted = governance::admit(&call.caller.rules, batch, &arrival, state.announced());
+    let (accepted, suppressed) = (admitted.processed(), admitted.suppressed());
+    let rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
+    let facts = Facts { accepted, rejected, ..call.facts };
+    let body = upload::answer(accepted, admitted.rejections());
+
+    let is_dry_run = is_dry_run(&call.query);
+    let entries = if is_dry_run { Vec::new() } else { admitted.take_entries() };
+    if let Err(refusal) = commit(&state, &call, StatusCode::OK, &facts, entries).await {
+        return refusal.respond(call.facts);
+    }
+    if !is_dry_run {
+        state.announced().remember(admitted.take_announcements());
+        state.report_reached(call.caller.account(), admitted.reached());
+        count("accepted", accepted.saturating_sub(suppressed));
+        count("rejected", rejected);
+        count("suppressed", suppressed);
+    }
+    reply::ok(body, facts)
+}
+
+/// Whether the records are to be looked at only: `dryRun=1`.
+fn is_dry_run(query: &str) -> bool {
+    query.split('&').any(|pair| matches!(pair, "dryRun=1" | "dryRun=true"))
+}
+
+/// A body of a known account that is no upload: kept for review, and refused.
+async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Response {
+    let bytes = call.bytes();
+    let kept = bytes.get(..UNDECODABLE_BYTES_KEPT_MAX).unwrap_or(bytes);
+    let error = if kept.len() < bytes.len() {
+        format!("the body is not an upload; the first {} of {} bytes", kept.len(), bytes.len())
+    } else {
+        String::from("the body is not an upload")
+    };
+    let quarantined = Quarantined {
+        id: state.record_ids().batch()(0),
+        received_at,
+        source: Source::Rest,
+        person: None,
+        code: 0,
+        error: error.into_boxed_str(),
+        body: kept.to_vec(),
+    };
+    let record = Record::Quarantined(Box::new(quarantined));
+    let entries = vec![Entry { account: call.caller.account(), record }];
+    let refusal = Refusal::Malformed;
+    let facts = Facts { reason: refusal.reason(), ..call.facts };
+    let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
+    match commit(state, call, status, &facts, entries).await {
+        Ok(()) => refusal.respond(facts),
+        Err(refusal) => refusal.respond(call.facts),
+    }
+}
+
+/// Makes the entries and the request's line durable, in one commit.
+async fn commit(
+    state: &State,
+    call: &Call,
+    status: StatusCode,
+    facts: &Facts,
+    mut entries: Vec<Entry>,
+) -> Result<(), Refusal> {
+    entries.push(call.head.take_line(state, status, facts));
+    state.journal().append(entries).await.map_err(|error| {
+        call.head.give_line_back();
+        tracing::warn!(
+            account.id = %call.caller.account(),
+            error = &error as &dyn std::error::Error,
+            "failed to commit an upload"
+        );
+        match error.kind() {
+            ErrorKind::Invalid => Refusal::TooLarge,
+            ErrorKind::Internal => Refusal::Internal,
+            ErrorKind::Denied
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Unavailable
+            | ErrorKind::Corrupt => Refusal::Unavailable,
+        }
+    })
+}
+
+fn count(result: &'static str, records: u32) {
+    if records > 0 {
+        let records = u64::from(records);
+        metrics::counter!("strongroom_records_total", "result" => result).increment(records);
+    }
+}

@@ -1,0 +1,42 @@
+//! Counts of events, and of people by what they did.
+
+use collect::Call;
+use query::EventsQuery;
+use std::sync::Arc;
+use wire::rest::{Refusal, answers, export};
+
+use super::{cursors, policy};
+use crate::{Result, State};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    Events,
+    People,
+}
+
+/// The count, or that the account does not know the event.
+pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Result<String> {
+    if call.query.split('&').any(|pair| pair.starts_with("req_id=")) {
+        return Err(Refusal::InvalidRequestId.into());
+    }
+    let wanted = export::decode(&call.query, call.bytes())?;
+    let query = cursors::events_query(&wanted, &call.caller.rules.time_zone)?;
+    let (engine, policy) = (state.engine(), policy(call));
+    let count = match counted {
+        Counted::Events => engine.count_events(&policy, &query).await?,
+        Counted::People => engine.count_people(&policy, &query).await?,
+    };
+    if count == 0 && !is_known(state, call, &wanted.event_name).await? {
+        return Err(Refusal::InvalidEvent(wanted.event_name).into());
+    }
+    Ok(answers::count(count))
+}
+
+/// Whether the account ever had an event of this name, deleted people's included.
+async fn is_known(state: &State, call: &Call, name: &str) -> Result<bool> {
+    let mut policy = policy(call);
+    policy.suppressed = Arc::default();
+    let query = EventsQuery { event: Some(name.to_owned()), ..EventsQuery::default() };
+    Ok(state.engine().count_events(&policy, &query).await? > 0)
+}

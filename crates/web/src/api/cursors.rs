@@ -1,0 +1,155 @@
+//! What `/1/events.json` and `/1/profiles.json` share: the question, its cursor, its pages.
+//!
+//! Nothing is kept for a cursor: it carries the question and the position, authenticated. A page is
+//! computed first, then its audit entry is made durable, then it goes out.
+
+use collect::Call;
+use control::Action;
+use jiff::tz::TimeZone;
+use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
+use query::{EventsQuery, Operator, PeoplePosition, ProfileParts, PropertyFilter};
+use std::collections::BTreeSet;
+use wire::rest::cursor::{Cursor, CursorKind, Position};
+use wire::rest::export::{self, Export, Filter, FilterValue, Operator as Asked};
+use wire::rest::{Refusal, answers};
+
+use super::{audit, people, policy};
+use crate::{Result, State};
+
+/// A cursor for a new question, or the page of the cursor that is brought.
+pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Result<String> {
+    let (key, now) = (state.cursor_key().expose(), state.clock().now());
+    let account = call.caller.account();
+    if let Some(text) = export::cursor_of(&call.query, call.bytes()) {
+        let cursor = Cursor::open(key, kind, account, now, &text)?;
+        return match kind {
+            CursorKind::Events => events(state, call, cursor).await,
+            CursorKind::Profiles => profiles(state, call, cursor).await,
+        };
+    }
+    let question = export::decode(&call.query, call.bytes())?;
+    // What cannot be answered is said now, not with the first page.
+    events_query(&question, &call.caller.rules.time_zone)?;
+    Ok(answers::cursor(&Cursor::new(kind, account, question, now).seal(key)))
+}
+
+async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
+    let rules = &call.caller.rules;
+    let query = events_query(&cursor.export, &rules.time_zone)?;
+    let parts = ProfileParts { profile: true, events: cursor.export.with.events };
+    let after = Some(position(&cursor));
+    let limit = usize::from(cursor.export.batch_size);
+    let policy = policy(call);
+    let page = state.engine().events_page(&policy, &query, parts, after, limit).await?;
+
+    let people: BTreeSet<_> = page.records.iter().map(|row| row.person.key).collect();
+    let records = page.records.len();
+    let about = about(&cursor.export, format_args!("{records} records of {} people", people.len()));
+    audit(state, call, Action::EventsRead, "", &about).await?;
+
+    let next = page.next.map(|next| Position {
+        day: next.day,
+        person: next.person,
+        ts: next.ts,
+        record: next.record,
+    });
+    let next = next.map(|next| seal(state, &cursor, next));
+    let (with, time_zone) = (cursor.export.with, rules.time_zone.clone());
+    let records = tokio::task::spawn_blocking(move || {
+        page.records.iter().map(|row| people::event(row, with, &time_zone)).collect::<Vec<_>>()
+    })
+    .await?;
+    Ok(answers::page(&records, next.as_deref()))
+}
+
+async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
+    let query = events_query(&cursor.export, &call.caller.rules.time_zone)?;
+    let parts = ProfileParts { profile: true, events: cursor.export.with.events };
+    let after = cursor.after.map(|after| PeoplePosition {
+        person: after.person,
+        cut_off: cursor.cut_off,
+    });
+    let limit = usize::from(cursor.export.batch_size);
+    let policy = policy(call);
+    let page = state.engine().people_page(&policy, &query, parts, after, limit).await?;
+
+    let about = about(&cursor.export, format_args!("{} people", page.people.len()));
+    audit(state, call, Action::PeopleRead, "", &about).await?;
+
+    let next = page.next.map(|next| Position {
+        day: Day(0),
+        person: next.person,
+        ts: Timestamp::from_ms(0),
+        record: RecordId([0; 16]),
+    });
+    let next = next.map(|next| seal(state, &cursor, next));
+    let with = cursor.export.with;
+    let records = tokio::task::spawn_blocking(move || {
+        page.people.iter().map(|view| people::person(view, with)).collect::<Vec<_>>()
+    })
+    .await?;
+    Ok(answers::page(&records, next.as_deref()))
+}
+
+fn seal(state: &State, cursor: &Cursor, after: Position) -> String {
+    cursor.next(after, state.clock().now()).seal(state.cursor_key().expose())
+}
+
+/// Where the page begins. The first one begins before every record, with the question's own
+/// cut-off, so that asking twice gives the same page.
+fn position(cursor: &Cursor) -> query::Position {
+    let cut_off = cursor.cut_off;
+    match cursor.after {
+        Some(Position { day, person, ts, record }) => {
+            query::Position { day, person, ts, record, cut_off }
+        }
+        None => query::Position {
+            day: Day(i32::MIN),
+            person: PersonKey([0; 16]),
+            ts: Timestamp::from_ms(i64::MIN),
+            record: RecordId([0; 16]),
+            cut_off,
+        },
+    }
+}
+
+/// The question in the reading side's terms.
+pub(super) fn events_query(question: &Export, time_zone: &TimeZone) -> Result<EventsQuery> {
+    let (from, to) = question.bounds(time_zone)?;
+    let filters = question.filters.iter().map(filter).collect::<Result<_>>()?;
+    Ok(EventsQuery { event: Some(question.event_name.clone()), from, to, filters })
+}
+
+fn filter(asked: &Filter) -> Result<PropertyFilter> {
+    let operator = match asked.operator {
+        Asked::Equals => Operator::Equals,
+        Asked::NotEquals => Operator::NotEquals,
+        Asked::Contains => Operator::Contains,
+        Asked::GreaterThan => Operator::GreaterThan,
+        Asked::GreaterThanEquals => Operator::GreaterOrEqual,
+        Asked::LessThan => Operator::LessThan,
+        Asked::LessThanEquals => Operator::LessOrEqual,
+        Asked::NotContains | Asked::Exists | Asked::NotExists => {
+            return Err(Refusal::Malformed.into());
+        }
+    };
+    let value = match &asked.value {
+        Some(FilterValue::Text(text)) => RawJson::of(text),
+        Some(FilterValue::Number(number)) => RawJson::parse(number),
+        Some(FilterValue::Bool(value)) => RawJson::of(value),
+        None => return Err(Refusal::Malformed.into()),
+    };
+    let value = value.map_err(|_| Refusal::Malformed)?;
+    Ok(PropertyFilter { name: asked.name.clone(), operator, value })
+}
+
+/// What was read, for the audit log: never a value that was asked for, it may be a person's.
+fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String {
+    let Export { event_name, from, to, filters, .. } = question;
+    let filters = match filters.len() {
+        0 => String::new(),
+        1 => String::from(" under 1 condition"),
+        more => format!(" under {more} conditions"),
+    };
+    format!("`{event_name}` from {from} to {to}{filters}: {found}")
+}

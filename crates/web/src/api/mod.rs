@@ -1,0 +1,69 @@
+//! The REST API: one file a URL, and what they share.
+
+pub(crate) mod count_events;
+pub(crate) mod count_profiles;
+pub(crate) mod delete_profiles;
+pub(crate) mod events;
+pub(crate) mod now;
+pub(crate) mod profile;
+pub(crate) mod profiles;
+
+mod counts;
+mod cursors;
+mod people;
+
+use axum::extract::Request;
+use axum::response::Response;
+use collect::{Call, Ceiling, Facts, Line, reply};
+use control::{Action, Actor, AuditOutcome};
+use query::ReadPolicy;
+
+use crate::{Result, State};
+
+/// Lets a call in. Whatever it is answered, its line is in the log first.
+async fn enter(
+    state: &State,
+    path: &'static str,
+    request: Request,
+) -> std::result::Result<Call, Response> {
+    let mut call = collect::enter(state.collect(), Ceiling::Calls(path), request).await?;
+    call.facts.line = Line::Awaited;
+    Ok(call)
+}
+
+/// The response: the answer, or why there is none.
+fn respond(answer: Result<String>, facts: Facts) -> Response {
+    match answer {
+        Ok(body) => reply::ok(body, facts),
+        Err(error) => error.respond(facts),
+    }
+}
+
+/// What a caller may see: all of its account but the people who were deleted.
+fn policy(call: &Call) -> ReadPolicy {
+    let rules = &call.caller.rules;
+    ReadPolicy::new(rules.id, std::sync::Arc::clone(&rules.suppressed))
+}
+
+/// The caller, as the control database knows it.
+fn actor(call: &Call) -> Actor {
+    let actor = Actor::passcode(call.caller.account(), &call.caller.passcode_name);
+    match call.head.peer_address() {
+        Some(address) => actor.with_peer(address),
+        None => actor,
+    }
+}
+
+/// Writes down that people's data is about to be given out. No entry, no data.
+async fn audit(
+    state: &State,
+    call: &Call,
+    action: Action,
+    object: &str,
+    description: &str,
+) -> Result<()> {
+    let account = call.caller.account();
+    let outcome = AuditOutcome::Done;
+    state.control().audit(&actor(call), account, action, object, description, outcome).await?;
+    Ok(())
+}

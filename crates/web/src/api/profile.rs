@@ -1,0 +1,43 @@
+//! `GET /1/profile.json`: one person.
+
+use axum::extract::{Request, State as Of};
+use axum::response::Response;
+use collect::Call;
+use control::Action;
+use model::IdentityKind;
+use query::Lookup;
+use wire::rest::export::With;
+use wire::rest::lookup::{self, Lookup as Named};
+use wire::rest::answers;
+
+use super::{audit, enter, people, policy, respond};
+use crate::{Result, State};
+
+pub(crate) const PATH: &str = "/1/profile.json";
+
+/// By identity, email or object id.
+pub(crate) async fn get(Of(state): Of<State>, request: Request) -> Response {
+    match enter(&state, PATH, request).await {
+        Ok(call) => respond(answer(&state, &call).await, call.facts),
+        Err(response) => response,
+    }
+}
+
+async fn answer(state: &State, call: &Call) -> Result<String> {
+    let rules = &call.caller.rules;
+    let by = |kind, name: &str| Lookup::Key(rules.person_key(kind, name));
+    let (lookup, how) = match lookup::decode(&call.query)? {
+        Named::Identity(name) => (by(IdentityKind::Identity, &name), "identity"),
+        Named::ObjectId(name) => (by(IdentityKind::ObjectId, &name), "object id"),
+        Named::Email(address) => (Lookup::Email(address), "email"),
+    };
+    let person = state.engine().profile(&policy(call), &lookup).await?;
+    let Some(person) = person else {
+        audit(state, call, Action::PersonShown, "", &format!("by {how}; nobody")).await?;
+        return Ok(answers::profile(None));
+    };
+    let object = person.key.map(|key| key.to_string()).unwrap_or_default();
+    audit(state, call, Action::PersonShown, &object, &format!("by {how}")).await?;
+    let with = With { app: true, events: true, profile: true };
+    Ok(answers::profile(Some(&people::person(&person, with))))
+}

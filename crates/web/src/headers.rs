@@ -1,0 +1,104 @@
+//! Headers that every answer of a plane carries, and requests that no plane takes.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use collect::Refusal;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// For every answer of ours.
+const COMMON: [(HeaderName, HeaderValue); 3] = [
+    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+/// For the API: its answers are data, whoever opens them in a browser. Any page may read them (the
+/// protocol says so) because none can make a browser send the credentials: those are headers that
+/// only a program that knows them can set, and cookies are never asked for.
+const API: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
+];
+
+/// For the console: pages without scripts, styled by one file of their own origin.
+const CONSOLE: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; object-src 'none'; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (OPENER_POLICY, HeaderValue::from_static("same-origin")),
+    (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    (PERMISSIONS_POLICY, HeaderValue::from_static("camera=(), geolocation=(), microphone=()")),
+];
+
+/// What a browser is told before it sends a call from another origin's page.
+const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("content-type, x-clevertap-account-id, x-clevertap-passcode"),
+    ),
+    (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+];
+
+fn put<const N: usize>(headers: &mut HeaderMap, all: [(HeaderName, HeaderValue); N]) {
+    for (name, value) in all {
+        headers.insert(name, value);
+    }
+}
+
+/// The layer of the API.
+pub(crate) async fn api(request: Request, next: Next) -> Response {
+    let mut response = guarded(request, next).await;
+    put(response.headers_mut(), COMMON);
+    put(response.headers_mut(), API);
+    response
+}
+
+/// The layer of the console.
+pub(crate) async fn console(request: Request, next: Next) -> Response {
+    let mut response = guarded(request, next).await;
+    put(response.headers_mut(), COMMON);
+    put(response.headers_mut(), CONSOLE);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
+}
+
+/// Drops what asks for a proxy (a whole URL, or an authority, as the target): nothing is fetched
+/// for anybody here.
+async fn guarded(request: Request, next: Next) -> Response {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let is_proxying = is_http1 && request.uri().authority().is_some();
+    if is_proxying || request.method() == Method::CONNECT {
+        return Refusal::UnknownUrl.into_response();
+    }
+    next.run(request).await
+}
+
+/// The answer to a browser's question before a call from another origin's page, where it is one.
+pub(crate) fn preflight(request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    let is_preflight = request.method() == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    is_preflight.then(|| {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        put(response.headers_mut(), PREFLIGHT);
+        response
+    })
+}

@@ -1,0 +1,112 @@
+//! The routes of the two planes: the table, and the routers that are made of it.
+
+use axum::Router;
+use axum::extract::{FromRef, Request, State as Of};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use model::record::Plane;
+
+use crate::{State, api, console, headers};
+
+/// One verb of one URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The verb.
+    pub method: &'static str,
+    /// The URL's pattern.
+    pub pattern: &'static str,
+    /// The listener that serves it.
+    pub plane: Plane,
+    /// Who may call it.
+    pub access: Access,
+    /// Whether each call leaves an entry in the audit log.
+    pub is_audited: bool,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// A program with the account's id and one of its passcodes.
+    Passcode,
+}
+
+const fn api(method: &'static str, pattern: &'static str, is_audited: bool) -> Route {
+    Route { method, pattern, plane: Plane::Api, access: Access::Passcode, is_audited }
+}
+
+const fn console(method: &'static str, pattern: &'static str) -> Route {
+    let (plane, access) = (Plane::Console, Access::Public);
+    Route { method, pattern, plane, access, is_audited: false }
+}
+
+/// Every route of the api and the console plane. The first verb of a URL stands first.
+pub const ROUTES: [Route; 16] = [
+    api("POST", "/1/upload", false),
+    api("POST", "/1/events.json", true),
+    api("GET", "/1/events.json", true),
+    api("POST", "/1/profiles.json", true),
+    api("GET", "/1/profiles.json", true),
+    api("GET", "/1/profile.json", true),
+    api("POST", "/1/delete/profiles.json", true),
+    api("POST", "/1/counts/events.json", false),
+    api("GET", "/1/counts/events.json", false),
+    api("POST", "/1/counts/profiles.json", false),
+    api("GET", "/1/counts/profiles.json", false),
+    api("POST", "/1/now.json", false),
+    api("GET", "/1/now.json", false),
+    console("GET", "/"),
+    console("GET", "/console.css"),
+    console("GET", "/.well-known/security.txt"),
+];
+
+impl FromRef<State> for collect::State {
+    fn from_ref(state: &State) -> Self {
+        state.collect().clone()
+    }
+}
+
+/// The REST API, complete with its request log.
+pub fn api_router(state: &State) -> Router {
+    let paths: [(&str, MethodRouter<State>); 8] = [
+        ("/1/upload", collect::upload_route()),
+        (api::events::PATH, post(api::events::post).get(api::events::get)),
+        (api::profiles::PATH, post(api::profiles::post).get(api::profiles::get)),
+        (api::profile::PATH, get(api::profile::get)),
+        (api::delete_profiles::PATH, post(api::delete_profiles::post)),
+        (api::count_events::PATH, post(api::count_events::post).get(api::count_events::get)),
+        (api::count_profiles::PATH, post(api::count_profiles::post).get(api::count_profiles::get)),
+        (api::now::PATH, post(api::now::any).get(api::now::any)),
+    ];
+    let router = paths.into_iter().fold(Router::new(), |router, (path, methods)| {
+        router.route(path, methods.head(other_method).fallback(other_method))
+    });
+    router
+        .fallback(collect::unknown_url)
+        .with_state(state.clone())
+        .layer(from_fn(headers::api))
+        .layer(from_fn_with_state((state.collect().clone(), Plane::Api), collect::log_requests))
+}
+
+/// A method without a handler: a browser's question, or a mistake.
+async fn other_method(Of(state): Of<State>, request: Request) -> Response {
+    match headers::preflight(&request) {
+        Some(response) => response,
+        None => collect::wrong_method(Of(state.collect().clone()), request).await,
+    }
+}
+
+/// The console, complete with its request log.
+pub fn console_router(state: &State) -> Router {
+    let other = console::not_found::wrong_method;
+    Router::new()
+        .route("/", get(console::home::get).fallback(other))
+        .route("/console.css", get(console::style::get).fallback(other))
+        .route("/.well-known/security.txt", get(console::security_txt::get).fallback(other))
+        .fallback(console::not_found::any)
+        .with_state(state.clone())
+        .layer(from_fn(headers::console))
+        .layer(from_fn_with_state((state.collect().clone(), Plane::Console), collect::log_requests))
+}

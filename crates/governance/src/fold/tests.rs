@@ -1,1 +1,167 @@
+//! What changes make of a profile.
 
+use model::record::{Change, ChangeOp, ProfileChange, Source};
+use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+use proptest::prelude::*;
+
+use super::{Profile, fold};
+
+const PERSON: PersonKey = PersonKey([1; 16]);
+
+fn record(person: PersonKey, changes: Vec<Change>) -> ProfileChange {
+    let ts = Timestamp::from_ms(0);
+    ProfileChange { id: RecordId([0; 16]), person, ts, received_at: ts, source: Source::Rest, changes }
+}
+
+fn change(op: ChangeOp, property: &str, value: &str) -> Change {
+    Change { property: property.into(), op, value: RawJson::parse(value).unwrap() }
+}
+
+/// Applies `op value` one after the other to one property and tells what it is in the end.
+fn check(steps: &[(ChangeOp, &str)], expect: Option<&str>) {
+    let changes = steps.iter().map(|(op, value)| change(*op, "p", value)).collect();
+    let profile = fold([&record(PERSON, changes)]);
+    assert_eq!(profile.properties.get("p").map(RawJson::as_str), expect, "{steps:?}");
+}
+
+#[test]
+fn operators_do_what_the_protocol_says() {
+    use ChangeOp::{Add, Decr, Delete, Incr, Put, Remove, Set};
+    check(&[(Put, "1.50")], Some("1.50"));
+    check(&[(Put, "1"), (Put, "[1, 2]")], Some("[1, 2]"));
+    check(&[(Put, "1"), (Delete, "1")], None);
+    check(&[(Delete, "1")], None);
+    check(&[(Set, "[\"a\",\"b\",\"a\"]")], Some("[\"a\",\"b\"]"));
+    check(&[(Set, "[\"a\"]"), (Set, "[\"b\"]")], Some("[\"b\"]"));
+    check(&[(Put, "\"x\""), (Set, "[]")], None);
+    check(&[(Add, "\"a\"")], Some("[\"a\"]"));
+    check(&[(Add, "[\"a\"]"), (Add, "[\"b\",\"a\"]")], Some("[\"a\",\"b\"]"));
+    check(&[(Put, "5"), (Add, "\"a\"")], Some("[\"5\",\"a\"]"));
+    check(&[(Put, "\"x\""), (Add, "\"a\"")], Some("[\"x\",\"a\"]"));
+    check(&[(Put, "null"), (Add, "\"a\"")], Some("[\"a\"]"));
+    check(&[(Add, "[\"a\",\"\\u0061\"]")], Some("[\"a\"]"));
+    check(&[(Add, "[5,\"5\"]")], Some("[5]"));
+    check(&[(Set, "[\"a\",\"b\"]"), (Remove, "[\"a\"]")], Some("[\"b\"]"));
+    check(&[(Set, "[\"a\"]"), (Remove, "\"a\"")], None);
+    check(&[(Set, "[\"a\"]"), (Remove, "\"c\"")], Some("[\"a\"]"));
+    check(&[(Put, "\"a\""), (Remove, "\"a\"")], None);
+    check(&[(Put, "\"b\""), (Remove, "\"a\"")], Some("\"b\""));
+    check(&[(Remove, "\"a\"")], None);
+    check(&[(Incr, "5")], Some("5"));
+    check(&[(Decr, "5")], Some("-5"));
+    check(&[(Put, "1.50"), (Incr, "1")], Some("2.50"));
+    check(&[(Put, "1"), (Decr, "0.25")], Some("0.75"));
+    check(&[(Put, "0"), (Decr, "0.05")], Some("-0.05"));
+    check(&[(Put, "0.1"), (Incr, "0.2")], Some("0.3"));
+    check(&[(Put, "18446744073709551617"), (Incr, "1")], Some("18446744073709551618"));
+    check(&[(Put, "1e3"), (Incr, "1")], Some("1001.0"));
+    check(&[(Put, "\"x\""), (Incr, "1")], Some("\"x\""));
+    check(&[(Put, "1e400"), (Incr, "1")], Some("1e400"));
+}
+
+#[test]
+fn the_oldest_of_more_than_a_hundred_values_go() {
+    let values = |range: std::ops::Range<u32>| {
+        let all: Vec<_> = range.map(|it| format!("\"{it}\"")).collect();
+        format!("[{}]", all.join(","))
+    };
+    check(&[(ChangeOp::Set, &values(0..150))], Some(&values(50..150)));
+    check(&[(ChangeOp::Set, &values(0..100)), (ChangeOp::Add, "\"100\"")], Some(&values(1..101)));
+}
+
+#[test]
+fn identities_devices_and_tokens_are_gathered() {
+    let (other, phone) = (PersonKey([2; 16]), PersonKey([3; 16]));
+    let identify = |kind: &str, text: &str| vec![change(ChangeOp::Identify, kind, text)];
+    let facts = "{\"make\":\"x\"}";
+    let records = [
+        record(PERSON, identify("identity", "\"u1\"")),
+        record(phone, identify("objectId", "\"__g1\"")),
+        record(phone, vec![change(ChangeOp::Device, "Android", facts)]),
+        record(phone, vec![change(ChangeOp::Token, "fcm", "{\"id\":\"t\"}")]),
+        record(PERSON, identify("identity", "\"u1\"")),
+        record(other, identify("identity", "\"u\\u0000\"")),
+    ];
+    let profile = fold(&records);
+    let identities: Vec<_> = profile.identities.iter().map(|it| (it.key, it.kind, &*it.text)).collect();
+    let kind = IdentityKind::Identity;
+    assert_eq!(identities, [(PERSON, kind, "u1"), (other, kind, "u\0")]);
+    assert_eq!(profile.identity(), Some("u\0"));
+    assert_eq!(profile.object_ids().collect::<Vec<_>>(), ["__g1"]);
+    let device = &profile.devices[&phone];
+    assert_eq!((device.platform.as_deref(), device.facts.as_ref().unwrap().as_str()), (Some("Android"), facts));
+    assert_eq!(device.token.as_ref().unwrap().service.as_ref(), "fcm");
+}
+
+fn operation() -> impl Strategy<Value = Change> {
+    let op = prop::sample::select(vec![
+        ChangeOp::Put, ChangeOp::Set, ChangeOp::Add, ChangeOp::Remove, ChangeOp::Incr,
+        ChangeOp::Decr, ChangeOp::Delete,
+    ]);
+    let value = prop::sample::select(vec![
+        "1", "2.5", "-3", "\"a\"", "\"b\"", "[\"a\",\"b\"]", "[1,\"a\"]", "true", "null", "{\"x\":1}",
+        "1e400", "\"\\ud800\"", "[]",
+    ]);
+    let property = prop::sample::select(vec!["p", "q"]);
+    (op, property, value).prop_map(|(op, property, value)| change(op, property, value))
+}
+
+fn folded(changes: &[Change]) -> Profile {
+    fold([&record(PERSON, changes.to_vec())])
+}
+
+proptest! {
+    /// Folding at once, one by one, or in two pieces gives the same; every value is JSON.
+    #[test]
+    fn folding_is_a_function_of_the_changes_in_order(
+        changes in prop::collection::vec(operation(), 0..20), cut in 0_usize..20,
+    ) {
+        let whole = folded(&changes);
+        prop_assert_eq!(&whole, &folded(&changes));
+        let (first, second) = changes.split_at(cut.min(changes.len()));
+        let pieces = [record(PERSON, first.to_vec()), record(PERSON, second.to_vec())];
+        prop_assert_eq!(&whole, &fold(&pieces));
+        for value in whole.properties.values() {
+            prop_assert!(RawJson::parse(value.as_str()).is_ok());
+        }
+    }
+
+    /// `$add`, `$remove`, `$set`, `$delete` and plain values done twice are done once.
+    #[test]
+    fn repeating_a_change_changes_nothing(
+        before in prop::collection::vec(operation(), 0..10), last in operation(),
+    ) {
+        prop_assume!(!matches!(last.op, ChangeOp::Incr | ChangeOp::Decr));
+        let mut changes = before;
+        changes.push(last.clone());
+        let once = folded(&changes);
+        changes.push(last);
+        prop_assert_eq!(once, folded(&changes));
+    }
+
+    /// What is added is there, what is removed is not.
+    #[test]
+    fn added_values_are_there_until_removed(before in prop::collection::vec(operation(), 0..10)) {
+        let mut changes = before;
+        changes.push(change(ChangeOp::Add, "p", "\"z\""));
+        let added = folded(&changes);
+        prop_assert!(added.properties["p"].as_str().contains("\"z\""));
+        changes.push(change(ChangeOp::Remove, "p", "\"z\""));
+        let removed = folded(&changes);
+        prop_assert!(!removed.properties.get("p").is_some_and(|it| it.as_str().contains("\"z\"")));
+    }
+
+    /// Counting up and down again ends where it began.
+    #[test]
+    fn counting_up_and_down_is_exact(start in -1_000_000_i64..1_000_000, cents in 0_u32..10_000) {
+        let step = format!("{}.{:02}", cents / 100, cents % 100);
+        let start = format!("{start}.00");
+        let changes = [
+            change(ChangeOp::Put, "p", &start),
+            change(ChangeOp::Incr, "p", &step),
+            change(ChangeOp::Decr, "p", &step),
+        ];
+        let profile = folded(&changes);
+        prop_assert_eq!(profile.properties["p"].as_str(), start);
+    }
+}

@@ -345,7 +345,24 @@ fn refusals_read_as_documented() {
         Refusal::Unavailable,
     ];
     let bodies: String = all.iter().map(|it| it.body() + "\n").collect();
-    expect![[""]].assert_eq(&bodies);
+    expect![[r#"
+        {"status":"fail","error":"Malformed request","code":400}
+        {"status":"fail","error":"Export not allowed for this event","code":400}
+        {"status":"fail","error":"Invalid date range","code":4002}
+        {"status":"fail","error":"Incorrect Usage","code":3}
+        {"status":"fail","error":"Invalid cursor","code":"CURSOR_INVALIDATED"}
+        {"status":"fail","error":"Invalid request id","code":400}
+        {"status":"fail","error":"[\"Invalid event : a \\\"b\\\"\"]","code":400}
+        {"status":"fail","error":"Account ID is not valid","code":401}
+        {"status":"fail","error":"Invalid Credentials","code":401}
+        {"status":"fail","error":"Not allowed","code":403}
+        {"status":"fail","error":"Not found","code":404}
+        {"status":"fail","error":"Method not allowed","code":405}
+        {"status":"fail","error":"Request too large","code":413}
+        {"status":"fail","error":"Too many concurrent requests","code":429}
+        {"status":"fail","error":"Internal error","code":500}
+        {"status":"fail","error":"Service unavailable","code":503}
+    "#]].assert_eq(&bodies);
 }
 
 proptest! {

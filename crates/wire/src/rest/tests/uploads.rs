@@ -507,7 +507,40 @@ fn every_reason_has_its_code_and_text() {
         .into_iter()
         .map(|it| format!("{} {}: {}\n", it.code(), it.as_str(), upload::error(it, 1)))
         .collect();
-    expect![[""]].assert_eq(&all.concat());
+    expect![[r#"
+        509 event_name_missing: Event Name is incorrect. ErrorCode: 509 - Event name is mandatory. Skipped record number : 1
+        512 event_name_invalid: Event Name is incorrect. ErrorCode: 512 - Event name is too long or not valid text. Skipped record number : 1
+        512 key_twice: Record is incorrect. ErrorCode: 512 - A key appears twice in one object. Skipped record number : 1
+        512 key_invalid: Record is incorrect. ErrorCode: 512 - A key is empty, over 120 bytes or not valid text. Skipped record number : 1
+        512 event_data_invalid: Event structure is not valid. ErrorCode: 512 - evtData needs to be an object. Skipped record number : 1
+        512 nested_too_deep: Record is incorrect. ErrorCode: 512 - Objects and arrays can be nested 3 levels deep. Skipped record number : 1
+        512 profile_data_invalid: Profile data is incorrect. profileData needs to be an object.Skipped record number : 1
+        512 operator_invalid: Profile data is incorrect. Operator or its value is not valid.Skipped record number : 1
+        513 event_name_reserved: Event Name is incorrect. ErrorCode: 513 - Trying to raise a restricted system event. Skipped record number : 1
+        514 gender_invalid: Profile data is incorrect. Gender needs to be M/F.Skipped record number : 1
+        515 email_invalid: Profile data is incorrect. Email is not valid.Skipped record number : 1
+        516 phone_invalid: Profile data is incorrect. Phone number is not valid.Skipped record number : 1
+        517 employed_invalid: Profile data is incorrect. Employed needs to be Y/N.Skipped record number : 1
+        518 education_invalid: Profile data is incorrect. Education needs to be School/College/Graduate..Skipped record number : 1
+        519 married_invalid: Profile data is incorrect. Married needs to be Y/N.Skipped record number : 1
+        520 age_invalid: Profile data is incorrect. Age is invalid.Skipped record number : 1
+        522 event_properties_too_many: Event structure is not valid. ErrorCode: 522 - Event property limit exceeded. Skipped record number : 1
+        522 profile_properties_too_many: Profile data is incorrect. Profile property limit exceeded.Skipped record number : 1
+        523 identity_missing: 'identity' or 'fbId' or 'gpId' or 'objectId' is necessary under 120 chars to identify the user. Skipped record number : 1
+        523 identity_invalid: 'identity' or 'fbId' or 'gpId' is too long or not valid text. Skipped record number : 1
+        524 type_unknown: Record is incorrect. ErrorCode: 524 - type needs to be event/profile/token. Skipped record number : 1
+        525 time_invalid: Timestamp should be present in the Unix Epoch format. Skipped record number : 1
+        525 time_too_old: Timestamp is older than the data retention of the account. Skipped record number : 1
+        526 object_id_invalid: Record is incorrect. ErrorCode: 526 - objectId is not valid. Skipped record number : 1
+        528 event_discarded: Event Name is incorrect. ErrorCode: 528 - Trying to raise a discarded event. Skipped record number : 1
+        530 token_object_id_invalid: Token data is incorrect. ErrorCode: 530 - objectId is not valid. Skipped record number : 1
+        531 token_data_invalid: Token data is incorrect. ErrorCode: 531 - tokenData needs to be an object. Skipped record number : 1
+        532 token_id_missing: Token data is incorrect. ErrorCode: 532 - Token id is mandatory. Skipped record number : 1
+        533 token_type_missing: Token data is incorrect. ErrorCode: 533 - Token type is mandatory. Skipped record number : 1
+        534 token_type_invalid: Token data is incorrect. ErrorCode: 534 - Token type is not valid for the objectId. Skipped record number : 1
+        535 token_keys_invalid: Token data is incorrect. ErrorCode: 535 - Token keys are not valid. Skipped record number : 1
+        555 internal: Server error. ErrorCode: 555 - Please retry later. Skipped record number : 1
+    "#]].assert_eq(&all.concat());
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 //!
 //! Each message has its own subkey, derived from the key, a random 128-bit salt and the context,
 //! and uses it once with nonce 0; so no pair of key and nonce is ever used twice, whatever is
-//! sealed. Drawn in `docs/formats/field.md`.
+//! sealed. Drawn in `docs/formats/keyring.md`.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use model::{Random, Secret};
@@ -51,10 +51,7 @@ pub fn open_field(
     sealed: &[u8],
 ) -> Result<Secret<Vec<u8>>> {
     let refused = || Error::Refused("a field");
-    let rest = match sealed.split_first() {
-        Some((&FORMAT, rest)) => rest,
-        _ => return Err(refused()),
-    };
+    let Some((&FORMAT, rest)) = sealed.split_first() else { return Err(refused()) };
     let (salt, body) = rest.split_first_chunk::<SALT_BYTES>().ok_or_else(refused)?;
     let (body, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or_else(refused)?;
     let mut out = vec![0; body.len()];

@@ -1,0 +1,388 @@
+//! Carries out what an operator asked for.
+//!
+//! Every read of personal data is in the audit before its first row leaves.
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use control::{Action, Actor, AuditOutcome, LedgerKey};
+use futures::StreamExt as _;
+use governance::{AccountRules, Suppressions};
+use jiff::civil::Date;
+use model::{AccountId, IdentityKind, PersonKey, Timestamp};
+use query::{EventsQuery, Lookup, PersonView, ReadPolicy};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+
+use super::{ExportFormat, ExportWhat, Frame, Progress, Request, Whom};
+use crate::compose::Installation;
+use crate::failure::{Failure, Kind};
+use crate::jobs;
+
+/// Text that is gathered before it is handed on.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Carries out a request. Pieces of its result go to `out`; what is returned is said at the end.
+///
+/// # Errors
+/// What it failed with, or that the reader of `out` has gone.
+pub(crate) async fn execute(
+    installation: &Installation,
+    actor: &Actor,
+    request: Request,
+    out: mpsc::Sender<Frame>,
+) -> Result<Value> {
+    let control = installation.control();
+    match request {
+        Request::AccountCreate { name, time_zone } => {
+            let made = control
+                .create_account(actor, &name, &time_zone)
+                .await
+                .context("failed to make the account")?;
+            Ok(json!({
+                "account_id": made.account_id.as_str(),
+                "passcode": made.passcode.expose(),
+                "sdk_token": made.sdk_token.expose(),
+            }))
+        }
+        Request::AccountList => {
+            let accounts = control.accounts(actor).await.context("failed to list the accounts")?;
+            Ok(Value::Array(accounts.iter().map(account_value).collect::<Result<_>>()?))
+        }
+        Request::AccountShow { account } => {
+            let id = account_id(&account)?;
+            let shown = control
+                .account(actor, id)
+                .await
+                .with_context(|| format!("failed to show account {id}"))?;
+            account_value(&shown)
+        }
+        Request::Query { account, sql } => {
+            Box::pin(run_query(installation, actor, &account, &sql, out)).await
+        }
+        Request::PersonShow { account, whom } => {
+            Box::pin(show_person(installation, actor, &account, whom)).await
+        }
+        Request::PersonDelete { account, whom } => {
+            Box::pin(delete_person(installation, actor, &account, whom)).await
+        }
+        Request::Export { account, what, from, to, format } => {
+            let days = Days { from, to };
+            Box::pin(export(installation, actor, &account, what, days, format, out)).await
+        }
+        Request::VolumeStatus => serde_json::to_value(installation.store().status())
+            .context("failed to show the volumes"),
+        Request::JobRun { job } => Box::pin(jobs::run(installation, job)).await,
+    }
+}
+
+/// An account for people and programs: its id is called `account_id` everywhere.
+fn account_value(account: &control::Account) -> Result<Value> {
+    let mut value = serde_json::to_value(account).context("failed to show an account")?;
+    if let Some(members) = value.as_object_mut() {
+        members.remove("id");
+        members.insert("account_id".to_owned(), json!(account.id.as_str()));
+        members.insert("created_at".to_owned(), json!(account.created_at.to_string()));
+    }
+    Ok(value)
+}
+
+fn account_id(text: &str) -> Result<AccountId> {
+    text.parse().map_err(|_| {
+        Failure::new(Kind::Invalid, format!("`{text}` is not an account's id")).into()
+    })
+}
+
+/// The account's rules; what belongs to no account (`0`) has none, but can be read.
+fn rules(installation: &Installation, account: &str) -> Result<(AccountId, Option<Arc<AccountRules>>)> {
+    let id = account_id(account)?;
+    let rules = installation.rules().account(id).cloned();
+    if rules.is_none() && id != AccountId::installation() {
+        let message = format!("there is no account `{id}` (see `strongroom account list`)");
+        bail!(Failure::new(Kind::NotFound, message));
+    }
+    Ok((id, rules))
+}
+
+fn policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
+    let suppressed = rules.map_or_else(Arc::<Suppressions>::default, |it| Arc::clone(&it.suppressed));
+    ReadPolicy::new(id, suppressed)
+}
+
+/// Rules of an account that has people.
+fn rules_of_people(installation: &Installation, account: &str) -> Result<Arc<AccountRules>> {
+    match rules(installation, account)? {
+        (_, Some(rules)) => Ok(rules),
+        (id, None) => bail!(Failure::new(Kind::NotFound, format!("account `{id}` has no people"))),
+    }
+}
+
+async fn send(out: &mpsc::Sender<Frame>, data: impl Into<Bytes>) -> Result<()> {
+    if out.send(Frame::Data(data.into())).await.is_err() {
+        bail!("the reader of the result has gone");
+    }
+    Ok(())
+}
+
+async fn run_query(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    sql: &str,
+    out: mpsc::Sender<Frame>,
+) -> Result<Value> {
+    let (id, rules) = rules(installation, account)?;
+    let policy = policy(id, rules.as_deref());
+    let mut rows = installation.engine().sql(&policy, sql).await?;
+    // The statement may name a person, so its digest stands for it.
+    let digest = blake3::hash(sql.as_bytes()).to_hex();
+    let note = format!("sql of {} bytes, blake3 {}", sql.len(), digest.as_str());
+    installation
+        .control()
+        .audit(actor, id, Action::QueryRun, "tables", &note, AuditOutcome::Begun)
+        .await
+        .context("failed to write the audit log: nothing was read")?;
+    let columns: Vec<String> =
+        rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+    let mut text = String::from("[");
+    let mut count: u64 = 0;
+    while let Some(batch) = rows.batches.next().await {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            text.push_str(if count == 0 { "\n" } else { ",\n" });
+            query::json::object(&rows.schema, &batch, row, &mut text)?;
+            count += 1;
+            if text.len() >= PIECE_BYTES {
+                send(&out, std::mem::take(&mut text)).await?;
+            }
+        }
+    }
+    text.push_str(if count == 0 { "]" } else { "\n]" });
+    send(&out, text).await?;
+    let note = format!("{count} rows, blake3 {}", digest.as_str());
+    installation
+        .control()
+        .audit(actor, id, Action::QueryRun, "tables", &note, AuditOutcome::Done)
+        .await
+        .context("failed to close the entry in the audit log")?;
+    Ok(json!({"columns": columns, "rows": count}))
+}
+
+/// The key that a name stands for; by email the person is looked up.
+fn key_of(rules: &AccountRules, whom: &Whom) -> Option<PersonKey> {
+    match whom {
+        Whom::Identity(text) => Some(rules.person_key(IdentityKind::Identity, text)),
+        Whom::ObjectId(text) => Some(rules.person_key(IdentityKind::ObjectId, text)),
+        Whom::Email(_) => None,
+    }
+}
+
+fn nobody() -> anyhow::Error {
+    Failure::new(Kind::NotFound, "nothing is held of such a person").into()
+}
+
+async fn find_person(
+    installation: &Installation,
+    rules: &AccountRules,
+    whom: Whom,
+) -> Result<Option<PersonView>> {
+    let lookup = match (key_of(rules, &whom), whom) {
+        (Some(key), _) => Lookup::Key(key),
+        (None, Whom::Email(address) | Whom::Identity(address) | Whom::ObjectId(address)) => {
+            Lookup::Email(address)
+        }
+    };
+    Ok(installation.engine().profile(&policy(rules.id, Some(rules)), &lookup).await?)
+}
+
+async fn show_person(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    whom: Whom,
+) -> Result<Value> {
+    let rules = rules_of_people(installation, account)?;
+    let found = find_person(installation, &rules, whom).await?;
+    let object = found.as_ref().and_then(|view| view.key).map_or_else(
+        || "nobody".to_owned(),
+        |key| format!("person {key}"),
+    );
+    installation
+        .control()
+        .audit(actor, rules.id, Action::PersonShown, &object, "", AuditOutcome::Done)
+        .await
+        .context("failed to write the audit log: nothing was read")?;
+    person_value(&found.ok_or_else(nobody)?)
+}
+
+fn person_value(view: &PersonView) -> Result<Value> {
+    let mut profile = Map::new();
+    for (name, value) in &view.profile.properties {
+        // Numbers that JSON libraries would round keep their text in exports and queries.
+        let value: Value = serde_json::from_str(value.as_str())
+            .unwrap_or_else(|_| Value::String(value.as_str().to_owned()));
+        profile.insert(name.to_string(), value);
+    }
+    let mut events = Map::new();
+    for (name, stats) in &view.events {
+        let of = json!({
+            "count": stats.count,
+            "first_seen": stats.first_seen.to_string(),
+            "last_seen": stats.last_seen.to_string(),
+        });
+        events.insert(name.to_string(), of);
+    }
+    let identities: Vec<Value> = view
+        .profile
+        .identities
+        .iter()
+        .map(|it| json!({"kind": it.kind.as_str(), "identity": it.text}))
+        .collect();
+    let devices: Vec<Value> = view
+        .profile
+        .devices
+        .values()
+        .map(|it| json!({"object_id": it.object_id, "platform": it.platform}))
+        .collect();
+    Ok(json!({
+        "person_key": view.key.map(|key| key.to_string()),
+        "identity": view.profile.identity(),
+        "identities": identities,
+        "devices": devices,
+        "profile": profile,
+        "events": events,
+    }))
+}
+
+async fn delete_person(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    whom: Whom,
+) -> Result<Value> {
+    let rules = rules_of_people(installation, account)?;
+    let key = match key_of(&rules, &whom) {
+        Some(key) => key,
+        None => {
+            let found = find_person(installation, &rules, whom).await?;
+            found.and_then(|view| view.key).ok_or_else(nobody)?
+        }
+    };
+    let policy = policy(rules.id, Some(&rules));
+    let mut keys: Vec<LedgerKey> = installation
+        .engine()
+        .person_keys(&policy, &[key])
+        .await?
+        .keys
+        .into_iter()
+        .map(|(person, stretch)| LedgerKey { person, from: stretch.from, to: stretch.to })
+        .collect();
+    // Also of somebody of whom nothing is held yet: what comes later is not kept.
+    if !keys.iter().any(|it| it.person == key) {
+        keys.push(LedgerKey { person: key, from: None, to: None });
+    }
+    let count = keys.len();
+    let deletion = installation
+        .control()
+        .request_deletion(actor, rules.id, keys, "asked for by the operator")
+        .await
+        .context("failed to write the ledger: nobody was deleted")?;
+    Ok(json!({"deletion": deletion.to_string(), "keys": count, "state": "hidden"}))
+}
+
+/// The days of an export, as written.
+struct Days {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl Days {
+    /// The first moment, and the first after the last.
+    fn bounds(&self, rules: &AccountRules) -> Result<(Timestamp, Timestamp)> {
+        let start = |text: &str, following: bool| -> Result<Timestamp> {
+            let wrong = || {
+                Failure::new(Kind::Invalid, format!("`{text}` is not a day: write YYYY-MM-DD"))
+            };
+            let mut day: Date = text.parse().map_err(|_| wrong())?;
+            if following {
+                day = day.tomorrow().map_err(|_| wrong())?;
+            }
+            let zoned = day.to_zoned_datetime(rules.time_zone.clone()).map_err(|_| wrong())?;
+            Ok(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
+        };
+        let from = self.from.as_deref().map(|text| start(text, false)).transpose()?;
+        let to = self.to.as_deref().map(|text| start(text, true)).transpose()?;
+        let all = EventsQuery::default();
+        let (from, to) = (from.unwrap_or(all.from), to.unwrap_or(all.to));
+        if from >= to {
+            bail!(Failure::new(Kind::Invalid, "the last day is before the first one"));
+        }
+        Ok((from, to))
+    }
+}
+
+async fn export(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    what: ExportWhat,
+    days: Days,
+    format: ExportFormat,
+    out: mpsc::Sender<Frame>,
+) -> Result<Value> {
+    let rules = rules_of_people(installation, account)?;
+    let (from, to) = days.bounds(&rules)?;
+    let policy = policy(rules.id, Some(&rules));
+    let (object, rows) = match what {
+        ExportWhat::Events => {
+            let query = EventsQuery { from, to, ..EventsQuery::default() };
+            ("events", installation.engine().export_events(&policy, &query).await?)
+        }
+        ExportWhat::People => {
+            ("people", installation.engine().export_people(&policy, from, to).await?)
+        }
+    };
+    let note = format!(
+        "from {} to {}",
+        days.from.as_deref().unwrap_or("the beginning"),
+        days.to.as_deref().unwrap_or("the end")
+    );
+    installation
+        .control()
+        .audit(actor, rules.id, Action::Exported, object, &note, AuditOutcome::Begun)
+        .await
+        .context("failed to write the audit log: nothing was read")?;
+    let format = match format {
+        ExportFormat::Jsonl => query::export::Format::JsonLines,
+        ExportFormat::Csv => query::export::Format::Csv(query::csv::Formulas::Defused),
+        ExportFormat::Parquet => query::export::Format::Parquet,
+    };
+    let (writer, mut reader) = tokio::io::duplex(4 * PIECE_BYTES);
+    let told = out.clone();
+    let write = query::export::write(rows, format, writer, move |progress| {
+        // Progress that finds no room is out of date anyway.
+        drop(told.try_send(Frame::Progress(Progress { done: progress.rows, total: None })));
+    });
+    let read = async {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let count = reader.read(&mut piece).await.context("failed to pass the file on")?;
+            let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+                return anyhow::Ok(());
+            };
+            send(&out, Bytes::copy_from_slice(read)).await?;
+        }
+    };
+    let (written, read) = tokio::join!(write, read);
+    // When the reader has gone, the writer fails for that reason alone.
+    read?;
+    let written = written?;
+    let note = format!("{note}: {} rows", written.rows);
+    installation
+        .control()
+        .audit(actor, rules.id, Action::Exported, object, &note, AuditOutcome::Done)
+        .await
+        .context("failed to close the entry in the audit log")?;
+    Ok(json!({"rows": written.rows, "bytes": written.bytes}))
+}

@@ -1,0 +1,100 @@
+//! What an operator can ask for; the same whether a server runs or not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::Job;
+
+/// One act of an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// Makes an account.
+    AccountCreate {
+        /// Its name.
+        name: String,
+        /// Its time zone, as in the IANA database.
+        time_zone: String,
+    },
+    /// Lists the accounts.
+    AccountList,
+    /// Shows one account.
+    AccountShow {
+        /// Its id.
+        account: String,
+    },
+    /// Reads by SQL. The data is a JSON array of objects.
+    Query {
+        /// Whose data.
+        account: String,
+        /// One SELECT statement.
+        sql: String,
+    },
+    /// Shows what is held of a person.
+    PersonShow {
+        /// Whose data.
+        account: String,
+        /// Who.
+        whom: Whom,
+    },
+    /// Deletes a person.
+    PersonDelete {
+        /// Whose data.
+        account: String,
+        /// Who.
+        whom: Whom,
+    },
+    /// Writes records out. The data is the file.
+    Export {
+        /// Whose data.
+        account: String,
+        /// Which records.
+        what: ExportWhat,
+        /// From the start of this day in the account's time zone, `YYYY-MM-DD`; all when none.
+        from: Option<String>,
+        /// To the end of this day.
+        to: Option<String>,
+        /// How they are written.
+        format: ExportFormat,
+    },
+    /// Shows the volumes.
+    VolumeStatus,
+    /// Runs a job now, to its end.
+    JobRun {
+        /// Which.
+        job: Job,
+    },
+}
+
+/// How a person is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Whom {
+    /// The company's own id of the person.
+    Identity(String),
+    /// The id of a device or browser.
+    ObjectId(String),
+    /// The address in the person's profile.
+    Email(String),
+}
+
+/// Which records are written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExportWhat {
+    /// Every event of the days.
+    Events,
+    /// Every person, as known now.
+    People,
+}
+
+/// How records are written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExportFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a head line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}

@@ -1,0 +1,139 @@
+//! The command line: one file a subcommand, nouns then verbs, `--json` on every read.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
+//! 2 wrong usage or input, 3 not found, 4 refused, 5 unavailable for now.
+
+mod account;
+mod demo;
+mod export;
+mod init;
+mod job;
+mod output;
+mod person;
+mod query;
+mod serve;
+mod table;
+mod version;
+mod volume;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::Loaded;
+use crate::failure::Failure;
+pub(crate) use output::{Paint, print};
+pub(crate) use table::{bytes as human_bytes, cell};
+
+/// A customer-data platform that a company runs itself: it collects over TLS, keeps what it
+/// collects sealed and spread over volumes, and reads it back, exports it and deletes it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "strongroom",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Start with `strongroom demo`, or with `strongroom init DIR` and then `strongroom \
+                  serve --config DIR/strongroom.toml`.\n\nExit codes: 0 done, 1 failed, 2 wrong \
+                  usage or input, 3 not found, 4 refused, 5 unavailable for now."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the product doing its main job: collects a shop's traffic and tells what became of it
+    Demo(demo::Arguments),
+    /// Makes a new installation: configuration, keys, certificates, volumes, control database
+    Init(init::Arguments),
+    /// Runs the server until it is told to stop (SIGTERM or SIGINT)
+    Serve(serve::Arguments),
+    /// Accounts: one for each app whose data is kept
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Reads an account's tables by SQL
+    Query(query::Arguments),
+    /// People: what is held of one, and its deletion
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Writes events or people to a file
+    Export(export::Arguments),
+    /// Volumes: where the bytes are
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Background jobs
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Prints the version
+    Version(version::Arguments),
+}
+
+/// Which installation is meant.
+#[derive(Debug, Args)]
+struct Installation {
+    /// The installation's configuration file
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG", default_value = "strongroom.toml")]
+    config: PathBuf,
+}
+
+impl Installation {
+    fn read(&self) -> Result<Loaded> {
+        let loaded = Loaded::read(&self.config)?;
+        crate::logging::start(&quiet(&loaded))?;
+        Ok(loaded)
+    }
+}
+
+/// A command that reads says only what is wrong; its log is not the server's.
+fn quiet(loaded: &Loaded) -> crate::config::Log {
+    crate::config::Log { filter: "warn".to_owned(), ..loaded.config.log.clone() }
+}
+
+/// How a read is printed.
+#[derive(Debug, Args)]
+struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command in the process's arguments.
+pub(crate) fn run() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(it) => it.run(),
+        Command::Init(it) => it.run(),
+        Command::Serve(it) => it.run(),
+        Command::Account(it) => it.run(),
+        Command::Query(it) => it.run(),
+        Command::Person(it) => it.run(),
+        Command::Export(it) => it.run(),
+        Command::Volume(it) => it.run(),
+        Command::Job(it) => it.run(),
+        Command::Version(it) => it.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            output::complain(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+/// Runs a future to its end on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?
+        .block_on(work)
+}

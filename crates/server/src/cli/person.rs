@@ -1,0 +1,151 @@
+//! `strongroom person show|delete`.
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use std::io::{BufRead as _, IsTerminal as _};
+
+use super::output::{note, print, print_json};
+use super::table::{Table, cell};
+use super::{Format, Installation, Paint, block_on};
+use crate::admin::{Request, Whom, call};
+use crate::failure::{Failure, Kind};
+
+/// What can be done with people.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Shows what is held of a person; the read is in the audit
+    Show {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Deletes a person: hidden at once everywhere, then rewritten out of every byte by a job
+    Delete {
+        #[command(flatten)]
+        who: Who,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// Who is meant.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Who {
+    /// Whose data
+    #[arg(long, value_name = "ACCOUNT")]
+    account: String,
+    #[command(flatten)]
+    name: Name,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Name {
+    /// The company's own id of the person
+    #[arg(long, value_name = "ID")]
+    identity: Option<String>,
+    /// The id of one of the person's devices or browsers
+    #[arg(long, value_name = "ID")]
+    object_id: Option<String>,
+    /// The address in the person's profile
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+}
+
+impl Who {
+    fn into_parts(self) -> Result<(String, Whom)> {
+        let Name { identity, object_id, email } = self.name;
+        let whom = identity
+            .map(Whom::Identity)
+            .or(object_id.map(Whom::ObjectId))
+            .or(email.map(Whom::Email));
+        match whom {
+            Some(whom) => Ok((self.account, whom)),
+            None => bail!(Failure::new(Kind::Invalid, "name the person: --identity, --object-id or --email")),
+        }
+    }
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::Show { who, installation, format } => {
+                let (account, whom) = who.into_parts()?;
+                let loaded = installation.read()?;
+                let request = Request::PersonShow { account, whom };
+                let shown = block_on(call(&loaded, request, |_| Ok(())))?;
+                if format.json { print_json(&shown) } else { print(portrait(&shown)) }
+            }
+            Self::Delete { who, yes, installation, format } => {
+                let (account, whom) = who.into_parts()?;
+                let loaded = installation.read()?;
+                if !yes {
+                    confirm()?;
+                }
+                let request = Request::PersonDelete { account, whom };
+                let done = block_on(call(&loaded, request, |_| Ok(())))?;
+                if format.json {
+                    return print_json(&done);
+                }
+                print(super::account::fields(&done))?;
+                note("Hidden from every read now; the deletion job removes the bytes.");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn confirm() -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!(Failure::new(Kind::Invalid, "a deletion cannot be undone: say --yes to go on"));
+    }
+    note("A deletion cannot be undone. Type `yes` to go on:");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    if line.trim() == "yes" {
+        return Ok(());
+    }
+    bail!(Failure::new(Kind::Refused, "nothing was deleted"))
+}
+
+/// A person for people to read.
+fn portrait(shown: &Value) -> String {
+    let paint = Paint::stdout();
+    let mut text = String::new();
+    let mut section = |title: &str, table: &Table| {
+        text.push_str(&format!("{}\n{}\n", paint.accent(title), table.render(paint)));
+    };
+    let member = |of: &Value, key: &str| cell(of.get(key).unwrap_or(&Value::Null));
+    let list = |key: &str| shown.get(key).and_then(Value::as_array).into_iter().flatten();
+    let mut identities = Table::new(["KIND", "ID"]);
+    for it in list("identities") {
+        identities.push([member(it, "kind"), member(it, "identity")]);
+    }
+    section("identities", &identities);
+    let mut devices = Table::new(["DEVICE", "PLATFORM"]);
+    for it in list("devices") {
+        devices.push([member(it, "object_id"), member(it, "platform")]);
+    }
+    section("devices", &devices);
+    let mut profile = Table::new(["PROPERTY", "VALUE"]);
+    for (name, value) in shown.get("profile").and_then(Value::as_object).into_iter().flatten() {
+        profile.push([name.clone(), cell(value)]);
+    }
+    section("profile", &profile);
+    let mut events = Table::new(["EVENT", "COUNT", "FIRST SEEN", "LAST SEEN"]);
+    for (name, of) in shown.get("events").and_then(Value::as_object).into_iter().flatten() {
+        let times = ["count", "first_seen", "last_seen"].map(|key| member(of, key));
+        events.push([&[name.clone()][..], &times[..]].concat());
+    }
+    section("events", &events);
+    text
+}

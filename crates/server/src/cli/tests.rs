@@ -1,0 +1,62 @@
+//! The command line is sound, and changes of its help are seen.
+
+use super::output::Paint;
+use super::table::{Table, bytes};
+use super::{Arguments, volume};
+use clap::CommandFactory as _;
+use expect_test::{expect, expect_file};
+use serde_json::json;
+
+#[test]
+fn every_command_is_well_formed() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn the_help_of_every_command_is_as_reviewed() {
+    fn help(command: &mut clap::Command, text: &mut String) {
+        text.push_str(&format!("# {}\n\n", command.get_bin_name().unwrap_or("strongroom")));
+        text.push_str(&command.render_long_help().to_string());
+        text.push('\n');
+        for subcommand in command.get_subcommands_mut() {
+            if subcommand.get_name() != "help" {
+                help(subcommand, text);
+            }
+        }
+    }
+    let mut command = Arguments::command().term_width(100);
+    command.build();
+    let mut text = String::new();
+    help(&mut command, &mut text);
+    expect_file!["../../testdata/help.txt"].assert_eq(&text);
+}
+
+#[test]
+fn tables_are_aligned_and_drive_no_terminal() {
+    let mut table = Table::new(["NAME", "COUNT"]);
+    table.push(["short", "1"]);
+    table.push(["a \u{1b}[2J b", "2000"]);
+    table.push(["long ".repeat(20), "30".to_owned()]);
+    expect![[r#"
+        NAME                                                          COUNT
+        short                                                             1
+        a �[2J b                                                       2000
+        long long long long long long long long long long long long…     30
+    "#]]
+    .assert_eq(&table.render(Paint::off()));
+}
+
+#[test]
+fn bytes_have_a_unit() {
+    let cases = [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (5 << 30, "5.0 GiB")];
+    for (count, text) in cases {
+        assert_eq!(bytes(count), text);
+    }
+}
+
+#[test]
+fn a_volumes_state_is_said_in_words() {
+    assert_eq!(volume::state(&json!({"state": "in_service"})), "in service");
+    let out = json!({"state": "out", "reason": "slow", "since": 1});
+    assert_eq!(volume::state(&out), "out: slow");
+}

@@ -1,0 +1,357 @@
+//! The only place that constructs the parts and connects them.
+//!
+//! Order matters: keyring, volumes, key table, store, control database, journal, lake, queries,
+//! routers. [`Installation`] is all of it, opened, whether a server runs on it or one command; it
+//! holds the lock as long as it lives.
+
+mod adapters;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use control::{Control, KeyTable, SharedKeyring};
+use journal::Journal;
+use lake::Lake;
+use model::catalog::Catalog;
+use model::record::{Plane, Table};
+use model::{Clock, Random, RecordIds, SystemClock, SystemRandom};
+use object_store::ObjectStore;
+use query::Engine;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{DirPlace, Place, Store};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Jobs, Loaded};
+use crate::jobs::Guards;
+use crate::listen::Health;
+use crate::lock::Lock;
+use crate::metrics::Metrics;
+pub(crate) use adapters::Visible;
+
+/// Names of deleted people that wait to be carried to the ledger.
+const REACHED_WAITING_MAX: usize = 4_096;
+
+/// An installation, opened.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    folder: PathBuf,
+    settings: Jobs,
+    clock: Arc<dyn Clock>,
+    record_ids: Arc<RecordIds>,
+    store: Store,
+    keys: Arc<KeyTable>,
+    control: Control,
+    journal: Journal,
+    lake: Lake,
+    engine: Engine,
+    collect: collect::State,
+    web: web::State,
+    metrics: Metrics,
+    guards: Guards,
+    /// Names of deleted people, until a job takes the end of the channel.
+    reached: Mutex<Option<mpsc::Receiver<collect::Reached>>>,
+    writer: Mutex<Option<JoinHandle<journal::Result<()>>>>,
+    stop_writer: CancellationToken,
+    _lock: Lock,
+}
+
+/// Opens an installation.
+///
+/// # Errors
+/// When a rule forbids it (the keyring's mode, a volume of another store) or something is missing;
+/// says which.
+pub(crate) async fn open(loaded: &Loaded, lock: Lock) -> Result<Installation> {
+    let config = &loaded.config;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let metrics = Metrics::start();
+
+    let keyring = open_keyring(loaded)?;
+    let keys = KeyTable::open(Arc::clone(&keyring), Arc::clone(&clock), Arc::clone(&random));
+    let store = open_store(loaded, &keyring, &keys, &clock, &random).await?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(store.clone());
+    keys.attach(Arc::clone(&objects)).await.context("failed to read the key table")?;
+    let control = open_control(loaded, &keyring, &keys, &objects, &clock, &random).await?;
+    let catalog: Arc<dyn Catalog> = Arc::new(control.clone());
+
+    let writer_id = control.next_writer().await.context("failed to number this start")?;
+    let view = catalog.view(None, &[]).await.context("failed to read the journal's watermarks")?;
+    let settings = journal::Settings { gather: config.journal.gather(), ..Default::default() };
+    let (journal, writer, recovery) = Journal::open(
+        settings,
+        Arc::clone(&objects),
+        writer_id,
+        &view.watermarks,
+        Arc::clone(&clock),
+    )
+    .await
+    .context("failed to open the journal")?;
+    tracing::info!(
+        commits.live = recovery.live_commits,
+        commits.adopted = recovery.adopted.len(),
+        commits.set_aside = recovery.set_aside.len(),
+        "the journal is open"
+    );
+    let stop_writer = CancellationToken::new();
+    let writer = tokio::spawn(writer.run(stop_writer.clone().cancelled_owned()));
+
+    let lake = Lake::new(
+        Arc::clone(&objects),
+        Arc::clone(&catalog),
+        Arc::clone(&clock),
+        random,
+        lake::Settings::default(),
+    );
+    let settings = query::Settings {
+        memory_bytes_max: usize::try_from(config.query.memory_bytes_max).unwrap_or(usize::MAX),
+        time_max: config.query.time_max(),
+        rows_max: config.query.rows_max,
+        ..Default::default()
+    };
+    let tail = Arc::new(adapters::JournalTail(journal.clone()));
+    let engine = Engine::new(objects, catalog, tail, Arc::clone(&clock), settings)
+        .context("failed to start the query engine")?;
+
+    let record_ids = Arc::new(RecordIds::new(writer_id));
+    let (reached_sender, reached) = mpsc::channel(REACHED_WAITING_MAX);
+    let collect = collect::State::new(collect::Parts {
+        rules: control.rules(),
+        journal: journal.clone(),
+        clock: Arc::clone(&clock),
+        record_ids: Arc::clone(&record_ids),
+        reached: reached_sender,
+    });
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let web = web::State::new(web::Parts {
+        collect: collect.clone(),
+        control: control.clone(),
+        engine: engine.clone(),
+        cursor_key: control.secret("cursors"),
+        clock: Arc::clone(&clock),
+        settings: web::Settings {
+            security_contact: config.web.security_contact.clone(),
+            security_policy: some(&config.web.security_policy),
+            security_canonical: some(&config.web.security_canonical),
+            preferred_languages: config.web.preferred_languages.clone(),
+        },
+    });
+    Ok(Installation {
+        folder: loaded.folder.clone(),
+        settings: config.jobs.clone(),
+        clock,
+        record_ids,
+        store,
+        keys,
+        control,
+        journal,
+        lake,
+        engine,
+        collect,
+        web,
+        metrics,
+        guards: Guards::default(),
+        reached: Mutex::new(Some(reached)),
+        writer: Mutex::new(Some(writer)),
+        stop_writer,
+        _lock: lock,
+    })
+}
+
+fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
+    let settings = &loaded.config.keyring;
+    let file = loaded.resolve(&settings.file);
+    for volume in &loaded.config.store.volumes {
+        anyhow::ensure!(
+            !file.starts_with(loaded.resolve(volume)),
+            "the keyring `{}` lies on a volume: rule `keys apart from data`",
+            file.display()
+        );
+    }
+    let keyring = seal::Keyring::load(&file)
+        .with_context(|| format!("failed to open the keyring `{}`", file.display()))?;
+    let copies = std::iter::once(file)
+        .chain(settings.copies.iter().map(|copy| loaded.resolve(copy)))
+        .collect();
+    Ok(Arc::new(SharedKeyring::new(keyring, copies)))
+}
+
+async fn open_store(
+    loaded: &Loaded,
+    keyring: &SharedKeyring,
+    keys: &Arc<KeyTable>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Store> {
+    let config = &loaded.config.store;
+    let place = |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
+    Store::open(
+        config.volumes.iter().map(place).collect(),
+        &keyring.current(),
+        Arc::clone(keys) as _,
+        store::Settings { write_grace: config.write_grace(), ..Default::default() },
+        Arc::clone(clock),
+        Arc::clone(random),
+    )
+    .await
+    .context("failed to open the volumes")
+}
+
+async fn open_control(
+    loaded: &Loaded,
+    keyring: &Arc<SharedKeyring>,
+    keys: &Arc<KeyTable>,
+    objects: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Control> {
+    let folder = loaded.resolve(&loaded.config.control.folder);
+    crate::files::create_folder(&folder)?;
+    let (control, report) = Control::open(
+        control::Settings::new(folder),
+        Arc::clone(keyring),
+        Arc::clone(objects),
+        Arc::clone(keys),
+        Arc::clone(clock),
+        Arc::clone(random),
+    )
+    .await
+    .context("failed to open the control database")?;
+    tracing::debug!(?report, "the control database is open");
+    Ok(control)
+}
+
+impl Installation {
+    /// The folder of the configuration file.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How often jobs run.
+    pub(crate) const fn settings(&self) -> &Jobs {
+        &self.settings
+    }
+
+    /// The time.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The ids of this writer.
+    pub(crate) fn record_ids(&self) -> Arc<RecordIds> {
+        Arc::clone(&self.record_ids)
+    }
+
+    /// The volumes.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The key table.
+    pub(crate) fn keys(&self) -> &KeyTable {
+        &self.keys
+    }
+
+    /// The control database.
+    pub(crate) const fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The journal.
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The lake.
+    pub(crate) const fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// Queries.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The locks of the jobs.
+    pub(crate) const fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    /// The end of the channel of names that reach deleted people; once.
+    pub(crate) fn take_reached(&self) -> Option<mpsc::Receiver<collect::Reached>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What answers on a plane.
+    pub(crate) fn router(&self, plane: Plane) -> Router {
+        match plane {
+            Plane::Collect => collect::router(&self.collect),
+            Plane::Api => web::api_router(&self.web),
+            Plane::Console => web::console_router(&self.web),
+        }
+    }
+
+    /// The rules of every account at this moment.
+    pub(crate) fn rules(&self) -> Arc<governance::Rules> {
+        Arc::clone(&self.control.rules().borrow())
+    }
+
+    /// Ends what was started: the journal drains.
+    ///
+    /// # Errors
+    /// When the journal could not write its last commit.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.stop_writer.cancel();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            writer.await.context("the journal's writer failed")?.context("failed to drain the journal")?;
+        }
+        Ok(())
+    }
+
+    fn refresh_gauges(&self) {
+        let status = self.store.status();
+        let shown = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        metrics::gauge!("strongroom_volumes").set(count(status.volumes.len()));
+        metrics::gauge!("strongroom_volumes_in_service").set(count(status.healthy));
+        metrics::gauge!("strongroom_volumes_needed").set(count(status.data));
+        metrics::gauge!("strongroom_shards_wanted").set(shown(status.shards_wanted));
+        metrics::gauge!("strongroom_objects").set(shown(status.objects));
+        for volume in &status.volumes {
+            let in_service = matches!(volume.state, store::VolumeState::InService);
+            let index = volume.index.to_string();
+            metrics::gauge!("strongroom_volume_in_service", "volume" => index)
+                .set(if in_service { 1.0 } else { 0.0 });
+        }
+        let journal = self.journal.status();
+        metrics::gauge!("strongroom_journal_commits").set(count(journal.live_commits));
+        metrics::gauge!("strongroom_journal_mebibytes").set(shown(journal.live_bytes >> 20));
+        metrics::gauge!("strongroom_journal_lines_waiting").set(count(journal.waiting_lines));
+    }
+
+    /// The tables that hold people.
+    pub(crate) const PERSONAL_TABLES: [Table; 4] =
+        [Table::Events, Table::ProfileChanges, Table::Links, Table::Quarantine];
+}
+
+impl Health for Installation {
+    fn readiness(&self) -> Result<(), String> {
+        if self.store.readiness() {
+            return Ok(());
+        }
+        let status = self.store.status();
+        Err(format!(
+            "{} of {} volumes serve, {} are needed",
+            status.healthy,
+            status.volumes.len(),
+            status.data
+        ))
+    }
+
+    fn metrics(&self) -> String {
+        self.refresh_gauges();
+        self.metrics.render()
+    }
+}

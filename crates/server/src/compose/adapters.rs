@@ -1,0 +1,56 @@
+//! Small types that let one part be used where another asks for a trait.
+
+use async_trait::async_trait;
+use governance::Rules;
+use journal::Journal;
+use model::record::Entry;
+use model::{AccountId, CommitId, ErrorKind, LedgerPosition, PersonKey, Timestamp};
+use std::sync::Arc;
+
+/// The journal as queries read it.
+#[derive(Debug)]
+pub(super) struct JournalTail(pub(super) Journal);
+
+#[async_trait]
+impl query::Tail for JournalTail {
+    async fn live(&self) -> query::Result<Vec<CommitId>> {
+        Ok(self.0.live().into_iter().map(|commit| commit.id).collect())
+    }
+
+    async fn read(&self, id: CommitId) -> query::Result<Arc<Vec<Entry>>> {
+        self.0.read(id).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => query::Error::Retired(id),
+            kind => query::Error::Journal {
+                what: "read a commit of the journal",
+                kind,
+                source: Box::new(error),
+            },
+        })
+    }
+}
+
+/// Which rows may be in a part: those of people who are not deleted.
+#[derive(Debug)]
+pub(crate) struct Visible {
+    rules: Arc<Rules>,
+    ledger: LedgerPosition,
+}
+
+impl Visible {
+    /// By these rules; their position in the ledger is the newest line that any account's has.
+    pub(crate) fn by(rules: Arc<Rules>) -> Arc<Self> {
+        let positions = rules.accounts.values().map(|account| account.suppressed.position);
+        let ledger = positions.max().unwrap_or_default();
+        Arc::new(Self { rules, ledger })
+    }
+}
+
+impl lake::Keep for Visible {
+    fn keep(&self, account: AccountId, person: PersonKey, ts: Timestamp) -> bool {
+        self.rules.account(account).is_none_or(|rules| !rules.suppressed.hides(person, ts))
+    }
+
+    fn ledger(&self) -> LedgerPosition {
+        self.ledger
+    }
+}

@@ -1,0 +1,70 @@
+//! `[listen]`: where clients and operators connect, and what one connection may cost.
+
+use super::within;
+use anyhow::{Result, bail};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+section! {
+    /// Where clients and operators connect. Port 0 takes a free port; the real one is printed.
+    struct Listen {
+        /// SDK endpoints (TLS).
+        collect: SocketAddr = loopback(8441),
+        /// The REST API (TLS).
+        api: SocketAddr = loopback(8442),
+        /// The console's pages (TLS).
+        console: SocketAddr = loopback(8443),
+        /// /metrics, /healthz and /readyz, in plain text: must be a loopback address.
+        ops: SocketAddr = loopback(8444),
+        /// Connections at a time on one plane; more wait in the system's queue. 1 to 100000.
+        connections_max: u32 = 4_096,
+        /// Time for a TLS handshake, milliseconds. 100 to 60000.
+        handshake_timeout_ms: u32 = 10_000,
+        /// Time for a request's head to arrive, and for a kept connection to be idle, milliseconds.
+        /// 100 to 600000.
+        head_timeout_ms: u32 = 15_000,
+        /// How long a peer may take none of our bytes, or send none of a body, milliseconds. 100 to
+        /// 600000. A body must also arrive at 16 KiB a second, after this much time to begin.
+        stall_timeout_ms: u32 = 15_000,
+        /// How long requests in progress may go on after SIGTERM, milliseconds. 0 to 600000.
+        drain_timeout_ms: u32 = 20_000,
+    }
+}
+
+impl Listen {
+    /// Whether the values are within their bounds.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.ops.ip().is_loopback() {
+            bail!("`listen.ops` is {}: it speaks plainly, so it must be a loopback address", self.ops);
+        }
+        within("listen.connections_max", self.connections_max.into(), 1..=100_000)?;
+        within("listen.handshake_timeout_ms", self.handshake_timeout_ms.into(), 100..=60_000)?;
+        within("listen.head_timeout_ms", self.head_timeout_ms.into(), 100..=600_000)?;
+        within("listen.stall_timeout_ms", self.stall_timeout_ms.into(), 100..=600_000)?;
+        within("listen.drain_timeout_ms", self.drain_timeout_ms.into(), 0..=600_000)
+    }
+
+    /// Time for a handshake.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms.into())
+    }
+
+    /// Time for a head.
+    pub(crate) fn head_timeout(&self) -> Duration {
+        Duration::from_millis(self.head_timeout_ms.into())
+    }
+
+    /// Time without progress.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        Duration::from_millis(self.stall_timeout_ms.into())
+    }
+
+    /// Time for requests in progress after SIGTERM.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms.into())
+    }
+}

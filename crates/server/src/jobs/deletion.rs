@@ -1,0 +1,225 @@
+//! Pending deletions are carried out: the people's rows go, and then the keys of every object that
+//! held them.
+//!
+//! The steps, each of which can be begun again: a new journal key for commits from now on; all
+//! older commits into parts, without the deleted; parts that still hold rows of theirs rewritten;
+//! the keys of everything replaced, and the old journal keys, destroyed; the objects removed; the
+//! receipt. Until the last step a deletion stays pending, so a crash at any point leads back here.
+
+use anyhow::{Context as _, Result, bail};
+use control::{Actor, Deletion};
+use model::catalog::{Catalog as _, PartMeta};
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::{AccountId, ErrorKind, PersonKey, RawJson};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{flush, garbage};
+use crate::compose::{Installation, Visible};
+
+/// How often a rewrite that met something is tried again at one turn.
+const ATTEMPTS_MAX: u32 = 16;
+/// How often commits that a reader holds are tried again.
+const RETIRE_ATTEMPTS_MAX: u32 = 600;
+const RETIRE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What was done for one account.
+#[derive(Debug, Default)]
+struct Work {
+    /// Parts that were looked at.
+    searched: usize,
+    /// Rows taken out, by table.
+    rows_removed: BTreeMap<&'static str, u64>,
+    /// Objects that were replaced.
+    replaced: Vec<PartMeta>,
+}
+
+/// Carries out every deletion that is pending now.
+pub(super) async fn run(installation: &Installation) -> Result<Value> {
+    let actor = Actor::system("deletion");
+    let control = installation.control();
+    let pending = control.pending_deletions().await.context("failed to list pending deletions")?;
+    if pending.is_empty() {
+        return Ok(json!({"completed": 0}));
+    }
+    let mut started = Vec::new();
+    for deletion in pending {
+        let id = deletion.id;
+        let deletion = control
+            .start_deletion(&actor, id)
+            .await
+            .with_context(|| format!("failed to start deletion {id}"))?;
+        started.push(deletion);
+    }
+
+    let mark = installation
+        .keys()
+        .rotate_journal_key()
+        .await
+        .context("failed to change the journal's key")?;
+    // A commit that was begun before the change has ended when this one is durable.
+    installation
+        .journal()
+        .append(vec![marker(installation)])
+        .await
+        .context("failed to write a commit under the new key")?;
+    let flushed = flush::run(installation).await?;
+    retire_all(installation).await?;
+
+    let mut accounts: BTreeMap<AccountId, Vec<PersonKey>> = BTreeMap::new();
+    for deletion in &started {
+        let keys = deletion.keys.iter().map(|key| key.person);
+        accounts.entry(deletion.account).or_default().extend(keys);
+    }
+    let mut works = BTreeMap::new();
+    for (account, people) in &accounts {
+        works.insert(*account, rewrite(installation, *account, people).await?);
+    }
+
+    // Every object that was ever replaced and is still there, whoever replaced it: keys first, so
+    // that a crash before the end finds the same list again.
+    let now = installation.clock().now().plus(Duration::from_millis(1));
+    let garbage = control.garbage(now).await.context("failed to list replaced parts")?;
+    let paths: Vec<String> = garbage.iter().map(|part| part.path.clone()).collect();
+    let destroyed = installation
+        .keys()
+        .destroy(&paths, Some(mark))
+        .await
+        .context("failed to destroy the keys of replaced objects")?;
+    garbage::collect(installation, now).await?;
+
+    let mut completed = 0;
+    for deletion in &started {
+        let receipt = receipt(deletion, works.get(&deletion.account), &flushed, &destroyed, &paths);
+        let done = control
+            .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
+            .await;
+        match done {
+            Ok(()) => completed += 1,
+            // Another name has been found meanwhile: it stays pending and comes again.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("failed to complete deletion {}", deletion.id));
+            }
+        }
+    }
+    Ok(json!({
+        "completed": completed,
+        "objects": paths.len(),
+        "keys_destroyed": destroyed.keys,
+        "epoch": destroyed.epoch,
+    }))
+}
+
+/// Takes the people's rows out of an account's parts.
+async fn rewrite(
+    installation: &Installation,
+    account: AccountId,
+    people: &[PersonKey],
+) -> Result<Work> {
+    let mut work = Work::default();
+    let mut attempts = 0;
+    loop {
+        let keep = Visible::by(installation.rules());
+        let tables = &Installation::PERSONAL_TABLES;
+        let rewritten = installation.lake().rewrite(account, tables, people, keep as Arc<_>).await;
+        let report = match rewritten.map_err(anyhow::Error::from) {
+            Ok(report) => report,
+            Err(error) if attempts < ATTEMPTS_MAX && flush::is_conflict(&error) => {
+                attempts += 1;
+                continue;
+            }
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("failed to rewrite the parts of account {account}"));
+            }
+        };
+        work.searched = work.searched.max(report.searched);
+        for (table, rows) in report.rows_removed {
+            *work.rows_removed.entry(table.as_str()).or_default() += rows;
+        }
+        work.replaced.extend(report.replaced);
+        if report.complete {
+            return Ok(work);
+        }
+    }
+}
+
+/// Retires commits until none is held by a reader.
+async fn retire_all(installation: &Installation) -> Result<()> {
+    for _ in 0..RETIRE_ATTEMPTS_MAX {
+        flush::retire(installation).await?;
+        if installation.journal().status().doomed_commits == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(RETIRE_PAUSE).await;
+    }
+    bail!("commits of the journal are still being read: the deletion goes on at its next turn")
+}
+
+/// A line for the request log that says why this commit exists.
+fn marker(installation: &Installation) -> Entry {
+    let line = RequestLine {
+        id: installation.record_ids().batch()(0),
+        at: installation.clock().now(),
+        plane: Plane::Console,
+        peer: Peer::Unknown,
+        tls_version: "".into(),
+        method: "-".into(),
+        path: "deletion".into(),
+        status: 0,
+        outcome: Outcome::Answered,
+        reason: "journal_key_changed".into(),
+        size_bytes: 0,
+        accepted: 0,
+        rejected: 0,
+        duration_us: 0,
+    };
+    let account = AccountId::installation();
+    Entry { account, record: Record::Request(Box::new(line)) }
+}
+
+/// What was searched, found and replaced: keys and digests only, nobody's data.
+fn receipt(
+    deletion: &Deletion,
+    work: Option<&Work>,
+    flushed: &Value,
+    destroyed: &control::Destroyed,
+    paths: &[String],
+) -> RawJson {
+    let tables: Vec<&str> =
+        Installation::PERSONAL_TABLES.iter().map(|table| table.as_str()).collect();
+    let replaced: Vec<Value> = work
+        .into_iter()
+        .flat_map(|work| &work.replaced)
+        .map(|part| {
+            let digest = blake3::hash(part.path.as_bytes()).to_hex();
+            json!({"part": part.id.to_string(), "rows": part.rows, "path_digest": digest.as_str()})
+        })
+        .collect();
+    let receipt = json!({
+        "deletion": deletion.id.to_string(),
+        "account": deletion.account.as_str(),
+        "keys": deletion.keys.len(),
+        "searched": {
+            "tables": tables,
+            "parts": work.map_or(0, |work| work.searched),
+            "journal": "every commit up to the change of its key",
+        },
+        "not_searched": [
+            "bodies in quarantine that could not be decoded: they expire",
+            "the request log: it names no person",
+        ],
+        "found": work.map(|work| &work.rows_removed),
+        "suppressed_in_journal": flushed.get("suppressed"),
+        "replaced": replaced,
+        "objects_destroyed": paths.len(),
+        "keys_destroyed": destroyed.keys,
+        "epoch": destroyed.epoch,
+    });
+    // A map of texts and numbers always has a JSON text.
+    RawJson::of(&receipt).unwrap_or_else(|_| RawJson::empty_object())
+}

@@ -1,0 +1,58 @@
+//! What is past its retention is removed, whole days at a time.
+
+use anyhow::{Context as _, Result};
+use model::record::Table;
+use model::{AccountId, Timestamp};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::compaction::tables;
+use super::flush::is_conflict;
+use crate::compose::{Installation, Visible};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How often an expiry that met something is tried again at one turn.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Removes expired rows of every account.
+pub(super) async fn run(installation: &Installation) -> Result<Value> {
+    let mut removed = 0;
+    for (account, table) in tables(installation).await? {
+        let Some(before) = kept_since(installation, account, table) else { continue };
+        let mut attempts = 0;
+        loop {
+            let keep = Visible::by(installation.rules());
+            let expired = installation.lake().expire(account, table, before, keep as Arc<_>).await;
+            match expired.map_err(anyhow::Error::from) {
+                Ok(report) => {
+                    removed += report.rows_removed;
+                    if report.complete {
+                        break;
+                    }
+                }
+                Err(error) if attempts < ATTEMPTS_MAX && is_conflict(&error) => attempts += 1,
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        format!("failed to expire {} of account {account}", table.as_str())
+                    });
+                }
+            }
+        }
+    }
+    Ok(json!({"rows_removed": removed}))
+}
+
+/// Since when rows of a table are kept: the start of a day. None for what never grows old: who a
+/// person is outlives what they did.
+fn kept_since(installation: &Installation, account: AccountId, table: Table) -> Option<Timestamp> {
+    let now = installation.clock().now();
+    let since = match table {
+        Table::Events => installation.rules().account(account)?.kept_since(now),
+        Table::Requests | Table::Quarantine => {
+            now.minus(DAY * installation.settings().requests_retention_days)
+        }
+        Table::ProfileChanges | Table::Links => return None,
+    };
+    Some(since.day().start())
+}

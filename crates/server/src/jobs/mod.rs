@@ -1,0 +1,179 @@
+//! Work in the background: each job is idempotent, resumable, and can be run by hand.
+//!
+//! Only this module and [`crate::serve`] start long-lived tasks. A job and its run by hand share a
+//! lock, and jobs that publish to the lake share another, so that they do not conflict with
+//! themselves. A job that fails is logged and tried again at its next turn.
+
+mod certificates;
+mod compaction;
+mod deletion;
+mod expiry;
+mod flush;
+mod garbage;
+mod keys;
+mod maintain;
+mod reached;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::compose::Installation;
+pub(crate) use certificates::watch as watch_certificates;
+
+/// A job, as an operator names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Job {
+    /// Turns the journal's commits into parts
+    Flush,
+    /// Merges small parts
+    Compaction,
+    /// Carries out pending deletions: rewrites, then destroys keys
+    Deletion,
+    /// Removes what is past its retention
+    Expiry,
+    /// Removes objects that nothing names any more
+    Garbage,
+    /// Brings volumes back, repairs and scrubs a little further
+    Maintain,
+    /// Makes keys ahead of time
+    Keys,
+}
+
+impl Job {
+    const ALL: [Self; 7] = [
+        Self::Flush,
+        Self::Compaction,
+        Self::Deletion,
+        Self::Expiry,
+        Self::Garbage,
+        Self::Maintain,
+        Self::Keys,
+    ];
+
+    /// The job's name in logs and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flush => "flush",
+            Self::Compaction => "compaction",
+            Self::Deletion => "deletion",
+            Self::Expiry => "expiry",
+            Self::Garbage => "garbage",
+            Self::Maintain => "maintain",
+            Self::Keys => "keys",
+        }
+    }
+
+    /// How often it runs by itself.
+    fn interval(self, installation: &Installation) -> Duration {
+        let settings = installation.settings();
+        let seconds = match self {
+            // By age; by size it runs in between.
+            Self::Flush => return flush::POLL,
+            Self::Compaction => settings.compaction_interval_s,
+            Self::Deletion => settings.deletion_interval_s,
+            Self::Expiry => settings.expiry_interval_s,
+            Self::Garbage => settings.garbage_interval_s,
+            Self::Maintain => settings.maintain_interval_s,
+            Self::Keys => 120,
+        };
+        Duration::from_secs(seconds.into())
+    }
+}
+
+/// What keeps jobs from meeting themselves and each other.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    /// Held by whoever publishes to the lake.
+    lake: Mutex<()>,
+    /// Held by the upkeep of the volumes.
+    volumes: Mutex<()>,
+}
+
+/// Runs a job to its end and says what it did.
+///
+/// # Errors
+/// What it failed with; what was done stays, and running it again goes on.
+pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> {
+    match job {
+        Job::Flush => {
+            let _guard = installation.guards().lake.lock().await;
+            flush::run(installation).await
+        }
+        Job::Compaction => {
+            let _guard = installation.guards().lake.lock().await;
+            compaction::run(installation).await
+        }
+        Job::Deletion => {
+            let _guard = installation.guards().lake.lock().await;
+            Box::pin(deletion::run(installation)).await
+        }
+        Job::Expiry => {
+            let _guard = installation.guards().lake.lock().await;
+            expiry::run(installation).await
+        }
+        Job::Garbage => {
+            let _guard = installation.guards().lake.lock().await;
+            garbage::run(installation).await
+        }
+        Job::Maintain => {
+            let _guard = installation.guards().volumes.lock().await;
+            maintain::run(installation).await
+        }
+        Job::Keys => keys::run(installation).await,
+    }
+}
+
+/// Starts every job; each ends soon after `stop`.
+pub(crate) fn start(
+    tasks: &TaskTracker,
+    installation: &Arc<Installation>,
+    stop: &CancellationToken,
+) {
+    for job in Job::ALL {
+        let (installation, stop) = (Arc::clone(installation), stop.clone());
+        tasks.spawn(async move {
+            let interval = job.interval(&installation);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(interval) => {}
+                }
+                if job == Job::Flush && !flush::is_due(&installation) {
+                    continue;
+                }
+                // A job that is dropped in the middle goes on at the next start.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = turn(&installation, job) => {}
+                }
+            }
+        });
+    }
+    if let Some(names) = installation.take_reached() {
+        tasks.spawn(reached::run(Arc::clone(installation), names, stop.clone()));
+    }
+}
+
+/// One turn of a job in the background.
+async fn turn(installation: &Installation, job: Job) {
+    let name = job.as_str();
+    match Box::pin(run(installation, job)).await {
+        Ok(report) => {
+            metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "done")
+                .increment(1);
+            tracing::debug!(job = name, %report, "a job is done");
+        }
+        Err(error) => {
+            metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "failed")
+                .increment(1);
+            tracing::error!(job = name, "a job failed and will be tried again: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection: handshake, then HTTP/1.1 or HTTP/2 until it ends.
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use model::limit;
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use rustls::ProtocolVersion;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::body::Timed;
+use super::hello::{BYTES, Hello};
+use super::stream::Patient;
+use super::{Listener, Shared};
+
+/// Streams at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+/// Streams that a peer has reset and we have not yet looked at (CVE-2023-44487).
+const RESET_STREAMS_MAX: usize = 64;
+/// Streams that we have reset for the peer's faults.
+const FAULTY_STREAMS_MAX: usize = 256;
+/// Bytes of one stream that a peer may send before we take them.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of one connection that a peer may send before we take them.
+const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// Bytes of one stream's answers that wait to be written.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// How often an idle HTTP/2 peer is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listener: &Listener,
+    shared: &Shared,
+    stop: CancellationToken,
+) {
+    // Answers are small and complete: waiting to fill packets only delays them.
+    if tcp.set_nodelay(true).is_err() {
+        return;
+    }
+    let handshake = handshake(tcp, listener, shared);
+    let tls = match tokio::time::timeout(shared.limits.handshake_timeout(), handshake).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(refusal)) => return refuse(&refusal, peer, listener.plane, shared),
+        Err(_) => {
+            let refusal = Refusal { reason: "handshake_timeout", offered: "" };
+            return refuse(&refusal, peer, listener.plane, shared);
+        }
+    };
+    let (_, session) = tls.get_ref();
+    let tls_version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    };
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    let about = collect::Connection { peer, tls_version, plane: listener.plane };
+    metrics::counter!(
+        "strongroom_handshakes_total",
+        "plane" => listener.plane.as_str(), "tls_version" => tls_version
+    )
+    .increment(1);
+
+    let stall = shared.limits.stall_timeout();
+    let service = service_fn(|request: Request<Incoming>| {
+        let router = listener.router.clone();
+        let about = about.clone();
+        async move {
+            let mut request = request.map(|body| Body::new(Timed::new(body, stall)));
+            request.extensions_mut().insert(about);
+            let Ok(response) = router.oneshot(request).await;
+            speak(response)
+        }
+    });
+    let io = TokioIo::new(tls);
+    // Errors of a connection are the peer's: it went away, was too slow or broke the protocol. Each
+    // request has its own line already.
+    if is_http2 {
+        let connection = http2(shared).serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => drop(ended),
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                drop(connection.await);
+            }
+        }
+    } else {
+        let connection = http1(shared).serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => drop(ended),
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                drop(connection.await);
+            }
+        }
+    }
+}
+
+/// An answer, or nothing at all where the routers say so.
+fn speak(response: Response<Body>) -> Result<Response<Body>, Silenced> {
+    if response.extensions().get::<collect::Silence>().is_some() {
+        return Err(Silenced);
+    }
+    Ok(response)
+}
+
+/// Makes the HTTP library close the connection, or reset the stream, without a byte.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped in silence")]
+struct Silenced;
+
+fn http1(shared: &Shared) -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.head_timeout())
+        .max_buf_size(limit::HEAD_BYTES_MAX)
+        .max_headers(limit::HEADERS_MAX);
+    builder
+}
+
+fn http2(shared: &Shared) -> hyper::server::conn::http2::Builder<TokioExecutor> {
+    let head_bytes = u32::try_from(limit::HEAD_BYTES_MAX).unwrap_or(u32::MAX);
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(FAULTY_STREAMS_MAX)
+        .max_header_list_size(head_bytes)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(shared.limits.stall_timeout());
+    builder
+}
+
+/// Why a connection did not come to HTTP.
+#[derive(Debug)]
+struct Refusal {
+    /// A stable word for the request log and the metrics.
+    reason: &'static str,
+    /// The version of TLS that was offered, where that is known.
+    offered: &'static str,
+}
+
+async fn handshake(
+    mut tcp: TcpStream,
+    listener: &Listener,
+    shared: &Shared,
+) -> Result<TlsStream<Patient>, Refusal> {
+    let mut first = [0; BYTES];
+    if tcp.read_exact(&mut first).await.is_err() {
+        return Err(Refusal { reason: "closed", offered: "" });
+    }
+    let hello = Hello::read(&first);
+    let offered = hello.version();
+    if hello == Hello::NotTls {
+        // Not even an alert: whoever does not speak TLS learns nothing.
+        return Err(Refusal { reason: "not_tls", offered });
+    }
+    let stream = Patient::new(tcp, first, shared.limits.stall_timeout());
+    listener.acceptor.accept(stream).await.map_err(|error| {
+        let too_old = matches!(hello, Hello::Tls { version } if version < (3, 3));
+        let reason = if too_old { "tls_version" } else { reason(&error) };
+        Refusal { reason, offered }
+    })
+}
+
+/// What the TLS library said, as one of our words.
+fn reason(error: &std::io::Error) -> &'static str {
+    use rustls::{Error, PeerIncompatible as P};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        Some(Error::PeerIncompatible(
+            P::Tls12NotOffered | P::Tls12NotOfferedOrEnabled | P::ServerTlsVersionIsDisabledByOurConfig
+            | P::SupportedVersionsExtensionRequired,
+        )) => "tls_version",
+        Some(Error::PeerIncompatible(P::NoCipherSuitesInCommon)) => "cipher_suites",
+        Some(Error::PeerIncompatible(
+            P::NoSignatureSchemesInCommon | P::SignatureAlgorithmsExtensionRequired,
+        )) => "signature_schemes",
+        Some(Error::PeerIncompatible(P::NoKxGroupsInCommon | P::NamedGroupsExtensionRequired)) => {
+            "groups"
+        }
+        Some(Error::PeerIncompatible(_)) => "incompatible",
+        Some(Error::General(_)) => "no_certificate",
+        Some(Error::AlertReceived(_)) => "alert_received",
+        Some(Error::NoApplicationProtocol) => "protocol",
+        Some(_) => "malformed",
+        None => "closed",
+    }
+}
+
+/// Counts and logs a connection that was not served. Who came and went without a word is counted
+/// only: load balancers do that every second.
+fn refuse(refusal: &Refusal, peer: SocketAddr, plane: Plane, shared: &Shared) {
+    metrics::counter!(
+        "strongroom_handshakes_refused_total",
+        "plane" => plane.as_str(), "reason" => refusal.reason, "offered" => refusal.offered
+    )
+    .increment(1);
+    if refusal.reason == "closed" {
+        return;
+    }
+    let line = RequestLine {
+        id: shared.record_ids.batch()(0),
+        at: shared.clock.now(),
+        plane,
+        peer: Peer::Address(peer.ip().to_canonical()),
+        tls_version: refusal.offered.into(),
+        method: "-".into(),
+        path: "".into(),
+        status: 0,
+        outcome: Outcome::Dropped,
+        reason: refusal.reason.into(),
+        size_bytes: 0,
+        accepted: 0,
+        rejected: 0,
+        duration_us: 0,
+    };
+    let account = model::AccountId::installation();
+    // When the queue is full the journal counts the loss; the metric above has it in any case.
+    let _taken = shared.journal.offer(&Entry { account, record: Record::Request(Box::new(line)) });
+}

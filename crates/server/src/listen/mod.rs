@@ -1,0 +1,120 @@
+//! The listeners of the three planes, and what happens to each connection.
+//!
+//! A plane is one TCP listener, one TLS configuration and one router. [`run`] accepts until it is
+//! told to stop, then lets what is in progress end. No request is looked at here: the routers
+//! decide, and a response with [`collect::Silence`] becomes a close without a byte (HTTP/1.1) or a
+//! reset of the stream (HTTP/2).
+
+mod body;
+mod connection;
+mod hello;
+mod ops;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use model::record::Plane;
+use model::{Clock, RecordIds};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Listen;
+pub(crate) use ops::{Health, run as run_ops};
+
+/// One plane, ready to accept.
+pub(crate) struct Listener {
+    /// Which one.
+    pub(crate) plane: Plane,
+    /// Where it listens.
+    pub(crate) socket: TcpListener,
+    /// Its TLS.
+    pub(crate) acceptor: TlsAcceptor,
+    /// What answers.
+    pub(crate) router: Router,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("plane", &self.plane).finish_non_exhaustive()
+    }
+}
+
+/// What every connection needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Limits.
+    pub(crate) limits: Listen,
+    /// Where refused handshakes are logged.
+    pub(crate) journal: journal::Journal,
+    /// Ids for their lines.
+    pub(crate) record_ids: Arc<RecordIds>,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// When the address is taken or may not be used; names it and the plane.
+pub(crate) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("failed to listen on {address} for {name} (another address: `listen.{name}`)")
+    })
+}
+
+/// Accepts connections until `stop`, then waits until those in progress have ended, at most for
+/// the drain time.
+pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    let slots =
+        Arc::new(Semaphore::new(usize::try_from(shared.limits.connections_max).unwrap_or(usize::MAX >> 4)));
+    let listener = Arc::new(listener);
+    let plane = listener.plane.as_str();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener.socket, &slots) => accepted,
+        };
+        let Some((tcp, peer, slot)) = accepted else {
+            // Out of file descriptors, most likely: they come back when connections end.
+            metrics::counter!("strongroom_accept_failures_total", "plane" => plane).increment(1);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        metrics::counter!("strongroom_connections_total", "plane" => plane).increment(1);
+        let (listener, shared, stop) = (Arc::clone(&listener), Arc::clone(&shared), stop.clone());
+        connections.spawn(async move {
+            let open = metrics::gauge!("strongroom_connections_open", "plane" => plane);
+            open.increment(1.0);
+            connection::serve(tcp, peer, &listener, &shared, stop).await;
+            open.decrement(1.0);
+            drop(slot);
+        });
+    }
+    connections.close();
+    if tokio::time::timeout(shared.limits.drain_timeout(), connections.wait()).await.is_err() {
+        tracing::warn!(
+            plane,
+            connections.open = connections.len(),
+            "requests were still in progress when the time to drain was over"
+        );
+    }
+}
+
+/// The next connection, once there is a slot for it.
+async fn accept(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    let (tcp, peer) = socket.accept().await.ok()?;
+    Some((tcp, peer, slot))
+}

@@ -1,0 +1,55 @@
+//! The first bytes of a connection are told apart, and the operators' paths answer.
+
+use super::hello::{BYTES, Hello};
+use super::ops::{Health, router};
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt as _;
+use std::sync::Arc;
+use tower::ServiceExt as _;
+
+#[test]
+fn the_offered_version_is_read_from_the_first_bytes() {
+    let hello = |minor: u8| [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, minor];
+    let cases: [([u8; BYTES], &str); 6] = [
+        (hello(0), "ssl3"),
+        (hello(1), "1.0"),
+        (hello(2), "1.1"),
+        (hello(3), "1.2"),
+        (*b"GET / HTTP/", ""),
+        ([128, 46, 1, 0, 2, 0, 21, 0, 0, 0, 16], ""),
+    ];
+    for (bytes, version) in cases {
+        assert_eq!(Hello::read(&bytes).version(), version, "{bytes:?}");
+    }
+}
+
+struct State(Result<(), String>);
+
+impl Health for State {
+    fn readiness(&self) -> Result<(), String> {
+        self.0.clone()
+    }
+
+    fn metrics(&self) -> String {
+        "# TYPE a gauge\na 1\n".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn the_operators_paths_tell_health_readiness_and_figures() {
+    let check = async |state: Result<(), String>, path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(Arc::new(State(state))).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let bad = Err("3 of 6 volumes serve, 4 are needed".to_owned());
+    assert_eq!(check(Ok(()), "/healthz").await.0, 200);
+    assert_eq!(check(bad.clone(), "/healthz").await.0, 200);
+    assert_eq!(check(Ok(()), "/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(check(bad.clone(), "/readyz").await, (503, format!("{}\n", bad.unwrap_err())));
+    assert!(check(Ok(()), "/metrics").await.1.starts_with("# TYPE"));
+    assert_eq!(check(Ok(()), "/").await.0, 404);
+}

@@ -1,0 +1,179 @@
+//! The server: an installation with its listeners, its socket and its jobs, until it is told to
+//! stop.
+//!
+//! Order matters. Starting: lock, parts, certificates, sockets, and only then the lines that say
+//! where it listens and the readiness notice. Stopping: no new connections, requests in progress
+//! end, jobs end, the journal drains.
+
+use anyhow::{Context as _, Result, bail};
+use model::record::Plane;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::compose::{self, Installation};
+use crate::config::Loaded;
+use crate::failure::{Failure, Kind};
+use crate::jobs;
+use crate::listen::{self, Listener, Shared};
+use crate::lock::Lock;
+use crate::tls::{self, Certificates};
+
+/// How long a start waits for a command that is using the installation.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that runs.
+pub(crate) struct Server {
+    installation: Arc<Installation>,
+    certificates: Arc<Certificates>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+    /// Stops listeners, socket and jobs.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// Runs a server until SIGTERM or SIGINT; SIGHUP reads the certificates again.
+///
+/// # Errors
+/// When the start is refused (says which rule), or what was in progress could not be ended well.
+pub(crate) async fn until_signal(loaded: &Loaded) -> Result<()> {
+    let fail = "failed to listen for signals";
+    let mut terminate = signal(SignalKind::terminate()).context(fail)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context(fail)?;
+    let mut hangup = signal(SignalKind::hangup()).context(fail)?;
+    let server = start(loaded).await?;
+    for (plane, address) in server.addresses() {
+        let scheme = if *plane == "ops" { "http" } else { "https" };
+        crate::cli::print(format!("{plane:<8} {scheme}://{address}\n"))?;
+    }
+    // Where systemd did not start us there is nobody to tell.
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => server.reload_certificates(),
+        }
+    }
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    tracing::info!("stopping: requests in progress may end");
+    server.stop().await
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// When a rule forbids it or a resource is missing; says which.
+pub(crate) async fn start(loaded: &Loaded) -> Result<Server> {
+    let lock = take_lock(loaded).await?;
+    let installation = Arc::new(compose::open(loaded, lock).await?);
+    match equip(loaded, &installation).await {
+        Ok(server) => Ok(server),
+        Err(error) => {
+            installation.close().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn take_lock(loaded: &Loaded) -> Result<Lock> {
+    let held = || {
+        Failure::new(
+            Kind::Refused,
+            format!(
+                "another strongroom process already runs on `{}` and holds its lock",
+                loaded.folder.display()
+            ),
+        )
+    };
+    if admin::is_served(loaded).await {
+        bail!(held());
+    }
+    match Lock::take(&loaded.folder, LOCK_PATIENCE).await? {
+        Some(lock) => Ok(lock),
+        None => bail!(held()),
+    }
+}
+
+/// Opens every socket, then starts every task.
+async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Server> {
+    let config = &loaded.config.listen;
+    let certificates = Arc::new(Certificates::open(loaded, installation.clock().now())?);
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for plane in tls::PLANES {
+        let wanted = match plane {
+            Plane::Collect => config.collect,
+            Plane::Api => config.api,
+            Plane::Console => config.console,
+        };
+        let socket = listen::bind(plane.as_str(), wanted).await?;
+        let address = socket.local_addr().context("failed to learn where a plane listens")?;
+        addresses.push((plane.as_str(), address));
+        let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(plane)?));
+        listeners.push(Listener { plane, socket, acceptor, router: installation.router(plane) });
+    }
+    let ops = listen::bind("ops", config.ops).await?;
+    addresses.push(("ops", ops.local_addr().context("failed to learn where ops listens")?));
+    let commands = admin::bind(installation.folder())?;
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let shared = Arc::new(Shared {
+        limits: config.clone(),
+        journal: installation.journal().clone(),
+        record_ids: installation.record_ids(),
+        clock: installation.clock(),
+    });
+    for listener in listeners {
+        tasks.spawn(listen::run(listener, Arc::clone(&shared), stop.clone()));
+    }
+    tasks.spawn(listen::run_ops(ops, Arc::clone(installation) as _, stop.clone()));
+    tasks.spawn(admin::run(commands, Arc::clone(installation), stop.clone()));
+    jobs::start(&tasks, installation, &stop);
+    tasks.spawn(jobs::watch_certificates(
+        Arc::clone(installation),
+        Arc::clone(&certificates),
+        stop.clone(),
+    ));
+    tasks.close();
+    Ok(Server { installation: Arc::clone(installation), certificates, addresses, stop, tasks })
+}
+
+impl Server {
+    /// Where each plane listens.
+    pub(crate) fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// What it runs on.
+    pub(crate) fn installation(&self) -> &Arc<Installation> {
+        &self.installation
+    }
+
+    /// Reads the certificates again, changed or not.
+    pub(crate) fn reload_certificates(&self) {
+        self.certificates.reload(self.installation.clock().now(), true);
+    }
+
+    /// Stops: requests in progress end, jobs end, the journal drains.
+    ///
+    /// # Errors
+    /// When the journal could not be drained.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        self.installation.close().await
+    }
+}

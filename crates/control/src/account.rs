@@ -129,7 +129,7 @@ impl Control {
         self.authorize(actor, Act::ManageInstallation, AccountId::installation())
             .await?;
         let id = self.unused_id().await?;
-        let secret = self.keys.person_key_secret(id).await?;
+        let secret = self.keys.create_person_key_secret(id).await?;
         let passcode = NewPasscode::generate(self.random.as_ref());
         let token = NewPasscode::generate(self.random.as_ref());
         let (hash, token_hash) = (passcode.hash.to_bytes(), token.hash.to_bytes());
@@ -318,9 +318,8 @@ impl Control {
             + Send
             + 'static,
     {
-        // Before anything is asked of the key table: it would make a secret for any id.
         self.account(actor, id).await?;
-        let secret = self.keys.person_key_secret(id).await?;
+        let secret = self.keys.person_key_secret(id)?;
         self.act(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 body(session, desk).await?;

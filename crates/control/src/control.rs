@@ -363,7 +363,7 @@ impl Control {
             .await?;
         let mut all = Vec::new();
         for record in accounts {
-            let secret = self.keys.person_key_secret(record.id).await?;
+            let secret = self.keys.person_key_secret(record.id)?;
             all.push(Effect::Account(Box::new(record.rules(secret)?)));
         }
         all.append(&mut effects);

@@ -384,7 +384,7 @@ impl Session {
         Ok(tag == point.tag)
     }
 
-    /// Whether SQLite finds the file's structure sound.
+    /// Whether `SQLite` finds the file's structure sound.
     ///
     /// # Errors
     /// As [`Session::point`].

@@ -6,7 +6,7 @@
 //! before anything is written under it. It must never give one key to two objects, and never log,
 //! return in an error or write to a local disk a key.
 
-mod format;
+pub(crate) mod format;
 mod table;
 
 use async_trait::async_trait;
@@ -147,15 +147,24 @@ impl KeyTable {
         })
     }
 
-    /// The secret that the person keys of `account` are made with; made when there is none yet, and
-    /// never changed after.
+    /// The secret that the person keys of `account` are made with.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::NotFound`] when the account has none: it must not get another, or all
+    /// its people would have other keys. [`model::ErrorKind::Unavailable`] before
+    /// [`KeyTable::attach`].
+    pub fn person_key_secret(&self, account: AccountId) -> Result<PersonKeySecret> {
+        self.with(|table| table.person_secret(account))?
+            .ok_or_else(|| {
+                Error::NotFound(format!("secret for the person keys of account `{account}`"))
+            })
+    }
+
+    /// Makes the secret of a new account; the same again when there is one already.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when it cannot be made durable now.
-    pub async fn person_key_secret(&self, account: AccountId) -> Result<PersonKeySecret> {
-        if let Some(secret) = self.with(|table| table.person_secret(account))? {
-            return Ok(secret);
-        }
+    pub async fn create_person_key_secret(&self, account: AccountId) -> Result<PersonKeySecret> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;

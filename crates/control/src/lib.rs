@@ -1,6 +1,6 @@
 //! What the operator and the product decide, and the keys: accounts, parts, deletions, audit.
 //!
-//! The control database is SQLite; every committed change is on the volumes before it is answered,
+//! The control database is `SQLite`; every committed change is on the volumes before it is answered,
 //! and a lost file is rebuilt from them. The key table lives apart from it, so that destroying a
 //! key reaches every old copy. This crate is the only home of the SQL driver. It must never hold
 //! personal data but as keyed hashes or sealed fields, never let an act happen without its audit

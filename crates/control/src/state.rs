@@ -1,4 +1,4 @@
-//! What readers see without asking SQLite: the accounts' rules and the list of parts.
+//! What readers see without asking `SQLite`: the accounts' rules and the list of parts.
 //!
 //! It changes only by transactions that are on the volumes, in their order; so it never shows what a
 //! crash could take back.

@@ -1,1 +1,15 @@
+//! Tests of the crate, by subject.
+#![allow(
+    clippy::clone_on_ref_ptr,
+    reason = "tests pass concrete stores as trait objects"
+)]
 
+mod access;
+mod accounts;
+mod audit;
+mod deletions;
+mod formats;
+mod keys;
+mod parts;
+mod shipping;
+mod support;

@@ -1,4 +1,4 @@
-//! Finds the commit frames of SQLite's write-ahead log.
+//! Finds the commit frames of `SQLite`'s write-ahead log.
 //!
 //! Only whole transactions are shipped, so somebody has to know where one ends. The log is a header
 //! of 32 bytes and frames of 24 bytes and a page; a frame belongs to the log when it carries the

@@ -1,0 +1,219 @@
+//! Accounts and credentials.
+
+use governance::Limits;
+use model::ErrorKind;
+
+use super::support::{Fault, Faulty, World, operator};
+use crate::Actor;
+
+#[tokio::test]
+async fn an_account_is_usable_the_moment_that_its_creation_returns() {
+    let world = World::new(20);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let rules = control.rules();
+    let made = control
+        .create_account(&operator(), " Shop ", "asia/kolkata")
+        .await
+        .unwrap();
+    let id = made.account_id.as_str();
+    assert_eq!(
+        (id.len(), &id[3..4], &id[7..8], &id[11..]),
+        (12, "-", "-", "Z"),
+        "{id}"
+    );
+    let account = rules.borrow().account(made.account_id).unwrap().clone();
+    let passcode = account.verify_passcode(made.passcode.expose()).unwrap();
+    assert_eq!(passcode.name.as_ref(), "default");
+    assert!(account.verify_passcode(made.sdk_token.expose()).is_none());
+    assert!(account.verify_sdk_token(made.sdk_token.expose()));
+    assert_eq!(account.time_zone.iana_name(), Some("Asia/Kolkata"));
+    assert_eq!(
+        account.limits,
+        Limits {
+            uploads: 15,
+            calls: 3
+        }
+    );
+    let shown = control.account(&operator(), made.account_id).await.unwrap();
+    assert_eq!(
+        (shown.name.as_str(), shown.time_zone.as_str()),
+        ("Shop", "Asia/Kolkata")
+    );
+    assert_eq!(control.accounts(&operator()).await.unwrap(), [shown]);
+}
+
+#[tokio::test]
+async fn changes_of_an_account_reach_the_rules_at_once() {
+    let world = World::new(21);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let id = control
+        .create_account(&operator(), "Shop", "UTC")
+        .await
+        .unwrap()
+        .account_id;
+    let rules = control.rules();
+    let now = || rules.borrow().account(id).unwrap().clone();
+    let secret = now().person_key_secret.clone();
+
+    control
+        .set_limits(
+            &operator(),
+            id,
+            Limits {
+                uploads: 40,
+                calls: 8,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        now().limits,
+        Limits {
+            uploads: 40,
+            calls: 8
+        }
+    );
+    control.set_retention(&operator(), id, 30, 7).await.unwrap();
+    assert_eq!(now().retention.as_secs(), 30 * 86_400);
+    let second = control
+        .create_passcode(&operator(), id, "billing")
+        .await
+        .unwrap();
+    assert_eq!(
+        now()
+            .verify_passcode(second.expose())
+            .unwrap()
+            .name
+            .as_ref(),
+        "billing"
+    );
+    let error = control
+        .create_passcode(&operator(), id, "billing")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    control
+        .revoke_passcode(&operator(), id, "billing")
+        .await
+        .unwrap();
+    assert!(now().verify_passcode(second.expose()).is_none());
+    let error = control
+        .revoke_passcode(&operator(), id, "billing")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(
+        now().person_key_secret.expose(),
+        secret.expose(),
+        "it never changes"
+    );
+}
+
+#[tokio::test]
+async fn illegal_accounts_are_refused() {
+    let world = World::new(22);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let long = "n".repeat(201);
+    for (name, zone) in [
+        ("", "UTC"),
+        ("a\nb", "UTC"),
+        (&long, "UTC"),
+        ("a", "Mars/Olympus"),
+        ("a", ""),
+    ] {
+        let error = control
+            .create_account(&operator(), name, zone)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{name:?} {zone:?}");
+    }
+    let unknown = "AAA-AAA-AAAZ".parse().unwrap();
+    let error = control.account(&operator(), unknown).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let error = control
+        .set_limits(&operator(), unknown, Limits::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_passcode_sees_its_own_account_and_changes_nothing() {
+    let world = World::new(23);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let one = control
+        .create_account(&operator(), "One", "UTC")
+        .await
+        .unwrap()
+        .account_id;
+    let two = control
+        .create_account(&operator(), "Two", "UTC")
+        .await
+        .unwrap()
+        .account_id;
+    let actor = Actor::passcode(one, "default");
+    assert!(control.account(&actor, one).await.is_ok());
+    let denied = [
+        control.account(&actor, two).await.err(),
+        control.accounts(&actor).await.err(),
+        control
+            .set_limits(&actor, one, Limits::default())
+            .await
+            .err(),
+        control.create_account(&actor, "Three", "UTC").await.err(),
+    ];
+    for error in denied {
+        assert_eq!(error.unwrap().kind(), ErrorKind::Denied);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_was_not_acknowledged_is_not_in_the_rules() {
+    let world = World::new(24);
+    let store = Faulty::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    // One put for the person key secret, none for the transaction.
+    store.fail_after(1, Fault::Before);
+    assert!(
+        control
+            .create_account(&operator(), "Shop", "UTC")
+            .await
+            .is_err()
+    );
+    assert!(control.rules().borrow().accounts.is_empty());
+    store.heal();
+    assert_eq!(
+        control.accounts(&operator()).await.unwrap().len(),
+        1,
+        "its outcome was unknown"
+    );
+    assert_eq!(control.rules().borrow().accounts.len(), 1);
+}
+
+#[tokio::test]
+async fn each_start_has_a_number_of_its_own() {
+    let world = World::new(25);
+    let store = Faulty::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    assert_eq!(
+        control.next_writer().await.unwrap().to_string(),
+        "00000001-00000001"
+    );
+    assert_eq!(
+        control.next_writer().await.unwrap().to_string(),
+        "00000001-00000002"
+    );
+    drop(control);
+    let other = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(other.path(), store).await.unwrap();
+    assert_eq!(
+        control.next_writer().await.unwrap().to_string(),
+        "00000001-00000003"
+    );
+}

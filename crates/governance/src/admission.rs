@@ -17,7 +17,7 @@ use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 use crate::announced::{Generations, KeySet};
 use crate::{AccountRules, Announced, Announcements};
 use links::Links;
-use stages::{Keyed, Screened, Visible};
+use stages::{Kept, Keyed, Visible};
 
 /// How and when an upload came.
 #[derive(Clone, Copy)]
@@ -160,11 +160,11 @@ impl Admission<'_> {
             .and_then(|timed| timed.want(self.rules))
             .map(|wanted| wanted.screen(self.rules));
         match decided {
-            Ok(Screened::Visible(visible)) => {
+            Ok(Ok(visible)) => {
                 self.out.processed = self.out.processed.saturating_add(1);
                 self.keep(visible);
             }
-            Ok(Screened::Hidden(reached)) => {
+            Ok(Err(reached)) => {
                 self.out.processed = self.out.processed.saturating_add(1);
                 self.out.suppressed = self.out.suppressed.saturating_add(1);
                 self.out.reached.extend(reached);
@@ -175,13 +175,13 @@ impl Admission<'_> {
 
     /// Turns a record that may be kept into entries: who it is, what belongs together, what it says.
     fn keep(&mut self, visible: Visible<'_>) {
-        let Visible {
+        let Kept {
             submission,
             person,
             names,
             ts,
             ts_sent,
-        } = visible;
+        } = visible.into_kept();
         for name in &names {
             self.announce(name.key, name.kind, name.text(&submission), ts);
         }

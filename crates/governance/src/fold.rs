@@ -114,7 +114,7 @@ impl Profile {
             .iter()
             .rev()
             .find(own)
-            .or(self.identities.last())
+            .or_else(|| self.identities.last())
             .map(|it| &*it.text)
     }
 

@@ -41,7 +41,8 @@ pub(crate) struct Value<'a> {
 /// What was noticed inside a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Facts {
-    /// A key stands twice in one object, at any depth.
+    /// A key stands twice in one object, at any depth, or an object has so many that nobody looked:
+    /// more than [`KEYS_MAX`].
     pub(crate) key_twice: bool,
     /// A key is empty, too long or not Unicode text, at any depth.
     pub(crate) key_invalid: bool,
@@ -88,7 +89,7 @@ impl<'a> Value<'a> {
     }
 
     /// Calls `each` for every member of an object.
-    pub(crate) fn members(&self, mut each: impl FnMut(Text<'a>, Value<'a>)) {
+    pub(crate) fn members(&self, mut each: impl FnMut(Text<'a>, Self)) {
         if self.kind != Kind::Object {
             return;
         }
@@ -102,7 +103,7 @@ impl<'a> Value<'a> {
     }
 
     /// Calls `each` for every element of an array.
-    pub(crate) fn elements(&self, mut each: impl FnMut(Value<'a>)) {
+    pub(crate) fn elements(&self, mut each: impl FnMut(Self)) {
         if self.kind != Kind::Array {
             return;
         }
@@ -113,6 +114,9 @@ impl<'a> Value<'a> {
         });
     }
 }
+
+/// Keys of one object that are compared with each other.
+const KEYS_MAX: usize = 2 * limit::EVENT_PROPERTIES_MAX;
 
 /// How many levels a value may have when nothing is around it.
 pub(crate) const DEPTH: usize = limit::JSON_DEPTH_MAX;
@@ -258,8 +262,10 @@ impl<'a> Scanner<'a> {
         let base = self.keys.len();
         self.object(|scanner, key| {
             facts.members = facts.members.saturating_add(1);
-            if facts.members <= limit::EVENT_PROPERTIES_MAX {
+            if facts.members <= KEYS_MAX {
                 scanner.keys.push(key, base, &mut facts);
+            } else {
+                facts.key_twice = true;
             }
             facts.merge(&scanner.value(below)?);
             Ok(())

@@ -1,5 +1,5 @@
-//! The stages of one record. Fields of a stage are private to this file where skipping the stage
-//! would matter: [`Visible`] is made in one place only.
+//! The stages of one record. Their fields are private to this file, so each can be made in one place
+//! only: a record that skips a stage does not compile.
 
 use model::submission::{Content, RejectReason, Rejection, Submission};
 use model::{IdentityKind, PersonKey, Timestamp, limit};
@@ -55,21 +55,23 @@ pub(super) struct Timed<'a> {
 /// A record that the account's dictionary wants.
 pub(super) struct Wanted<'a>(Timed<'a>);
 
-/// What the ledger of deletions says of a record.
-pub(super) enum Screened<'a> {
-    /// It may be kept.
-    Visible(Visible<'a>),
-    /// Its person was deleted: nothing of it is kept. The names that it adds to the deletion.
-    Hidden(Vec<Reach>),
-}
-
 /// A record that may be kept.
-pub(super) struct Visible<'a> {
+pub(super) struct Visible<'a>(Kept<'a>);
+
+/// What is kept of a record.
+pub(super) struct Kept<'a> {
     pub(super) submission: Submission<'a>,
     pub(super) person: PersonKey,
     pub(super) names: Names,
     pub(super) ts: Timestamp,
     pub(super) ts_sent: Option<Timestamp>,
+}
+
+impl<'a> Visible<'a> {
+    /// The record, to be written down.
+    pub(super) fn into_kept(self) -> Kept<'a> {
+        self.0
+    }
 }
 
 impl<'a> Keyed<'a> {
@@ -152,7 +154,10 @@ impl<'a> Wanted<'a> {
     /// Asks the ledger of deletions. A record is a deleted person's when any of its identities is
     /// hidden for good, or the key that it is kept under is hidden at its time. A device alone does
     /// not make it so when an identity stands beside it: devices change hands.
-    pub(super) fn screen(self, rules: &AccountRules) -> Screened<'a> {
+    ///
+    /// # Errors
+    /// The names that the record adds to the deletion: nothing else of it is kept.
+    pub(super) fn screen(self, rules: &AccountRules) -> Result<Visible<'a>, Vec<Reach>> {
         let Self(Timed { keyed, ts, ts_sent }) = self;
         let Keyed {
             submission,
@@ -160,28 +165,19 @@ impl<'a> Wanted<'a> {
             names,
         } = keyed;
         let suppressed = &rules.suppressed;
-        if suppressed.is_empty() {
-            return Screened::Visible(Visible {
-                submission,
-                person,
-                names,
-                ts,
-                ts_sent,
-            });
-        }
         let hidden = names
             .iter()
             .find(|it| it.kind != IdentityKind::ObjectId && suppressed.hides_whole(it.key))
             .map(|it| it.key)
             .or_else(|| suppressed.hides(person, ts).then_some(person));
         let Some(hidden) = hidden else {
-            return Screened::Visible(Visible {
+            return Ok(Visible(Kept {
                 submission,
                 person,
                 names,
                 ts,
                 ts_sent,
-            });
+            }));
         };
         let reached = names
             .iter()
@@ -193,6 +189,6 @@ impl<'a> Wanted<'a> {
                 ts,
             })
             .collect();
-        Screened::Hidden(reached)
+        Err(reached)
     }
 }

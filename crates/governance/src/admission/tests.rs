@@ -2,9 +2,7 @@
 
 use jiff::tz::TimeZone;
 use model::record::{Change, ChangeOp, Entry, Link, LinkKind, Record, Source};
-use model::submission::{
-    Batch, Content, Names, RejectReason, Rejection, Subject, Submission,
-};
+use model::submission::{Batch, Content, Names, RejectReason, Rejection, Subject, Submission};
 use model::{
     IdentityKind, LedgerPosition, PersonKey, RawJson, RecordIds, Secret, SeededRandom, Timestamp,
     WriterId,
@@ -12,7 +10,9 @@ use model::{
 use std::time::Duration;
 
 use super::{Admitted, Arrival, Reach, admit};
-use crate::{AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, Stretch, Suppressions};
+use crate::{
+    AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, Stretch, Suppressions,
+};
 
 const RECORD: &str = "{\"as\":\"sent\"}";
 
@@ -47,30 +47,69 @@ fn suppressing(people: &[(PersonKey, Stretch)]) -> AccountRules {
     for (person, stretch) in people {
         suppressed.insert(*person, *stretch, LedgerPosition(1));
     }
-    AccountRules { suppressed: suppressed.into(), ..rules() }
+    AccountRules {
+        suppressed: suppressed.into(),
+        ..rules()
+    }
 }
 
 fn named(identity: &'static str, object_id: &'static str) -> Names<'static> {
     let some = |text: &'static str| (!text.is_empty()).then(|| text.into());
-    Names { identity: some(identity), object_id: some(object_id), ..Names::default() }
+    Names {
+        identity: some(identity),
+        object_id: some(object_id),
+        ..Names::default()
+    }
 }
 
 fn event(names: Names<'static>, name: &'static str, ts: Option<Timestamp>) -> Submission<'static> {
     let properties = RawJson::empty_object();
-    let content = Content::Event { name: name.into(), properties, session: None, context: None };
-    Submission { position: 1, text: RECORD, names, ts, content }
+    let content = Content::Event {
+        name: name.into(),
+        properties,
+        session: None,
+        context: None,
+    };
+    Submission {
+        position: 1,
+        text: RECORD,
+        names,
+        ts,
+        content,
+    }
 }
 
 fn alias(from: &'static str, to: &'static str) -> Submission<'static> {
-    let content = Content::Profile { changes: Vec::new(), alias: Some(to.into()) };
-    Submission { position: 1, text: RECORD, names: named(from, ""), ts: None, content }
+    let content = Content::Profile {
+        changes: Vec::new(),
+        alias: Some(to.into()),
+    };
+    Submission {
+        position: 1,
+        text: RECORD,
+        names: named(from, ""),
+        ts: None,
+        content,
+    }
 }
 
 fn run(rules: &AccountRules, records: Vec<Submission<'static>>, announced: &Announced) -> Admitted {
     let ids = RecordIds::new(WriterId { node: 1, start: 1 });
     let batch = ids.batch();
-    let arrival = Arrival { source: Source::Rest, received_at: now(), ids: &batch };
-    admit(rules, Batch { records, rejections: Vec::new() }, &arrival, announced)
+    let arrival = Arrival {
+        source: Source::Rest,
+        received_at: now(),
+        ids: &batch,
+    };
+    admit(
+        rules,
+        Batch {
+            records,
+            rejections: Vec::new(),
+        },
+        &arrival,
+        announced,
+    )
 }
 
 fn admitted(rules: &AccountRules, records: Vec<Submission<'static>>) -> Admitted {
@@ -87,24 +126,39 @@ fn links(admitted: &Admitted) -> Vec<(PersonKey, PersonKey, LinkKind)> {
 
 fn identified(admitted: &Admitted) -> Vec<(PersonKey, String)> {
     let change = |entry: &Entry| match &entry.record {
-        Record::ProfileChange(it) if it.changes[0].op == ChangeOp::Identify => {
-            Some((it.person, format!("{} {}", it.changes[0].property, it.changes[0].value.as_str())))
-        }
+        Record::ProfileChange(it) if it.changes[0].op == ChangeOp::Identify => Some((
+            it.person,
+            format!(
+                "{} {}",
+                it.changes[0].property,
+                it.changes[0].value.as_str()
+            ),
+        )),
         _ => None,
     };
     admitted.entries().iter().filter_map(change).collect()
 }
 
 fn kinds(admitted: &Admitted) -> Vec<&'static str> {
-    admitted.entries().iter().map(|it| it.record.table().as_str()).collect()
+    admitted
+        .entries()
+        .iter()
+        .map(|it| it.record.table().as_str())
+        .collect()
 }
 
 #[test]
 fn tables_get_person_keys_and_the_plain_identity_once() {
     let announced = Announced::default();
-    let two = vec![event(named("u1", ""), "a", None), event(named("u1", ""), "b", None)];
+    let two = vec![
+        event(named("u1", ""), "a", None),
+        event(named("u1", ""), "b", None),
+    ];
     let mut first = run(&rules(), two.clone(), &announced);
-    assert_eq!(identified(&first), [(identity("u1"), "identity \"u1\"".into())]);
+    assert_eq!(
+        identified(&first),
+        [(identity("u1"), "identity \"u1\"".into())]
+    );
     assert_eq!(kinds(&first), ["profile_changes", "events", "events"]);
     // Nothing is remembered before the commit is durable.
     assert_eq!(identified(&run(&rules(), two.clone(), &announced)).len(), 1);
@@ -116,9 +170,14 @@ fn tables_get_person_keys_and_the_plain_identity_once() {
 fn every_entry_of_an_upload_has_its_own_id() {
     let all = admitted(
         &rules(),
-        vec![event(named("u1", "__g1"), "a", None), alias("u1", "u2"), event(named("u2", ""), "b", None)],
+        vec![
+            event(named("u1", "__g1"), "a", None),
+            alias("u1", "u2"),
+            event(named("u2", ""), "b", None),
+        ],
     );
-    let ids: std::collections::BTreeSet<_> = all.entries().iter().map(|it| it.record.id()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        all.entries().iter().map(|it| it.record.id()).collect();
     assert_eq!(ids.len(), all.entries().len());
     assert!(all.entries().iter().all(|it| it.account == rules().id));
 }
@@ -142,7 +201,13 @@ fn a_device_beside_an_identity_belongs_to_it() {
     let people: Vec<_> = all
         .entries()
         .iter()
-        .filter_map(|it| if let Record::Event(it) = &it.record { Some(it.person) } else { None })
+        .filter_map(|it| {
+            if let Record::Event(it) = &it.record {
+                Some(it.person)
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(people, [u1, u1, u2, u1, g1]);
     assert_eq!(identified(&all).len(), 3);
@@ -151,18 +216,38 @@ fn a_device_beside_an_identity_belongs_to_it() {
 #[test]
 fn another_identity_is_an_alias_and_is_linked_once() {
     let announced = Announced::default();
-    let mut all = run(&rules(), vec![alias("old", "new"), alias("old", "new")], &announced);
+    let mut all = run(
+        &rules(),
+        vec![alias("old", "new"), alias("old", "new")],
+        &announced,
+    );
     let expect = [(identity("old"), identity("new"), LinkKind::Alias)];
     assert_eq!(links(&all), expect);
     assert_eq!(all.processed(), 2);
     announced.remember(all.take_announcements());
-    assert_eq!(links(&run(&rules(), vec![alias("old", "new")], &announced)), []);
-    let object = Submission { names: named("", "__g1"), ..alias("x", "u1") };
+    assert_eq!(
+        links(&run(&rules(), vec![alias("old", "new")], &announced)),
+        []
+    );
+    let object = Submission {
+        names: named("", "__g1"),
+        ..alias("x", "u1")
+    };
     let expect = [(device("__g1"), identity("u1"), LinkKind::Device)];
     assert_eq!(links(&admitted(&rules(), vec![object])), expect);
-    let both = Names { fbid: Some("f".into()), ..named("u1", "") };
-    let expect = [(key(IdentityKind::Fbid, "f"), identity("u1"), LinkKind::Alias)];
-    assert_eq!(links(&admitted(&rules(), vec![event(both, "a", None)])), expect);
+    let both = Names {
+        fbid: Some("f".into()),
+        ..named("u1", "")
+    };
+    let expect = [(
+        key(IdentityKind::Fbid, "f"),
+        identity("u1"),
+        LinkKind::Alias,
+    )];
+    assert_eq!(
+        links(&admitted(&rules(), vec![event(both, "a", None)])),
+        expect
+    );
 }
 
 #[test]
@@ -188,40 +273,74 @@ fn times_are_bounded_and_the_original_is_kept() {
 
 #[test]
 fn a_refused_record_is_quarantined_under_its_person() {
-    let discarding =
-        AccountRules { discarded_events: [Box::from("Noise")].into(), ..rules() };
+    let discarding = AccountRules {
+        discarded_events: [Box::from("Noise")].into(),
+        ..rules()
+    };
     let all = admitted(
         &discarding,
         vec![
             event(named("u1", ""), "Noise", None),
-            Submission { position: 2, ..event(named("u1", ""), "a", Some(Timestamp::from_seconds(1))) },
+            Submission {
+                position: 2,
+                ..event(named("u1", ""), "a", Some(Timestamp::from_seconds(1)))
+            },
         ],
     );
-    let reasons: Vec<_> = all.rejections().iter().map(|it| (it.position, it.reason)).collect();
-    assert_eq!(reasons, [(1, RejectReason::EventDiscarded), (2, RejectReason::TimeTooOld)]);
+    let reasons: Vec<_> = all
+        .rejections()
+        .iter()
+        .map(|it| (it.position, it.reason))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            (1, RejectReason::EventDiscarded),
+            (2, RejectReason::TimeTooOld)
+        ]
+    );
     assert_eq!(all.processed(), 0);
     assert_eq!(kinds(&all), ["quarantine", "quarantine"]);
-    let Record::Quarantined(it) = &all.entries()[0].record else { panic!("quarantined") };
-    assert_eq!((it.person, it.code, &*it.error), (Some(identity("u1")), 528, "event_discarded"));
+    let Record::Quarantined(it) = &all.entries()[0].record else {
+        panic!("quarantined")
+    };
+    assert_eq!(
+        (it.person, it.code, &*it.error),
+        (Some(identity("u1")), 528, "event_discarded")
+    );
     assert_eq!(it.body, RECORD.as_bytes());
 }
 
 fn rejected(subject: Subject) -> Rejection {
     let record = RawJson::parse(RECORD).unwrap();
-    Rejection { position: 3, reason: RejectReason::KeyTwice, record, subject }
+    Rejection {
+        position: 3,
+        reason: RejectReason::KeyTwice,
+        record,
+        subject,
+    }
 }
 
 #[test]
 fn rejections_of_the_decoder_are_kept_unless_nobody_may_have_them() {
     let check = |subject: Subject, expect: Option<(Option<PersonKey>, &str)>| {
         let ids = RecordIds::new(WriterId { node: 1, start: 1 });
-        let arrival = Arrival { source: Source::Rest, received_at: now(), ids: &ids.batch() };
+        let arrival = Arrival {
+            source: Source::Rest,
+            received_at: now(),
+            ids: &ids.batch(),
+        };
         let rules = suppressing(&[(identity("gone"), Stretch::WHOLE)]);
-        let batch = Batch { records: Vec::new(), rejections: vec![rejected(subject)] };
+        let batch = Batch {
+            records: Vec::new(),
+            rejections: vec![rejected(subject)],
+        };
         let all = admit(&rules, batch, &arrival, &Announced::default());
         assert_eq!(all.rejections().len(), 1);
         let kept = all.entries().first().map(|it| match &it.record {
-            Record::Quarantined(it) => (it.person, std::str::from_utf8(&it.body).unwrap().to_owned()),
+            Record::Quarantined(it) => {
+                (it.person, std::str::from_utf8(&it.body).unwrap().to_owned())
+            }
             other => panic!("not {other:?}"),
         });
         assert_eq!(kept, expect.map(|(person, body)| (person, body.to_owned())));
@@ -238,7 +357,10 @@ fn nothing_of_a_deleted_person_is_kept_and_the_sender_sees_no_difference() {
     let gone = suppressing(&[(identity("gone"), Stretch::WHOLE)]);
     let all = admitted(
         &gone,
-        vec![event(named("gone", "__g1"), "a", None), event(named("u1", ""), "a", None)],
+        vec![
+            event(named("gone", "__g1"), "a", None),
+            event(named("u1", ""), "a", None),
+        ],
     );
     assert_eq!((all.processed(), all.suppressed()), (2, 1));
     assert_eq!(kinds(&all), ["profile_changes", "events"]);
@@ -253,7 +375,11 @@ fn nothing_of_a_deleted_person_is_kept_and_the_sender_sees_no_difference() {
     for record in [alias("gone", "fresh"), alias("fresh", "gone")] {
         let all = admitted(&gone, vec![record]);
         assert_eq!((all.entries().len(), all.suppressed()), (0, 1));
-        let reached: Vec<_> = all.reached().iter().map(|it| (it.hidden, it.other)).collect();
+        let reached: Vec<_> = all
+            .reached()
+            .iter()
+            .map(|it| (it.hidden, it.other))
+            .collect();
         assert_eq!(reached, [(identity("gone"), identity("fresh"))]);
     }
 }
@@ -261,10 +387,16 @@ fn nothing_of_a_deleted_person_is_kept_and_the_sender_sees_no_difference() {
 #[test]
 fn a_shared_device_is_hidden_only_while_the_deleted_person_had_it() {
     let at = Timestamp::from_seconds;
-    let stretch = Stretch { from: Some(at(1_763_000_000)), to: Some(at(1_763_000_100)) };
+    let stretch = Stretch {
+        from: Some(at(1_763_000_000)),
+        to: Some(at(1_763_000_100)),
+    };
     let rules = suppressing(&[(device("__g1"), stretch)]);
     let suppressed = |identity, ts| {
-        let all = admitted(&rules, vec![event(named(identity, "__g1"), "a", Some(at(ts)))]);
+        let all = admitted(
+            &rules,
+            vec![event(named(identity, "__g1"), "a", Some(at(ts)))],
+        );
         (all.suppressed(), links(&all).len())
     };
     assert_eq!(suppressed("", 1_762_999_999), (0, 0));
@@ -277,25 +409,46 @@ fn a_shared_device_is_hidden_only_while_the_deleted_person_had_it() {
 
 #[test]
 fn a_profile_keeps_its_changes_in_order() {
-    let change = |property: &str, op| Change { property: property.into(), op, value: RawJson::empty_object() };
+    let change = |property: &str, op| Change {
+        property: property.into(),
+        op,
+        value: RawJson::empty_object(),
+    };
     let changes = vec![change("b", ChangeOp::Put), change("a", ChangeOp::Delete)];
-    let content = Content::Profile { changes: changes.clone(), alias: None };
-    let record = Submission { content, ..event(named("u", ""), "a", None) };
+    let content = Content::Profile {
+        changes: changes.clone(),
+        alias: None,
+    };
+    let record = Submission {
+        content,
+        ..event(named("u", ""), "a", None)
+    };
     let all = admitted(&rules(), vec![record]);
-    let Record::ProfileChange(it) = &all.entries()[1].record else { panic!("a change") };
+    let Record::ProfileChange(it) = &all.entries()[1].record else {
+        panic!("a change")
+    };
     assert_eq!(it.changes, changes);
 }
 
 #[test]
 fn passcodes_are_random_stored_as_hashes_and_told_apart() {
     let random = SeededRandom::new(1);
-    let (one, two) = (NewPasscode::generate(&random), NewPasscode::generate(&random));
+    let (one, two) = (
+        NewPasscode::generate(&random),
+        NewPasscode::generate(&random),
+    );
     assert_ne!(one.text.expose(), two.text.expose());
     assert_eq!(one.text.expose().len(), 35);
     assert_eq!(PasscodeHash::from_bytes(one.hash.to_bytes()), one.hash);
-    let rule = |name: &str, hash| PasscodeRule { name: name.into(), hash };
+    let rule = |name: &str, hash| PasscodeRule {
+        name: name.into(),
+        hash,
+    };
     let passcodes = vec![rule("one", one.hash), rule("two", two.hash)];
-    let rules = AccountRules { passcodes, ..rules() };
+    let rules = AccountRules {
+        passcodes,
+        ..rules()
+    };
     let who = |text: &str| rules.verify_passcode(text).map(|it| it.name.to_string());
     assert_eq!(who(one.text.expose()), Some("one".into()));
     assert_eq!(who(two.text.expose()), Some("two".into()));
@@ -308,11 +461,17 @@ fn passcodes_are_random_stored_as_hashes_and_told_apart() {
 fn a_ceiling_gives_its_places_back() {
     let ceilings = crate::Ceilings::default();
     let account = rules().id;
-    let held: Vec<_> = (0..3).map_while(|_| ceilings.enter(account, "/1/now.json", 3)).collect();
+    let held: Vec<_> = (0..3)
+        .map_while(|_| ceilings.enter(account, "/1/now.json", 3))
+        .collect();
     assert_eq!(held.len(), 3);
     assert!(ceilings.enter(account, "/1/now.json", 3).is_none());
     assert!(ceilings.enter(account, "/1/upload", 1).is_some());
-    assert!(ceilings.enter("OTHER".parse().unwrap(), "/1/now.json", 3).is_some());
+    assert!(
+        ceilings
+            .enter("OTHER".parse().unwrap(), "/1/now.json", 3)
+            .is_some()
+    );
     drop(held);
     assert_eq!(ceilings.running(account, "/1/now.json"), 0);
     assert!(ceilings.enter(account, "/1/now.json", 0).is_none());
@@ -323,11 +482,21 @@ fn a_ceiling_gives_its_places_back() {
 fn what_was_announced_is_remembered_within_bounds() {
     let announced = Announced::with_capacity(2);
     for name in ["a", "b", "c", "d", "e"] {
-        let mut all = run(&rules(), vec![event(named(name, ""), "x", None)], &announced);
+        let mut all = run(
+            &rules(),
+            vec![event(named(name, ""), "x", None)],
+            &announced,
+        );
         announced.remember(all.take_announcements());
     }
     assert!(announced.len() <= 4 && !announced.is_empty());
-    let known = |name| identified(&run(&rules(), vec![event(named(name, ""), "x", None)], &announced));
+    let known = |name| {
+        identified(&run(
+            &rules(),
+            vec![event(named(name, ""), "x", None)],
+            &announced,
+        ))
+    };
     assert_eq!(known("e").len(), 0);
     assert_eq!(known("a").len(), 1);
 }

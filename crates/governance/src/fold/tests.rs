@@ -10,18 +10,36 @@ const PERSON: PersonKey = PersonKey([1; 16]);
 
 fn record(person: PersonKey, changes: Vec<Change>) -> ProfileChange {
     let ts = Timestamp::from_ms(0);
-    ProfileChange { id: RecordId([0; 16]), person, ts, received_at: ts, source: Source::Rest, changes }
+    ProfileChange {
+        id: RecordId([0; 16]),
+        person,
+        ts,
+        received_at: ts,
+        source: Source::Rest,
+        changes,
+    }
 }
 
 fn change(op: ChangeOp, property: &str, value: &str) -> Change {
-    Change { property: property.into(), op, value: RawJson::parse(value).unwrap() }
+    Change {
+        property: property.into(),
+        op,
+        value: RawJson::parse(value).unwrap(),
+    }
 }
 
 /// Applies `op value` one after the other to one property and tells what it is in the end.
 fn check(steps: &[(ChangeOp, &str)], expect: Option<&str>) {
-    let changes = steps.iter().map(|(op, value)| change(*op, "p", value)).collect();
+    let changes = steps
+        .iter()
+        .map(|(op, value)| change(*op, "p", value))
+        .collect();
     let profile = fold([&record(PERSON, changes)]);
-    assert_eq!(profile.properties.get("p").map(RawJson::as_str), expect, "{steps:?}");
+    assert_eq!(
+        profile.properties.get("p").map(RawJson::as_str),
+        expect,
+        "{steps:?}"
+    );
 }
 
 #[test]
@@ -35,13 +53,19 @@ fn operators_do_what_the_protocol_says() {
     check(&[(Set, "[\"a\"]"), (Set, "[\"b\"]")], Some("[\"b\"]"));
     check(&[(Put, "\"x\""), (Set, "[]")], None);
     check(&[(Add, "\"a\"")], Some("[\"a\"]"));
-    check(&[(Add, "[\"a\"]"), (Add, "[\"b\",\"a\"]")], Some("[\"a\",\"b\"]"));
+    check(
+        &[(Add, "[\"a\"]"), (Add, "[\"b\",\"a\"]")],
+        Some("[\"a\",\"b\"]"),
+    );
     check(&[(Put, "5"), (Add, "\"a\"")], Some("[\"5\",\"a\"]"));
     check(&[(Put, "\"x\""), (Add, "\"a\"")], Some("[\"x\",\"a\"]"));
     check(&[(Put, "null"), (Add, "\"a\"")], Some("[\"a\"]"));
     check(&[(Add, "[\"a\",\"\\u0061\"]")], Some("[\"a\"]"));
     check(&[(Add, "[5,\"5\"]")], Some("[5]"));
-    check(&[(Set, "[\"a\",\"b\"]"), (Remove, "[\"a\"]")], Some("[\"b\"]"));
+    check(
+        &[(Set, "[\"a\",\"b\"]"), (Remove, "[\"a\"]")],
+        Some("[\"b\"]"),
+    );
     check(&[(Set, "[\"a\"]"), (Remove, "\"a\"")], None);
     check(&[(Set, "[\"a\"]"), (Remove, "\"c\"")], Some("[\"a\"]"));
     check(&[(Put, "\"a\""), (Remove, "\"a\"")], None);
@@ -53,7 +77,10 @@ fn operators_do_what_the_protocol_says() {
     check(&[(Put, "1"), (Decr, "0.25")], Some("0.75"));
     check(&[(Put, "0"), (Decr, "0.05")], Some("-0.05"));
     check(&[(Put, "0.1"), (Incr, "0.2")], Some("0.3"));
-    check(&[(Put, "18446744073709551617"), (Incr, "1")], Some("18446744073709551618"));
+    check(
+        &[(Put, "18446744073709551617"), (Incr, "1")],
+        Some("18446744073709551618"),
+    );
     check(&[(Put, "1e3"), (Incr, "1")], Some("1001.0"));
     check(&[(Put, "\"x\""), (Incr, "1")], Some("\"x\""));
     check(&[(Put, "1e400"), (Incr, "1")], Some("1e400"));
@@ -66,7 +93,10 @@ fn the_oldest_of_more_than_a_hundred_values_go() {
         format!("[{}]", all.join(","))
     };
     check(&[(ChangeOp::Set, &values(0..150))], Some(&values(50..150)));
-    check(&[(ChangeOp::Set, &values(0..100)), (ChangeOp::Add, "\"100\"")], Some(&values(1..101)));
+    check(
+        &[(ChangeOp::Set, &values(0..100)), (ChangeOp::Add, "\"100\"")],
+        Some(&values(1..101)),
+    );
 }
 
 #[test]
@@ -78,29 +108,58 @@ fn identities_devices_and_tokens_are_gathered() {
         record(PERSON, identify("identity", "\"u1\"")),
         record(phone, identify("objectId", "\"__g1\"")),
         record(phone, vec![change(ChangeOp::Device, "Android", facts)]),
-        record(phone, vec![change(ChangeOp::Token, "fcm", "{\"id\":\"t\"}")]),
+        record(
+            phone,
+            vec![change(ChangeOp::Token, "fcm", "{\"id\":\"t\"}")],
+        ),
         record(PERSON, identify("identity", "\"u1\"")),
         record(other, identify("identity", "\"u\\u0000\"")),
     ];
     let profile = fold(&records);
-    let identities: Vec<_> = profile.identities.iter().map(|it| (it.key, it.kind, &*it.text)).collect();
+    let identities: Vec<_> = profile
+        .identities
+        .iter()
+        .map(|it| (it.key, it.kind, &*it.text))
+        .collect();
     let kind = IdentityKind::Identity;
     assert_eq!(identities, [(PERSON, kind, "u1"), (other, kind, "u\0")]);
     assert_eq!(profile.identity(), Some("u\0"));
     assert_eq!(profile.object_ids().collect::<Vec<_>>(), ["__g1"]);
     let device = &profile.devices[&phone];
-    assert_eq!((device.platform.as_deref(), device.facts.as_ref().unwrap().as_str()), (Some("Android"), facts));
+    assert_eq!(
+        (
+            device.platform.as_deref(),
+            device.facts.as_ref().unwrap().as_str()
+        ),
+        (Some("Android"), facts)
+    );
     assert_eq!(device.token.as_ref().unwrap().service.as_ref(), "fcm");
 }
 
 fn operation() -> impl Strategy<Value = Change> {
     let op = prop::sample::select(vec![
-        ChangeOp::Put, ChangeOp::Set, ChangeOp::Add, ChangeOp::Remove, ChangeOp::Incr,
-        ChangeOp::Decr, ChangeOp::Delete,
+        ChangeOp::Put,
+        ChangeOp::Set,
+        ChangeOp::Add,
+        ChangeOp::Remove,
+        ChangeOp::Incr,
+        ChangeOp::Decr,
+        ChangeOp::Delete,
     ]);
     let value = prop::sample::select(vec![
-        "1", "2.5", "-3", "\"a\"", "\"b\"", "[\"a\",\"b\"]", "[1,\"a\"]", "true", "null", "{\"x\":1}",
-        "1e400", "\"\\ud800\"", "[]",
+        "1",
+        "2.5",
+        "-3",
+        "\"a\"",
+        "\"b\"",
+        "[\"a\",\"b\"]",
+        "[1,\"a\"]",
+        "true",
+        "null",
+        "{\"x\":1}",
+        "1e400",
+        "\"\\ud800\"",
+        "[]",
     ]);
     let property = prop::sample::select(vec!["p", "q"]);
     (op, property, value).prop_map(|(op, property, value)| change(op, property, value))

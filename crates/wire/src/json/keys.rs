@@ -2,7 +2,7 @@
 //!
 //! Two spellings of one key (`"a"`, `"\u0061"`) are one key. Each key has a fingerprint of 64 bits;
 //! only keys with the same one are compared. It must stay linear in practice and bounded in the
-//! worst case: the caller passes at most `limit::EVENT_PROPERTIES_MAX` keys of one object.
+//! worst case: the caller passes at most `KEYS_MAX` keys of one object.
 
 use model::limit;
 use std::borrow::Cow;
@@ -49,14 +49,14 @@ impl<'a> Keys<'a> {
 
 /// Mixes the first eight bytes, the last eight and the length.
 fn fingerprint(key: &[u8]) -> u64 {
-    let first = word(key.iter());
-    let last = word(key.iter().rev());
     let len = u64::try_from(key.len()).unwrap_or(u64::MAX);
-    first ^ last.rotate_left(29) ^ len.rotate_left(57)
-}
-
-fn word<'b>(bytes: impl Iterator<Item = &'b u8>) -> u64 {
-    bytes
-        .take(8)
-        .fold(0, |word: u64, byte| word << 8 | u64::from(*byte))
+    let word = match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+        }
+        _ => key
+            .iter()
+            .fold(0, |word: u64, byte| word << 8 | u64::from(*byte)),
+    };
+    word ^ len.rotate_left(57)
 }

@@ -186,6 +186,19 @@ fn facts_tell_of_keys_and_nesting() {
 }
 
 #[test]
+fn a_doubled_key_is_found_among_hundreds() {
+    let object = |keys: usize, last: &str| {
+        let keys: Vec<_> = (0..keys).map(|key| format!("\"k{key}\":0")).collect();
+        format!("{{{},\"{last}\":0}}", keys.join(","))
+    };
+    let twice = |text: &str| Scanner::whole(text).unwrap().facts.key_twice;
+    assert!(!twice(&object(500, "last")));
+    assert!(twice(&object(500, "k499")));
+    assert!(twice(&object(500, "k0")));
+    assert!(twice(&object(600, "nobody looked")));
+}
+
+#[test]
 fn members_and_elements_are_cut_as_they_stand() {
     let value = Scanner::whole("{ \"a\" : [ 1 , \"x\" ] , \"b\\n\":{}}").unwrap();
     let mut seen = Vec::new();

@@ -20,17 +20,17 @@ pub enum Lookup {
 /// [`Refusal::Malformed`] unless exactly one of `identity`, `email` and `objectId` is given, once,
 /// and not empty.
 pub fn decode(query: &str) -> Result<Lookup, Refusal> {
-    let keys: [(&str, fn(String) -> Lookup); 3] = [
-        ("identity", Lookup::Identity),
-        ("email", Lookup::Email),
-        ("objectId", Lookup::ObjectId),
-    ];
     let mut found = Err(Refusal::Malformed);
     let mut given = 0_usize;
-    for (key, lookup) in keys {
+    for key in ["identity", "email", "objectId"] {
         given = given.saturating_add(url::count(query, key));
         if let Some(value) = url::value(query, key, Plus::Plus).filter(|it| !it.is_empty()) {
-            found = Ok(lookup(value.into_owned()));
+            let value = value.into_owned();
+            found = Ok(match key {
+                "identity" => Lookup::Identity(value),
+                "email" => Lookup::Email(value),
+                _ => Lookup::ObjectId(value),
+            });
         }
     }
     if given == 1 {

@@ -362,7 +362,8 @@ fn refusals_read_as_documented() {
         {"status":"fail","error":"Too many concurrent requests","code":429}
         {"status":"fail","error":"Internal error","code":500}
         {"status":"fail","error":"Service unavailable","code":503}
-    "#]].assert_eq(&bodies);
+    "#]]
+    .assert_eq(&bodies);
 }
 
 proptest! {

@@ -111,5 +111,6 @@ fn pages_and_other_answers() {
         {"status":"success","next_cursor":"Ab-_","records":[{"a":1},{}]}
         {"status":"success","records":[]}
         {"status":"success","record":null}
-        {"status":"success","record":{}}"#]].assert_eq(&all.join("\n"));
+        {"status":"success","record":{}}"#]]
+    .assert_eq(&all.join("\n"));
 }

@@ -143,7 +143,10 @@ fn change(key: &str, value: Value<'_>) -> Result<(ChangeOp, RawJson), RejectReas
         (Some(_), None) if value.kind == Kind::Null => {
             Ok((ChangeOp::Put, RawJson::from_checked(value.text)))
         }
-        (Some(check), None) => Ok((ChangeOp::Put, check.apply(value).ok_or(check.reason())?)),
+        (Some(check), None) => Ok((
+            ChangeOp::Put,
+            check.apply(value).ok_or_else(|| check.reason())?,
+        )),
     }
 }
 

@@ -238,7 +238,10 @@ impl Engine {
         for window in windows(rows, query, after) {
             let filter = matching(query, cut_off).and(window.filter(after));
             let (order, sort) = window.order();
-            let read = Read { filter: Some(filter), columns: Vec::new(), sort };
+            // One more than the page has room for tells whether there are more.
+            let room = limit.saturating_sub(found.len()).saturating_add(1);
+            let limit_rows = query.filters.is_empty().then_some(room);
+            let read = Read { filter: Some(filter), columns: Vec::new(), sort, limit: limit_rows };
             let mut batches = self.read(rows, policy, order, read).await?.batches;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;

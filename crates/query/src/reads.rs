@@ -23,6 +23,8 @@ pub(crate) struct Read {
     pub(crate) columns: Vec<String>,
     /// In this order; any when empty.
     pub(crate) sort: Vec<SortExpr>,
+    /// At most so many of them.
+    pub(crate) limit: Option<usize>,
 }
 
 impl Engine {
@@ -45,6 +47,9 @@ impl Engine {
             }
             if !read.sort.is_empty() {
                 plan = plan.sort(read.sort)?;
+            }
+            if read.limit.is_some() {
+                plan = plan.limit(0, read.limit)?;
             }
             plan.build()
         };

@@ -1,0 +1,11 @@
+//! Tests of the reads, each by what it must do; `world` holds what they share.
+
+mod catalog;
+mod events;
+mod export;
+mod people;
+mod policy;
+mod races;
+mod sql;
+mod statements;
+mod world;

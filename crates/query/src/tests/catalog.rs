@@ -1,0 +1,103 @@
+//! A list of parts in memory, with the compare-and-set of the real one.
+
+use async_trait::async_trait;
+use model::catalog::{Catalog, Error, PartMeta, Publication, View};
+use model::record::Table;
+use model::{AccountId, Clock, ErrorKind, LedgerPosition, PartId, Timestamp, WriterId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// Holds everything in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryCatalog {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    live: BTreeMap<PartId, Arc<PartMeta>>,
+    replaced: Vec<(Timestamp, Arc<PartMeta>)>,
+    watermarks: BTreeMap<WriterId, u64>,
+    ledger: LedgerPosition,
+}
+
+impl MemoryCatalog {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+}
+
+fn refused(kind: ErrorKind, message: &str) -> Error {
+    Error {
+        kind,
+        message: message.to_owned(),
+        source: None,
+    }
+}
+
+#[async_trait]
+impl Catalog for MemoryCatalog {
+    async fn view(&self, account: Option<AccountId>, tables: &[Table]) -> Result<View, Error> {
+        let state = self.state.lock().unwrap();
+        let wanted = |it: &&Arc<PartMeta>| {
+            account.is_none_or(|account| it.account == account) && tables.contains(&it.table)
+        };
+        Ok(View {
+            parts: state.live.values().filter(wanted).cloned().collect(),
+            watermarks: state
+                .watermarks
+                .iter()
+                .map(|(writer, to)| (*writer, *to))
+                .collect(),
+            ledger: state.ledger,
+        })
+    }
+
+    async fn publish(&self, publication: Publication) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut state = self.state.lock().unwrap();
+        let moved = publication
+            .remove
+            .iter()
+            .any(|id| !state.live.contains_key(id))
+            || publication
+                .consumed
+                .iter()
+                .any(|it| state.watermarks.get(&it.writer).copied().unwrap_or(0) != it.from)
+            || publication.ledger != state.ledger;
+        if moved {
+            return Err(refused(ErrorKind::Conflict, "publish: something moved"));
+        }
+        for id in &publication.remove {
+            let part = state.live.remove(id).unwrap();
+            state.replaced.push((now, part));
+        }
+        for part in publication.add {
+            state.live.insert(part.id, Arc::new(part));
+        }
+        for consumed in publication.consumed {
+            state.watermarks.insert(consumed.writer, consumed.to);
+        }
+        Ok(())
+    }
+
+    async fn garbage(&self, before: Timestamp) -> Result<Vec<Arc<PartMeta>>, Error> {
+        let state = self.state.lock().unwrap();
+        let due = state.replaced.iter().filter(|(at, _)| *at < before);
+        Ok(due.map(|(_, part)| Arc::clone(part)).collect())
+    }
+
+    async fn forget(&self, parts: &[PartId]) -> Result<(), Error> {
+        self.state
+            .lock()
+            .unwrap()
+            .replaced
+            .retain(|(_, part)| !parts.contains(&part.id));
+        Ok(())
+    }
+}

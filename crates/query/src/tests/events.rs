@@ -1,0 +1,187 @@
+//! Pages and counts of events.
+
+use super::world::{DAY, HOUR, World, at, masked, person, policy, without};
+use crate::{EventsQuery, Operator, Position, ProfileParts, PropertyFilter};
+use governance::Stretch;
+use model::{ErrorKind, RawJson};
+use proptest::prelude::*;
+
+const NOTHING: ProfileParts = ProfileParts { profile: false, events: false };
+
+fn query(event: &str, from: i64, to: i64) -> EventsQuery {
+    EventsQuery { event: Some(event.to_owned()), from: at(from), to: at(to), filters: Vec::new() }
+}
+
+async fn all(world: &World, query: &EventsQuery, limit: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut after: Option<Position> = None;
+    loop {
+        let page = world.engine.events_page(&policy(), query, NOTHING, after, limit).await.unwrap();
+        assert!(page.records.len() <= limit);
+        seen.extend(page.records.iter().map(|it| it.properties.as_str().to_owned()));
+        after = page.next;
+        if after.is_none() {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_together_are_all_events_in_order_whatever_is_merged_meanwhile() {
+    let world = World::new();
+    let mut expect = Vec::new();
+    for day in 0..4_i64 {
+        for who in 0..30_u8 {
+            let properties = format!("{{\"d\":{day},\"w\":{who}}}");
+            expect.push(properties.clone());
+            world.write([world.event(person(who), "E", day * DAY + HOUR, &properties)]);
+            world.write([world.event(person(who), "Other", day * DAY, "{}")]);
+        }
+        if day != 3 {
+            world.flush().await;
+        }
+    }
+    let query = query("E", 0, 4 * DAY);
+    for limit in [1, 7, 30, 1_000] {
+        assert_eq!(all(&world, &query, limit).await, expect, "pages of {limit}");
+    }
+    let first = world.engine.events_page(&policy(), &query, NOTHING, None, 50).await.unwrap();
+    world.flush().await;
+    let everyone = std::sync::Arc::new(Keeps);
+    while world
+        .lake
+        .compact(super::world::account(), model::record::Table::Events, everyone.clone())
+        .await
+        .unwrap()
+        .merged
+        > 0
+    {}
+    let rest = world.engine.events_page(&policy(), &query, NOTHING, first.next, 1_000).await.unwrap();
+    let rest: Vec<_> = rest.records.iter().map(|it| it.properties.as_str()).collect();
+    assert_eq!(rest, expect[50..]);
+}
+
+#[derive(Debug)]
+struct Keeps;
+
+impl lake::Keep for Keeps {
+    fn keep(&self, _: model::AccountId, _: model::PersonKey, _: model::Timestamp) -> bool {
+        true
+    }
+
+    fn ledger(&self) -> model::LedgerPosition {
+        model::LedgerPosition(0)
+    }
+}
+
+#[tokio::test]
+async fn large_days_are_read_in_the_order_of_their_parts() {
+    let world = World::new();
+    for flush in 0..3_i64 {
+        let records: Vec<_> = (0..40_000_i64)
+            .map(|n| {
+                let who = person(u8::try_from((n * 7 + flush) % 251).unwrap());
+                world.event(who, "E", n, &format!("{{\"n\":{n},\"f\":{flush}}}"))
+            })
+            .collect();
+        world.write(records);
+        if flush < 2 {
+            world.flush().await;
+        }
+    }
+    let seen = all(&world, &query("E", 0, DAY), 50_000).await;
+    assert_eq!(seen.len(), 120_000);
+    let distinct: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), 120_000);
+}
+
+#[tokio::test]
+async fn counts_and_filters_agree() {
+    let world = World::new();
+    let values = ["5", "\"5\"", "7.5", "\"Pizza Napoli\"", "true"];
+    for (n, value) in (0..).zip(values) {
+        world.write([world.event(person(n), "E", i64::from(n), &format!("{{\"x\":{value}}}"))]);
+        if n == 2 {
+            world.flush().await;
+        }
+    }
+    world.write([world.event(person(9), "E", 9, "{}")]);
+    for (operator, value, count) in [
+        (Operator::Equals, "5", 2),
+        (Operator::Equals, "\"5\"", 2),
+        (Operator::NotEquals, "5", 4),
+        (Operator::Contains, "\"piz\"", 1),
+        (Operator::GreaterThan, "5", 3),
+        (Operator::GreaterOrEqual, "5", 5),
+        (Operator::LessThan, "6", 2),
+        (Operator::LessOrEqual, "7.5", 3),
+        (Operator::Equals, "\"true\"", 1),
+    ] {
+        let value = RawJson::parse(value).unwrap();
+        let filter = PropertyFilter { name: "x".to_owned(), operator, value };
+        let query = EventsQuery { filters: vec![filter], ..query("E", 0, DAY) };
+        let counted = world.engine.count_events(&policy(), &query).await.unwrap();
+        assert_eq!(counted, count, "{query:?}");
+        assert_eq!(all(&world, &query, 2).await.len() as u64, count, "{query:?}");
+        assert_eq!(world.engine.count_people(&policy(), &query).await.unwrap(), count);
+        let denied = world.engine.count_events(&masked(&["x"]), &query).await.unwrap_err();
+        assert_eq!(denied.kind(), ErrorKind::Denied);
+    }
+}
+
+#[tokio::test]
+async fn bounds_are_from_inclusive_to_exclusive() {
+    let world = World::new();
+    world.write([0, HOUR, DAY].map(|ms| world.event(person(1), "E", ms, "{}")));
+    for (from, to, count) in
+        [(0, DAY, 2), (0, DAY + 1, 3), (1, DAY, 1), (HOUR, HOUR, 0), (HOUR, 0, 0)]
+    {
+        let query = query("E", from, to);
+        assert_eq!(world.engine.count_events(&policy(), &query).await.unwrap(), count);
+        assert_eq!(all(&world, &query, 10).await.len() as u64, count, "{from} {to}");
+    }
+}
+
+#[tokio::test]
+async fn deleted_people_and_masked_values_are_not_on_pages() {
+    let world = World::new();
+    for n in 1..=2 {
+        world.write([world.event(person(n), "E", 0, r#"{"Email":"a","Age":1}"#)]);
+    }
+    let mut policy = masked(&["Email"]);
+    policy.suppressed = without(&[(person(1), Stretch::WHOLE)]).suppressed;
+    let page =
+        world.engine.events_page(&policy, &query("E", 0, DAY), ProfileParts::ALL, None, 10).await;
+    let records = page.unwrap().records;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].key, person(2));
+    assert_eq!(records[0].properties.as_str(), r#"{"Age":1,"Email":"***"}"#);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_are_the_events_whatever_the_sizes(
+        events in proptest::collection::vec((0_u8..6, 0_i64..3 * DAY), 1..60),
+        flushes in proptest::collection::vec(any::<bool>(), 60),
+        limit in 1_usize..9,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let mut expect = Vec::new();
+            for (n, ((who, ms), flush)) in events.iter().zip(flushes).enumerate() {
+                let properties = format!("{{\"n\":{n}}}");
+                expect.push((at(*ms).day(), person(*who), *ms, n, properties.clone()));
+                world.write([world.event(person(*who), "E", *ms, &properties)]);
+                if flush {
+                    world.flush().await;
+                }
+            }
+            expect.sort();
+            let expect: Vec<_> = expect.into_iter().map(|it| it.4).collect();
+            assert_eq!(all(&world, &query("E", 0, 3 * DAY), limit).await, expect);
+        });
+    }
+}

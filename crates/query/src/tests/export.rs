@@ -1,0 +1,77 @@
+//! Files that leave.
+
+use super::world::{DAY, World, masked, person, policy};
+use crate::csv::Formulas;
+use crate::export::{self, Format};
+use crate::{EventsQuery, ReadPolicy, csv};
+use expect_test::expect;
+use model::record::ChangeOp;
+
+async fn text(world: &World, policy: &ReadPolicy, format: Format) -> String {
+    let rows = world.engine.export_events(policy, &EventsQuery::default()).await.unwrap();
+    let mut out = Vec::new();
+    let mut told = 0;
+    let done = export::write(rows, format, &mut out, |it| told = it.rows).await.unwrap();
+    assert_eq!((done.rows, told), (2, 2));
+    if format != Format::Parquet {
+        assert_eq!(done.bytes, out.len() as u64);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+async fn shop() -> World {
+    let world = World::new();
+    world.write([world.event(person(1), "=E", 0, r#"{"Email":"a\"b","n":1.50}"#)]);
+    world.flush().await;
+    world.write([world.event(person(2), "a,b", DAY, r#"{"n":"1.5"}"#)]);
+    world.write([world.change(person(1), 0, &[
+        ("identity", ChangeOp::Identify, "\"peter\""),
+        ("Age", ChangeOp::Put, "4.0"),
+    ])]);
+    world
+}
+
+#[tokio::test]
+async fn events_are_exported_as_sent() {
+    let world = shop().await;
+    let lines = text(&world, &policy(), Format::JsonLines).await;
+    let mut lines: Vec<_> = lines.lines().collect();
+    lines.sort_unstable();
+    expect![[""]].assert_eq(&lines.join("\n"));
+    let hidden = text(&world, &masked(&["Email"]), Format::JsonLines).await;
+    assert!(hidden.contains(r#""Email":"***""#) && !hidden.contains("a\\\"b"));
+    let csv = text(&world, &policy(), Format::Csv(Formulas::Defused)).await;
+    assert!(csv.contains(",\"'=E\",") && csv.contains(",\"a,b\","), "{csv}");
+    assert!(csv.contains(r#""{""Email"":""a\""b"",""n"":1.50}""#), "{csv}");
+    let parquet = text(&world, &policy(), Format::Parquet).await;
+    assert!(parquet.starts_with("PAR1") && parquet.ends_with("PAR1"));
+}
+
+#[tokio::test]
+async fn people_are_exported_folded() {
+    let world = shop().await;
+    let query = EventsQuery::default();
+    let rows = world.engine.export_people(&policy(), query.from, query.to).await.unwrap();
+    let mut out = Vec::new();
+    export::write(rows, Format::JsonLines, &mut out, |_| ()).await.unwrap();
+    expect![[""]].assert_eq(&String::from_utf8(out).unwrap());
+}
+
+#[tokio::test]
+async fn tables_are_written_as_csv() {
+    let world = World::new();
+    let statement = "SELECT * FROM (VALUES (1, 'a\"b', -2.5), (2, '', NULL), (3, '-x', 1e21)) \
+                     AS t(\"n,o\", s, f) ORDER BY 1";
+    let rows = world.engine.sql(&policy(), statement).await.unwrap();
+    let mut out = String::new();
+    csv::table(rows, Formulas::Defused, |text| {
+        out.push_str(text);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        out,
+        "\"n,o\",s,f\r\n1,\"a\"\"b\",-2.5\r\n2,\"\",\r\n3,\"'-x\",1e21\r\n"
+    );
+}

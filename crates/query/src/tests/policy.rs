@@ -1,0 +1,123 @@
+//! What readers may not see.
+
+use super::world::{HOUR, World, at, masked, person, policy, without};
+use crate::ReadPolicy;
+use expect_test::expect;
+use governance::Stretch;
+use model::ErrorKind;
+use model::record::{ChangeOp, LinkKind};
+use std::sync::Arc;
+
+async fn people() -> World {
+    let world = World::new();
+    let write = |ms: i64| {
+        let mut records = Vec::new();
+        for n in 1..=3 {
+            let who = person(n);
+            records.push(world.event(who, "E", ms, r#"{"Email":"a@b","Age":4}"#));
+            records.push(world.change(who, ms, &[("Email", ChangeOp::Put, "\"a@b\"")]));
+            records.push(world.link(person(100 + n), who, ms, LinkKind::Device));
+            records.push(world.rejected(Some(who), ms));
+        }
+        records.push(world.rejected(None, ms));
+        world.write(records);
+    };
+    write(0);
+    world.flush().await;
+    write(HOUR);
+    world
+}
+
+#[tokio::test]
+async fn deleted_people_are_in_no_table() {
+    let world = people().await;
+    let stretch = Stretch { from: Some(at(1)), to: None };
+    for (hidden, counts) in [
+        (vec![], [6, 6, 6, 8]),
+        (vec![(person(2), Stretch::WHOLE)], [4, 4, 4, 6]),
+        (vec![(person(2), stretch)], [5, 5, 5, 7]),
+        (vec![(person(102), Stretch::WHOLE)], [6, 6, 4, 8]),
+        (vec![(person(1), Stretch::WHOLE), (person(2), stretch)], [3, 3, 3, 5]),
+    ] {
+        let policy = without(&hidden);
+        for (table, count) in ["events", "profile_changes", "links", "quarantine"].iter().zip(counts)
+        {
+            let statement = format!("SELECT count(*) AS n FROM {table}");
+            let rows = world.sql_as(&policy, &statement).await.unwrap();
+            assert_eq!(rows, format!("[{{\"n\":{count}}}]"), "{table} {hidden:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_deleted_people_are_hidden_too() {
+    let world = people().await;
+    let mut hidden: Vec<_> = (0..300_u32)
+        .map(|n| {
+            let mut key = [0xee; 16];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            (model::PersonKey(key), Stretch::WHOLE)
+        })
+        .collect();
+    hidden.push((person(2), Stretch { from: None, to: Some(at(1)) }));
+    let policy = without(&hidden);
+    let count = world.sql_as(&policy, "SELECT count(*) AS n FROM events").await.unwrap();
+    assert_eq!(count, r#"[{"n":5}]"#);
+    let count = world.sql_as(&policy, "SELECT count(*) AS n FROM quarantine").await.unwrap();
+    assert_eq!(count, r#"[{"n":7}]"#);
+}
+
+#[tokio::test]
+async fn masked_values_are_replaced_and_cannot_be_used() {
+    let world = people().await;
+    let policy = masked(&["Email"]);
+    let sql = async |text: &str| world.sql_as(&policy, text).await;
+    let row = r#"{"p:Email":"***","p:Age":4}"#;
+    let all = format!("[{row}]");
+    let statement = "SELECT \"p:Email\", \"p:Age\" FROM events LIMIT 1";
+    assert_eq!(sql(statement).await.unwrap(), all);
+    assert!(sql("SELECT * FROM events LIMIT 1").await.unwrap().contains(r#""p:Email":"***""#));
+    assert_eq!(
+        sql("SELECT DISTINCT value FROM profile_changes").await.unwrap(),
+        r#"[{"value":"***"}]"#
+    );
+    for statement in [
+        "SELECT name FROM events WHERE \"p:Email\" = 'a@b'",
+        "SELECT name FROM events ORDER BY \"p:Email\"",
+        "SELECT count(*) FROM events GROUP BY \"p:Email\"",
+        "SELECT max(\"p:Email\") FROM events",
+        "SELECT upper(\"p:Email\") FROM events",
+        "SELECT e.name FROM events e JOIN events f ON e.\"p:Email\" = f.\"p:Email\"",
+        "SELECT name FROM events WHERE name IN (SELECT name FROM events WHERE \"p:Email\" = 'x')",
+        "WITH e AS (SELECT * FROM events) SELECT name FROM e WHERE \"p:Email\" LIKE 'a%'",
+    ] {
+        let error = sql(statement).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{statement}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_of_some_events_sees_no_others() {
+    let world = World::new();
+    world.write([
+        world.event(person(1), "Open", 0, "{}"),
+        world.event(person(1), "Secret", 0, "{}"),
+    ]);
+    let names = ["Open".to_owned()].into_iter().collect();
+    let policy = ReadPolicy { events: Some(Arc::new(names)), ..policy() };
+    let rows = world.sql_as(&policy, "SELECT name FROM events").await.unwrap();
+    assert_eq!(rows, r#"[{"name":"Open"}]"#);
+    let none = ReadPolicy { events: Some(Arc::default()), ..policy };
+    assert_eq!(world.sql_as(&none, "SELECT name FROM events").await.unwrap(), "[]");
+}
+
+#[tokio::test]
+async fn plans_hide_deleted_people_on_the_scan_and_read_no_masked_value() {
+    let world = people().await;
+    let mut policy = masked(&["Email"]);
+    policy.suppressed = without(&[(person(2), Stretch::WHOLE)]).suppressed;
+    let plan = world.explain(&policy, "SELECT \"p:Email\", \"p:Age\" FROM events WHERE name = 'E'");
+    expect![[""]].assert_eq(&plan.await);
+    let statement = format!("SELECT name FROM events WHERE person_key = '{}'", person(1));
+    expect![[""]].assert_eq(&world.explain(&super::world::policy(), &statement).await);
+}

@@ -18,6 +18,7 @@ mod property;
 mod rows;
 mod shred;
 
+mod encoder;
 mod part;
 mod part_reader;
 mod uploads;

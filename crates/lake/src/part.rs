@@ -9,17 +9,16 @@ use bytes::Bytes;
 use model::catalog::PartMeta;
 use model::record::Table;
 use model::{AccountId, Day, PartId, PersonKey, Timestamp};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
+use crate::encoder::Encoder;
 use crate::schema::PropertyColumn;
 use crate::schema::{self, OVERFLOW, PERSON_KEY, PropertyType, RECORD_ID, TO_KEY, TS};
 use crate::{Error, Result, Settings};
@@ -50,34 +49,25 @@ pub(crate) struct Finished {
 /// Writes one part, row by row in the order of the table.
 pub(crate) struct Writer {
     place: Place,
-    schema: SchemaRef,
-    out: ArrowWriter<Vec<u8>>,
+    out: Encoder,
     rows: u64,
     /// Bytes of the rows in memory.
     raw_bytes: usize,
     ts: Option<(Timestamp, Timestamp)>,
     person: Option<(PersonKey, PersonKey)>,
-    /// For each column whether it has had a value.
-    used: Vec<bool>,
 }
 
 impl Writer {
     pub(crate) fn new(place: Place, schema: SchemaRef, settings: &Settings) -> Result<Self> {
-        let options = ArrowWriterOptions::new()
-            .with_properties(writer_properties(place.table, &schema, settings)?)
-            .with_skip_arrow_metadata(true);
-        let out = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)
-            .map_err(Error::parquet("begin a part"))?;
-        let used = vec![false; schema.fields().len()];
+        let properties = Arc::new(writer_properties(place.table, &schema, settings)?);
+        let out = Encoder::new(schema, properties, settings.row_group_rows)?;
         Ok(Self {
             place,
-            schema,
             out,
             rows: 0,
             raw_bytes: 0,
             ts: None,
             person: None,
-            used,
         })
     }
 
@@ -98,14 +88,9 @@ impl Writer {
                 self.person = Some((min.min(first), max.max(last)));
             }
         }
-        for (used, column) in self.used.iter_mut().zip(batch.columns()) {
-            *used |= column.null_count() < column.len();
-        }
         self.rows += batch.num_rows() as u64;
         self.raw_bytes = self.raw_bytes.saturating_add(batch.get_array_memory_size());
-        self.out
-            .write(batch)
-            .map_err(Error::parquet("write rows to a part"))
+        self.out.write(batch)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -114,7 +99,7 @@ impl Writer {
 
     /// Whether the part should end here and the next rows go to a new one.
     pub(crate) fn is_full(&self, settings: &Settings) -> bool {
-        let encoded = self.out.bytes_written() + self.out.in_progress_size();
+        let encoded = self.out.size_bytes();
         encoded >= settings.part_bytes_max || self.raw_bytes >= settings.part_raw_bytes_max
     }
 
@@ -127,18 +112,8 @@ impl Writer {
             level,
             created_at,
         } = self.place;
-        let bytes = self
-            .out
-            .into_inner()
-            .map_err(Error::parquet("end a part"))?;
-        let columns = self.schema.fields().iter().zip(self.used);
-        let columns = columns
-            .filter(|(field, used)| {
-                let name = field.name();
-                *used && (name == OVERFLOW || PropertyColumn::parse(name).is_some())
-            })
-            .map(|(field, _)| field.name().clone())
-            .collect();
+        let (bytes, mut columns) = self.out.finish()?;
+        columns.retain(|it| it == OVERFLOW || PropertyColumn::parse(it).is_some());
         let (ts_min, ts_max) = self.ts.unwrap_or_default();
         let (person_min, person_max) = self
             .person
@@ -192,7 +167,6 @@ fn writer_properties(
         ]))
         .set_sorting_columns(Some(sorting.collect()))
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(settings.row_group_rows))
         .set_data_page_row_count_limit(settings.page_rows)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields() {

@@ -14,7 +14,7 @@ const BATCH: usize = 1_000;
 
 /// Keeps everybody.
 #[derive(Debug)]
-pub struct Everyone;
+pub(crate) struct Everyone;
 
 impl Keep for Everyone {
     fn keep(&self, _: AccountId, _: PersonKey, _: Timestamp) -> bool {
@@ -50,7 +50,11 @@ impl Dice {
 }
 
 /// `count` events in commits of 10,000, and the names of the accounts they belong to.
-pub fn commits(account: AccountId, count: usize, seed: u64) -> Vec<(CommitId, Arc<Vec<Entry>>)> {
+pub(crate) fn commits(
+    account: AccountId,
+    count: usize,
+    seed: u64,
+) -> Vec<(CommitId, Arc<Vec<Entry>>)> {
     let writer = WriterId { node: 1, start: 1 };
     let ids = RecordIds::new(writer);
     let mut dice = Dice(seed);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 /// Holds everything in memory; the ledger's newest position is set by the test.
 #[derive(Debug)]
-pub struct MemoryCatalog {
+pub(crate) struct MemoryCatalog {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -25,24 +25,24 @@ struct State {
 }
 
 impl MemoryCatalog {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             state: Mutex::default(),
         }
     }
 
-    pub fn set_ledger(&self, ledger: LedgerPosition) {
+    pub(crate) fn set_ledger(&self, ledger: LedgerPosition) {
         self.state.lock().unwrap().ledger = ledger;
     }
 
     /// Makes the next publication fail after nothing (`Conflict`) or everything (`Unavailable`)
     /// was done.
-    pub fn fail_next(&self, kind: ErrorKind) {
+    pub(crate) fn fail_next(&self, kind: ErrorKind) {
         self.state.lock().unwrap().fail_next = Some(kind);
     }
 
-    pub fn publications(&self) -> usize {
+    pub(crate) fn publications(&self) -> usize {
         self.state.lock().unwrap().publications
     }
 }

@@ -1,0 +1,248 @@
+//! Commits become parts: each record once, hidden people never, all or nothing.
+
+use model::ErrorKind;
+use model::catalog::{Catalog, Consumed};
+use model::record::{Entry, Record, Table};
+use model::{CommitId, WriterId};
+use std::sync::Arc;
+
+use super::world::{DAY_MS, World, account, everyone, other_key, person, run, small, without};
+
+#[test]
+fn every_record_is_in_a_part_once() {
+    run(async {
+        let world = World::new(small());
+        let mut records: Vec<Record> = (0..50)
+            .map(|n| world.event(person(n), i64::from(n) * 1_000, "{\"n\":1}"))
+            .collect();
+        records.extend(world.others(person(1)));
+        records.extend(records.clone());
+        let report = world.flush(account(1), records, &everyone()).await.unwrap();
+        assert_eq!((report.duplicates, report.suppressed), (55, 0));
+        let mut counts = Vec::new();
+        for table in Table::ALL {
+            counts.push(world.keys(account(1), table).await.len());
+        }
+        assert_eq!(counts, [50, 2, 1, 1, 2]);
+        let view = world.catalog.view(None, &Table::ALL).await.unwrap();
+        assert_eq!(view.watermarks, [(WriterId { node: 1, start: 1 }, 1)]);
+    });
+}
+
+#[test]
+fn a_record_that_came_again_under_another_time_is_kept_once() {
+    run(async {
+        let world = World::new(small());
+        let first = world.event(person(1), 0, "{}");
+        let Record::Event(mut again) = first.clone() else {
+            unreachable!()
+        };
+        again.ts = again.received_at.plus(std::time::Duration::from_secs(5));
+        let between = world.event(person(1), 2_000, "{}");
+        let records = vec![Record::Event(again), between, first];
+        let report = world.flush(account(1), records, &everyone()).await.unwrap();
+        assert_eq!((report.rows, report.duplicates), (2, 1));
+    });
+}
+
+#[test]
+fn hidden_people_reach_no_part() {
+    run(async {
+        let world = World::new(small());
+        world.catalog.set_ledger(model::LedgerPosition(3));
+        let mut records = vec![
+            world.event(person(1), 0, "{}"),
+            world.event(person(2), 0, "{}"),
+        ];
+        records.extend(world.others(person(1)));
+        let keep = without(&[person(1)], 3);
+        let report = world.flush(account(1), records, &keep).await.unwrap();
+        // The event, the changes, the link that leads to the person, the quarantined record.
+        assert_eq!(report.suppressed, 4);
+        let events = world.keys(account(1), Table::Events).await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].0.as_deref(), Some(&person(2).0[..]));
+        assert!(world.parts(account(1), Table::Links).await.is_empty());
+        assert_eq!(world.keys(account(1), Table::Quarantine).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_link_from_a_hidden_device_is_left_out() {
+    run(async {
+        let world = World::new(small());
+        let records = world.others(person(1));
+        let keep = without(&[other_key(person(1))], 0);
+        assert_eq!(
+            world
+                .flush(account(1), records, &keep)
+                .await
+                .unwrap()
+                .suppressed,
+            1
+        );
+    });
+}
+
+#[test]
+fn a_moved_ledger_is_a_conflict_and_leaves_no_object() {
+    run(async {
+        let world = World::new(small());
+        world.catalog.set_ledger(model::LedgerPosition(1));
+        let records = vec![world.event(person(1), 0, "{}")];
+        let error = world
+            .flush(account(1), records.clone(), &everyone())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(world.objects().await.is_empty());
+        world
+            .flush(account(1), records, &without(&[], 1))
+            .await
+            .unwrap();
+        assert_eq!(world.objects().await.len(), 1);
+    });
+}
+
+#[test]
+fn an_unknown_outcome_deletes_nothing() {
+    run(async {
+        let world = World::new(small());
+        world.catalog.fail_next(ErrorKind::Unavailable);
+        let records = vec![world.event(person(1), 0, "{}")];
+        let error = world
+            .flush(account(1), records.clone(), &everyone())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        // It had happened after all: the rows are readable, and doing it again conflicts.
+        assert_eq!(world.keys(account(1), Table::Events).await.len(), 1);
+        let error = world
+            .flush(account(1), records, &everyone())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(world.objects().await.len(), 1);
+    });
+}
+
+#[test]
+fn a_failing_store_publishes_nothing_and_leaves_nothing() {
+    run(async {
+        for after in 0..6 {
+            let world = World::new(small());
+            let mut records = vec![world.event(person(1), 0, "{}")];
+            records.extend(world.others(person(1)));
+            world.store.fail_put(after);
+            let result = world.flush(account(1), records.clone(), &everyone()).await;
+            if after < 5 {
+                assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+                assert!(world.objects().await.is_empty());
+                assert_eq!(world.catalog.publications(), 0);
+                world.store.heal();
+                world.flush(account(1), records, &everyone()).await.unwrap();
+            }
+            assert_eq!(world.objects().await.len(), 5);
+        }
+    });
+}
+
+#[test]
+fn busy_days_get_parts_of_their_own_and_the_rest_is_mixed() {
+    run(async {
+        let world = World::new(small());
+        let at = |day: i64, n: u8| world.event(person(n), day * DAY_MS + i64::from(n), "{}");
+        let mut records: Vec<Record> = (0..25).map(|n| at(0, n)).collect();
+        records.extend((1..8).map(|day| at(day, 7)));
+        world.flush(account(1), records, &everyone()).await.unwrap();
+        let mut parts: Vec<_> = world.parts(account(1), Table::Events).await;
+        parts.sort_by_key(|it| it.rows);
+        let shape: Vec<_> = parts.iter().map(|it| (it.day.is_some(), it.rows)).collect();
+        assert_eq!(shape, [(false, 7), (true, 25)]);
+        assert!(parts[0].path.starts_with("lake/A-1/events/mixed/"));
+        assert!(
+            parts[1].path.starts_with("lake/A-1/events/2026-11-02/"),
+            "{}",
+            parts[1].path
+        );
+    });
+}
+
+#[test]
+fn a_thousand_small_accounts_make_a_part_each() {
+    run(async {
+        let world = World::new(small());
+        let entry = |n: usize| {
+            let record = world.event(person(3), (n as i64 % 9) * DAY_MS, "{\"a\":1}");
+            Entry {
+                account: account(n % 1_000),
+                record,
+            }
+        };
+        let report = world
+            .flush_entries((0..9_000).map(entry).collect(), &everyone())
+            .await
+            .unwrap();
+        assert_eq!((report.parts, report.rows), (1_000, 9_000));
+        assert_eq!(world.catalog.publications(), 1);
+    });
+}
+
+#[test]
+fn a_large_day_is_split_in_parts_that_follow_each_other() {
+    run(async {
+        let world = World::new(crate::Settings {
+            part_bytes_max: 1,
+            ..small()
+        });
+        let records = (0..20_000).map(|n| world.event(person((n % 251) as u8), n, "{\"a\":1}"));
+        let report = world
+            .flush(account(1), records.collect(), &everyone())
+            .await
+            .unwrap();
+        assert_eq!((report.parts, report.rows), (3, 20_000));
+        let mut parts = world.parts(account(1), Table::Events).await;
+        parts.sort_by_key(|it| it.person_min);
+        assert!(
+            parts
+                .windows(2)
+                .all(|it| it[0].person_max <= it[1].person_min)
+        );
+    });
+}
+
+#[test]
+fn a_flush_of_nothing_moves_the_watermark() {
+    run(async {
+        let world = World::new(small());
+        let report = world
+            .flush(account(1), Vec::new(), &everyone())
+            .await
+            .unwrap();
+        assert_eq!(report.parts, 0);
+        assert_eq!(
+            world.catalog.view(None, &[]).await.unwrap().watermarks[0].1,
+            1
+        );
+    });
+}
+
+#[test]
+fn commits_outside_of_what_is_consumed_are_refused() {
+    run(async {
+        let world = World::new(small());
+        let writer = WriterId { node: 1, start: 1 };
+        let commit = (CommitId { writer, number: 2 }, Arc::new(Vec::new()));
+        let consumed = vec![Consumed {
+            writer,
+            from: 0,
+            to: 1,
+        }];
+        let error = world
+            .lake
+            .flush(vec![commit], consumed, everyone())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    });
+}

@@ -63,7 +63,10 @@ struct Charge {
 
 impl Charge {
     fn none(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), bytes: 0 }
+        Self {
+            budget: budget.clone(),
+            bytes: 0,
+        }
     }
 
     /// Takes as much as is needed to hold `bytes` in all.
@@ -97,7 +100,10 @@ pub(crate) async fn read(
     budget: &Budget,
 ) -> Result<Received, NotTaken> {
     let mut size = 0_usize;
-    let not_taken = |refusal, size: usize| NotTaken { refusal, size_bytes: size as u64 };
+    let not_taken = |refusal, size: usize| NotTaken {
+        refusal,
+        size_bytes: size as u64,
+    };
     let encoding = Encoding::of(headers).map_err(|refusal| not_taken(refusal, 0))?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
@@ -107,17 +113,29 @@ pub(crate) async fn read(
     let mut sink = Sink::new(encoding, bytes_max);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| not_taken(Refusal::Broken, size))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         size = size.saturating_add(data.len());
         if size > bytes_max {
             return Err(not_taken(Refusal::TooLarge, size));
         }
-        let taken = sink.push(data, size, announced).and_then(|held| charge.hold(held));
+        let taken = sink
+            .push(data, size, announced)
+            .and_then(|held| charge.hold(held));
         taken.map_err(|refusal| not_taken(refusal, size))?;
     }
-    let bytes = sink.finish(size).map_err(|refusal| not_taken(refusal, size))?;
-    charge.hold(bytes.len()).map_err(|refusal| not_taken(refusal, size))?;
-    Ok(Received { bytes, size_bytes: size as u64, _charge: charge })
+    let bytes = sink
+        .finish(size)
+        .map_err(|refusal| not_taken(refusal, size))?;
+    charge
+        .hold(bytes.len())
+        .map_err(|refusal| not_taken(refusal, size))?;
+    Ok(Received {
+        bytes,
+        size_bytes: size as u64,
+        _charge: charge,
+    })
 }
 
 /// Reads a body to its end and keeps nothing of it, so that the answer reaches whoever is still
@@ -125,7 +143,9 @@ pub(crate) async fn read(
 pub(crate) async fn drain(mut body: Body) -> u64 {
     let mut size = 0_u64;
     while size <= limit::BODY_BYTES_MAX as u64 {
-        let Some(Ok(frame)) = body.frame().await else { break };
+        let Some(Ok(frame)) = body.frame().await else {
+            break;
+        };
         size = size.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
     }
     size
@@ -143,7 +163,9 @@ enum Encoding {
 impl Encoding {
     fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-        let Some(value) = values.next() else { return Ok(Self::Identity) };
+        let Some(value) = values.next() else {
+            return Ok(Self::Identity);
+        };
         if values.next().is_some() {
             return Err(Refusal::UnsupportedEncoding);
         }
@@ -172,7 +194,12 @@ enum Sink {
 
 impl Sink {
     fn new(encoding: Encoding, bytes_max: usize) -> Self {
-        let bounded = Bounded { bytes: Vec::new(), bytes_max, is_full: false };
+        let bounded = Bounded {
+            bytes: Vec::new(),
+            bytes_max,
+            allowed: bytes_max,
+            is_full: false,
+        };
         match encoding {
             Encoding::Identity => Self::Whole(Bytes::new()),
             Encoding::Gzip => Self::Gzip(MultiGzDecoder::new(bounded)),
@@ -233,25 +260,33 @@ impl Sink {
 struct Bounded {
     bytes: Vec<u8>,
     bytes_max: usize,
+    /// The limit at this moment.
+    allowed: usize,
     is_full: bool,
 }
 
 impl Bounded {
-    /// Lowers the limit to what `size` bytes may unpack to.
+    /// Sets the limit to what `size` bytes may unpack to.
     fn allow(&mut self, size: usize) {
-        let proportion = size.saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR_BYTES);
-        self.bytes_max = proportion.min(limit::BODY_BYTES_MAX);
+        let proportion = size
+            .saturating_mul(EXPANSION_MAX)
+            .max(EXPANSION_FLOOR_BYTES);
+        self.allowed = proportion.min(self.bytes_max);
     }
 
     /// Why unpacking stopped.
     fn refusal(&self) -> Refusal {
-        if self.is_full { Refusal::TooLarge } else { Refusal::Malformed }
+        if self.is_full {
+            Refusal::TooLarge
+        } else {
+            Refusal::Malformed
+        }
     }
 }
 
 impl Write for Bounded {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.bytes.len().saturating_add(data.len()) > self.bytes_max {
+        if self.bytes.len().saturating_add(data.len()) > self.allowed {
             self.is_full = true;
             return Err(io::Error::other("the body unpacks to more than the limit"));
         }

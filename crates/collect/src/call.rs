@@ -64,7 +64,10 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         Ok(caller) => caller,
         Err(stranger) => return Err(turn_away(state, stranger, &parts, body).await),
     };
-    let facts = Facts { account: Some(caller.account()), ..Facts::default() };
+    let facts = Facts {
+        account: Some(caller.account()),
+        ..Facts::default()
+    };
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         // The log layer stands before every route.
         return Err(Refusal::Internal.respond(facts));
@@ -78,12 +81,30 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         return Err(Refusal::TooManyCalls.respond(facts));
     };
     let read = body::read(&parts.headers, body, limit::BODY_BYTES_MAX, state.bodies()).await;
-    let body = read.map_err(|NotTaken { refusal, size_bytes }| {
-        refusal.respond(Facts { size_bytes, ..facts })
-    })?;
-    let facts = Facts { size_bytes: body.size_bytes, ..facts };
+    let body = read.map_err(
+        |NotTaken {
+             refusal,
+             size_bytes,
+         }| {
+            refusal.respond(Facts {
+                size_bytes,
+                ..facts
+            })
+        },
+    )?;
+    let facts = Facts {
+        size_bytes: body.size_bytes,
+        ..facts
+    };
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    Ok(Call { caller, head, query, body, facts, _permit: permit })
+    Ok(Call {
+        caller,
+        head,
+        query,
+        body,
+        facts,
+        _permit: permit,
+    })
 }
 
 /// A URL that is not one of ours: said to callers who are known, dropped otherwise.
@@ -104,26 +125,47 @@ pub async fn wrong_method(Of(state): Of<State>, request: Request) -> Response {
 
 fn known(state: &State, request: &Request) -> Option<Facts> {
     let caller = Caller::of(state, request.headers()).ok()?;
-    Some(Facts { account: Some(caller.account()), ..Facts::default() })
+    Some(Facts {
+        account: Some(caller.account()),
+        ..Facts::default()
+    })
 }
 
 /// Answers a stranger whose request could have been a call; drops anything else in silence.
 async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body) -> Response {
-    let facts = Facts { account: stranger.account, ..Facts::default() };
+    let facts = Facts {
+        account: stranger.account,
+        ..Facts::default()
+    };
     let is_long = http_body::Body::size_hint(&body).lower() > STRANGER_BODY_BYTES_MAX as u64;
     if is_long {
         // Too much to be looked at. It is read all the same, or the answer would be lost.
         let size_bytes = body::drain(body).await;
-        return stranger.refusal.respond(Facts { size_bytes, ..facts });
+        return stranger.refusal.respond(Facts {
+            size_bytes,
+            ..facts
+        });
     }
-    let read = body::read(&parts.headers, body, STRANGER_BODY_BYTES_MAX, state.bodies()).await;
+    let read = body::read(
+        &parts.headers,
+        body,
+        STRANGER_BODY_BYTES_MAX,
+        state.bodies(),
+    )
+    .await;
     let (refusal, size_bytes) = match read {
         Ok(body) if is_json(&body.bytes) => (stranger.refusal, body.size_bytes),
         Ok(body) => (Refusal::Undecodable, body.size_bytes),
-        Err(NotTaken { refusal: Refusal::Broken, size_bytes }) => (Refusal::Broken, size_bytes),
+        Err(NotTaken {
+            refusal: Refusal::Broken,
+            size_bytes,
+        }) => (Refusal::Broken, size_bytes),
         Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
     };
-    refusal.respond(Facts { size_bytes, ..facts })
+    refusal.respond(Facts {
+        size_bytes,
+        ..facts
+    })
 }
 
 /// Whether a body is JSON, or absent.

@@ -37,7 +37,10 @@ impl Caller {
 
     /// Who the headers say is calling. Each header must be there once.
     pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Stranger> {
-        let unknown = Stranger { refusal: Refusal::UnknownAccount, account: None };
+        let unknown = Stranger {
+            refusal: Refusal::UnknownAccount,
+            account: None,
+        };
         let account = only(headers, ACCOUNT_ID).and_then(|text| text.trim().parse().ok());
         let account: AccountId = account.ok_or(unknown)?;
         let rules = state.rules();
@@ -45,9 +48,15 @@ impl Caller {
         let passcode = only(headers, PASSCODE).and_then(|text| rules.verify_passcode(text));
         let Some(passcode) = passcode else {
             let account = Some(account);
-            return Err(Stranger { refusal: Refusal::InvalidCredentials, account });
+            return Err(Stranger {
+                refusal: Refusal::InvalidCredentials,
+                account,
+            });
         };
-        Ok(Self { passcode_name: passcode.name.clone(), rules: Arc::clone(rules) })
+        Ok(Self {
+            passcode_name: passcode.name.clone(),
+            rules: Arc::clone(rules),
+        })
     }
 }
 

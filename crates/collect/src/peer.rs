@@ -14,7 +14,9 @@ pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
         IpAddr::V6(v6) => blake3::keyed_hash(key.expose(), &v6.octets()),
     };
     let mut hash = [0; 8];
-    hash.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    hash.iter_mut()
+        .zip(digest.as_bytes())
+        .for_each(|(to, from)| *to = *from);
     let network = match address {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
@@ -25,5 +27,8 @@ pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
             format!("{a:x}:{b:x}:{c:x}::/48")
         }
     };
-    Peer::Hashed { hash, network: network.into_boxed_str() }
+    Peer::Hashed {
+        hash,
+        network: network.into_boxed_str(),
+    }
 }

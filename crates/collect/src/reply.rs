@@ -86,12 +86,13 @@ impl Refusal {
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, Words::MethodNotAllowed),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Words::TooLarge),
             Self::UnsupportedEncoding => {
-                return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, String::from(UNSUPPORTED)));
+                return Some((
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    String::from(UNSUPPORTED),
+                ));
             }
             Self::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, Words::TooManyRequests),
-            Self::Busy | Self::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable)
-            }
+            Self::Busy | Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Words::Internal),
             Self::UnknownUrl | Self::UnknownMethod | Self::Undecodable | Self::Broken => {
                 return None;
@@ -131,7 +132,11 @@ impl Refusal {
     /// The response, with what the log needs to know.
     #[must_use]
     pub fn respond(self, facts: Facts) -> Response {
-        let facts = Facts { reason: self.reason(), line: self.line(), ..facts };
+        let facts = Facts {
+            reason: self.reason(),
+            line: self.line(),
+            ..facts
+        };
         let Some((status, body)) = self.answer() else {
             let mut response = json(StatusCode::BAD_REQUEST, Body::empty(), facts);
             response.extensions_mut().insert(Silence);
@@ -139,7 +144,9 @@ impl Refusal {
         };
         let mut response = json(status, body.into(), facts);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response
     }
@@ -163,7 +170,9 @@ pub fn json(status: StatusCode, body: Body, facts: Facts) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, NO_STORE);
     response.extensions_mut().insert(facts);
     response
 }

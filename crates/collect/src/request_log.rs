@@ -51,8 +51,9 @@ impl Head {
             at: state.clock().now(),
             started: state.clock().monotonic(),
             plane: connection.map_or(plane, |it| it.plane),
-            peer: connection
-                .map_or(Peer::Unknown, |it| Peer::Address(it.peer.ip().to_canonical())),
+            peer: connection.map_or(Peer::Unknown, |it| {
+                Peer::Address(it.peer.ip().to_canonical())
+            }),
             tls_version: connection.map_or("", |it| it.tls_version),
             method: cleaned_method(request.method()),
             path,
@@ -113,7 +114,10 @@ impl Head {
             duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         };
         let account = facts.account.unwrap_or_else(AccountId::installation);
-        Entry { account, record: Record::Request(Box::new(line)) }
+        Entry {
+            account,
+            record: Record::Request(Box::new(line)),
+        }
     }
 }
 
@@ -153,11 +157,19 @@ pub async fn log_requests(
 ) -> Response {
     let head = Head::of(&state, plane, &request);
     request.extensions_mut().insert(head.clone());
-    let mut open = Open { state: &state, head: &head, is_closed: false };
+    let mut open = Open {
+        state: &state,
+        head: &head,
+        is_closed: false,
+    };
     let mut response = next.run(request).await;
     open.is_closed = true;
 
-    let facts = response.extensions().get::<Facts>().copied().unwrap_or_default();
+    let facts = response
+        .extensions()
+        .get::<Facts>()
+        .copied()
+        .unwrap_or_default();
     let is_taken = head.0.taken.load(Ordering::Relaxed);
     if is_taken {
         count(&head, status(&response), facts.reason);
@@ -167,8 +179,15 @@ pub async fn log_requests(
     if facts.line == Line::Awaited {
         let line = head.line(&state, status(&response), &facts);
         if let Err(error) = state.journal().append(vec![line]).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to log a request");
-            facts = Facts { reason: Refusal::Unavailable.reason(), accepted: 0, ..facts };
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to log a request"
+            );
+            facts = Facts {
+                reason: Refusal::Unavailable.reason(),
+                accepted: 0,
+                ..facts
+            };
             response = Refusal::Unavailable.into_response();
         } else {
             count(&head, status(&response), facts.reason);
@@ -193,7 +212,10 @@ impl Drop for Open<'_> {
         if self.is_closed || self.head.0.taken.load(Ordering::Relaxed) {
             return;
         }
-        let facts = Facts { reason: "peer_gone", ..Facts::default() };
+        let facts = Facts {
+            reason: "peer_gone",
+            ..Facts::default()
+        };
         offer(self.state, &self.head.line(self.state, None, &facts));
         count(self.head, None, facts.reason);
     }
@@ -230,7 +252,13 @@ fn outcome(status: Option<StatusCode>) -> Outcome {
 /// The printable ASCII of a path, percent-escapes as they came, cut.
 fn cleaned_path(path: &str) -> Box<str> {
     path.bytes()
-        .map(|byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' })
+        .map(|byte| {
+            if byte.is_ascii_graphic() {
+                char::from(byte)
+            } else {
+                '?'
+            }
+        })
         .take(PATH_BYTES_MAX)
         .collect::<String>()
         .into_boxed_str()
@@ -264,9 +292,17 @@ mod tests {
 
     #[test]
     fn a_method_is_upper_case_letters_or_a_dash() {
-        let cases = [("GET", "GET"), ("brew", "-"), ("M-SEARCH", "-"), ("AAAAAAAAAAAAAAAAA", "-")];
+        let cases = [
+            ("GET", "GET"),
+            ("brew", "-"),
+            ("M-SEARCH", "-"),
+            ("AAAAAAAAAAAAAAAAA", "-"),
+        ];
         for (method, kept) in cases {
-            assert_eq!(&*cleaned_method(&Method::from_bytes(method.as_bytes()).unwrap()), kept);
+            assert_eq!(
+                &*cleaned_method(&Method::from_bytes(method.as_bytes()).unwrap()),
+                kept
+            );
         }
     }
 }

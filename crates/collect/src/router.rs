@@ -12,7 +12,10 @@ use crate::{Refusal, State, log_requests};
 pub fn router(state: &State) -> Router {
     Router::new()
         .fallback(drop_in_silence)
-        .layer(from_fn_with_state((state.clone(), Plane::Collect), log_requests))
+        .layer(from_fn_with_state(
+            (state.clone(), Plane::Collect),
+            log_requests,
+        ))
 }
 
 async fn drop_in_silence() -> Response {

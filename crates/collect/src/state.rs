@@ -96,7 +96,13 @@ impl State {
     /// comes again with the next record of that name.
     pub(crate) fn report_reached(&self, account: AccountId, reached: &[Reach]) {
         for reach in reached.iter().copied() {
-            if self.0.parts.reached.try_send(Reached { account, reach }).is_err() {
+            if self
+                .0
+                .parts
+                .reached
+                .try_send(Reached { account, reach })
+                .is_err()
+            {
                 metrics::counter!("strongroom_reached_lost_total").increment(1);
             }
         }

@@ -6,10 +6,11 @@
 use axum::extract::{FromRef, Request, State as Of};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
-use governance::Arrival;
+use governance::{Admitted, Arrival};
 use http::StatusCode;
-use model::{ErrorKind, Timestamp};
 use model::record::{Entry, Quarantined, Record, Source};
+use model::submission::Batch;
+use model::{ErrorKind, Timestamp};
 use wire::rest::upload;
 
 use crate::{Call, Ceiling, Facts, Refusal, State, enter, reply};
@@ -35,16 +36,22 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let Ok(batch) = upload::decode(call.bytes()) else {
         return undecodable(&state, &call, received_at).await;
     };
-    let ids = state.record_ids().batch();
-    let arrival = Arrival { source: Source::Rest, received_at, ids: &ids };
-    let mut admitted = governance::admit(&call.caller.rules, batch, &arrival, state.announced());
+    let mut admitted = admit(&state, &call, batch, received_at);
     let (accepted, suppressed) = (admitted.processed(), admitted.suppressed());
     let rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
-    let facts = Facts { accepted, rejected, ..call.facts };
+    let facts = Facts {
+        accepted,
+        rejected,
+        ..call.facts
+    };
     let body = upload::answer(accepted, admitted.rejections());
 
     let is_dry_run = is_dry_run(&call.query);
-    let entries = if is_dry_run { Vec::new() } else { admitted.take_entries() };
+    let entries = if is_dry_run {
+        Vec::new()
+    } else {
+        admitted.take_entries()
+    };
     if let Err(refusal) = commit(&state, &call, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);
     }
@@ -58,9 +65,22 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     reply::ok(body, facts)
 }
 
+/// What the account's rules make of the records.
+fn admit(state: &State, call: &Call, batch: Batch<'_>, received_at: Timestamp) -> Admitted {
+    let ids = state.record_ids().batch();
+    let arrival = Arrival {
+        source: Source::Rest,
+        received_at,
+        ids: &ids,
+    };
+    governance::admit(&call.caller.rules, batch, &arrival, state.announced())
+}
+
 /// Whether the records are to be looked at only: `dryRun=1`.
 fn is_dry_run(query: &str) -> bool {
-    query.split('&').any(|pair| matches!(pair, "dryRun=1" | "dryRun=true"))
+    query
+        .split('&')
+        .any(|pair| matches!(pair, "dryRun=1" | "dryRun=true"))
 }
 
 /// A body of a known account that is no upload: kept for review, and refused.
@@ -68,7 +88,11 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
     let bytes = call.bytes();
     let kept = bytes.get(..UNDECODABLE_BYTES_KEPT_MAX).unwrap_or(bytes);
     let error = if kept.len() < bytes.len() {
-        format!("the body is not an upload; the first {} of {} bytes", kept.len(), bytes.len())
+        format!(
+            "the body is not an upload; the first {} of {} bytes",
+            kept.len(),
+            bytes.len()
+        )
     } else {
         String::from("the body is not an upload")
     };
@@ -82,9 +106,15 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
         body: kept.to_vec(),
     };
     let record = Record::Quarantined(Box::new(quarantined));
-    let entries = vec![Entry { account: call.caller.account(), record }];
+    let entries = vec![Entry {
+        account: call.caller.account(),
+        record,
+    }];
     let refusal = Refusal::Malformed;
-    let facts = Facts { reason: refusal.reason(), ..call.facts };
+    let facts = Facts {
+        reason: refusal.reason(),
+        ..call.facts
+    };
     let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
     match commit(state, call, status, &facts, entries).await {
         Ok(()) => refusal.respond(facts),

@@ -94,7 +94,11 @@ fn refuse(words: &Words, facts: Facts) -> Response {
 
 /// The facts of an answer that says no; its line is in the log before it goes out.
 fn said(reason: &'static str, facts: Facts) -> Facts {
-    Facts { reason, line: Line::Awaited, ..facts }
+    Facts {
+        reason,
+        line: Line::Awaited,
+        ..facts
+    }
 }
 
 /// An error and all its causes, on one line.
@@ -113,7 +117,10 @@ fn chain(error: &Error) -> String {
 pub(crate) fn not_found(mut page: Response) -> Response {
     *page.status_mut() = StatusCode::NOT_FOUND;
     let reason = Refusal::NotFound.reason();
-    page.extensions_mut().insert(Facts { reason, ..Facts::default() });
+    page.extensions_mut().insert(Facts {
+        reason,
+        ..Facts::default()
+    });
     page
 }
 
@@ -121,7 +128,12 @@ pub(crate) fn not_found(mut page: Response) -> Response {
 pub(crate) fn method_not_allowed(facts: Facts) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response.extensions_mut().insert(Facts { reason: Refusal::WrongMethod.reason(), ..facts });
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.extensions_mut().insert(Facts {
+        reason: Refusal::WrongMethod.reason(),
+        ..facts
+    });
     response
 }

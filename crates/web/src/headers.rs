@@ -13,9 +13,18 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 /// For every answer of ours.
 const COMMON: [(HeaderName, HeaderValue); 3] = [
-    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
 ];
 
 /// For the API: its answers are data, whoever opens them in a browser. Any page may read them (the
@@ -26,7 +35,10 @@ const API: [(HeaderName, HeaderValue); 3] = [
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     ),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    ),
     (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
 ];
 
@@ -42,17 +54,26 @@ const CONSOLE: [(HeaderName, HeaderValue); 5] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (OPENER_POLICY, HeaderValue::from_static("same-origin")),
     (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
-    (PERMISSIONS_POLICY, HeaderValue::from_static("camera=(), geolocation=(), microphone=()")),
+    (
+        PERMISSIONS_POLICY,
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=()"),
+    ),
 ];
 
 /// What a browser is told before it sends a call from another origin's page.
 const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
-    (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+    (
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST"),
+    ),
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("content-type, x-clevertap-account-id, x-clevertap-passcode"),
     ),
-    (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+    (
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    ),
 ];
 
 fn put<const N: usize>(headers: &mut HeaderMap, all: [(HeaderName, HeaderValue); N]) {
@@ -61,27 +82,28 @@ fn put<const N: usize>(headers: &mut HeaderMap, all: [(HeaderName, HeaderValue);
     }
 }
 
-/// The layer of the API.
-pub(crate) async fn api(request: Request, next: Next) -> Response {
-    let mut response = guarded(request, next).await;
+/// What the API's answers carry.
+pub(crate) async fn api(mut response: Response) -> Response {
     put(response.headers_mut(), COMMON);
     put(response.headers_mut(), API);
     response
 }
 
-/// The layer of the console.
-pub(crate) async fn console(request: Request, next: Next) -> Response {
-    let mut response = guarded(request, next).await;
+/// What the console's answers carry.
+pub(crate) async fn console(mut response: Response) -> Response {
     put(response.headers_mut(), COMMON);
     put(response.headers_mut(), CONSOLE);
     let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(no_store);
     response
 }
 
 /// Drops what asks for a proxy (a whole URL, or an authority, as the target): nothing is fetched
 /// for anybody here.
-async fn guarded(request: Request, next: Next) -> Response {
+pub(crate) async fn no_proxy(request: Request, next: Next) -> Response {
     let is_http1 = request.version() < Version::HTTP_2;
     let is_proxying = is_http1 && request.uri().authority().is_some();
     if is_proxying || request.method() == Method::CONNECT {

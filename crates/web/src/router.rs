@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{FromRef, Request, State as Of};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use model::record::Plane;
@@ -34,12 +34,24 @@ pub enum Access {
 }
 
 const fn api(method: &'static str, pattern: &'static str, is_audited: bool) -> Route {
-    Route { method, pattern, plane: Plane::Api, access: Access::Passcode, is_audited }
+    Route {
+        method,
+        pattern,
+        plane: Plane::Api,
+        access: Access::Passcode,
+        is_audited,
+    }
 }
 
 const fn console(method: &'static str, pattern: &'static str) -> Route {
     let (plane, access) = (Plane::Console, Access::Public);
-    Route { method, pattern, plane, access, is_audited: false }
+    Route {
+        method,
+        pattern,
+        plane,
+        access,
+        is_audited: false,
+    }
 }
 
 /// Every route of the api and the console plane. The first verb of a URL stands first.
@@ -72,22 +84,40 @@ impl FromRef<State> for collect::State {
 pub fn api_router(state: &State) -> Router {
     let paths: [(&str, MethodRouter<State>); 8] = [
         ("/1/upload", collect::upload_route()),
-        (api::events::PATH, post(api::events::post).get(api::events::get)),
-        (api::profiles::PATH, post(api::profiles::post).get(api::profiles::get)),
+        (
+            api::events::PATH,
+            post(api::events::post).get(api::events::get),
+        ),
+        (
+            api::profiles::PATH,
+            post(api::profiles::post).get(api::profiles::get),
+        ),
         (api::profile::PATH, get(api::profile::get)),
         (api::delete_profiles::PATH, post(api::delete_profiles::post)),
-        (api::count_events::PATH, post(api::count_events::post).get(api::count_events::get)),
-        (api::count_profiles::PATH, post(api::count_profiles::post).get(api::count_profiles::get)),
+        (
+            api::count_events::PATH,
+            post(api::count_events::post).get(api::count_events::get),
+        ),
+        (
+            api::count_profiles::PATH,
+            post(api::count_profiles::post).get(api::count_profiles::get),
+        ),
         (api::now::PATH, post(api::now::any).get(api::now::any)),
     ];
-    let router = paths.into_iter().fold(Router::new(), |router, (path, methods)| {
-        router.route(path, methods.head(other_method).fallback(other_method))
-    });
+    let router = paths
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods.head(other_method).fallback(other_method))
+        });
     router
         .fallback(collect::unknown_url)
         .with_state(state.clone())
-        .layer(from_fn(headers::api))
-        .layer(from_fn_with_state((state.collect().clone(), Plane::Api), collect::log_requests))
+        .layer(from_fn(headers::no_proxy))
+        .layer(from_fn_with_state(
+            (state.collect().clone(), Plane::Api),
+            collect::log_requests,
+        ))
+        .layer(map_response(headers::api))
 }
 
 /// A method without a handler: a browser's question, or a mistake.
@@ -104,9 +134,16 @@ pub fn console_router(state: &State) -> Router {
     Router::new()
         .route("/", get(console::home::get).fallback(other))
         .route("/console.css", get(console::style::get).fallback(other))
-        .route("/.well-known/security.txt", get(console::security_txt::get).fallback(other))
+        .route(
+            "/.well-known/security.txt",
+            get(console::security_txt::get).fallback(other),
+        )
         .fallback(console::not_found::any)
         .with_state(state.clone())
-        .layer(from_fn(headers::console))
-        .layer(from_fn_with_state((state.collect().clone(), Plane::Console), collect::log_requests))
+        .layer(from_fn(headers::no_proxy))
+        .layer(from_fn_with_state(
+            (state.collect().clone(), Plane::Console),
+            collect::log_requests,
+        ))
+        .layer(map_response(headers::console))
 }

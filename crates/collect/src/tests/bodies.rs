@@ -25,7 +25,7 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 
 /// `count` pieces of `size` spaces each: no length is announced.
 fn endless(count: usize, size: usize) -> Body {
-    let piece = || Ok::<_, std::io::Error>(vec![b' '; size]);
+    let piece = move || Ok::<_, std::io::Error>(vec![b' '; size]);
     Body::from_stream(stream::iter((0..count).map(move |_| piece())))
 }
 
@@ -51,15 +51,23 @@ async fn one_encoding_is_undone_and_no_other() {
         ("zstd", UPLOAD.to_vec(), 415),
     ];
     for (encoding, body, status) in cases {
-        let request = room.request("POST", "/1/upload").header("Content-Encoding", encoding);
-        let answer = room.send(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let request = room
+            .request("POST", "/1/upload")
+            .header("Content-Encoding", encoding);
+        let answer = room
+            .send(request.body(Body::from(body)).unwrap())
+            .await
+            .unwrap();
         assert_eq!(answer.status, status, "{encoding}: {answer:?}");
     }
     let twice = room
         .request("POST", "/1/upload")
         .header("Content-Encoding", "gzip")
         .header("Content-Encoding", "gzip");
-    let answer = room.send(twice.body(Body::from(gzip(UPLOAD))).unwrap()).await.unwrap();
+    let answer = room
+        .send(twice.body(Body::from(gzip(UPLOAD))).unwrap())
+        .await
+        .unwrap();
     assert_eq!(answer.status, 415);
 }
 
@@ -74,7 +82,12 @@ async fn a_body_is_read_to_the_limit_and_no_further() {
         assert_eq!(answer.status, 413, "{answer:?}");
     }
     let lines = room.lines().await;
-    assert!(lines.iter().all(|(_, line)| line.size_bytes <= 17 * mib as u64), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|(_, line)| line.size_bytes <= 17 * mib as u64),
+        "{lines:?}"
+    );
     assert_eq!(room.state.bodies().bytes_held(), 0);
 }
 
@@ -89,8 +102,13 @@ async fn a_bomb_ends_at_the_limit() {
         ("deflate", deflate(&vec![0; 64 << 20])),
     ];
     for (encoding, bomb) in bombs {
-        let request = room.request("POST", "/1/upload").header("Content-Encoding", encoding);
-        let answer = room.send(request.body(Body::from(bomb)).unwrap()).await.unwrap();
+        let request = room
+            .request("POST", "/1/upload")
+            .header("Content-Encoding", encoding);
+        let answer = room
+            .send(request.body(Body::from(bomb)).unwrap())
+            .await
+            .unwrap();
         assert_eq!(answer.status, 413, "{answer:?}");
     }
     assert_eq!(room.state.bodies().bytes_held(), 0);
@@ -120,8 +138,7 @@ async fn a_body_that_breaks_off_is_dropped_in_silence() {
     let pieces = [Ok(vec![b'{']), Err(std::io::Error::other("gone"))];
     let body = Body::from_stream(stream::iter(pieces));
     assert_eq!(room.upload(body).await, None);
-    room.settle().await;
-    assert_eq!(&*room.lines().await[0].1.reason, "body_broken");
+    assert_eq!(&*room.not_served().await[0].1.reason, "body_broken");
 }
 
 #[tokio::test]
@@ -145,10 +162,18 @@ async fn a_stranger_is_answered_only_what_could_have_been_a_call() {
         (stranger("TEST-1"), UPLOAD.to_vec(), Some(wrong)),
         (anonymous(), b"{".to_vec(), None),
         (stranger("TEST-1"), "[".repeat(60_000).into_bytes(), None),
-        (anonymous().header("Content-Encoding", "br"), UPLOAD.to_vec(), None),
+        (
+            anonymous().header("Content-Encoding", "br"),
+            UPLOAD.to_vec(),
+            None,
+        ),
         (Room::anonymous("PUT", "/1/upload"), UPLOAD.to_vec(), None),
         (Room::anonymous("POST", "/1/upload/"), UPLOAD.to_vec(), None),
-        (Room::anonymous("POST", "/1/upload%00"), UPLOAD.to_vec(), None),
+        (
+            Room::anonymous("POST", "/1/upload%00"),
+            UPLOAD.to_vec(),
+            None,
+        ),
         (Room::anonymous("POST", "//1/upload"), UPLOAD.to_vec(), None),
         (Room::anonymous("POST", "/1/UPLOAD"), UPLOAD.to_vec(), None),
         (Room::anonymous("GET", "/"), Vec::new(), None),
@@ -160,7 +185,12 @@ async fn a_stranger_is_answered_only_what_could_have_been_a_call() {
         assert_eq!(answer.map(|it| it.body).as_deref(), expected, "{about}");
     }
     // Two accounts in one request are none.
-    let doubled = room.request("POST", "/1/upload").header("X-CleverTap-Account-Id", "TEST-1");
-    let answer = room.send(doubled.body(Body::from(UPLOAD)).unwrap()).await.unwrap();
+    let doubled = room
+        .request("POST", "/1/upload")
+        .header("X-CleverTap-Account-Id", "TEST-1");
+    let answer = room
+        .send(doubled.body(Body::from(UPLOAD)).unwrap())
+        .await
+        .unwrap();
     assert_eq!(answer.body, unknown);
 }

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
 use journal::Journal;
-use model::record::{Entry, Plane, Record, RequestLine};
+use model::record::{Entry, Outcome, Plane, Record, RequestLine};
 use model::{AccountId, Clock, ManualClock, RecordIds, Secret, SystemRandom, Timestamp, WriterId};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -63,10 +63,16 @@ impl Room {
         let id: AccountId = ACCOUNT.parse().unwrap();
         let secret = Secret::new([7; 32]);
         let mut rules = AccountRules::new(id, "test", TimeZone::UTC, secret, passcode.hash);
-        rules.passcodes.push(PasscodeRule { name: "first".into(), hash: passcode.hash });
+        rules.passcodes.push(PasscodeRule {
+            name: "first".into(),
+            hash: passcode.hash,
+        });
         change(&mut rules);
         let accounts = [(id, Arc::new(rules))].into_iter().collect();
-        let (sender, rules) = watch::channel(Arc::new(Rules { accounts, version: 1 }));
+        let (sender, rules) = watch::channel(Arc::new(Rules {
+            accounts,
+            version: 1,
+        }));
         let store = Arc::new(Failing::default());
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
         let writer = WriterId { node: 1, start: 1 };
@@ -77,12 +83,21 @@ impl Room {
         drop(tokio::spawn(owner.run(std::future::pending())));
         let record_ids = Arc::new(RecordIds::new(writer));
         let (reached, reached_here) = mpsc::channel(16);
-        let state = State::new(Parts { rules, journal: journal.clone(), clock, record_ids, reached });
+        let state = State::new(Parts {
+            rules,
+            journal: journal.clone(),
+            clock,
+            record_ids,
+            reached,
+        });
         let api = Router::new()
             .route("/1/upload", upload_route().fallback(wrong_method))
             .fallback(unknown_url)
             .with_state(state.clone())
-            .layer(from_fn_with_state((state.clone(), Plane::Api), log_requests));
+            .layer(from_fn_with_state(
+                (state.clone(), Plane::Api),
+                log_requests,
+            ));
         Self {
             collect: router(&state),
             passcode: passcode.text.expose().clone(),
@@ -108,13 +123,18 @@ impl Room {
     }
 
     pub(super) async fn upload(&self, body: impl Into<Body>) -> Option<Answer> {
-        self.send(self.request("POST", "/1/upload").body(body.into()).unwrap()).await
+        self.send(self.request("POST", "/1/upload").body(body.into()).unwrap())
+            .await
     }
 
     /// Sends to the api plane, from 203.0.113.9 by TLS 1.3.
     pub(super) async fn send(&self, mut request: Request<Body>) -> Option<Answer> {
         let peer = "203.0.113.9:4711".parse().unwrap();
-        let connection = Connection { peer, tls_version: "1.3", plane: Plane::Api };
+        let connection = Connection {
+            peer,
+            tls_version: "1.3",
+            plane: Plane::Api,
+        };
         request.extensions_mut().insert(connection);
         answer(self.api.clone().oneshot(request).await.unwrap()).await
     }
@@ -142,11 +162,16 @@ impl Room {
         self.entries().await.into_iter().filter_map(line).collect()
     }
 
-    /// Waits until lines that nobody waits for are durable too: an upload of nothing takes them
-    /// along.
-    pub(super) async fn settle(&self) {
+    /// The lines of requests that were not served. Those that nobody waits for are durable once an
+    /// upload of nothing has taken them along.
+    pub(super) async fn not_served(&self) -> Vec<(String, RequestLine)> {
         let answer = self.upload(r#"{"d":[]}"#).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
+        let lines = self.lines().await;
+        lines
+            .into_iter()
+            .filter(|(_, line)| line.outcome != Outcome::Answered)
+            .collect()
     }
 }
 
@@ -156,7 +181,10 @@ async fn answer(response: Response<Body>) -> Option<Answer> {
     }
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    Some(Answer { status, body: String::from_utf8(body.to_vec()).unwrap() })
+    Some(Answer {
+        status,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    })
 }
 
 /// A store in memory that refuses writes when told to.
@@ -181,7 +209,10 @@ impl ObjectStore for Failing {
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
         if self.is_failing.load(Ordering::Relaxed) {
-            return Err(object_store::Error::Generic { store: "failing", source: "told to".into() });
+            return Err(object_store::Error::Generic {
+                store: "failing",
+                source: "told to".into(),
+            });
         }
         self.inner.put_opts(location, payload, options).await
     }

@@ -13,7 +13,10 @@ pub(crate) const PATH: &str = "/1/counts/profiles.json";
 /// The count.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
     match enter(&state, PATH, request).await {
-        Ok(call) => respond(counts::answer(&state, &call, Counted::People).await, call.facts),
+        Ok(call) => respond(
+            counts::answer(&state, &call, Counted::People).await,
+            call.facts,
+        ),
         Err(response) => response,
     }
 }

@@ -17,7 +17,11 @@ pub(super) enum Counted {
 
 /// The count, or that the account does not know the event.
 pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Result<String> {
-    if call.query.split('&').any(|pair| pair.starts_with("req_id=")) {
+    if call
+        .query
+        .split('&')
+        .any(|pair| pair.starts_with("req_id="))
+    {
         return Err(Refusal::InvalidRequestId.into());
     }
     let wanted = export::decode(&call.query, call.bytes())?;
@@ -37,6 +41,9 @@ pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Resu
 async fn is_known(state: &State, call: &Call, name: &str) -> Result<bool> {
     let mut policy = policy(call);
     policy.suppressed = Arc::default();
-    let query = EventsQuery { event: Some(name.to_owned()), ..EventsQuery::default() };
+    let query = EventsQuery {
+        event: Some(name.to_owned()),
+        ..EventsQuery::default()
+    };
     Ok(state.engine().count_events(&policy, &query).await? > 0)
 }

@@ -30,21 +30,32 @@ pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Resu
     let question = export::decode(&call.query, call.bytes())?;
     // What cannot be answered is said now, not with the first page.
     events_query(&question, &call.caller.rules.time_zone)?;
-    Ok(answers::cursor(&Cursor::new(kind, account, question, now).seal(key)))
+    Ok(answers::cursor(
+        &Cursor::new(kind, account, question, now).seal(key),
+    ))
 }
 
 async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
     let rules = &call.caller.rules;
     let query = events_query(&cursor.export, &rules.time_zone)?;
-    let parts = ProfileParts { profile: true, events: cursor.export.with.events };
+    let parts = ProfileParts {
+        profile: true,
+        events: cursor.export.with.events,
+    };
     let after = Some(position(&cursor));
     let limit = usize::from(cursor.export.batch_size);
     let policy = policy(call);
-    let page = state.engine().events_page(&policy, &query, parts, after, limit).await?;
+    let page = state
+        .engine()
+        .events_page(&policy, &query, parts, after, limit)
+        .await?;
 
     let people: BTreeSet<_> = page.records.iter().map(|row| row.person.key).collect();
     let records = page.records.len();
-    let about = about(&cursor.export, format_args!("{records} records of {} people", people.len()));
+    let about = about(
+        &cursor.export,
+        format_args!("{records} records of {} people", people.len()),
+    );
     audit(state, call, Action::EventsRead, "", &about).await?;
 
     let next = page.next.map(|next| Position {
@@ -56,7 +67,10 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
     let next = next.map(|next| seal(state, &cursor, next));
     let (with, time_zone) = (cursor.export.with, rules.time_zone.clone());
     let records = tokio::task::spawn_blocking(move || {
-        page.records.iter().map(|row| people::event(row, with, &time_zone)).collect::<Vec<_>>()
+        page.records
+            .iter()
+            .map(|row| people::event(row, with, &time_zone))
+            .collect::<Vec<_>>()
     })
     .await?;
     Ok(answers::page(&records, next.as_deref()))
@@ -64,14 +78,20 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
 
 async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
     let query = events_query(&cursor.export, &call.caller.rules.time_zone)?;
-    let parts = ProfileParts { profile: true, events: cursor.export.with.events };
+    let parts = ProfileParts {
+        profile: true,
+        events: cursor.export.with.events,
+    };
     let after = cursor.after.map(|after| PeoplePosition {
         person: after.person,
         cut_off: cursor.cut_off,
     });
     let limit = usize::from(cursor.export.batch_size);
     let policy = policy(call);
-    let page = state.engine().people_page(&policy, &query, parts, after, limit).await?;
+    let page = state
+        .engine()
+        .people_page(&policy, &query, parts, after, limit)
+        .await?;
 
     let about = about(&cursor.export, format_args!("{} people", page.people.len()));
     audit(state, call, Action::PeopleRead, "", &about).await?;
@@ -85,14 +105,19 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
     let next = next.map(|next| seal(state, &cursor, next));
     let with = cursor.export.with;
     let records = tokio::task::spawn_blocking(move || {
-        page.people.iter().map(|view| people::person(view, with)).collect::<Vec<_>>()
+        page.people
+            .iter()
+            .map(|view| people::person(view, with))
+            .collect::<Vec<_>>()
     })
     .await?;
     Ok(answers::page(&records, next.as_deref()))
 }
 
 fn seal(state: &State, cursor: &Cursor, after: Position) -> String {
-    cursor.next(after, state.clock().now()).seal(state.cursor_key().expose())
+    cursor
+        .next(after, state.clock().now())
+        .seal(state.cursor_key().expose())
 }
 
 /// Where the page begins. The first one begins before every record, with the question's own
@@ -100,9 +125,18 @@ fn seal(state: &State, cursor: &Cursor, after: Position) -> String {
 fn position(cursor: &Cursor) -> query::Position {
     let cut_off = cursor.cut_off;
     match cursor.after {
-        Some(Position { day, person, ts, record }) => {
-            query::Position { day, person, ts, record, cut_off }
-        }
+        Some(Position {
+            day,
+            person,
+            ts,
+            record,
+        }) => query::Position {
+            day,
+            person,
+            ts,
+            record,
+            cut_off,
+        },
         None => query::Position {
             day: Day(i32::MIN),
             person: PersonKey([0; 16]),
@@ -117,7 +151,12 @@ fn position(cursor: &Cursor) -> query::Position {
 pub(super) fn events_query(question: &Export, time_zone: &TimeZone) -> Result<EventsQuery> {
     let (from, to) = question.bounds(time_zone)?;
     let filters = question.filters.iter().map(filter).collect::<Result<_>>()?;
-    Ok(EventsQuery { event: Some(question.event_name.clone()), from, to, filters })
+    Ok(EventsQuery {
+        event: Some(question.event_name.clone()),
+        from,
+        to,
+        filters,
+    })
 }
 
 fn filter(asked: &Filter) -> Result<PropertyFilter> {
@@ -140,12 +179,22 @@ fn filter(asked: &Filter) -> Result<PropertyFilter> {
         None => return Err(Refusal::Malformed.into()),
     };
     let value = value.map_err(|_| Refusal::Malformed)?;
-    Ok(PropertyFilter { name: asked.name.clone(), operator, value })
+    Ok(PropertyFilter {
+        name: asked.name.clone(),
+        operator,
+        value,
+    })
 }
 
 /// What was read, for the audit log: never a value that was asked for, it may be a person's.
 fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String {
-    let Export { event_name, from, to, filters, .. } = question;
+    let Export {
+        event_name,
+        from,
+        to,
+        filters,
+        ..
+    } = question;
     let filters = match filters.len() {
         0 => String::new(),
         1 => String::from(" under 1 condition"),

@@ -26,20 +26,36 @@ pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
 async fn answer(state: &State, call: &Call) -> Result<String> {
     let named = delete::decode(call.bytes())?;
     let rules = &call.caller.rules;
-    let named: Vec<PersonKey> =
-        named.iter().map(|(kind, name)| rules.person_key(*kind, name)).collect();
+    let named: Vec<PersonKey> = named
+        .iter()
+        .map(|(kind, name)| rules.person_key(*kind, name))
+        .collect();
     let found = state.engine().person_keys(&policy(call), &named).await?;
     let mut keys: Vec<LedgerKey> = found
         .keys
         .into_iter()
-        .map(|(person, stretch)| LedgerKey { person, from: stretch.from, to: stretch.to })
+        .map(|(person, stretch)| LedgerKey {
+            person,
+            from: stretch.from,
+            to: stretch.to,
+        })
         .collect();
     // Who is not known yet is deleted too: what names them may be on its way.
-    let unknown = named.iter().filter(|name| !keys.iter().any(|key| key.person == **name));
-    let unknown: Vec<_> =
-        unknown.map(|person| LedgerKey { person: *person, from: None, to: None }).collect();
+    let unknown = named
+        .iter()
+        .filter(|name| !keys.iter().any(|key| key.person == **name));
+    let unknown: Vec<_> = unknown
+        .map(|person| LedgerKey {
+            person: *person,
+            from: None,
+            to: None,
+        })
+        .collect();
     keys.extend(unknown);
     let reason = "asked for by the API";
-    state.control().request_deletion(&actor(call), rules.id, keys, reason).await?;
+    state
+        .control()
+        .request_deletion(&actor(call), rules.id, keys, reason)
+        .await?;
     Ok(answers::success())
 }

@@ -20,7 +20,10 @@ pub(crate) async fn post(of: Of<State>, request: Request) -> Response {
 /// The same: what is wanted may also stand in the query string, as `query`.
 pub(crate) async fn get(Of(state): Of<State>, request: Request) -> Response {
     match enter(&state, PATH, request).await {
-        Ok(call) => respond(cursors::answer(&state, &call, CursorKind::Events).await, call.facts),
+        Ok(call) => respond(
+            cursors::answer(&state, &call, CursorKind::Events).await,
+            call.facts,
+        ),
         Err(response) => response,
     }
 }

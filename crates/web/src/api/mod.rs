@@ -64,6 +64,9 @@ async fn audit(
 ) -> Result<()> {
     let account = call.caller.account();
     let outcome = AuditOutcome::Done;
-    state.control().audit(&actor(call), account, action, object, description, outcome).await?;
+    state
+        .control()
+        .audit(&actor(call), account, action, object, description, outcome)
+        .await?;
     Ok(())
 }

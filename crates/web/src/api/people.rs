@@ -27,17 +27,18 @@ pub(super) fn event(row: &EventRow, with: With, time_zone: &TimeZone) -> String 
 }
 
 /// The person in the protocol's terms; the device that has the key `first`, if one has, comes first.
-fn shown<T>(
-    view: &PersonView,
-    first: Option<PersonKey>,
-    show: impl FnOnce(Person<'_>) -> T,
-) -> T {
+fn shown<T>(view: &PersonView, first: Option<PersonKey>, show: impl FnOnce(Person<'_>) -> T) -> T {
     let profile = &view.profile;
     let mut devices: Vec<_> = profile.devices.iter().collect();
     devices.sort_by_key(|(key, _)| Some(**key) != first);
     let tokens: Vec<Option<String>> = devices
         .iter()
-        .map(|(_, device)| device.token.as_ref().and_then(|token| token_id(&token.value)))
+        .map(|(_, device)| {
+            device
+                .token
+                .as_ref()
+                .and_then(|token| token_id(&token.value))
+        })
         .collect();
     let devices: Vec<Device<'_>> = devices
         .iter()
@@ -54,11 +55,20 @@ fn shown<T>(
         .iter()
         .map(|(name, stats)| {
             let (first_seen, last_seen) = (stats.first_seen, stats.last_seen);
-            (name.clone(), EventCount { count: stats.count, first_seen, last_seen })
+            (
+                name.clone(),
+                EventCount {
+                    count: stats.count,
+                    first_seen,
+                    last_seen,
+                },
+            )
         })
         .collect();
     let identities = &profile.identities;
-    let identity = identities.iter().find(|it| it.kind == IdentityKind::Identity);
+    let identity = identities
+        .iter()
+        .find(|it| it.kind == IdentityKind::Identity);
     show(Person {
         identity: identity.map(|it| &*it.text),
         object_id: devices.first().and_then(|it| it.object_id),
@@ -74,5 +84,7 @@ fn token_id(token: &RawJson) -> Option<String> {
     struct Token {
         id: String,
     }
-    serde_json::from_str::<Token>(token.as_str()).ok().map(|token| token.id)
+    serde_json::from_str::<Token>(token.as_str())
+        .ok()
+        .map(|token| token.id)
 }

@@ -6,9 +6,9 @@ use collect::Call;
 use control::Action;
 use model::IdentityKind;
 use query::Lookup;
+use wire::rest::answers;
 use wire::rest::export::With;
 use wire::rest::lookup::{self, Lookup as Named};
-use wire::rest::answers;
 
 use super::{audit, enter, people, policy, respond};
 use crate::{Result, State};
@@ -33,11 +33,29 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
     };
     let person = state.engine().profile(&policy(call), &lookup).await?;
     let Some(person) = person else {
-        audit(state, call, Action::PersonShown, "", &format!("by {how}; nobody")).await?;
+        audit(
+            state,
+            call,
+            Action::PersonShown,
+            "",
+            &format!("by {how}; nobody"),
+        )
+        .await?;
         return Ok(answers::profile(None));
     };
     let object = person.key.map(|key| key.to_string()).unwrap_or_default();
-    audit(state, call, Action::PersonShown, &object, &format!("by {how}")).await?;
-    let with = With { app: true, events: true, profile: true };
+    audit(
+        state,
+        call,
+        Action::PersonShown,
+        &object,
+        &format!("by {how}"),
+    )
+    .await?;
+    let with = With {
+        app: true,
+        events: true,
+        profile: true,
+    };
     Ok(answers::profile(Some(&people::person(&person, with))))
 }

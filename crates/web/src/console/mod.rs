@@ -13,7 +13,9 @@ use http::{HeaderValue, header};
 fn page(text: impl Into<Body>, content_type: &'static str) -> Response {
     let mut response = Response::new(text.into());
     let content_type = HeaderValue::from_static(content_type);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 

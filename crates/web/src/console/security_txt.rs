@@ -26,13 +26,18 @@ pub(crate) fn render(settings: &Settings, now: Timestamp) -> String {
     let fields = [
         ("Contact", Some(settings.security_contact.as_str())),
         ("Expires", Some(expires.as_str())),
-        ("Preferred-Languages", Some(settings.preferred_languages.as_str())),
+        (
+            "Preferred-Languages",
+            Some(settings.preferred_languages.as_str()),
+        ),
         ("Canonical", settings.security_canonical.as_deref()),
         ("Policy", settings.security_policy.as_deref()),
     ];
     let mut text = String::new();
     for (name, value) in fields {
-        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            continue;
+        };
         if value.chars().any(char::is_control) {
             continue;
         }

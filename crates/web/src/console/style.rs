@@ -7,8 +7,13 @@ use super::page;
 
 /// The style sheet.
 pub(crate) async fn get() -> Response {
-    let mut response = page(include_str!("../../templates/console.css"), "text/css; charset=utf-8");
+    let mut response = page(
+        include_str!("../../templates/console.css"),
+        "text/css; charset=utf-8",
+    );
     let caching = HeaderValue::from_static("public, max-age=300");
-    response.headers_mut().insert(header::CACHE_CONTROL, caching);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, caching);
     response
 }

@@ -7,8 +7,12 @@ use http::Request;
 use super::harness::Room;
 
 async fn send(room: &Room, method: &str, path: &str) -> super::harness::Answer {
-    let request = Request::builder().method(method).uri(path).header("Host", "evil.example");
-    room.send_to_console(request.body(Body::empty()).unwrap()).await
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Host", "evil.example");
+    room.send_to_console(request.body(Body::empty()).unwrap())
+        .await
 }
 
 #[tokio::test]
@@ -20,7 +24,10 @@ async fn the_first_page_names_the_product() {
     assert!(!answer.body.contains("<script") && !answer.body.contains("style="));
     let style = send(&room, "GET", "/console.css").await;
     assert_eq!(style.status, 200);
-    assert!(!style.body.contains("url("), "nothing is fetched from elsewhere");
+    assert!(
+        !style.body.contains("url("),
+        "nothing is fetched from elsewhere"
+    );
 }
 
 #[tokio::test]
@@ -40,7 +47,13 @@ async fn security_txt_has_its_fields_and_an_end() {
 #[tokio::test]
 async fn other_urls_are_one_page_whatever_was_asked() {
     let room = Room::new().await;
-    let paths = ["/admin", "/%2e%2e/etc/passwd", "//", "/console.css/x", "/1/events.json"];
+    let paths = [
+        "/admin",
+        "/%2e%2e/etc/passwd",
+        "//",
+        "/console.css/x",
+        "/1/events.json",
+    ];
     let first = send(&room, "GET", "/nothing").await;
     assert_eq!(first.status, 404);
     for path in paths {
@@ -50,7 +63,11 @@ async fn other_urls_are_one_page_whatever_was_asked() {
     for method in ["PUT", "DELETE", "TRACE", "OPTIONS", "BREW"] {
         for path in ["/", "/nothing"] {
             let answer = send(&room, method, path).await;
-            assert_eq!((answer.status, answer.body.as_str()), (405, ""), "{method} {path}");
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (405, ""),
+                "{method} {path}"
+            );
         }
     }
     assert_eq!(send(&room, "POST", "/").await.status, 405);
@@ -65,16 +82,26 @@ async fn every_page_carries_the_headers_that_keep_it_safe() {
         let answer = send(&room, "GET", path).await;
         let header = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
-        for part in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
+        for part in [
+            "default-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"));
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert_eq!(header("referrer-policy"), "no-referrer");
         assert!(header("strict-transport-security").starts_with("max-age="));
-        assert!(!answer.headers.values().any(|value| {
-            value.to_str().unwrap().contains("evil.example")
-        }));
+        assert!(
+            !answer
+                .headers
+                .values()
+                .any(|value| { value.to_str().unwrap().contains("evil.example") })
+        );
     }
-    assert_eq!(send(&room, "GET", "/").await.headers["cache-control"], "no-store");
+    assert_eq!(
+        send(&room, "GET", "/").await.headers["cache-control"],
+        "no-store"
+    );
 }

@@ -9,9 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use journal::Journal;
 use model::record::{Entry, Plane, Record, RequestLine};
-use model::{
-    AccountId, Clock, CommitId, ManualClock, Random, RecordIds, SystemRandom, Timestamp,
-};
+use model::{AccountId, Clock, CommitId, ManualClock, Random, RecordIds, SystemRandom, Timestamp};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -36,6 +34,7 @@ pub(super) struct Room {
     pub(super) clock: Arc<ManualClock>,
     pub(super) store: Arc<Failing>,
     pub(super) account: AccountId,
+    pub(super) collect: collect::State,
     passcode: String,
     journal: Journal,
     api: Router,
@@ -78,7 +77,11 @@ impl Room {
 
         let keyring = seal::Keyring::create(&*random);
         let keyring = Arc::new(SharedKeyring::new(keyring, Vec::new()));
-        let keys = KeyTable::open(Arc::clone(&keyring), Arc::clone(&as_clock), Arc::clone(&random));
+        let keys = KeyTable::open(
+            Arc::clone(&keyring),
+            Arc::clone(&as_clock),
+            Arc::clone(&random),
+        );
         keys.attach(Arc::clone(&as_store)).await.unwrap();
         let settings = control::Settings::new(folder.path().to_path_buf());
         let opened = Control::open(
@@ -91,21 +94,24 @@ impl Room {
         );
         let (control, _) = opened.await.unwrap();
         let operator = Actor::os_user("tester");
-        let made = control.create_account(&operator, "test", "Asia/Kolkata").await.unwrap();
+        let made = control
+            .create_account(&operator, "test", "Asia/Kolkata")
+            .await
+            .unwrap();
 
         let writer = control.next_writer().await.unwrap();
         let settings = journal::Settings::default();
         let clock_here = Arc::clone(&as_clock);
-        let opened =
-            Journal::open(settings, Arc::clone(&as_store), writer, &[], clock_here).await.unwrap();
+        let opened = Journal::open(settings, Arc::clone(&as_store), writer, &[], clock_here)
+            .await
+            .unwrap();
         let (journal, owner, _) = opened;
         drop(tokio::spawn(owner.run(std::future::pending())));
 
         let catalog = Arc::new(control.clone());
         let tail = Arc::new(OfJournal(journal.clone()));
         let settings = query::Settings::default();
-        let engine =
-            Engine::new(as_store, catalog, tail, Arc::clone(&as_clock), settings).unwrap();
+        let engine = Engine::new(as_store, catalog, tail, Arc::clone(&as_clock), settings).unwrap();
         let (reached, reached_here) = mpsc::channel(16);
         let collect = collect::State::new(collect::Parts {
             rules: control.rules(),
@@ -115,7 +121,7 @@ impl Room {
             reached,
         });
         let state = State::new(Parts {
-            collect,
+            collect: collect.clone(),
             cursor_key: control.secret("cursors"),
             control: control.clone(),
             engine,
@@ -131,6 +137,7 @@ impl Room {
             console: console_router(&state),
             account: made.account_id,
             passcode: made.passcode.expose().clone(),
+            collect,
             control,
             clock,
             store,
@@ -150,23 +157,31 @@ impl Room {
     }
 
     pub(super) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
-        self.send(self.request("POST", path).body(body.into()).unwrap()).await
+        self.send(self.request("POST", path).body(body.into()).unwrap())
+            .await
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
-        self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
+        self.send(self.request("GET", path).body(Body::empty()).unwrap())
+            .await
     }
 
     /// Uploads records that must all be taken.
     pub(super) async fn upload(&self, records: &[&str]) {
-        let answer = self.post("/1/upload", format!(r#"{{"d":[{}]}}"#, records.join(","))).await;
+        let answer = self
+            .post("/1/upload", format!(r#"{{"d":[{}]}}"#, records.join(",")))
+            .await;
         assert_eq!(answer.json()["status"], "success", "{answer:?}");
     }
 
     /// Sends to the api plane, from 203.0.113.9.
     pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
         let peer = "203.0.113.9:4711".parse().unwrap();
-        let connection = collect::Connection { peer, tls_version: "1.3", plane: Plane::Api };
+        let connection = collect::Connection {
+            peer,
+            tls_version: "1.3",
+            plane: Plane::Api,
+        };
         request.extensions_mut().insert(connection);
         answer(self.api.clone(), request).await
     }
@@ -193,10 +208,18 @@ impl Room {
 async fn answer(router: Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let is_silent = response.extensions().get::<collect::Silence>().is_some();
-    let status = if is_silent { 0 } else { response.status().as_u16() };
+    let status = if is_silent {
+        0
+    } else {
+        response.status().as_u16()
+    };
     let headers = response.headers().clone();
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer {
+        status,
+        headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
 }
 
 #[derive(Debug)]
@@ -252,7 +275,10 @@ impl ObjectStore for Failing {
             _ => return self.inner.put_opts(location, payload, options).await,
         };
         if location.as_ref().starts_with(prefix) {
-            return Err(object_store::Error::Generic { store: "failing", source: "told to".into() });
+            return Err(object_store::Error::Generic {
+                store: "failing",
+                source: "told to".into(),
+            });
         }
         self.inner.put_opts(location, payload, options).await
     }

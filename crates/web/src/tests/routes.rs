@@ -9,14 +9,17 @@ use std::collections::BTreeSet;
 use super::harness::Room;
 use crate::ROUTES;
 
-const METHODS: [&str; 9] =
-    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"];
+const METHODS: [&str; 9] = [
+    "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW",
+];
 
 #[tokio::test]
 async fn what_answers_is_what_the_table_lists() {
     let room = Room::new().await;
-    let patterns: BTreeSet<_> =
-        ROUTES.iter().map(|route| (route.plane.as_str(), route.pattern)).collect();
+    let patterns: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (route.plane.as_str(), route.pattern))
+        .collect();
     for (plane, pattern) in patterns {
         for method in METHODS {
             let request = room.request(method, pattern).body(Body::empty()).unwrap();
@@ -29,7 +32,11 @@ async fn what_answers_is_what_the_table_lists() {
                 let is_head = method == "HEAD" && route.method == "GET" && plane == "console";
                 route.pattern == pattern && (route.method == method || is_head)
             });
-            assert_eq!(answer.status != 405, is_listed, "{method} {pattern}: {answer:?}");
+            assert_eq!(
+                answer.status != 405,
+                is_listed,
+                "{method} {pattern}: {answer:?}"
+            );
             assert_ne!(answer.status, 404, "{method} {pattern}");
         }
     }
@@ -45,9 +52,17 @@ async fn every_route_of_the_api_asks_for_credentials() {
         assert_eq!(answer.text(), expected, "{route:?}");
         // Its other methods are dropped, and so is what is not JSON.
         let request = Request::builder().method("PUT").uri(route.pattern);
-        assert_eq!(room.send(request.body(Body::empty()).unwrap()).await.status, 0);
+        assert_eq!(
+            room.send(request.body(Body::empty()).unwrap()).await.status,
+            0
+        );
         let request = Request::builder().method(route.method).uri(route.pattern);
-        assert_eq!(room.send(request.body(Body::from("{")).unwrap()).await.status, 0);
+        assert_eq!(
+            room.send(request.body(Body::from("{")).unwrap())
+                .await
+                .status,
+            0
+        );
     }
 }
 
@@ -68,18 +83,28 @@ async fn browsers_may_call_the_api_and_never_with_their_credentials() {
         assert_eq!(called.status, 200, "{called:?}");
         for answer in [preflight, called] {
             assert_eq!(answer.headers["access-control-allow-origin"], "*");
-            assert!(!answer.headers.contains_key("access-control-allow-credentials"));
+            assert!(
+                !answer
+                    .headers
+                    .contains_key("access-control-allow-credentials")
+            );
         }
     }
     // Not a preflight, and not a URL of ours.
     let plain = Request::builder().method("OPTIONS").uri("/1/events.json");
-    assert_eq!(room.send(plain.body(Body::empty()).unwrap()).await.status, 0);
+    assert_eq!(
+        room.send(plain.body(Body::empty()).unwrap()).await.status,
+        0
+    );
     let unknown = Request::builder()
         .method("OPTIONS")
         .uri("/1/nothing.json")
         .header("Origin", "https://shop.example")
         .header("Access-Control-Request-Method", "POST");
-    assert_eq!(room.send(unknown.body(Body::empty()).unwrap()).await.status, 0);
+    assert_eq!(
+        room.send(unknown.body(Body::empty()).unwrap()).await.status,
+        0
+    );
 }
 
 #[tokio::test]
@@ -88,7 +113,11 @@ async fn nothing_is_fetched_for_anybody() {
     for target in ["http://10.0.0.1/1/now.json", "https://localhost/1/now.json"] {
         assert_eq!(room.get(target).await.status, 0, "{target}");
     }
-    let answer = room.send(room.request("CONNECT", "10.0.0.1:80").body(Body::empty()).unwrap());
+    let answer = room.send(
+        room.request("CONNECT", "10.0.0.1:80")
+            .body(Body::empty())
+            .unwrap(),
+    );
     assert_eq!(answer.await.status, 0);
 }
 

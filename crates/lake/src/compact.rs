@@ -74,7 +74,7 @@ impl Lake {
             .unwrap_or(0)
             .saturating_add(1);
         let settings = self.settings.clone();
-        let (parts, tally) = self
+        let (parts, (tally, cut)) = self
             .store_parts(move |sink| {
                 let place = Place {
                     account,
@@ -89,9 +89,22 @@ impl Lake {
                     keep,
                     from: None,
                 };
-                merge::merge(place, &inputs, &routes, &filter, &settings, sink)
+                let cut = routes.outputs.len() > 1;
+                // What is merged fits in one part, or nearly so; a split would be merged again.
+                let settings = Settings {
+                    part_bytes_max: settings.part_bytes_max.saturating_mul(2),
+                    part_raw_bytes_max: settings.part_raw_bytes_max.saturating_mul(2),
+                    ..settings
+                };
+                let tally = merge::merge(place, &inputs, &routes, &filter, &settings, sink)?;
+                Ok((tally, cut))
             })
             .await?;
+        if !cut && parts.len() >= chosen.len() {
+            // Rows so large that merging makes no fewer parts: leave them as they are.
+            self.discard(&parts).await;
+            return Ok(CompactReport::default());
+        }
         let report = CompactReport {
             merged: chosen.len(),
             parts: parts.len(),

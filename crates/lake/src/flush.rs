@@ -118,7 +118,7 @@ fn write(
     }
     while let Some(((account, table), mut rows)) = groups.pop_first() {
         // Stable, so that of two records with one id the first to arrive stays.
-        rows.sort_by(|a, b| (a.person, a.ts, a.id).cmp(&(b.person, b.ts, b.id)));
+        rows.sort_by_key(|it| (it.person, it.ts, it.id));
         let mut seen = Seen::default();
         let before = rows.len();
         rows.retain(|row| seen.is_new(row.person, row.id, 0));

@@ -141,18 +141,18 @@ pub(crate) fn merge(
         let Some(cursor) = cursors.get_mut(number) else {
             break;
         };
-        if let Some(at) = &cursor.at {
-            if filter.judge(&at.keys, at.row, &mut tally) {
-                if seen.is_new(key.person, key.id, key.ordinal) {
-                    let output = routes.by_day.get(&key.ts.day()).copied().unwrap_or(0);
-                    if let Some(output) = outputs.get_mut(output) {
-                        output.pending.push((at.batch, at.row));
-                        pending += 1;
-                    }
-                } else {
-                    tally.kept -= 1;
-                    tally.duplicates += 1;
+        if let Some(at) = &cursor.at
+            && filter.judge(&at.keys, at.row, &mut tally)
+        {
+            if seen.is_new(key.person, key.id, key.ordinal) {
+                let output = routes.by_day.get(&key.ts.day()).copied().unwrap_or(0);
+                if let Some(output) = outputs.get_mut(output) {
+                    output.pending.push((at.batch, at.row));
+                    pending += 1;
                 }
+            } else {
+                tally.kept -= 1;
+                tally.duplicates += 1;
             }
         }
         if let Some(key) = cursor.advance(place.table, &mut window)? {
@@ -191,10 +191,10 @@ fn plan_of(inputs: &[Input]) -> Result<Plan> {
                     .unwrap_or(0)
                     .saturating_sub(nulls);
                 let name = column.column_path().parts().first();
-                if let Some(column) = name.and_then(|it| PropertyColumn::parse(it)) {
-                    if values > 0 {
-                        counts.add(&column.name, column.kind, values);
-                    }
+                if let Some(column) = name.and_then(|it| PropertyColumn::parse(it))
+                    && values > 0
+                {
+                    counts.add(&column.name, column.kind, values);
                 }
             }
         }

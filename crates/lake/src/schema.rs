@@ -194,14 +194,14 @@ impl PropertyColumns {
     /// The physical columns, in the order in which [`part_schema`] has them.
     #[must_use]
     pub fn physical(&self) -> Vec<PropertyColumn> {
-        let columns = |(name, types): (&Box<str>, &PropertyTypes)| {
-            let name = name.clone();
-            types.iter().map(move |kind| PropertyColumn {
+        let mut columns = Vec::new();
+        for (name, types) in &self.types {
+            columns.extend(types.iter().map(|kind| PropertyColumn {
                 name: name.clone(),
                 kind,
-            })
-        };
-        self.types.iter().flat_map(columns).collect()
+            }));
+        }
+        columns
     }
 }
 

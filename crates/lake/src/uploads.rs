@@ -130,7 +130,7 @@ impl Lake {
 
     /// Deletes objects of parts that were never published. What cannot be deleted now is an orphan
     /// for the collector.
-    async fn discard(&self, parts: &[PartMeta]) {
+    pub(crate) async fn discard(&self, parts: &[PartMeta]) {
         for part in parts {
             match self.store.delete(&Path::from(part.path.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

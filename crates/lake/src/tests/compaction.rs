@@ -146,6 +146,38 @@ fn a_day_that_is_over_ends_as_one_part() {
 }
 
 #[test]
+fn a_merge_that_makes_no_fewer_parts_is_given_up() {
+    run(async {
+        let world = World::new(crate::Settings {
+            part_raw_bytes_max: 1,
+            ..small()
+        });
+        for n in 0_u8..3 {
+            let records = (0..10_000).map(|ms| world.event(person(n), ms, "{}"));
+            world
+                .flush(account(1), records.collect(), &everyone())
+                .await
+                .unwrap();
+        }
+        world.clock.advance(Duration::from_secs(2 * 60 * 60));
+        world.compact(account(1), Table::Events).await;
+        let live = world.parts(account(1), Table::Events).await.len();
+        assert!((2..6).contains(&live), "{live} parts");
+        assert_eq!(world.keys(account(1), Table::Events).await.len(), 30_000);
+        let replaced = world
+            .catalog
+            .garbage(model::Timestamp::from_ms(i64::MAX))
+            .await
+            .unwrap();
+        assert_eq!(
+            world.objects().await.len(),
+            live + replaced.len(),
+            "no object is unknown"
+        );
+    });
+}
+
+#[test]
 fn mixed_parts_are_cut_into_days_when_there_is_enough() {
     run(async {
         let world = World::new(small());

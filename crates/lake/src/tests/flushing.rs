@@ -195,7 +195,10 @@ fn a_large_day_is_split_in_parts_that_follow_each_other() {
             part_bytes_max: 1,
             ..small()
         });
-        let records = (0..20_000).map(|n| world.event(person((n % 251) as u8), n, "{\"a\":1}"));
+        let records = (0..20_000_i64).map(|n| {
+            let of = person(u8::try_from(n % 251).unwrap());
+            world.event(of, n, "{\"a\":1}")
+        });
         let report = world
             .flush(account(1), records.collect(), &everyone())
             .await

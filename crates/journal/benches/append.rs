@@ -74,6 +74,7 @@ fn append(criterion: &mut Criterion) {
         .iter()
         .map(|entry| postcard::to_stdvec(entry).expect("an entry encodes").len())
         .sum();
+    let mut stored_bytes = 0;
     let mut group = criterion.benchmark_group("append");
     for (name, throughput) in [
         ("1000_entries_by_count", Throughput::Elements(1_000)),
@@ -109,12 +110,14 @@ fn append(criterion: &mut Criterion) {
                 criterion::BatchSize::LargeInput,
             );
             let status = journal.status();
-            let bytes = status.live_bytes as f64 / status.live_commits.max(1) as f64;
-            eprintln!("stored bytes an entry: {:.1}", bytes / 1_000.0);
+            if status.live_commits > 0 {
+                stored_bytes = status.live_bytes / status.live_commits as u64;
+            }
             task.abort();
         });
     }
     group.finish();
+    eprintln!("stored bytes of 1000 entries: {stored_bytes}, encoded: {encoded}");
 }
 
 criterion_group!(benches, append);

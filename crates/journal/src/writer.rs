@@ -136,9 +136,7 @@ impl Writer {
         if !(self.filling.is_empty() || waited_for && just_wrote) {
             self.gather().await;
         }
-        while let Ok(line) = self.lines.try_recv() {
-            self.riding.push_back(line);
-        }
+        self.take_lines();
         Wake::Commit
     }
 
@@ -179,13 +177,21 @@ impl Writer {
 
     /// Nobody appends any more: the lines that are left make the last commit.
     fn last_lines(&mut self) -> Wake {
-        while let Ok(line) = self.lines.try_recv() {
-            self.riding.push_back(line);
-        }
+        self.take_lines();
         if self.riding.is_empty() {
             Wake::Finished
         } else {
             Wake::Commit
+        }
+    }
+
+    /// Takes waiting lines, but not without end: while commits fail, they stay here.
+    fn take_lines(&mut self) {
+        while self.riding.len() < limit::REQUEST_LINES_WAITING_MAX {
+            let Ok(line) = self.lines.try_recv() else {
+                return;
+            };
+            self.riding.push_back(line);
         }
     }
 

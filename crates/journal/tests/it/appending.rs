@@ -293,3 +293,28 @@ async fn large_appends_are_split_and_all_of_them_are_durable() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn lines_stay_bounded_while_commits_fail() {
+    let (faults, store) = store();
+    let running = Running::start(&store, 1).await;
+    faults.plan(std::iter::repeat_n(Put::Lost, 1_000_000));
+    let bound = 2 * model::limit::REQUEST_LINES_WAITING_MAX;
+    let mut taken = 0;
+    for number in 0..200 {
+        for line in 0..1_000 {
+            taken += usize::from(running.journal.offer(&entry(line)));
+        }
+        running
+            .journal
+            .append(vec![entry(number)])
+            .await
+            .unwrap_err();
+    }
+    assert!(taken <= bound, "{taken} lines are held");
+    assert_eq!(
+        running.journal.status().lines_dropped,
+        200_000 - taken as u64
+    );
+    running.crash().await;
+}

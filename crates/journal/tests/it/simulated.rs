@@ -16,7 +16,7 @@ use store::Geometry;
 use store::simulated::{Fault, SimStore};
 
 const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
-const SEEDS: u64 = 48;
+const SEEDS: u64 = 96;
 /// Rounds of faults, healing and checking in one seed.
 const ROUNDS: u64 = 5;
 /// More simulated time than any of it may take.
@@ -90,8 +90,14 @@ impl World {
                 self.check(&running).await;
                 Some((running, store))
             }
-            Err(_refused) => {
+            Err(refused) => {
                 self.tally.refused_starts += 1;
+                if !self.sim.volumes.has_crashed() {
+                    println!(
+                        "seed {}: a start without a crash refused: {refused}",
+                        self.seed
+                    );
+                }
                 None
             }
         }
@@ -255,19 +261,24 @@ impl World {
         self.sim.volumes.break_some(0, 0);
         self.sim.volumes.heal();
         let Some((running, store)) = self.open().await else {
-            panic!(
-                "seed {}: a healed store refuses: {}",
-                self.seed,
-                self.refusal().await
-            );
+            let refusal = self.refusal().await;
+            panic!("seed {}: a healed store refuses: {refusal}", self.seed);
         };
+        let mut report = store.repair().await;
         for _ in 0..8 {
-            let report = store.repair().await;
             if report.volumes_out.is_empty() && report.shards_wanted == 0 {
                 break;
             }
             self.sim.clock.advance(Duration::from_secs(3_600));
+            report = store.repair().await;
         }
+        // Only then may other volumes have faults: more than m in all are no promise.
+        let whole = report.volumes_out.is_empty() && report.shards_wanted == 0;
+        assert!(
+            whole,
+            "seed {}: healed volumes stay broken: {report:?}",
+            self.seed
+        );
         let refused = self.tally.refused_reads;
         self.check(&running).await;
         assert_eq!(

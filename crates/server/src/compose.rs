@@ -54,7 +54,19 @@ pub(crate) struct Installation {
     reached: Mutex<Option<mpsc::Receiver<collect::Reached>>>,
     writer: Mutex<Option<JoinHandle<journal::Result<()>>>>,
     stop_writer: CancellationToken,
-    _lock: Lock,
+    /// Held as long as the installation is open; none for a simulated one.
+    _lock: Option<Lock>,
+}
+
+/// What an installation stands on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) places: Vec<Arc<dyn Place>>,
+    pub(crate) keyring: Arc<SharedKeyring>,
+    pub(crate) store: store::Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) lock: Option<Lock>,
 }
 
 /// Opens an installation.
@@ -63,22 +75,72 @@ pub(crate) struct Installation {
 /// When a rule forbids it (the keyring's mode, a volume of another store) or something is missing;
 /// says which.
 pub(crate) async fn open(loaded: &Loaded, lock: Lock) -> Result<Installation> {
+    let config = &loaded.config.store;
+    let place = |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
+    let ground = Ground {
+        places: config.volumes.iter().map(place).collect(),
+        keyring: open_keyring(loaded)?,
+        store: store::Settings {
+            write_grace: config.write_grace(),
+            ..Default::default()
+        },
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
+        lock: Some(lock),
+    };
+    assemble(loaded, ground).await
+}
+
+/// Constructs the parts on a ground, and connects them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installation> {
     let config = &loaded.config;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let Ground {
+        places,
+        keyring,
+        store,
+        clock,
+        random,
+        lock,
+    } = ground;
     let metrics = Metrics::start();
 
-    let keyring = open_keyring(loaded)?;
-    let keys = KeyTable::open(Arc::clone(&keyring), Arc::clone(&clock), Arc::clone(&random));
-    let store = open_store(loaded, &keyring, &keys, &clock, &random).await?;
+    let keys = KeyTable::open(
+        Arc::clone(&keyring),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
+    let store = Store::open(
+        places,
+        &keyring.current(),
+        Arc::clone(&keys) as _,
+        store,
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    )
+    .await
+    .context("failed to open the volumes")?;
     let objects: Arc<dyn ObjectStore> = Arc::new(store.clone());
-    keys.attach(Arc::clone(&objects)).await.context("failed to read the key table")?;
+    keys.attach(Arc::clone(&objects))
+        .await
+        .context("failed to read the key table")?;
     let control = open_control(loaded, &keyring, &keys, &objects, &clock, &random).await?;
     let catalog: Arc<dyn Catalog> = Arc::new(control.clone());
 
-    let writer_id = control.next_writer().await.context("failed to number this start")?;
-    let view = catalog.view(None, &[]).await.context("failed to read the journal's watermarks")?;
-    let settings = journal::Settings { gather: config.journal.gather(), ..Default::default() };
+    let writer_id = control
+        .next_writer()
+        .await
+        .context("failed to number this start")?;
+    let view = catalog
+        .view(None, &[])
+        .await
+        .context("failed to read the journal's watermarks")?;
+    let settings = journal::Settings {
+        gather: config.journal.gather(),
+        ..Default::default()
+    };
     let (journal, writer, recovery) = Journal::open(
         settings,
         Arc::clone(&objects),
@@ -177,27 +239,6 @@ fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
     Ok(Arc::new(SharedKeyring::new(keyring, copies)))
 }
 
-async fn open_store(
-    loaded: &Loaded,
-    keyring: &SharedKeyring,
-    keys: &Arc<KeyTable>,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
-) -> Result<Store> {
-    let config = &loaded.config.store;
-    let place = |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
-    Store::open(
-        config.volumes.iter().map(place).collect(),
-        &keyring.current(),
-        Arc::clone(keys) as _,
-        store::Settings { write_grace: config.write_grace(), ..Default::default() },
-        Arc::clone(clock),
-        Arc::clone(random),
-    )
-    .await
-    .context("failed to open the volumes")
-}
-
 async fn open_control(
     loaded: &Loaded,
     keyring: &Arc<SharedKeyring>,
@@ -280,7 +321,10 @@ impl Installation {
 
     /// The end of the channel of names that reach deleted people; once.
     pub(crate) fn take_reached(&self) -> Option<mpsc::Receiver<collect::Reached>> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// What answers on a plane.
@@ -303,9 +347,16 @@ impl Installation {
     /// When the journal could not write its last commit.
     pub(crate) async fn close(&self) -> Result<()> {
         self.stop_writer.cancel();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(writer) = writer {
-            writer.await.context("the journal's writer failed")?.context("failed to drain the journal")?;
+            writer
+                .await
+                .context("the journal's writer failed")?
+                .context("failed to drain the journal")?;
         }
         Ok(())
     }
@@ -322,8 +373,11 @@ impl Installation {
         for volume in &status.volumes {
             let in_service = matches!(volume.state, store::VolumeState::InService);
             let index = volume.index.to_string();
-            metrics::gauge!("strongroom_volume_in_service", "volume" => index)
-                .set(if in_service { 1.0 } else { 0.0 });
+            metrics::gauge!("strongroom_volume_in_service", "volume" => index).set(if in_service {
+                1.0
+            } else {
+                0.0
+            });
         }
         let journal = self.journal.status();
         metrics::gauge!("strongroom_journal_commits").set(count(journal.live_commits));
@@ -332,8 +386,12 @@ impl Installation {
     }
 
     /// The tables that hold people.
-    pub(crate) const PERSONAL_TABLES: [Table; 4] =
-        [Table::Events, Table::ProfileChanges, Table::Links, Table::Quarantine];
+    pub(crate) const PERSONAL_TABLES: [Table; 4] = [
+        Table::Events,
+        Table::ProfileChanges,
+        Table::Links,
+        Table::Quarantine,
+    ];
 }
 
 impl Health for Installation {

@@ -57,7 +57,10 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of one message.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, chain: vec![message.into()] }
+        Self {
+            kind,
+            chain: vec![message.into()],
+        }
     }
 
     /// The failure in an error of any crate: its kind is that of the first cause that has one.
@@ -93,7 +96,11 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
         .downcast_ref::<control::Error>()
         .map(control::Error::kind)
         .or_else(|| cause.downcast_ref::<query::Error>().map(query::Error::kind))
-        .or_else(|| cause.downcast_ref::<journal::Error>().map(journal::Error::kind))
+        .or_else(|| {
+            cause
+                .downcast_ref::<journal::Error>()
+                .map(journal::Error::kind)
+        })
         .or_else(|| cause.downcast_ref::<lake::Error>().map(lake::Error::kind))
         .or_else(|| cause.downcast_ref::<store::Error>().map(store::Error::kind))
         .or_else(|| cause.downcast_ref::<seal::Error>().map(seal::Error::kind));

@@ -49,8 +49,12 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
         .mode(mode)
         .open(&temporary)
         .with_context(fail)?;
-    file.write_all(content).and_then(|()| file.sync_all()).with_context(fail)?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .with_context(fail)?;
     std::fs::rename(&temporary, path).with_context(fail)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(fail)
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(fail)
 }

@@ -69,7 +69,10 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
     refuse_unless_empty(&folder)?;
     let volumes = volume_folders(&options.volumes)?;
     let geometry = geometry(volumes.len(), options.data, options.parity)?;
-    let mut config = Config { listen: options.listen, ..Config::default() };
+    let mut config = Config {
+        listen: options.listen,
+        ..Config::default()
+    };
     config.store.volumes.clone_from(&volumes);
     for name in options.names {
         if !config.tls.names.contains(&name) {
@@ -77,7 +80,11 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
         }
     }
     config.check()?;
-    let loaded = Loaded { file: folder.join("strongroom.toml"), folder, config };
+    let loaded = Loaded {
+        file: folder.join("strongroom.toml"),
+        folder,
+        config,
+    };
     let volumes: Vec<PathBuf> = volumes.iter().map(|path| loaded.resolve(path)).collect();
     for volume in &volumes {
         refuse_unless_empty(volume)?;
@@ -91,8 +98,13 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
         .save(&keyring_file)
         .with_context(|| format!("failed to write the keyring `{}`", keyring_file.display()))?;
     let tls = &loaded.config.tls;
-    let ca = authority::create(&loaded.resolve(&tls.folder), &tls.names, clock.now(), &random)
-        .context("failed to make the local authority")?;
+    let ca = authority::create(
+        &loaded.resolve(&tls.folder),
+        &tls.names,
+        clock.now(),
+        &random,
+    )
+    .context("failed to make the local authority")?;
     for volume in &volumes {
         create_folder(volume)?;
     }
@@ -107,8 +119,9 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
     let Some(lock) = Lock::try_take(&loaded.folder)? else {
         bail!("another process took the lock of the new installation");
     };
-    let installation =
-        compose::open(&loaded, lock).await.context("failed to make the control database")?;
+    let installation = compose::open(&loaded, lock)
+        .await
+        .context("failed to make the control database")?;
     installation.close().await?;
     Ok(Made {
         config: loaded.file,
@@ -134,7 +147,10 @@ fn refuse_unless_empty(folder: &Path) -> Result<()> {
     if entries.next().is_some() {
         bail!(Failure::new(
             Kind::Refused,
-            format!("the folder `{}` is not empty: name a new one", folder.display())
+            format!(
+                "the folder `{}` is not empty: name a new one",
+                folder.display()
+            )
         ));
     }
     Ok(())
@@ -144,9 +160,9 @@ fn refuse_unless_empty(folder: &Path) -> Result<()> {
 /// that it can be moved as a whole.
 fn volume_folders(volumes: &Volumes) -> Result<Vec<PathBuf>> {
     match volumes {
-        Volumes::Number(count) => {
-            Ok((1..=*count).map(|number| PathBuf::from(format!("volumes/vol-{number}"))).collect())
-        }
+        Volumes::Number(count) => Ok((1..=*count)
+            .map(|number| PathBuf::from(format!("volumes/vol-{number}")))
+            .collect()),
         Volumes::Folders(folders) => {
             let mut all = Vec::new();
             for folder in folders {
@@ -176,7 +192,9 @@ fn geometry(volumes: usize, data: Option<usize>, parity: Option<usize>) -> Resul
     if data.checked_add(parity) != Some(volumes) || data == 0 {
         bail!(Failure::new(
             Kind::Invalid,
-            format!("{data} data and {parity} parity shards do not fit on {volumes} volumes: they must add up, with at least 1 for data")
+            format!(
+                "{data} data and {parity} parity shards do not fit on {volumes} volumes: they must add up, with at least 1 for data"
+            )
         ));
     }
     Ok(Geometry { data, parity })

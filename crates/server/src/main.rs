@@ -1,21 +1,5 @@
-//! `strongroom`: the one binary. See [`cli`] for what it can be told to do.
-
-mod admin;
-mod cli;
-mod compose;
-mod config;
-mod demo;
-mod failure;
-mod files;
-mod init;
-mod jobs;
-mod listen;
-mod lock;
-mod logging;
-mod metrics;
-mod serve;
-mod tls;
+//! `strongroom`: the one binary. `strongroom --help` says what it can be told to do.
 
 fn main() -> std::process::ExitCode {
-    cli::run()
+    server::main()
 }

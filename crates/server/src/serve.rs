@@ -39,7 +39,9 @@ pub(crate) struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,13 +121,24 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
             Plane::Console => config.console,
         };
         let socket = listen::bind(plane.as_str(), wanted).await?;
-        let address = socket.local_addr().context("failed to learn where a plane listens")?;
+        let address = socket
+            .local_addr()
+            .context("failed to learn where a plane listens")?;
         addresses.push((plane.as_str(), address));
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(plane)?));
-        listeners.push(Listener { plane, socket, acceptor, router: installation.router(plane) });
+        listeners.push(Listener {
+            plane,
+            socket,
+            acceptor,
+            router: installation.router(plane),
+        });
     }
     let ops = listen::bind("ops", config.ops).await?;
-    addresses.push(("ops", ops.local_addr().context("failed to learn where ops listens")?));
+    addresses.push((
+        "ops",
+        ops.local_addr()
+            .context("failed to learn where ops listens")?,
+    ));
     let commands = admin::bind(installation.folder())?;
 
     let stop = CancellationToken::new();
@@ -139,7 +152,11 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
     for listener in listeners {
         tasks.spawn(listen::run(listener, Arc::clone(&shared), stop.clone()));
     }
-    tasks.spawn(listen::run_ops(ops, Arc::clone(installation) as _, stop.clone()));
+    tasks.spawn(listen::run_ops(
+        ops,
+        Arc::clone(installation) as _,
+        stop.clone(),
+    ));
     tasks.spawn(admin::run(commands, Arc::clone(installation), stop.clone()));
     jobs::start(&tasks, installation, &stop);
     tasks.spawn(jobs::watch_certificates(
@@ -148,7 +165,13 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
         stop.clone(),
     ));
     tasks.close();
-    Ok(Server { installation: Arc::clone(installation), certificates, addresses, stop, tasks })
+    Ok(Server {
+        installation: Arc::clone(installation),
+        certificates,
+        addresses,
+        stop,
+        tasks,
+    })
 }
 
 impl Server {
@@ -164,7 +187,8 @@ impl Server {
 
     /// Reads the certificates again, changed or not.
     pub(crate) fn reload_certificates(&self) {
-        self.certificates.reload(self.installation.clock().now(), true);
+        self.certificates
+            .reload(self.installation.clock().now(), true);
     }
 
     /// Stops: requests in progress end, jobs end, the journal drains.

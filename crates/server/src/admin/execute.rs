@@ -47,8 +47,13 @@ pub(crate) async fn execute(
             }))
         }
         Request::AccountList => {
-            let accounts = control.accounts(actor).await.context("failed to list the accounts")?;
-            Ok(Value::Array(accounts.iter().map(account_value).collect::<Result<_>>()?))
+            let accounts = control
+                .accounts(actor)
+                .await
+                .context("failed to list the accounts")?;
+            Ok(Value::Array(
+                accounts.iter().map(account_value).collect::<Result<_>>()?,
+            ))
         }
         Request::AccountShow { account } => {
             let id = account_id(&account)?;
@@ -67,9 +72,24 @@ pub(crate) async fn execute(
         Request::PersonDelete { account, whom } => {
             Box::pin(delete_person(installation, actor, &account, whom)).await
         }
-        Request::Export { account, what, from, to, format } => {
+        Request::Export {
+            account,
+            what,
+            from,
+            to,
+            format,
+        } => {
             let days = Days { from, to };
-            Box::pin(export(installation, actor, &account, what, days, format, out)).await
+            Box::pin(export(
+                installation,
+                actor,
+                &account,
+                what,
+                days,
+                format,
+                out,
+            ))
+            .await
         }
         Request::VolumeStatus => serde_json::to_value(installation.store().status())
             .context("failed to show the volumes"),
@@ -83,19 +103,24 @@ fn account_value(account: &control::Account) -> Result<Value> {
     if let Some(members) = value.as_object_mut() {
         members.remove("id");
         members.insert("account_id".to_owned(), json!(account.id.as_str()));
-        members.insert("created_at".to_owned(), json!(account.created_at.to_string()));
+        members.insert(
+            "created_at".to_owned(),
+            json!(account.created_at.to_string()),
+        );
     }
     Ok(value)
 }
 
 fn account_id(text: &str) -> Result<AccountId> {
-    text.parse().map_err(|_| {
-        Failure::new(Kind::Invalid, format!("`{text}` is not an account's id")).into()
-    })
+    text.parse()
+        .map_err(|_| Failure::new(Kind::Invalid, format!("`{text}` is not an account's id")).into())
 }
 
 /// The account's rules; what belongs to no account (`0`) has none, but can be read.
-fn rules(installation: &Installation, account: &str) -> Result<(AccountId, Option<Arc<AccountRules>>)> {
+fn rules(
+    installation: &Installation,
+    account: &str,
+) -> Result<(AccountId, Option<Arc<AccountRules>>)> {
     let id = account_id(account)?;
     let rules = installation.rules().account(id).cloned();
     if rules.is_none() && id != AccountId::installation() {
@@ -106,7 +131,9 @@ fn rules(installation: &Installation, account: &str) -> Result<(AccountId, Optio
 }
 
 fn policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
-    let suppressed = rules.map_or_else(Arc::<Suppressions>::default, |it| Arc::clone(&it.suppressed));
+    let suppressed = rules.map_or_else(Arc::<Suppressions>::default, |it| {
+        Arc::clone(&it.suppressed)
+    });
     ReadPolicy::new(id, suppressed)
 }
 
@@ -114,7 +141,10 @@ fn policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
 fn rules_of_people(installation: &Installation, account: &str) -> Result<Arc<AccountRules>> {
     match rules(installation, account)? {
         (_, Some(rules)) => Ok(rules),
-        (id, None) => bail!(Failure::new(Kind::NotFound, format!("account `{id}` has no people"))),
+        (id, None) => bail!(Failure::new(
+            Kind::NotFound,
+            format!("account `{id}` has no people")
+        )),
     }
 }
 
@@ -140,11 +170,22 @@ async fn run_query(
     let note = format!("sql of {} bytes, blake3 {}", sql.len(), digest.as_str());
     installation
         .control()
-        .audit(actor, id, Action::QueryRun, "tables", &note, AuditOutcome::Begun)
+        .audit(
+            actor,
+            id,
+            Action::QueryRun,
+            "tables",
+            &note,
+            AuditOutcome::Begun,
+        )
         .await
         .context("failed to write the audit log: nothing was read")?;
-    let columns: Vec<String> =
-        rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+    let columns: Vec<String> = rows
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let mut text = String::from("[");
     let mut count: u64 = 0;
     while let Some(batch) = rows.batches.next().await {
@@ -163,7 +204,14 @@ async fn run_query(
     let note = format!("{count} rows, blake3 {}", digest.as_str());
     installation
         .control()
-        .audit(actor, id, Action::QueryRun, "tables", &note, AuditOutcome::Done)
+        .audit(
+            actor,
+            id,
+            Action::QueryRun,
+            "tables",
+            &note,
+            AuditOutcome::Done,
+        )
         .await
         .context("failed to close the entry in the audit log")?;
     Ok(json!({"columns": columns, "rows": count}))
@@ -193,7 +241,10 @@ async fn find_person(
             Lookup::Email(address)
         }
     };
-    Ok(installation.engine().profile(&policy(rules.id, Some(rules)), &lookup).await?)
+    Ok(installation
+        .engine()
+        .profile(&policy(rules.id, Some(rules)), &lookup)
+        .await?)
 }
 
 async fn show_person(
@@ -204,13 +255,20 @@ async fn show_person(
 ) -> Result<Value> {
     let rules = rules_of_people(installation, account)?;
     let found = find_person(installation, &rules, whom).await?;
-    let object = found.as_ref().and_then(|view| view.key).map_or_else(
-        || "nobody".to_owned(),
-        |key| format!("person {key}"),
-    );
+    let object = found
+        .as_ref()
+        .and_then(|view| view.key)
+        .map_or_else(|| "nobody".to_owned(), |key| format!("person {key}"));
     installation
         .control()
-        .audit(actor, rules.id, Action::PersonShown, &object, "", AuditOutcome::Done)
+        .audit(
+            actor,
+            rules.id,
+            Action::PersonShown,
+            &object,
+            "",
+            AuditOutcome::Done,
+        )
         .await
         .context("failed to write the audit log: nothing was read")?;
     person_value(&found.ok_or_else(nobody)?)
@@ -276,11 +334,19 @@ async fn delete_person(
         .await?
         .keys
         .into_iter()
-        .map(|(person, stretch)| LedgerKey { person, from: stretch.from, to: stretch.to })
+        .map(|(person, stretch)| LedgerKey {
+            person,
+            from: stretch.from,
+            to: stretch.to,
+        })
         .collect();
     // Also of somebody of whom nothing is held yet: what comes later is not kept.
     if !keys.iter().any(|it| it.person == key) {
-        keys.push(LedgerKey { person: key, from: None, to: None });
+        keys.push(LedgerKey {
+            person: key,
+            from: None,
+            to: None,
+        });
     }
     let count = keys.len();
     let deletion = installation
@@ -302,21 +368,37 @@ impl Days {
     fn bounds(&self, rules: &AccountRules) -> Result<(Timestamp, Timestamp)> {
         let start = |text: &str, following: bool| -> Result<Timestamp> {
             let wrong = || {
-                Failure::new(Kind::Invalid, format!("`{text}` is not a day: write YYYY-MM-DD"))
+                Failure::new(
+                    Kind::Invalid,
+                    format!("`{text}` is not a day: write YYYY-MM-DD"),
+                )
             };
             let mut day: Date = text.parse().map_err(|_| wrong())?;
             if following {
                 day = day.tomorrow().map_err(|_| wrong())?;
             }
-            let zoned = day.to_zoned_datetime(rules.time_zone.clone()).map_err(|_| wrong())?;
+            let zoned = day
+                .to_zoned_datetime(rules.time_zone.clone())
+                .map_err(|_| wrong())?;
             Ok(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
         };
-        let from = self.from.as_deref().map(|text| start(text, false)).transpose()?;
-        let to = self.to.as_deref().map(|text| start(text, true)).transpose()?;
+        let from = self
+            .from
+            .as_deref()
+            .map(|text| start(text, false))
+            .transpose()?;
+        let to = self
+            .to
+            .as_deref()
+            .map(|text| start(text, true))
+            .transpose()?;
         let all = EventsQuery::default();
         let (from, to) = (from.unwrap_or(all.from), to.unwrap_or(all.to));
         if from >= to {
-            bail!(Failure::new(Kind::Invalid, "the last day is before the first one"));
+            bail!(Failure::new(
+                Kind::Invalid,
+                "the last day is before the first one"
+            ));
         }
         Ok((from, to))
     }
@@ -336,12 +418,23 @@ async fn export(
     let policy = policy(rules.id, Some(&rules));
     let (object, rows) = match what {
         ExportWhat::Events => {
-            let query = EventsQuery { from, to, ..EventsQuery::default() };
-            ("events", installation.engine().export_events(&policy, &query).await?)
+            let query = EventsQuery {
+                from,
+                to,
+                ..EventsQuery::default()
+            };
+            (
+                "events",
+                installation.engine().export_events(&policy, &query).await?,
+            )
         }
-        ExportWhat::People => {
-            ("people", installation.engine().export_people(&policy, from, to).await?)
-        }
+        ExportWhat::People => (
+            "people",
+            installation
+                .engine()
+                .export_people(&policy, from, to)
+                .await?,
+        ),
     };
     let note = format!(
         "from {} to {}",
@@ -350,7 +443,14 @@ async fn export(
     );
     installation
         .control()
-        .audit(actor, rules.id, Action::Exported, object, &note, AuditOutcome::Begun)
+        .audit(
+            actor,
+            rules.id,
+            Action::Exported,
+            object,
+            &note,
+            AuditOutcome::Begun,
+        )
         .await
         .context("failed to write the audit log: nothing was read")?;
     let format = match format {
@@ -362,12 +462,18 @@ async fn export(
     let told = out.clone();
     let write = query::export::write(rows, format, writer, move |progress| {
         // Progress that finds no room is out of date anyway.
-        drop(told.try_send(Frame::Progress(Progress { done: progress.rows, total: None })));
+        drop(told.try_send(Frame::Progress(Progress {
+            done: progress.rows,
+            total: None,
+        })));
     });
     let read = async {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
-            let count = reader.read(&mut piece).await.context("failed to pass the file on")?;
+            let count = reader
+                .read(&mut piece)
+                .await
+                .context("failed to pass the file on")?;
             let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
                 return anyhow::Ok(());
             };
@@ -381,7 +487,14 @@ async fn export(
     let note = format!("{note}: {} rows", written.rows);
     installation
         .control()
-        .audit(actor, rules.id, Action::Exported, object, &note, AuditOutcome::Done)
+        .audit(
+            actor,
+            rules.id,
+            Action::Exported,
+            object,
+            &note,
+            AuditOutcome::Done,
+        )
         .await
         .context("failed to close the entry in the audit log")?;
     Ok(json!({"rows": written.rows, "bytes": written.bytes}))

@@ -113,7 +113,10 @@ async fn write_json<W: AsyncWrite + Unpin>(
 async fn write<W: AsyncWrite + Unpin>(stream: &mut W, kind: u8, content: &[u8]) -> Result<()> {
     let gone = "the other end of the socket has gone";
     if content.len() > CONTENT_BYTES_MAX {
-        bail!("a message of {} bytes is longer than {CONTENT_BYTES_MAX}", content.len());
+        bail!(
+            "a message of {} bytes is longer than {CONTENT_BYTES_MAX}",
+            content.len()
+        );
     }
     let length = u32::try_from(content.len()).context("a message is too long")?;
     let mut head = [kind, 0, 0, 0, 0];
@@ -128,7 +131,9 @@ async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<(u8, Vec<u8>)> {
     let length = stream.read_u32_le().await.context(gone)?;
     let length = usize::try_from(length).context(gone)?;
     if length > CONTENT_BYTES_MAX {
-        bail!("the other end of the socket announces {length} bytes, more than {CONTENT_BYTES_MAX}");
+        bail!(
+            "the other end of the socket announces {length} bytes, more than {CONTENT_BYTES_MAX}"
+        );
     }
     let mut content = vec![0; length];
     stream.read_exact(&mut content).await.context(gone)?;

@@ -38,12 +38,18 @@ impl Address {
     fn of(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
         if path.as_os_str().len() <= PATH_BYTES_MAX {
-            return Ok(Self { path, _folder: None });
+            return Ok(Self {
+                path,
+                _folder: None,
+            });
         }
         let open = File::open(folder)
             .with_context(|| format!("failed to open the folder `{}`", folder.display()))?;
         let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", open.as_raw_fd()));
-        Ok(Self { path, _folder: Some(open) })
+        Ok(Self {
+            path,
+            _folder: Some(open),
+        })
     }
 }
 
@@ -56,7 +62,12 @@ pub(super) async fn connect(folder: &Path) -> Result<Option<UnixStream>> {
     let address = Address::of(folder)?;
     match UnixStream::connect(&address.path).await {
         Ok(stream) => Ok(Some(stream)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
             Ok(None)
         }
         Err(error) => Err(error).with_context(|| {
@@ -76,7 +87,12 @@ pub(super) async fn connect(folder: &Path) -> Result<Option<UnixStream>> {
 /// The system's.
 pub(crate) fn bind(folder: &Path) -> Result<UnixListener> {
     let address = Address::of(folder)?;
-    let fail = || format!("failed to make the socket `{}`", folder.join(NAME).display());
+    let fail = || {
+        format!(
+            "failed to make the socket `{}`",
+            folder.join(NAME).display()
+        )
+    };
     if folder.join(NAME).exists() {
         std::fs::remove_file(folder.join(NAME)).with_context(fail)?;
     }
@@ -102,7 +118,9 @@ pub(crate) async fn run(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            break;
+        };
         let (installation, stop) = (Arc::clone(&installation), stop.clone());
         commands.spawn(async move {
             tokio::select! {
@@ -124,11 +142,16 @@ pub(crate) async fn run(
 }
 
 async fn serve(mut stream: UnixStream, installation: &Installation) -> Result<()> {
-    let peer = stream.peer_cred().context("failed to learn who is at the socket")?;
+    let peer = stream
+        .peer_cred()
+        .context("failed to learn who is at the socket")?;
     let own = rustix::process::geteuid().as_raw();
     let (mut reader, mut writer) = stream.split();
     if peer.uid() != own && peer.uid() != 0 {
-        let failure = Failure::new(Kind::Refused, "only the user that runs the server, and root, may");
+        let failure = Failure::new(
+            Kind::Refused,
+            "only the user that runs the server, and root, may",
+        );
         return Frame::Failed(failure).write(&mut writer).await;
     }
     let actor = operator(peer.uid());

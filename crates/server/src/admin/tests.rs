@@ -11,7 +11,10 @@ async fn frames_arrive_as_they_were_sent() {
     let long = Bytes::from(vec![7; 1024 * 1024 + 5]);
     let frames = [
         Frame::Data(long.clone()),
-        Frame::Progress(Progress { done: 3, total: None }),
+        Frame::Progress(Progress {
+            done: 3,
+            total: None,
+        }),
         Frame::Done(serde_json::json!({"a": 1})),
         Frame::Failed(Failure::new(Kind::NotFound, "no such account")),
     ];
@@ -28,21 +31,34 @@ async fn frames_arrive_as_they_were_sent() {
         }
     }
     assert_eq!(data, long);
-    let [Frame::Progress(progress), Frame::Done(value), Frame::Failed(failure)] = &rest[..] else {
+    let [
+        Frame::Progress(progress),
+        Frame::Done(value),
+        Frame::Failed(failure),
+    ] = &rest[..]
+    else {
         panic!("{rest:?}");
     };
     assert_eq!((progress.done, progress.total), (3, None));
     assert_eq!(value["a"], 1);
-    assert_eq!((failure.kind, failure.to_string().as_str()), (Kind::NotFound, "no such account"));
+    assert_eq!(
+        (failure.kind, failure.to_string().as_str()),
+        (Kind::NotFound, "no such account")
+    );
 }
 
 #[tokio::test]
 async fn requests_arrive_as_they_were_sent() {
     let (mut near, mut far) = tokio::io::duplex(4096);
-    let request =
-        Request::PersonShow { account: "A".to_owned(), whom: Whom::Email("a@b.c".to_owned()) };
+    let request = Request::PersonShow {
+        account: "A".to_owned(),
+        whom: Whom::Email("a@b.c".to_owned()),
+    };
     frame::write_request(&mut near, &request).await.unwrap();
-    assert_eq!(frame::read_request::<_, Request>(&mut far).await.unwrap(), request);
+    assert_eq!(
+        frame::read_request::<_, Request>(&mut far).await.unwrap(),
+        request
+    );
 }
 
 #[tokio::test]

@@ -44,7 +44,12 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            Self::Create { name, time_zone, installation, format } => {
+            Self::Create {
+                name,
+                time_zone,
+                installation,
+                format,
+            } => {
                 let made = ask(&installation, Request::AccountCreate { name, time_zone })?;
                 if format.json {
                     return print_json(&made);
@@ -53,7 +58,10 @@ impl Command {
                 note("The passcode and the SDK token are shown this once: keep them.");
                 Ok(())
             }
-            Self::List { installation, format } => {
+            Self::List {
+                installation,
+                format,
+            } => {
                 let list = ask(&installation, Request::AccountList)?;
                 if format.json {
                     return print_json(&list);
@@ -65,9 +73,17 @@ impl Command {
                 }
                 print(table.render(Paint::stdout()))
             }
-            Self::Show { account, installation, format } => {
+            Self::Show {
+                account,
+                installation,
+                format,
+            } => {
                 let shown = ask(&installation, Request::AccountShow { account })?;
-                if format.json { print_json(&shown) } else { print(fields(&shown)) }
+                if format.json {
+                    print_json(&shown)
+                } else {
+                    print(fields(&shown))
+                }
             }
         }
     }
@@ -81,12 +97,22 @@ fn ask(installation: &Installation, request: Request) -> Result<Value> {
 /// An object's members, one a line.
 pub(super) fn fields(value: &Value) -> String {
     let members = value.as_object();
-    let width = members.into_iter().flatten().map(|(name, _)| name.chars().count()).max();
+    let width = members
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.chars().count())
+        .max();
     let width = width.unwrap_or(0);
     let paint = Paint::stdout();
     members
         .into_iter()
         .flatten()
-        .map(|(name, value)| format!("{}  {}\n", paint.dim(&format!("{name:<width$}")), cell(value)))
+        .map(|(name, value)| {
+            format!(
+                "{}  {}\n",
+                paint.dim(&format!("{name:<width$}")),
+                cell(value)
+            )
+        })
         .collect()
 }

@@ -57,7 +57,10 @@ impl Arguments {
         };
         let bar = ProgressBar::new_spinner();
         let style = "{spinner} {human_pos} rows {per_sec} {elapsed}";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_style(
+            ProgressStyle::with_template(style)
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         if self.file == Path::new("-") {
             let end = block_on(call(&loaded, request, |frame| {
                 match frame {
@@ -85,7 +88,10 @@ impl Arguments {
         if self.print.json {
             return print_json(&end);
         }
-        let rows = end.get("rows").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let rows = end
+            .get("rows")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0);
         note(&format!("{rows} rows in {}", self.file.display()));
         Ok(())
     }
@@ -96,7 +102,8 @@ fn advance(bar: &ProgressBar, progress: crate::admin::Progress) {
         if bar.length() != Some(total) {
             let style = "{bar:40} {human_pos}/{human_len} rows {per_sec} {eta}";
             bar.set_style(
-                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+                ProgressStyle::with_template(style)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
         }
         bar.set_length(total);
@@ -111,7 +118,10 @@ fn by_ending(file: &Path) -> Result<ExportFormat> {
         Some("parquet") => Ok(ExportFormat::Parquet),
         _ => bail!(Failure::new(
             Kind::Invalid,
-            format!("the ending of `{}` does not say how to write it: say --format", file.display())
+            format!(
+                "the ending of `{}` does not say how to write it: say --format",
+                file.display()
+            )
         )),
     }
 }
@@ -135,7 +145,11 @@ impl Target {
             .mode(0o600)
             .open(&unfinished)
             .with_context(|| format!("failed to write `{}`", unfinished.display()))?;
-        Ok(Self { file: file.to_path_buf(), unfinished, writer: BufWriter::new(open) })
+        Ok(Self {
+            file: file.to_path_buf(),
+            unfinished,
+            writer: BufWriter::new(open),
+        })
     }
 
     fn write(&mut self, data: &[u8]) -> Result<()> {
@@ -146,7 +160,10 @@ impl Target {
     fn finish(mut self) -> Result<()> {
         let fail = format!("failed to write `{}`", self.file.display());
         self.writer.flush().with_context(|| fail.clone())?;
-        self.writer.get_ref().sync_all().with_context(|| fail.clone())?;
+        self.writer
+            .get_ref()
+            .sync_all()
+            .with_context(|| fail.clone())?;
         std::fs::rename(&self.unfinished, &self.file).context(fail)
     }
 }

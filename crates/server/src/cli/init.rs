@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     /// Where health and metrics are read, plainly: a loopback address
     #[arg(long, value_name = "ADDR", default_value_t = Listen::default().ops)]
     ops: SocketAddr,
-    /// A name or address for the certificate, besides localhost, 127.0.0.1 and ::1
+    /// A name or address for the certificate, besides localhost and the loopback addresses
     #[arg(long, value_name = "HOST")]
     name: Vec<String>,
     #[command(flatten)]
@@ -89,8 +89,14 @@ impl Arguments {
         line("config", made.config.display().to_string());
         line("keyring", keyring.to_string());
         line("ca", made.ca.display().to_string());
-        line("volumes", format!("{} ({} + {})", made.volumes.len(), made.data, made.parity));
-        line("next", format!("strongroom serve --config {}", made.config.display()));
+        line(
+            "volumes",
+            format!("{} ({} + {})", made.volumes.len(), made.data, made.parity),
+        );
+        line(
+            "next",
+            format!("strongroom serve --config {}", made.config.display()),
+        );
         print(text)
     }
 }

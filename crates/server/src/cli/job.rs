@@ -23,9 +23,17 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) fn run(self) -> Result<()> {
-        let Self::Run { job, installation, format } = self;
+        let Self::Run {
+            job,
+            installation,
+            format,
+        } = self;
         let loaded = installation.read()?;
         let report = block_on(call(&loaded, Request::JobRun { job }, |_| Ok(())))?;
-        if format.json { print_json(&report) } else { print(super::account::fields(&report)) }
+        if format.json {
+            print_json(&report)
+        } else {
+            print(super::account::fields(&report))
+        }
     }
 }

@@ -78,7 +78,12 @@ enum Command {
 #[derive(Debug, Args)]
 struct Installation {
     /// The installation's configuration file
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG", default_value = "strongroom.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STRONGROOM_CONFIG",
+        default_value = "strongroom.toml"
+    )]
     config: PathBuf,
 }
 
@@ -92,7 +97,10 @@ impl Installation {
 
 /// A command that reads says only what is wrong; its log is not the server's.
 fn quiet(loaded: &Loaded) -> crate::config::Log {
-    crate::config::Log { filter: "warn".to_owned(), ..loaded.config.log.clone() }
+    crate::config::Log {
+        filter: "warn".to_owned(),
+        ..loaded.config.log.clone()
+    }
 }
 
 /// How a read is printed.

@@ -34,7 +34,9 @@ pub(super) fn note(text: &str) {
 pub(super) fn complain(failure: &Failure) {
     let paint = Paint::for_stream(io::stderr().is_terminal());
     let mut messages = failure.chain.iter();
-    let first = messages.next().map_or("something went wrong", String::as_str);
+    let first = messages
+        .next()
+        .map_or("something went wrong", String::as_str);
     note(&format!("{} {first}", paint.bad("error:")));
     for message in messages {
         note(&format!("  {} {message}", paint.dim("because:")));
@@ -66,7 +68,9 @@ impl Paint {
     }
 
     fn for_stream(is_terminal: bool) -> Self {
-        Self { on: is_terminal && std::env::var_os("NO_COLOR").is_none() }
+        Self {
+            on: is_terminal && std::env::var_os("NO_COLOR").is_none(),
+        }
     }
 
     /// A heading.
@@ -95,6 +99,10 @@ impl Paint {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.on {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

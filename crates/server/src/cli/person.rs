@@ -63,14 +63,21 @@ struct Name {
 
 impl Who {
     fn into_parts(self) -> Result<(String, Whom)> {
-        let Name { identity, object_id, email } = self.name;
+        let Name {
+            identity,
+            object_id,
+            email,
+        } = self.name;
         let whom = identity
             .map(Whom::Identity)
-            .or(object_id.map(Whom::ObjectId))
-            .or(email.map(Whom::Email));
+            .or_else(|| object_id.map(Whom::ObjectId))
+            .or_else(|| email.map(Whom::Email));
         match whom {
             Some(whom) => Ok((self.account, whom)),
-            None => bail!(Failure::new(Kind::Invalid, "name the person: --identity, --object-id or --email")),
+            None => bail!(Failure::new(
+                Kind::Invalid,
+                "name the person: --identity, --object-id or --email"
+            )),
         }
     }
 }
@@ -78,14 +85,27 @@ impl Who {
 impl Command {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            Self::Show { who, installation, format } => {
+            Self::Show {
+                who,
+                installation,
+                format,
+            } => {
                 let (account, whom) = who.into_parts()?;
                 let loaded = installation.read()?;
                 let request = Request::PersonShow { account, whom };
                 let shown = block_on(call(&loaded, request, |_| Ok(())))?;
-                if format.json { print_json(&shown) } else { print(portrait(&shown)) }
+                if format.json {
+                    print_json(&shown)
+                } else {
+                    print(portrait(&shown))
+                }
             }
-            Self::Delete { who, yes, installation, format } => {
+            Self::Delete {
+                who,
+                yes,
+                installation,
+                format,
+            } => {
                 let (account, whom) = who.into_parts()?;
                 let loaded = installation.read()?;
                 if !yes {
@@ -106,7 +126,10 @@ impl Command {
 
 fn confirm() -> Result<()> {
     if !std::io::stdin().is_terminal() {
-        bail!(Failure::new(Kind::Invalid, "a deletion cannot be undone: say --yes to go on"));
+        bail!(Failure::new(
+            Kind::Invalid,
+            "a deletion cannot be undone: say --yes to go on"
+        ));
     }
     note("A deletion cannot be undone. Type `yes` to go on:");
     let mut line = String::new();
@@ -122,10 +145,20 @@ fn portrait(shown: &Value) -> String {
     let paint = Paint::stdout();
     let mut text = String::new();
     let mut section = |title: &str, table: &Table| {
-        text.push_str(&format!("{}\n{}\n", paint.accent(title), table.render(paint)));
+        text.push_str(&format!(
+            "{}\n{}\n",
+            paint.accent(title),
+            table.render(paint)
+        ));
     };
     let member = |of: &Value, key: &str| cell(of.get(key).unwrap_or(&Value::Null));
-    let list = |key: &str| shown.get(key).and_then(Value::as_array).into_iter().flatten();
+    let list = |key: &str| {
+        shown
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let mut identities = Table::new(["KIND", "ID"]);
     for it in list("identities") {
         identities.push([member(it, "kind"), member(it, "identity")]);
@@ -137,12 +170,22 @@ fn portrait(shown: &Value) -> String {
     }
     section("devices", &devices);
     let mut profile = Table::new(["PROPERTY", "VALUE"]);
-    for (name, value) in shown.get("profile").and_then(Value::as_object).into_iter().flatten() {
+    for (name, value) in shown
+        .get("profile")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         profile.push([name.clone(), cell(value)]);
     }
     section("profile", &profile);
     let mut events = Table::new(["EVENT", "COUNT", "FIRST SEEN", "LAST SEEN"]);
-    for (name, of) in shown.get("events").and_then(Value::as_object).into_iter().flatten() {
+    for (name, of) in shown
+        .get("events")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         let times = ["count", "first_seen", "last_seen"].map(|key| member(of, key));
         events.push([&[name.clone()][..], &times[..]].concat());
     }

@@ -9,7 +9,7 @@ use crate::admin::{Frame, Request, call};
 
 /// Reads an account's tables by SQL
 ///
-/// Tables: events, profile_changes, links, requests, quarantine. A column of `events` named
+/// Tables: `events`, `profile_changes`, `links`, `requests`, `quarantine`. A column of `events` named
 /// "p:PROPERTY" is the property of that name, as sent. Every read of personal data is in the audit.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -28,7 +28,10 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
         let loaded = self.installation.read()?;
-        let request = Request::Query { account: self.account, sql: self.sql };
+        let request = Request::Query {
+            account: self.account,
+            sql: self.sql,
+        };
         if self.format.json {
             block_on(call(&loaded, request, |frame| match frame {
                 Frame::Data(data) => print(data),
@@ -54,7 +57,11 @@ impl Arguments {
             table.push(columns.iter().map(|column| row.cell(column)));
         }
         print(table.render(Paint::stdout()))?;
-        note(&format!("{} {}", rows.len(), if rows.len() == 1 { "row" } else { "rows" }));
+        note(&format!(
+            "{} {}",
+            rows.len(),
+            if rows.len() == 1 { "row" } else { "rows" }
+        ));
         Ok(())
     }
 }

@@ -20,17 +20,25 @@ pub(super) struct Table {
 impl Table {
     /// A table with these columns.
     pub(super) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
-        Self { head: head.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Self {
+            head: head.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
     pub(super) fn push<S: Into<String>>(&mut self, row: impl IntoIterator<Item = S>) {
-        self.rows.push(row.into_iter().map(|cell| printable(&cell.into())).collect());
+        self.rows.push(
+            row.into_iter()
+                .map(|cell| printable(&cell.into()))
+                .collect(),
+        );
     }
 
     /// The table as text; numbers stand to the right.
     pub(super) fn render(&self, paint: Paint) -> String {
-        let cell_of = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
+        let cell_of =
+            |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
         let columns: Vec<(usize, bool)> = (0..self.head.len())
             .map(|column| {
                 let cells = self.rows.iter().map(|row| cell_of(row, column));
@@ -45,10 +53,17 @@ impl Table {
             })
             .collect();
         let line = |row: &Vec<String>| {
-            let cells = columns.iter().enumerate().map(|(column, (width, numeric))| {
-                let cell = cell_of(row, column);
-                if *numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
+            let cells = columns
+                .iter()
+                .enumerate()
+                .map(|(column, (width, numeric))| {
+                    let cell = cell_of(row, column);
+                    if *numeric {
+                        format!("{cell:>width$}")
+                    } else {
+                        format!("{cell:<width$}")
+                    }
+                });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let mut text = paint.bold(&line(&self.head)) + "\n";
@@ -63,8 +78,11 @@ impl Table {
 /// One cell: no control characters (they could drive the terminal), and not too long.
 fn printable(cell: &str) -> String {
     let hostile = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
-    let mut text: String =
-        cell.chars().map(|c| if hostile(c) { '\u{fffd}' } else { c }).take(CELL_CHARS_MAX).collect();
+    let mut text: String = cell
+        .chars()
+        .map(|c| if hostile(c) { '\u{fffd}' } else { c })
+        .take(CELL_CHARS_MAX)
+        .collect();
     if cell.chars().count() > CELL_CHARS_MAX {
         text.pop();
         text.push('…');
@@ -135,5 +153,9 @@ pub(crate) fn bytes(count: u64) -> String {
         unit += 1;
     }
     let unit = UNITS.get(unit).copied().unwrap_or("B");
-    if whole < 100 && unit != "B" { format!("{whole}.{tenths} {unit}") } else { format!("{whole} {unit}") }
+    if whole < 100 && unit != "B" {
+        format!("{whole}.{tenths} {unit}")
+    } else {
+        format!("{whole} {unit}")
+    }
 }

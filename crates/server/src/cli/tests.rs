@@ -15,7 +15,10 @@ fn every_command_is_well_formed() {
 #[test]
 fn the_help_of_every_command_is_as_reviewed() {
     fn help(command: &mut clap::Command, text: &mut String) {
-        text.push_str(&format!("# {}\n\n", command.get_bin_name().unwrap_or("strongroom")));
+        text.push_str(&format!(
+            "# {}\n\n",
+            command.get_bin_name().unwrap_or("strongroom")
+        ));
         text.push_str(&command.render_long_help().to_string());
         text.push('\n');
         for subcommand in command.get_subcommands_mut() {
@@ -48,7 +51,12 @@ fn tables_are_aligned_and_drive_no_terminal() {
 
 #[test]
 fn bytes_have_a_unit() {
-    let cases = [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (5 << 30, "5.0 GiB")];
+    let cases = [
+        (0, "0 B"),
+        (1_023, "1023 B"),
+        (1_536, "1.5 KiB"),
+        (5 << 30, "5.0 GiB"),
+    ];
     for (count, text) in cases {
         assert_eq!(bytes(count), text);
     }

@@ -22,7 +22,10 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) fn run(self) -> Result<()> {
-        let Self::Status { installation, format } = self;
+        let Self::Status {
+            installation,
+            format,
+        } = self;
         let loaded = installation.read()?;
         let status = block_on(call(&loaded, Request::VolumeStatus, |_| Ok(())))?;
         if format.json {
@@ -30,7 +33,12 @@ impl Command {
         }
         let mut table = Table::new(["VOLUME", "STATE", "OBJECTS", "SIZE", "PLACE"]);
         let number = |of: &Value, key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
-        for volume in status.get("volumes").and_then(Value::as_array).into_iter().flatten() {
+        for volume in status
+            .get("volumes")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             table.push([
                 (number(volume, "index") + 1).to_string(),
                 state(volume),

@@ -39,7 +39,10 @@ pub(crate) struct Visible {
 impl Visible {
     /// By these rules; their position in the ledger is the newest line that any account's has.
     pub(crate) fn by(rules: Arc<Rules>) -> Arc<Self> {
-        let positions = rules.accounts.values().map(|account| account.suppressed.position);
+        let positions = rules
+            .accounts
+            .values()
+            .map(|account| account.suppressed.position);
         let ledger = positions.max().unwrap_or_default();
         Arc::new(Self { rules, ledger })
     }
@@ -47,7 +50,9 @@ impl Visible {
 
 impl lake::Keep for Visible {
     fn keep(&self, account: AccountId, person: PersonKey, ts: Timestamp) -> bool {
-        self.rules.account(account).is_none_or(|rules| !rules.suppressed.hides(person, ts))
+        self.rules
+            .account(account)
+            .is_none_or(|rules| !rules.suppressed.hides(person, ts))
     }
 
     fn ledger(&self) -> LedgerPosition {

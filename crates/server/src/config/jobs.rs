@@ -33,15 +33,51 @@ impl Jobs {
     /// Whether the values are within their bounds.
     pub(super) fn check(&self) -> Result<()> {
         const DAY: u64 = 86_400;
-        within("jobs.flush_interval_s", self.flush_interval_s.into(), 1..=DAY)?;
+        within(
+            "jobs.flush_interval_s",
+            self.flush_interval_s.into(),
+            1..=DAY,
+        )?;
         within("jobs.flush_bytes", self.flush_bytes, (64 << 10)..=(1 << 40))?;
-        within("jobs.compaction_interval_s", self.compaction_interval_s.into(), 1..=DAY)?;
-        within("jobs.deletion_interval_s", self.deletion_interval_s.into(), 1..=DAY)?;
-        within("jobs.expiry_interval_s", self.expiry_interval_s.into(), 1..=7 * DAY)?;
-        within("jobs.garbage_interval_s", self.garbage_interval_s.into(), 1..=7 * DAY)?;
-        within("jobs.garbage_age_s", self.garbage_age_s.into(), 0..=365 * DAY)?;
-        within("jobs.maintain_interval_s", self.maintain_interval_s.into(), 1..=DAY)?;
-        within("jobs.certificates_interval_s", self.certificates_interval_s.into(), 1..=7 * DAY)?;
-        within("jobs.requests_retention_days", self.requests_retention_days.into(), 1..=36_500)
+        within(
+            "jobs.compaction_interval_s",
+            self.compaction_interval_s.into(),
+            1..=DAY,
+        )?;
+        within(
+            "jobs.deletion_interval_s",
+            self.deletion_interval_s.into(),
+            1..=DAY,
+        )?;
+        within(
+            "jobs.expiry_interval_s",
+            self.expiry_interval_s.into(),
+            1..=7 * DAY,
+        )?;
+        within(
+            "jobs.garbage_interval_s",
+            self.garbage_interval_s.into(),
+            1..=7 * DAY,
+        )?;
+        within(
+            "jobs.garbage_age_s",
+            self.garbage_age_s.into(),
+            0..=365 * DAY,
+        )?;
+        within(
+            "jobs.maintain_interval_s",
+            self.maintain_interval_s.into(),
+            1..=DAY,
+        )?;
+        within(
+            "jobs.certificates_interval_s",
+            self.certificates_interval_s.into(),
+            1..=7 * DAY,
+        )?;
+        within(
+            "jobs.requests_retention_days",
+            self.requests_retention_days.into(),
+            1..=36_500,
+        )
     }
 }

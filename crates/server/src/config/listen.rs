@@ -39,13 +39,36 @@ impl Listen {
     /// Whether the values are within their bounds.
     pub(super) fn check(&self) -> Result<()> {
         if !self.ops.ip().is_loopback() {
-            bail!("`listen.ops` is {}: it speaks plainly, so it must be a loopback address", self.ops);
+            bail!(
+                "`listen.ops` is {}: it speaks plainly, so it must be a loopback address",
+                self.ops
+            );
         }
-        within("listen.connections_max", self.connections_max.into(), 1..=100_000)?;
-        within("listen.handshake_timeout_ms", self.handshake_timeout_ms.into(), 100..=60_000)?;
-        within("listen.head_timeout_ms", self.head_timeout_ms.into(), 100..=600_000)?;
-        within("listen.stall_timeout_ms", self.stall_timeout_ms.into(), 100..=600_000)?;
-        within("listen.drain_timeout_ms", self.drain_timeout_ms.into(), 0..=600_000)
+        within(
+            "listen.connections_max",
+            self.connections_max.into(),
+            1..=100_000,
+        )?;
+        within(
+            "listen.handshake_timeout_ms",
+            self.handshake_timeout_ms.into(),
+            100..=60_000,
+        )?;
+        within(
+            "listen.head_timeout_ms",
+            self.head_timeout_ms.into(),
+            100..=600_000,
+        )?;
+        within(
+            "listen.stall_timeout_ms",
+            self.stall_timeout_ms.into(),
+            100..=600_000,
+        )?;
+        within(
+            "listen.drain_timeout_ms",
+            self.drain_timeout_ms.into(),
+            0..=600_000,
+        )
     }
 
     /// Time for a handshake.

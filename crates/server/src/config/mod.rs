@@ -93,9 +93,18 @@ impl Loaded {
         })?;
         let config: Config = toml::from_str(&text)
             .with_context(|| format!("failed to understand `{}`", file.display()))?;
-        config.check().with_context(|| format!("failed to accept `{}`", file.display()))?;
-        let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
-        Ok(Self { config, file, folder })
+        config
+            .check()
+            .with_context(|| format!("failed to accept `{}`", file.display()))?;
+        let folder = file
+            .parent()
+            .unwrap_or_else(|| Path::new("/"))
+            .to_path_buf();
+        Ok(Self {
+            config,
+            file,
+            folder,
+        })
     }
 
     /// A path of the configuration as an absolute one.
@@ -147,5 +156,9 @@ fn within(key: &str, value: u64, bounds: std::ops::RangeInclusive<u64>) -> Resul
     if bounds.contains(&value) {
         return Ok(());
     }
-    bail!("`{key}` is {value}; it must be from {} to {}", bounds.start(), bounds.end())
+    bail!(
+        "`{key}` is {value}; it must be from {} to {}",
+        bounds.start(),
+        bounds.end()
+    )
 }

@@ -19,7 +19,11 @@ section! {
 impl Query {
     /// Whether the values are within their bounds.
     pub(super) fn check(&self) -> Result<()> {
-        within("query.memory_bytes_max", self.memory_bytes_max, (16 << 20)..=(1 << 40))?;
+        within(
+            "query.memory_bytes_max",
+            self.memory_bytes_max,
+            (16 << 20)..=(1 << 40),
+        )?;
         within("query.time_ms_max", self.time_ms_max, 100..=86_400_000)?;
         within("query.rows_max", self.rows_max, 1..=1_000_000_000)
     }

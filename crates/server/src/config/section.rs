@@ -66,7 +66,11 @@ pub(super) fn render_section<S: Described>(
             writeln!(text, "#{line}")?;
         }
         let value = values.get(*key).with_context(fail)?;
-        let mark = if defaults.get(*key) == Some(value) { "# " } else { "" };
+        let mark = if defaults.get(*key) == Some(value) {
+            "# "
+        } else {
+            ""
+        };
         writeln!(text, "{mark}{key} = {value}")?;
     }
     Ok(())

@@ -22,8 +22,16 @@ impl Store {
         if self.volumes.is_empty() {
             bail!("`store.volumes` is empty: name at least one volume");
         }
-        within("store.volumes (their number)", self.volumes.len() as u64, 1..=64)?;
-        within("store.write_grace_ms", self.write_grace_ms.into(), 10..=600_000)
+        within(
+            "store.volumes (their number)",
+            self.volumes.len() as u64,
+            1..=64,
+        )?;
+        within(
+            "store.write_grace_ms",
+            self.write_grace_ms.into(),
+            10..=600_000,
+        )
     }
 
     /// How slow a volume may be.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 fn example() -> Config {
     let mut config = Config::default();
-    config.store.volumes = (1..=6).map(|n| PathBuf::from(format!("volumes/vol-{n}"))).collect();
+    config.store.volumes = (1..=6)
+        .map(|n| PathBuf::from(format!("volumes/vol-{n}")))
+        .collect();
     config
 }
 
@@ -21,7 +23,10 @@ fn what_is_written_is_read_back() {
     let mut config = example();
     config.listen.api = "[::1]:0".parse().unwrap();
     config.tls.names.push("data.example.com".to_owned());
-    config.tls.api = vec![super::Pair { certificate: "a.pem".into(), key: "a.key".into() }];
+    config.tls.api = vec![super::Pair {
+        certificate: "a.pem".into(),
+        key: "a.key".into(),
+    }];
     let read: Config = toml::from_str(&render(&config).unwrap()).unwrap();
     assert_eq!(read, config);
 }
@@ -33,8 +38,14 @@ fn wrong_files_are_refused_with_the_name_of_the_key() {
         ("[what]\n", "what"),
         ("[listen]\nops = \"0.0.0.0:8444\"", "listen.ops"),
         ("[store]\nvolumes = []", "store.volumes"),
-        ("[store]\nvolumes = [\"a\"]\nwrite_grace_ms = 1", "store.write_grace_ms"),
-        ("[store]\nvolumes = [\"a\"]\n[jobs]\nflush_interval_s = 0", "jobs.flush_interval_s"),
+        (
+            "[store]\nvolumes = [\"a\"]\nwrite_grace_ms = 1",
+            "store.write_grace_ms",
+        ),
+        (
+            "[store]\nvolumes = [\"a\"]\n[jobs]\nflush_interval_s = 0",
+            "jobs.flush_interval_s",
+        ),
         ("[store]\nvolumes = [\"a\"]\n[tls]\nnames = []", "tls.names"),
         ("listen = 5", "listen"),
         ("[listen", "TOML"),

@@ -42,7 +42,11 @@ impl Tls {
         if self.names.is_empty() {
             bail!("`tls.names` is empty: a certificate needs at least one name");
         }
-        within("tls.poll_interval_ms", self.poll_interval_ms.into(), 100..=3_600_000)
+        within(
+            "tls.poll_interval_ms",
+            self.poll_interval_ms.into(),
+            100..=3_600_000,
+        )
     }
 
     /// The operator's own files for a plane; empty for the local authority's.

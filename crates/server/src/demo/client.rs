@@ -44,7 +44,8 @@ impl Client {
         collect: SocketAddr,
         account: &Account,
     ) -> Result<Self> {
-        let bundle = std::fs::read(ca).with_context(|| format!("failed to read `{}`", ca.display()))?;
+        let bundle =
+            std::fs::read(ca).with_context(|| format!("failed to read `{}`", ca.display()))?;
         let roots = reqwest::Certificate::from_pem_bundle(&bundle)
             .context("failed to read the authority's certificates")?;
         let http = reqwest::Client::builder()
@@ -54,7 +55,12 @@ impl Client {
             .build()
             .context("failed to make a client")?;
         let base = |address: SocketAddr| format!("https://localhost:{}", address.port());
-        Ok(Self { http, api: base(api), collect: base(collect), account: account.clone() })
+        Ok(Self {
+            http,
+            api: base(api),
+            collect: base(collect),
+            account: account.clone(),
+        })
     }
 
     /// Sends everything that the shop has, good and bad.
@@ -78,10 +84,23 @@ impl Client {
             .header("X-CleverTap-Account-Id", &self.account.id)
             .header("X-CleverTap-Passcode", "guess")
             .body("{}");
-        ensure!(guess.send().await.is_ok(), "a wrong passcode was not answered");
+        ensure!(
+            guess.send().await.is_ok(),
+            "a wrong passcode was not answered"
+        );
         sent.refused += 1;
-        for path in ["/.env", "/wp-login.php", "/admin", "/.git/config", "/cgi-bin/test.cgi"] {
-            let answer = self.http.get(format!("{}{path}", self.collect)).send().await;
+        for path in [
+            "/.env",
+            "/wp-login.php",
+            "/admin",
+            "/.git/config",
+            "/cgi-bin/test.cgi",
+        ] {
+            let answer = self
+                .http
+                .get(format!("{}{path}", self.collect))
+                .send()
+                .await;
             ensure!(answer.is_err(), "a scanner got an answer");
             sent.silent += 1;
         }
@@ -91,7 +110,10 @@ impl Client {
     /// Deletes a person.
     pub(super) async fn delete(&self, identity: &str) -> Result<()> {
         let body = serde_json::json!({ "identity": identity });
-        let request = self.signed(self.http.post(format!("{}/1/delete/profiles.json", self.api)));
+        let request = self.signed(
+            self.http
+                .post(format!("{}/1/delete/profiles.json", self.api)),
+        );
         let answer = answer(request.body(body.to_string())).await?;
         ensure!(
             answer.get("status").and_then(Value::as_str) == Some("success"),

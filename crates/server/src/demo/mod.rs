@@ -8,11 +8,13 @@ mod client;
 mod shop;
 mod story;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use model::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admin::{self, Frame, Request, Whom};
@@ -33,7 +35,7 @@ const SEED: u64 = 20_260_901;
 /// When a step fails, or does not show what it should.
 pub(crate) async fn run(folder: Option<PathBuf>, once: bool) -> Result<()> {
     crate::logging::start(&crate::config::Log {
-        filter: "error".to_owned(),
+        filter: "off".to_owned(),
         ..Default::default()
     })?;
     let temporary = match &folder {
@@ -73,7 +75,12 @@ async fn show(target: &Path, once: bool) -> Result<()> {
     };
     if !once {
         story.stays_up(&made, &account)?;
-        tokio::signal::ctrl_c().await.context("failed to wait for the end")?;
+        let mut terminate =
+            signal(SignalKind::terminate()).context("failed to listen for signals")?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.context("failed to wait for the end")?,
+            _ = terminate.recv() => {}
+        }
     }
     server.stop().await?;
     story.ended(clock.monotonic())
@@ -92,13 +99,20 @@ async fn tell(
     made: &Made,
     clock: &SystemClock,
 ) -> Result<Account> {
-    let create =
-        Request::AccountCreate { name: "Demo shop".to_owned(), time_zone: "UTC".to_owned() };
+    let create = Request::AccountCreate {
+        name: "Demo shop".to_owned(),
+        time_zone: "UTC".to_owned(),
+    };
     let created = ask(server, create).await?.0;
-    let account = Account { id: text(&created, "account_id"), passcode: text(&created, "passcode") };
+    let account = Account {
+        id: text(&created, "account_id"),
+        passcode: text(&created, "passcode"),
+    };
     let address = |plane: &str| {
         let found = server.addresses().iter().find(|(name, _)| *name == plane);
-        found.map(|(_, address)| *address).context("a plane does not listen")
+        found
+            .map(|(_, address)| *address)
+            .context("a plane does not listen")
     };
     let client = Client::new(&made.ca, address("api")?, address("collect")?, &account)?;
 
@@ -108,7 +122,7 @@ async fn tell(
     let sent = client.send_all(&shop).await?;
     story.sent(&shop, &sent, clock.monotonic().saturating_sub(began))?;
 
-    let requests = rows(server, "0", REQUESTS).await?;
+    let requests = drops(server, sent.silent).await?;
     let own = rows(server, &account.id, REQUESTS).await?;
     let rejected = rows(server, &account.id, REJECTED).await?;
     story.requests(&[own, requests].concat(), &rejected)?;
@@ -141,11 +155,35 @@ async fn tell(
     let left = count(server, &account.id).await?;
     let job = ask(server, Request::JobRun { job: Job::Deletion }).await?.0;
     let looked_up = client.lookup(leaving).await?;
-    ensure!(left + theirs == events, "{left} events are left of {events} after one person's {theirs}");
-    ensure!(looked_up.is_null(), "a deleted person can still be looked up");
+    ensure!(
+        left + theirs == events,
+        "{left} events are left of {events} after one person's {theirs}"
+    );
+    ensure!(
+        looked_up.is_null(),
+        "a deleted person can still be looked up"
+    );
     story.deleted(leaving, theirs, left, &job)?;
     Ok(account)
 }
+
+/// What belongs to no account, once the lines of `expected` drops are there: nobody waits for those
+/// lines, so they go with the next commit.
+async fn drops(server: &Server, expected: u64) -> Result<Vec<Value>> {
+    for _ in 0..LINES_ATTEMPTS_MAX {
+        let found = rows(server, "0", REQUESTS).await?;
+        let dropped = found.iter().filter(|row| text(row, "outcome") == "dropped");
+        let times = dropped.filter_map(|row| row.get("times").and_then(Value::as_u64));
+        if times.sum::<u64>() >= expected {
+            return Ok(found);
+        }
+        tokio::time::sleep(LINES_PAUSE).await;
+    }
+    bail!("the lines of {expected} dropped requests did not come")
+}
+
+const LINES_ATTEMPTS_MAX: u32 = 100;
+const LINES_PAUSE: Duration = Duration::from_millis(100);
 
 const REQUESTS: &str = "SELECT outcome, reason, count(*) AS times FROM requests \
                         WHERE path <> 'deletion' GROUP BY outcome, reason ORDER BY times DESC";
@@ -170,7 +208,10 @@ async fn lose_a_volume(
     let read = count(server, &account.id).await;
     std::fs::rename(&aside, volume).context("failed to put a volume back")?;
     let read = read?;
-    ensure!(read == events, "{read} of {events} events were read with one volume away");
+    ensure!(
+        read == events,
+        "{read} of {events} events were read with one volume away"
+    );
     ask(server, Request::JobRun { job: Job::Maintain }).await?;
     story.volume_lost(volume, read)
 }
@@ -194,19 +235,29 @@ async fn ask(server: &Server, request: Request) -> Result<(Value, Vec<u8>)> {
 }
 
 async fn rows(server: &Server, account: &str, sql: &str) -> Result<Vec<Value>> {
-    let request = Request::Query { account: account.to_owned(), sql: sql.to_owned() };
+    let request = Request::Query {
+        account: account.to_owned(),
+        sql: sql.to_owned(),
+    };
     let (_, data) = ask(server, request).await?;
     serde_json::from_slice(&data).context("failed to understand the rows of a query")
 }
 
 async fn count(server: &Server, account: &str) -> Result<u64> {
     let rows = rows(server, account, "SELECT count(*) AS events FROM events").await?;
-    let first = rows.first().and_then(|row| row.get("events")).and_then(Value::as_u64);
+    let first = rows
+        .first()
+        .and_then(|row| row.get("events"))
+        .and_then(Value::as_u64);
     first.context("a count has no number")
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The default addresses, with any free port where one is taken.

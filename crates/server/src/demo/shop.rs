@@ -16,8 +16,9 @@ const LAST: [&str; 14] = [
     "Arndt", "Bellini", "Castillo", "Demir", "Ekberg", "Fischer", "Gallo", "Haas", "Ivanova",
     "Jansen", "Kowalski", "Lind", "Moreau", "Novak",
 ];
-const CITIES: [&str; 8] =
-    ["Berlin", "Lyon", "Porto", "Utrecht", "Graz", "Gdansk", "Bologna", "Malmo"];
+const CITIES: [&str; 8] = [
+    "Berlin", "Lyon", "Porto", "Utrecht", "Graz", "Gdansk", "Bologna", "Malmo",
+];
 const PLANS: [&str; 3] = ["free", "plus", "gold"];
 const SOURCES: [&str; 4] = ["newsletter", "search", "friends", "poster"];
 const WORDS: [&str; 6] = ["rain jacket", "tent", "wool socks", "lamp", "map", "boots"];
@@ -57,8 +58,8 @@ impl Die {
 
     fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
         let index = usize::try_from(self.below(from.len() as u64)).unwrap_or(0);
-        // `below` stays below the length, and the lists here are not empty.
-        from.get(index).unwrap_or_else(|| &from[0])
+        from.get(index)
+            .expect("a number below the length is an index")
     }
 }
 
@@ -66,8 +67,11 @@ impl Shop {
     /// The fortnight before `now`.
     pub(super) fn open(seed: u64, now: Timestamp) -> Self {
         let die = Die(SeededRandom::new(seed));
-        let mut shop =
-            Self { records: Vec::new(), events: 0, events_of: std::collections::BTreeMap::new() };
+        let mut shop = Self {
+            records: Vec::new(),
+            events: 0,
+            events_of: std::collections::BTreeMap::new(),
+        };
         for number in 0..PEOPLE {
             shop.person(number, now, &die);
         }
@@ -98,8 +102,13 @@ impl Shop {
 
     /// Somebody who asks to be forgotten.
     pub(super) fn leaving(&self) -> &str {
-        let others = self.events_of.iter().filter(|(identity, _)| identity.as_str() != self.hero());
-        others.max_by_key(|(_, events)| **events).map_or("", |(identity, _)| identity)
+        let others = self
+            .events_of
+            .iter()
+            .filter(|(identity, _)| identity.as_str() != self.hero());
+        others
+            .max_by_key(|(_, events)| **events)
+            .map_or("", |(identity, _)| identity)
     }
 
     /// How many good events name somebody.
@@ -110,8 +119,11 @@ impl Shop {
     fn person(&mut self, number: u64, now: Timestamp, die: &Die) {
         let identity = format!("shopper-{number:04}");
         let (first, last) = (die.pick(&FIRST), die.pick(&LAST));
-        let email =
-            format!("{}.{}{number}@example.com", first.to_lowercase(), last.to_lowercase());
+        let email = format!(
+            "{}.{}{number}@example.com",
+            first.to_lowercase(),
+            last.to_lowercase()
+        );
         let joined = now.minus(DAY * 14);
         self.records.push(json!({
             "type": "profile",
@@ -126,7 +138,11 @@ impl Shop {
             },
         }));
         // Some come every other day, most only once or twice.
-        let visits = if die.one_in(6) { 5 + die.below(4) } else { 1 + die.below(3) };
+        let visits = if die.one_in(6) {
+            5 + die.below(4)
+        } else {
+            1 + die.below(3)
+        };
         for _ in 0..visits {
             self.visit(&identity, now, die);
         }
@@ -146,7 +162,11 @@ impl Shop {
         let hour = 8 + die.below(13);
         let back = (DAYS - 1 - day) * 86_400;
         let into = hour * 3_600 + die.below(3_000);
-        let mut at = now.day().start().minus(Duration::from_secs(back)).plus(Duration::from_secs(into));
+        let mut at = now
+            .day()
+            .start()
+            .minus(Duration::from_secs(back))
+            .plus(Duration::from_secs(into));
         if at > now {
             at = at.minus(DAY * 2);
         }
@@ -155,10 +175,20 @@ impl Shop {
             at
         };
         let source = die.pick(&SOURCES);
-        self.event(identity, "Visited", moment(0), json!({"source": source, "mobile": die.one_in(2)}));
+        self.event(
+            identity,
+            "Visited",
+            moment(0),
+            json!({"source": source, "mobile": die.one_in(2)}),
+        );
         if die.one_in(3) {
             let results = die.below(40);
-            self.event(identity, "Searched", moment(20), json!({"for": die.pick(&WORDS), "results": results}));
+            self.event(
+                identity,
+                "Searched",
+                moment(20),
+                json!({"for": die.pick(&WORDS), "results": results}),
+            );
         }
         let mut items = Vec::new();
         for _ in 0..(1 + die.below(5)) {
@@ -172,8 +202,10 @@ impl Shop {
         }
         if !items.is_empty() && !die.one_in(3) {
             let total: u64 = items.iter().map(|(_, cents)| cents).sum();
-            let list: Vec<Value> =
-                items.iter().map(|(name, cents)| json!({"name": name, "price": price(*cents)})).collect();
+            let list: Vec<Value> = items
+                .iter()
+                .map(|(name, cents)| json!({"name": name, "price": price(*cents)}))
+                .collect();
             let charge = json!({"Amount": price(total), "Currency": "EUR", "Items": list});
             self.event(identity, "Charged", moment(90), charge);
         }
@@ -228,7 +260,10 @@ mod tests {
         assert!((3_000..12_000).contains(&one.events()), "{}", one.events());
         assert_ne!(one.hero(), one.leaving());
         assert!(one.events_of(one.leaving()) > 10);
-        let late = one.records().iter().filter_map(|record| record["ts"].as_i64());
+        let late = one
+            .records()
+            .iter()
+            .filter_map(|record| record["ts"].as_i64());
         assert!(late.max().unwrap() <= now.seconds() + 7_200);
     }
 }

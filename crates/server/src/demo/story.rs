@@ -38,7 +38,10 @@ impl Story {
     ) -> Result<()> {
         let mut body = format!(
             "A new installation in {}\n{} volumes: any {} of them hold everything, {} may be lost.\n",
-            made.config.parent().unwrap_or(Path::new("/")).display(),
+            made.config
+                .parent()
+                .unwrap_or_else(|| Path::new("/"))
+                .display(),
             made.volumes.len(),
             made.data,
             made.parity
@@ -70,14 +73,21 @@ impl Story {
             self.paint.bad("✗"),
             sent.silent,
         );
-        self.chapter("A shop's fortnight, sent over TLS by the public protocol", &body)
+        self.chapter(
+            "A shop's fortnight, sent over TLS by the public protocol",
+            &body,
+        )
     }
 
     pub(super) fn requests(&self, requests: &[Value], rejected: &[Value]) -> Result<()> {
         let mut body = String::new();
         for row in requests {
             let reason = text(row, "reason");
-            let reason = if reason.is_empty() { "served".to_owned() } else { reason };
+            let reason = if reason.is_empty() {
+                "served".to_owned()
+            } else {
+                reason
+            };
             body.push_str(&format!(
                 "  {:<9} {:>5}  {}\n",
                 text(row, "outcome"),
@@ -88,19 +98,38 @@ impl Story {
         body.push_str(&self.paint.dim("In quarantine, until somebody looks:\n"));
         for row in rejected {
             let error = text(row, "error");
-            let error = error.split("Skipped record").next().unwrap_or_default().trim();
-            body.push_str(&format!("  {:<9} {:>5}  {error}\n", number(row, "code"), number(row, "times")));
+            let error = error
+                .split("Skipped record")
+                .next()
+                .unwrap_or_default()
+                .trim();
+            body.push_str(&format!(
+                "  {:<9} {:>5}  {error}\n",
+                number(row, "code"),
+                number(row, "times")
+            ));
         }
-        self.chapter("Every request is on record, and so is every drop, with its reason", &body)
+        self.chapter(
+            "Every request is on record, and so is every drop, with its reason",
+            &body,
+        )
     }
 
     pub(super) fn days(&self, by_day: &[Value], by_name: &[Value]) -> Result<()> {
-        let most = by_day.iter().map(|row| number(row, "events")).max().unwrap_or(1).max(1);
+        let most = by_day
+            .iter()
+            .map(|row| number(row, "events"))
+            .max()
+            .unwrap_or(1)
+            .max(1);
         let mut body = String::new();
         for row in by_day {
             let events = number(row, "events");
             let day: String = text(row, "day").chars().take(10).collect();
-            body.push_str(&format!("  {day}  {} {events}\n", self.paint.accent(&bar(events, most))));
+            body.push_str(&format!(
+                "  {day}  {} {events}\n",
+                self.paint.accent(&bar(events, most))
+            ));
         }
         body.push('\n');
         for row in by_name {
@@ -116,11 +145,21 @@ impl Story {
 
     pub(super) fn person(&self, person: &Value) -> Result<()> {
         let mut body = format!("  {}\n", self.paint.bold(&text(person, "identity")));
-        for (name, value) in person.get("profile").and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in person
+            .get("profile")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             body.push_str(&format!("  {:<12} {}\n", name, crate::cli::cell(value)));
         }
         body.push('\n');
-        for (name, of) in person.get("events").and_then(Value::as_object).into_iter().flatten() {
+        for (name, of) in person
+            .get("events")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             let day = |key: &str| text(of, key).chars().take(10).collect::<String>();
             body.push_str(&format!(
                 "  {:<16} {:>4} times, {} to {}\n",
@@ -136,7 +175,13 @@ impl Story {
     pub(super) fn volumes(&self, status: &Value, flushed: &Value) -> Result<()> {
         let volumes = status.get("volumes").and_then(Value::as_array);
         let bytes = |row: &Value| number(row, "bytes");
-        let most = volumes.into_iter().flatten().map(bytes).max().unwrap_or(1).max(1);
+        let most = volumes
+            .into_iter()
+            .flatten()
+            .map(bytes)
+            .max()
+            .unwrap_or(1)
+            .max(1);
         let mut body = format!(
             "{} rows now lie in {} Parquet parts, sealed with AES-256-GCM, a key for each.\n",
             number(flushed, "rows"),
@@ -155,7 +200,11 @@ impl Story {
     }
 
     pub(super) fn volume_lost(&self, volume: &Path, events: u64) -> Result<()> {
-        let name = volume.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = volume
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let body = format!(
             "{} removed while the server runs: {} all {events} events still read.\n\
              Put back, compared and repaired by itself.\n",
@@ -165,7 +214,13 @@ impl Story {
         self.chapter("A volume is removed", &body)
     }
 
-    pub(super) fn deleted(&self, identity: &str, events: u64, left: u64, job: &Value) -> Result<()> {
+    pub(super) fn deleted(
+        &self,
+        identity: &str,
+        events: u64,
+        left: u64,
+        job: &Value,
+    ) -> Result<()> {
         let body = format!(
             "{} asked to be forgotten: hidden at once, {events} events and the profile.\n\
              {left} events of everybody else are still there.\n\

@@ -20,14 +20,20 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
     for (account, table) in tables(installation).await? {
         for _ in 0..STEPS_MAX {
             let keep = Visible::by(installation.rules());
-            let step = installation.lake().compact(account, table, keep as Arc<_>).await;
+            let step = installation
+                .lake()
+                .compact(account, table, keep as Arc<_>)
+                .await;
             let report = match step.map_err(anyhow::Error::from) {
                 Ok(report) => report,
                 // A deletion came in between: the next step takes the new rules.
                 Err(error) if is_conflict(&error) => continue,
                 Err(error) => {
                     return Err(error).with_context(|| {
-                        format!("failed to merge parts of {} of account {account}", table.as_str())
+                        format!(
+                            "failed to merge parts of {} of account {account}",
+                            table.as_str()
+                        )
                     });
                 }
             };
@@ -48,5 +54,9 @@ pub(super) async fn tables(installation: &Installation) -> Result<BTreeSet<(Acco
         .view(None, &Table::ALL)
         .await
         .context("failed to read the list of parts")?;
-    Ok(view.parts.iter().map(|part| (part.account, part.table)).collect())
+    Ok(view
+        .parts
+        .iter()
+        .map(|part| (part.account, part.table))
+        .collect())
 }

@@ -40,7 +40,10 @@ struct Work {
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     let actor = Actor::system("deletion");
     let control = installation.control();
-    let pending = control.pending_deletions().await.context("failed to list pending deletions")?;
+    let pending = control
+        .pending_deletions()
+        .await
+        .context("failed to list pending deletions")?;
     if pending.is_empty() {
         return Ok(json!({"completed": 0}));
     }
@@ -81,7 +84,10 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
     // Every object that was ever replaced and is still there, whoever replaced it: keys first, so
     // that a crash before the end finds the same list again.
     let now = installation.clock().now().plus(Duration::from_millis(1));
-    let garbage = control.garbage(now).await.context("failed to list replaced parts")?;
+    let garbage = control
+        .garbage(now)
+        .await
+        .context("failed to list replaced parts")?;
     let paths: Vec<String> = garbage.iter().map(|part| part.path.clone()).collect();
     let destroyed = installation
         .keys()
@@ -92,7 +98,13 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
 
     let mut completed = 0;
     for deletion in &started {
-        let receipt = receipt(deletion, works.get(&deletion.account), &flushed, &destroyed, &paths);
+        let receipt = receipt(
+            deletion,
+            works.get(&deletion.account),
+            &flushed,
+            &destroyed,
+            &paths,
+        );
         let done = control
             .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
             .await;
@@ -125,7 +137,10 @@ async fn rewrite(
     loop {
         let keep = Visible::by(installation.rules());
         let tables = &Installation::PERSONAL_TABLES;
-        let rewritten = installation.lake().rewrite(account, tables, people, keep as Arc<_>).await;
+        let rewritten = installation
+            .lake()
+            .rewrite(account, tables, people, keep as Arc<_>)
+            .await;
         let report = match rewritten.map_err(anyhow::Error::from) {
             Ok(report) => report,
             Err(error) if attempts < ATTEMPTS_MAX && flush::is_conflict(&error) => {
@@ -179,7 +194,10 @@ fn marker(installation: &Installation) -> Entry {
         duration_us: 0,
     };
     let account = AccountId::installation();
-    Entry { account, record: Record::Request(Box::new(line)) }
+    Entry {
+        account,
+        record: Record::Request(Box::new(line)),
+    }
 }
 
 /// What was searched, found and replaced: keys and digests only, nobody's data.
@@ -190,8 +208,10 @@ fn receipt(
     destroyed: &control::Destroyed,
     paths: &[String],
 ) -> RawJson {
-    let tables: Vec<&str> =
-        Installation::PERSONAL_TABLES.iter().map(|table| table.as_str()).collect();
+    let tables: Vec<&str> = Installation::PERSONAL_TABLES
+        .iter()
+        .map(|table| table.as_str())
+        .collect();
     let replaced: Vec<Value> = work
         .into_iter()
         .flat_map(|work| &work.replaced)

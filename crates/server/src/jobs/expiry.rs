@@ -19,11 +19,16 @@ const ATTEMPTS_MAX: u32 = 5;
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     let mut removed = 0;
     for (account, table) in tables(installation).await? {
-        let Some(before) = kept_since(installation, account, table) else { continue };
+        let Some(before) = kept_since(installation, account, table) else {
+            continue;
+        };
         let mut attempts = 0;
         loop {
             let keep = Visible::by(installation.rules());
-            let expired = installation.lake().expire(account, table, before, keep as Arc<_>).await;
+            let expired = installation
+                .lake()
+                .expire(account, table, before, keep as Arc<_>)
+                .await;
             match expired.map_err(anyhow::Error::from) {
                 Ok(report) => {
                     removed += report.rows_removed;

@@ -59,9 +59,15 @@ async fn flush_round(
     last: &BTreeMap<WriterId, u64>,
 ) -> Result<Option<lake::FlushReport>> {
     let control = installation.control();
-    let view = control.view(None, &[]).await.context("failed to read the watermarks")?;
+    let view = control
+        .view(None, &[])
+        .await
+        .context("failed to read the watermarks")?;
     let watermark = |writer: WriterId| {
-        view.watermarks.iter().find(|(of, _)| *of == writer).map_or(0, |(_, number)| *number)
+        view.watermarks
+            .iter()
+            .find(|(of, _)| *of == writer)
+            .map_or(0, |(_, number)| *number)
     };
     let mut chosen: Vec<CommitId> = Vec::new();
     let mut bytes = 0;
@@ -83,28 +89,40 @@ async fn flush_round(
     let mut to: BTreeMap<WriterId, u64> = BTreeMap::new();
     let mut commits = Vec::with_capacity(chosen.len());
     for id in chosen {
-        let entries = installation
-            .journal()
-            .read(id)
-            .await
-            .with_context(|| format!("failed to read commit {} of writer {}", id.number, id.writer))?;
+        let entries = installation.journal().read(id).await.with_context(|| {
+            format!(
+                "failed to read commit {} of writer {}",
+                id.number, id.writer
+            )
+        })?;
         to.insert(id.writer, id.number);
         commits.push((id, entries));
     }
     let consumed = to
         .into_iter()
-        .map(|(writer, to)| Consumed { writer, from: watermark(writer), to })
+        .map(|(writer, to)| Consumed {
+            writer,
+            from: watermark(writer),
+            to,
+        })
         .collect();
     // After the commits: what a deletion hid until now is left out, and what it hides from now on
     // makes the publication conflict.
     let keep = Visible::by(installation.rules());
-    let report = installation.lake().flush(commits, consumed, keep as Arc<_>).await?;
+    let report = installation
+        .lake()
+        .flush(commits, consumed, keep as Arc<_>)
+        .await?;
     Ok(Some(report))
 }
 
 /// Retires what is in parts.
 pub(super) async fn retire(installation: &Installation) -> Result<usize> {
-    let view = installation.control().view(None, &[]).await.context("failed to read the watermarks")?;
+    let view = installation
+        .control()
+        .view(None, &[])
+        .await
+        .context("failed to read the watermarks")?;
     installation
         .journal()
         .retire(&view.watermarks)

@@ -7,6 +7,10 @@ use crate::compose::Installation;
 
 /// Makes the next hour's journal key and some data keys to spare.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
-    installation.keys().prepare().await.context("failed to make keys ahead of time")?;
+    installation
+        .keys()
+        .prepare()
+        .await
+        .context("failed to make keys ahead of time")?;
     Ok(json!({"prepared": true}))
 }

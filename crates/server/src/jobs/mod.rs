@@ -173,7 +173,10 @@ async fn turn(installation: &Installation, job: Job) {
         Err(error) => {
             metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "failed")
                 .increment(1);
-            tracing::error!(job = name, "a job failed and will be tried again: {error:#}");
+            tracing::error!(
+                job = name,
+                "a job failed and will be tried again: {error:#}"
+            );
         }
     }
 }

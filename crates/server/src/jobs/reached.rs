@@ -41,10 +41,16 @@ async fn extend(installation: &Installation, reached: &collect::Reached) -> Resu
     }
     let control = installation.control();
     let found = control.deletion_of(reached.account, reach.hidden).await;
-    let Some(deletion) = found.context("failed to find the deletion")? else { return Ok(()) };
+    let Some(deletion) = found.context("failed to find the deletion")? else {
+        return Ok(());
+    };
     // A device is the deleted person's from then on; an identity always was.
     let from = (reach.kind == IdentityKind::ObjectId).then_some(reach.ts);
-    let key = LedgerKey { person: reach.other, from, to: None };
+    let key = LedgerKey {
+        person: reach.other,
+        from,
+        to: None,
+    };
     control
         .extend_deletion(&Actor::system("deletion"), deletion, vec![key])
         .await

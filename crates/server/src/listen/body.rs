@@ -25,7 +25,12 @@ impl Timed {
     /// Fails once nothing has come for `stall`, or less than the slowest rate after it.
     pub(super) fn new(body: Incoming, stall: Duration) -> Self {
         let overall = Instant::now() + stall;
-        Self { body, overall, stall, deadline: Box::pin(tokio::time::sleep_until(overall)) }
+        Self {
+            body,
+            overall,
+            stall,
+            deadline: Box::pin(tokio::time::sleep_until(overall)),
+        }
     }
 }
 

@@ -10,14 +10,14 @@ use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
 use rustls::ProtocolVersion;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::body::Timed;
-use super::hello::{BYTES, Hello};
+use super::hello::{ALERT_TOO_OLD, BYTES, Hello, rest_of_record};
 use super::stream::Patient;
 use super::{Listener, Shared};
 
@@ -53,7 +53,10 @@ pub(super) async fn serve(
         Ok(Ok(tls)) => tls,
         Ok(Err(refusal)) => return refuse(&refusal, peer, listener.plane, shared),
         Err(_) => {
-            let refusal = Refusal { reason: "handshake_timeout", offered: "" };
+            let refusal = Refusal {
+                reason: "handshake_timeout",
+                offered: "",
+            };
             return refuse(&refusal, peer, listener.plane, shared);
         }
     };
@@ -63,7 +66,11 @@ pub(super) async fn serve(
         _ => "1.3",
     };
     let is_http2 = session.alpn_protocol() == Some(b"h2");
-    let about = collect::Connection { peer, tls_version, plane: listener.plane };
+    let about = collect::Connection {
+        peer,
+        tls_version,
+        plane: listener.plane,
+    };
     metrics::counter!(
         "strongroom_handshakes_total",
         "plane" => listener.plane.as_str(), "tls_version" => tls_version
@@ -163,29 +170,60 @@ async fn handshake(
 ) -> Result<TlsStream<Patient>, Refusal> {
     let mut first = [0; BYTES];
     if tcp.read_exact(&mut first).await.is_err() {
-        return Err(Refusal { reason: "closed", offered: "" });
+        return Err(Refusal {
+            reason: "closed",
+            offered: "",
+        });
     }
     let hello = Hello::read(&first);
     let offered = hello.version();
     if hello == Hello::NotTls {
         // Not even an alert: whoever does not speak TLS learns nothing.
-        return Err(Refusal { reason: "not_tls", offered });
+        return Err(Refusal {
+            reason: "not_tls",
+            offered,
+        });
+    }
+    if hello.is_too_old() {
+        // The library would first miss extensions that such clients do not know, and say that.
+        turn_away(tcp, &first).await;
+        return Err(Refusal {
+            reason: "tls_version",
+            offered,
+        });
     }
     let stream = Patient::new(tcp, first, shared.limits.stall_timeout());
-    listener.acceptor.accept(stream).await.map_err(|error| {
-        let too_old = matches!(hello, Hello::Tls { version } if version < (3, 3));
-        let reason = if too_old { "tls_version" } else { reason(&error) };
-        Refusal { reason, offered }
+    let accepted = listener.acceptor.accept(stream).await;
+    accepted.map_err(|error| Refusal {
+        reason: reason(&error),
+        offered,
     })
+}
+
+/// Tells a client that its version of TLS is too old. Its hello is read to its end first: closing
+/// with bytes unread would reset the connection, and the alert with it.
+async fn turn_away(mut tcp: TcpStream, first: &[u8; BYTES]) {
+    let rest = (&mut tcp)
+        .take(rest_of_record(first))
+        .read_to_end(&mut Vec::new())
+        .await;
+    if rest.is_ok() && tcp.write_all(&ALERT_TOO_OLD).await.is_ok() {
+        // Whoever has gone meanwhile does not hear it.
+        drop(tcp.shutdown().await);
+    }
 }
 
 /// What the TLS library said, as one of our words.
 fn reason(error: &std::io::Error) -> &'static str {
     use rustls::{Error, PeerIncompatible as P};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
         Some(Error::PeerIncompatible(
-            P::Tls12NotOffered | P::Tls12NotOfferedOrEnabled | P::ServerTlsVersionIsDisabledByOurConfig
+            P::Tls12NotOffered
+            | P::Tls12NotOfferedOrEnabled
+            | P::ServerTlsVersionIsDisabledByOurConfig
             | P::SupportedVersionsExtensionRequired,
         )) => "tls_version",
         Some(Error::PeerIncompatible(P::NoCipherSuitesInCommon)) => "cipher_suites",
@@ -233,5 +271,8 @@ fn refuse(refusal: &Refusal, peer: SocketAddr, plane: Plane, shared: &Shared) {
     };
     let account = model::AccountId::installation();
     // When the queue is full the journal counts the loss; the metric above has it in any case.
-    let _taken = shared.journal.offer(&Entry { account, record: Record::Request(Box::new(line)) });
+    let _taken = shared.journal.offer(&Entry {
+        account,
+        record: Record::Request(Box::new(line)),
+    });
 }

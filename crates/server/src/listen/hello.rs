@@ -6,6 +6,15 @@
 /// How many bytes are looked at.
 pub(super) const BYTES: usize = 11;
 
+/// The fatal alert `protocol_version` (RFC 8446 §6) in a record that old clients read.
+pub(super) const ALERT_TOO_OLD: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];
+
+/// How much of the record is still to come after the first bytes.
+pub(super) fn rest_of_record(bytes: &[u8; BYTES]) -> u64 {
+    let length = u64::from(u16::from_be_bytes([bytes[3], bytes[4]]));
+    length.saturating_sub(BYTES as u64 - 5)
+}
+
 /// What the first bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hello {
@@ -23,9 +32,21 @@ impl Hello {
     pub(super) const fn read(bytes: &[u8; BYTES]) -> Self {
         match bytes {
             // Record type handshake, a version 3.x, handshake type client hello.
-            [22, 3, _, _, _, 1, _, _, _, major, minor] => Self::Tls { version: (*major, *minor) },
+            [22, 3, _, _, _, 1, _, _, _, major, minor] => Self::Tls {
+                version: (*major, *minor),
+            },
             _ => Self::NotTls,
         }
+    }
+
+    /// Whether the client knows nothing newer than TLS 1.1.
+    pub(super) const fn is_too_old(self) -> bool {
+        matches!(
+            self,
+            Self::Tls {
+                version: (3, 0..=2)
+            }
+        )
     }
 
     /// The version offered, as the request log shows it; empty when there is none.

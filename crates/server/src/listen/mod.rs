@@ -43,7 +43,9 @@ pub(crate) struct Listener {
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").field("plane", &self.plane).finish_non_exhaustive()
+        f.debug_struct("Listener")
+            .field("plane", &self.plane)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,8 +76,9 @@ pub(crate) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener>
 /// the drain time.
 pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let slots =
-        Arc::new(Semaphore::new(usize::try_from(shared.limits.connections_max).unwrap_or(usize::MAX >> 4)));
+    let slots = Arc::new(Semaphore::new(
+        usize::try_from(shared.limits.connections_max).unwrap_or(usize::MAX >> 4),
+    ));
     let listener = Arc::new(listener);
     let plane = listener.plane.as_str();
     loop {
@@ -100,7 +103,10 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
         });
     }
     connections.close();
-    if tokio::time::timeout(shared.limits.drain_timeout(), connections.wait()).await.is_err() {
+    if tokio::time::timeout(shared.limits.drain_timeout(), connections.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!(
             plane,
             connections.open = connections.len(),
@@ -113,7 +119,11 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
 async fn accept(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(
+    tokio::net::TcpStream,
+    SocketAddr,
+    tokio::sync::OwnedSemaphorePermit,
+)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     let (tcp, peer) = socket.accept().await.ok()?;
     Some((tcp, peer, slot))

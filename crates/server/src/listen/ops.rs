@@ -42,7 +42,10 @@ pub(super) fn router(health: Arc<dyn Health>) -> Router {
         .route(
             "/metrics",
             get(move || async move {
-                ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], health.metrics())
+                (
+                    [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+                    health.metrics(),
+                )
             }),
         )
 }
@@ -62,7 +65,9 @@ pub(crate) async fn run(socket: TcpListener, health: Arc<dyn Health>, stop: Canc
             continue;
         };
         // Whoever does not get a slot is closed: the next scrape comes soon.
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            continue;
+        };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| router.clone().oneshot(request));

@@ -26,7 +26,14 @@ impl Patient {
     /// A stream that first yields `ahead`, and fails once the peer has taken nothing for `stall`.
     pub(super) fn new(tcp: TcpStream, ahead: [u8; BYTES], stall: Duration) -> Self {
         let deadline = Box::pin(tokio::time::sleep(stall));
-        Self { tcp, ahead, given: 0, stall, deadline, waiting: false }
+        Self {
+            tcp,
+            ahead,
+            given: 0,
+            stall,
+            deadline,
+            waiting: false,
+        }
     }
 
     /// Keeps the time that a write has been waiting.
@@ -45,7 +52,10 @@ impl Patient {
             self.deadline.as_mut().reset(deadline);
         }
         ready!(self.deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer takes nothing",
+        )))
     }
 }
 

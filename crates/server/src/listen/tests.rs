@@ -40,7 +40,10 @@ impl Health for State {
 async fn the_operators_paths_tell_health_readiness_and_figures() {
     let check = async |state: Result<(), String>, path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(Arc::new(State(state))).oneshot(request).await.unwrap();
+        let response = router(Arc::new(State(state)))
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -49,7 +52,10 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
     assert_eq!(check(Ok(()), "/healthz").await.0, 200);
     assert_eq!(check(bad.clone(), "/healthz").await.0, 200);
     assert_eq!(check(Ok(()), "/readyz").await, (200, "ready\n".to_owned()));
-    assert_eq!(check(bad.clone(), "/readyz").await, (503, format!("{}\n", bad.unwrap_err())));
+    assert_eq!(
+        check(bad.clone(), "/readyz").await,
+        (503, format!("{}\n", bad.unwrap_err()))
+    );
     assert!(check(Ok(()), "/metrics").await.1.starts_with("# TYPE"));
     assert_eq!(check(Ok(()), "/").await.0, 404);
 }

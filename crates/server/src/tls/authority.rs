@@ -75,15 +75,19 @@ pub(crate) fn create(
         let key = key(flavour, RsaKeySize::_3072)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("Strongroom {number:08x} {}", flavour.name));
+        params.distinguished_name.push(
+            DnType::CommonName,
+            format!("Strongroom {number:08x} {}", flavour.name),
+        );
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_life(&mut params, now, ROOT_LIFE);
         let root = params.self_signed(&key).context("failed to sign a root")?;
         roots.push_str(&root.pem());
-        write_private(&folder.join(flavour.root_key), key.serialize_pem().as_bytes())?;
+        write_private(
+            &folder.join(flavour.root_key),
+            key.serialize_pem().as_bytes(),
+        )?;
     }
     let file = folder.join(ROOTS_FILE);
     write_public(&file, roots.as_bytes())?;
@@ -97,7 +101,10 @@ pub(crate) fn create(
 pub(crate) fn pairs(folder: &Path) -> Vec<Pair> {
     FLAVOURS
         .iter()
-        .map(|it| Pair { certificate: folder.join(it.leaf), key: folder.join(it.leaf_key) })
+        .map(|it| Pair {
+            certificate: folder.join(it.leaf),
+            key: folder.join(it.leaf_key),
+        })
         .collect()
 }
 
@@ -110,7 +117,10 @@ pub(crate) fn renew_if_due(folder: &Path, names: &[String], now: Timestamp) -> R
     for (position, flavour) in FLAVOURS.into_iter().enumerate() {
         if is_due(&folder.join(flavour.leaf), names, now)? {
             issue(folder, flavour, position, names, now)?;
-            tracing::info!(kind = flavour.name, "the local authority made a new certificate");
+            tracing::info!(
+                kind = flavour.name,
+                "the local authority made a new certificate"
+            );
             renewed = true;
         }
     }
@@ -130,15 +140,21 @@ fn is_due(leaf: &Path, names: &[String], now: Timestamp) -> Result<bool> {
     }
     let mut held: Vec<String> = Vec::new();
     if let Some(extension) = certificate.subject_alternative_name().with_context(fail)? {
-        held.extend(extension.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress([a, b, c, d]) => Some(format!("{a}.{b}.{c}.{d}")),
-            GeneralName::IPAddress(bytes) => {
-                let bytes: [u8; 16] = (*bytes).try_into().ok()?;
-                Some(std::net::Ipv6Addr::from(bytes).to_string())
-            }
-            _ => None,
-        }));
+        held.extend(
+            extension
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some((*name).to_owned()),
+                    GeneralName::IPAddress([a, b, c, d]) => Some(format!("{a}.{b}.{c}.{d}")),
+                    GeneralName::IPAddress(bytes) => {
+                        let bytes: [u8; 16] = (*bytes).try_into().ok()?;
+                        Some(std::net::Ipv6Addr::from(bytes).to_string())
+                    }
+                    _ => None,
+                }),
+        );
     }
     let mut wanted: Vec<_> = names.iter().map(|name| canonical(name)).collect();
     held.sort();
@@ -149,7 +165,8 @@ fn is_due(leaf: &Path, names: &[String], now: Timestamp) -> Result<bool> {
 
 /// A name as it is found again in a certificate: an address in its usual form.
 fn canonical(name: &str) -> String {
-    name.parse::<std::net::IpAddr>().map_or_else(|_| name.to_owned(), |address| address.to_string())
+    name.parse::<std::net::IpAddr>()
+        .map_or_else(|_| name.to_owned(), |address| address.to_string())
 }
 
 fn issue(
@@ -166,10 +183,24 @@ fn issue(
         .with_context(|| format!("failed to read the roots `{}`", roots_file.display()))?
         .into_iter()
         .nth(position)
-        .with_context(|| format!("`{}` has lost its {} root", roots_file.display(), flavour.name))?;
-    let root_key = std::fs::read_to_string(&root_key_file)
-        .with_context(|| format!("failed to read the root's key `{}`", root_key_file.display()))?;
-    let algorithm = if flavour.rsa { &PKCS_RSA_SHA256 } else { &PKCS_ECDSA_P256_SHA256 };
+        .with_context(|| {
+            format!(
+                "`{}` has lost its {} root",
+                roots_file.display(),
+                flavour.name
+            )
+        })?;
+    let root_key = std::fs::read_to_string(&root_key_file).with_context(|| {
+        format!(
+            "failed to read the root's key `{}`",
+            root_key_file.display()
+        )
+    })?;
+    let algorithm = if flavour.rsa {
+        &PKCS_RSA_SHA256
+    } else {
+        &PKCS_ECDSA_P256_SHA256
+    };
     let root_key = KeyPair::from_pem_and_sign_algo(&root_key, algorithm)
         .with_context(|| format!("failed to use the root's key `{}`", root_key_file.display()))?;
     let issuer = Issuer::from_ca_cert_der(&root, root_key)
@@ -181,20 +212,27 @@ fn issue(
     let mut params = CertificateParams::new(sorted)
         .context("failed to use the names of the certificate (`tls.names`)")?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "Strongroom");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Strongroom");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     set_life(&mut params, now, LEAF_LIFE);
     let key = key(flavour, RsaKeySize::_2048)?;
-    let leaf = params.signed_by(&key, &issuer).context("failed to sign a certificate")?;
+    let leaf = params
+        .signed_by(&key, &issuer)
+        .context("failed to sign a certificate")?;
     // The old certificate goes first: after a crash between the steps it is missing, which is due.
     let leaf_file = folder.join(flavour.leaf);
     if leaf_file.exists() {
         std::fs::remove_file(&leaf_file)
             .with_context(|| format!("failed to replace `{}`", leaf_file.display()))?;
     }
-    write_private(&folder.join(flavour.leaf_key), key.serialize_pem().as_bytes())?;
+    write_private(
+        &folder.join(flavour.leaf_key),
+        key.serialize_pem().as_bytes(),
+    )?;
     write_public(&leaf_file, leaf.pem().as_bytes())
 }
 
@@ -210,9 +248,8 @@ fn key(flavour: Flavour, size: RsaKeySize) -> Result<KeyPair> {
 /// From an hour ago, for clocks that are a little behind, for as long as said.
 fn set_life(params: &mut CertificateParams, now: Timestamp, life: Duration) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    let seconds = |moment: Timestamp| {
-        Duration::from_secs(u64::try_from(moment.seconds()).unwrap_or(0))
-    };
+    let seconds =
+        |moment: Timestamp| Duration::from_secs(u64::try_from(moment.seconds()).unwrap_or(0));
     params.not_before = epoch + seconds(now.minus(Duration::from_secs(3_600)));
     params.not_after = epoch + seconds(now.plus(life));
 }

@@ -69,8 +69,9 @@ pub(super) enum Weakness {
 pub(super) fn chain(chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Kind> {
     let mut kind = None;
     for (position, der) in chain.iter().enumerate() {
-        let (_, certificate) = X509Certificate::from_der(der)
-            .with_context(|| format!("failed to parse certificate {} of the chain", position + 1))?;
+        let (_, certificate) = X509Certificate::from_der(der).with_context(|| {
+            format!("failed to parse certificate {} of the chain", position + 1)
+        })?;
         let own = position == 0;
         // Nobody verifies the signature that a root has put on itself.
         if own || certificate.issuer() != certificate.subject() {
@@ -90,7 +91,10 @@ pub(super) fn chain(chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Kind
 /// # Errors
 /// [`Weakness::KeyFileMode`], or the system's error.
 pub(super) fn key_file(path: &Path) -> Result<()> {
-    let mode = std::fs::metadata(path).context("failed to look at the file")?.permissions().mode();
+    let mode = std::fs::metadata(path)
+        .context("failed to look at the file")?
+        .permissions()
+        .mode();
     if mode & 0o037 != 0 {
         return Err(Weakness::KeyFileMode(mode & 0o777).into());
     }
@@ -114,9 +118,15 @@ fn signature(certificate: &X509Certificate<'_>) -> Result<(), Weakness> {
     let named = [
         (&oid::OID_PKCS1_SHA1WITHRSA, "SHA-1"),
         (&oid::OID_PKCS1_MD5WITHRSAENC, "MD5"),
-        (&oid::OID_PKCS1_RSASSAPSS, "RSASSA-PSS, which old clients cannot verify"),
+        (
+            &oid::OID_PKCS1_RSASSAPSS,
+            "RSASSA-PSS, which old clients cannot verify",
+        ),
     ];
-    let name = named.iter().find(|(it, _)| *it == algorithm).map(|(_, name)| (*name).to_owned());
+    let name = named
+        .iter()
+        .find(|(it, _)| *it == algorithm)
+        .map(|(_, name)| (*name).to_owned());
     let name = name.unwrap_or_else(|| match algorithm.to_id_string().as_str() {
         "1.2.840.10045.4.1" => "SHA-1".to_owned(),
         other => format!("the algorithm {other}"),

@@ -79,11 +79,20 @@ impl Certificates {
                     format!("refusing the certificates of the {} plane", plane.as_str())
                 })?;
                 let resolver = Arc::new(Resolver::new(chains));
-                Ok(PlaneCertificates { plane, pairs, resolver, seen: Mutex::new(seen) })
+                Ok(PlaneCertificates {
+                    plane,
+                    pairs,
+                    resolver,
+                    seen: Mutex::new(seen),
+                })
             })
             .collect::<Result<_>>()?;
         let poll_interval = Duration::from_millis(tls.poll_interval_ms.into());
-        Ok(Self { planes, authority, poll_interval })
+        Ok(Self {
+            planes,
+            authority,
+            poll_interval,
+        })
     }
 
     /// How often the files are looked at.
@@ -168,7 +177,10 @@ fn load(pairs: &[Pair], now: Timestamp) -> Result<Chains> {
             Kind::Ecdsa => &mut chains.ecdsa,
         };
         if slot.replace(Arc::new(chain)).is_some() {
-            bail!("two certificates with {kind} keys: `{}` is one too many", pair.certificate.display());
+            bail!(
+                "two certificates with {kind} keys: `{}` is one too many",
+                pair.certificate.display()
+            );
         }
     }
     Ok(chains)
@@ -176,7 +188,8 @@ fn load(pairs: &[Pair], now: Timestamp) -> Result<Chains> {
 
 /// Reads and checks one pair.
 fn load_pair(certificate: &Path, key: &Path, now: Timestamp) -> Result<(Kind, CertifiedKey)> {
-    let fail = |what: &str, path: &PathBuf| format!("failed to read the {what} `{}`", path.display());
+    let fail =
+        |what: &str, path: &PathBuf| format!("failed to read the {what} `{}`", path.display());
     let (certificate, key) = (certificate.to_path_buf(), key.to_path_buf());
     let chain = CertificateDer::pem_file_iter(&certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -184,8 +197,7 @@ fn load_pair(certificate: &Path, key: &Path, now: Timestamp) -> Result<(Kind, Ce
     let named = || format!("refusing the certificate `{}`", certificate.display());
     let kind = check::chain(&chain, now).with_context(named)?;
     check::key_file(&key).with_context(|| format!("refusing the key `{}`", key.display()))?;
-    let private =
-        PrivateKeyDer::from_pem_file(&key).with_context(|| fail("key", &key))?;
+    let private = PrivateKeyDer::from_pem_file(&key).with_context(|| fail("key", &key))?;
     let signer = aws_lc_rs::sign::any_supported_type(&private)
         .with_context(|| format!("failed to use the key `{}`", key.display()))?;
     let certified = CertifiedKey::new(chain, signer);

@@ -23,12 +23,17 @@ pub(super) struct Resolver {
 impl Resolver {
     /// Shows `chains`.
     pub(super) const fn new(chains: Chains) -> Self {
-        Self { chains: RwLock::new(chains) }
+        Self {
+            chains: RwLock::new(chains),
+        }
     }
 
     /// What is shown now.
     pub(super) fn chains(&self) -> Chains {
-        self.chains.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.chains
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Shows `chains` from the next handshake on.
@@ -39,7 +44,11 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        choose(&self.chains(), hello.signature_schemes(), hello.cipher_suites())
+        let chains = self.chains();
+        // A client that can verify nothing of ours is refused by the library, which then says why;
+        // without any chain it could only say that it has none.
+        choose(&chains, hello.signature_schemes(), hello.cipher_suites())
+            .or_else(|| chains.rsa.or(chains.ecdsa))
     }
 }
 
@@ -53,8 +62,10 @@ pub(super) fn choose(
     suites: &[CipherSuite],
 ) -> Option<Arc<CertifiedKey>> {
     let offers = |wanted: &[CipherSuite]| suites.iter().any(|suite| wanted.contains(suite));
-    let candidates =
-        [(&chains.ecdsa, offers(&ECDSA_SUITES)), (&chains.rsa, offers(&RSA_SUITES))];
+    let candidates = [
+        (&chains.ecdsa, offers(&ECDSA_SUITES)),
+        (&chains.rsa, offers(&RSA_SUITES)),
+    ];
     let verifiable = candidates.iter().filter_map(|(chain, suite)| {
         let chain = chain.as_ref()?;
         chain.key.choose_scheme(schemes).map(|_| (chain, *suite))

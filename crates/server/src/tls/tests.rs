@@ -18,12 +18,20 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn names() -> Vec<String> {
-    ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec()
+    ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn authority() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    authority::create(&folder.path().join("tls"), &names(), NOW, &SeededRandom::new(1)).unwrap();
+    authority::create(
+        &folder.path().join("tls"),
+        &names(),
+        NOW,
+        &SeededRandom::new(1),
+    )
+    .unwrap();
     folder
 }
 
@@ -37,7 +45,9 @@ fn the_authority_makes_both_kinds_within_a_year_and_keeps_keys_private() {
     let folder = folder.path().join("tls");
     let made = chains(&folder);
     assert!(made.rsa.is_some() && made.ecdsa.is_some());
-    let roots = CertificateDer::pem_file_iter(folder.join("ca.pem")).unwrap().count();
+    let roots = CertificateDer::pem_file_iter(folder.join("ca.pem"))
+        .unwrap()
+        .count();
     assert_eq!(roots, 2);
     for pair in authority::pairs(&folder) {
         let der = CertificateDer::from_pem_file(&pair.certificate).unwrap();
@@ -76,7 +86,10 @@ fn a_client_is_shown_what_it_can_verify() {
     use SignatureScheme as S;
     let folder = authority();
     let both = chains(&folder.path().join("tls"));
-    let only_rsa = Chains { ecdsa: None, ..both.clone() };
+    let only_rsa = Chains {
+        ecdsa: None,
+        ..both.clone()
+    };
     let rsa = [S::RSA_PSS_SHA256, S::RSA_PKCS1_SHA256];
     let ecdsa = [S::ECDSA_NISTP256_SHA256];
     let all = [&rsa[..], &ecdsa[..]].concat();
@@ -99,7 +112,10 @@ fn a_client_is_shown_what_it_can_verify() {
     for (chains, schemes, suites, expected) in cases {
         let chosen = choose(chains, schemes, suites);
         let kind = chosen.as_ref().map(|chosen| {
-            let rsa = chains.rsa.as_ref().is_some_and(|rsa| Arc::ptr_eq(rsa, chosen));
+            let rsa = chains
+                .rsa
+                .as_ref()
+                .is_some_and(|rsa| Arc::ptr_eq(rsa, chosen));
             if rsa { "RSA" } else { "ECDSA" }
         });
         assert_eq!(kind, expected, "{schemes:?} {suites:?}");
@@ -116,7 +132,10 @@ fn own(folder: &Path, name: &str, key: &KeyPair, not_after_year: i32) -> Pair {
     std::fs::write(&certificate, params.self_signed(key).unwrap().pem()).unwrap();
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    Pair { certificate, key: key_file }
+    Pair {
+        certificate,
+        key: key_file,
+    }
 }
 
 #[test]
@@ -149,7 +168,10 @@ fn weak_pairs_are_refused_by_the_name_of_the_rule() {
 fn short_keys_and_old_hashes_are_refused() {
     // Made with `openssl req -x509`, since no library of ours makes such certificates.
     let cases = [
-        (include_str!("../../testdata/rsa-1024.pem"), "rule `key size`"),
+        (
+            include_str!("../../testdata/rsa-1024.pem"),
+            "rule `key size`",
+        ),
         (include_str!("../../testdata/sha-1.pem"), "rule `signature`"),
     ];
     for (pem, rule) in cases {

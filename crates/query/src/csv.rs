@@ -90,7 +90,11 @@ fn value(
         return Ok(());
     }
     // JSON text is no formula unless it is a negative number, which stays one.
-    let formulas = if json::is_marked(field) { Formulas::Kept } else { formulas };
+    let formulas = if json::is_marked(field) {
+        Formulas::Kept
+    } else {
+        formulas
+    };
     match array.data_type() {
         DataType::Utf8 => push(text, array.as_string::<i32>().value(row), formulas),
         DataType::LargeUtf8 => push(text, array.as_string::<i64>().value(row), formulas),

@@ -87,7 +87,9 @@ pub struct Rows {
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Rows")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +116,15 @@ impl Engine {
         runtime.register_object_store(url.as_ref(), store);
         let snapshots = Arc::new(Snapshots::new(catalog, tail, settings.tail_bytes_max));
         let links = LinkCache::default();
-        Ok(Self { inner: Arc::new(Inner { runtime, snapshots, settings, clock, links }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                runtime,
+                snapshots,
+                settings,
+                clock,
+                links,
+            }),
+        })
     }
 
     /// Runs one SELECT, WITH or EXPLAIN under `policy`.
@@ -124,6 +134,11 @@ impl Engine {
     /// `Denied` when it uses a masked column otherwise than by selecting it; `Unavailable`,
     /// `Corrupt` and `Conflict` (try again) as the stream goes on.
     pub async fn sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
+        let rows = self.in_time(self.begin_sql(policy, text)).await?;
+        Ok(limited(rows, self.inner.settings.rows_max))
+    }
+
+    async fn begin_sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
         let allowed = statement::parse(text)?;
         let context = SessionContext::new_with_state(self.session());
         let names = self.tables_of(&context.state(), &allowed.statement)?;
@@ -140,10 +155,12 @@ impl Engine {
             .statement_to_plan(allowed.statement)
             .await
             .map_err(|error| self.engine_error(error))?;
-        read_only().verify_plan(&plan).map_err(|error| self.engine_error(error))?;
+        read_only()
+            .verify_plan(&plan)
+            .map_err(|error| self.engine_error(error))?;
         let plan = planner::finish(plan, policy)?;
-        let rows = self.run(state, plan).await?;
-        Ok(limited(rows, Some(self.inner.settings.rows_max)))
+        self.run(state, plan, Some(self.inner.settings.time_max))
+            .await
     }
 
     fn tables_of(&self, state: &SessionState, statement: &Statement) -> Result<Vec<Table>> {
@@ -195,28 +212,47 @@ impl Engine {
         ];
         for function in ours {
             // Replacing a function of the same name is meant.
-            drop(datafusion::execution::FunctionRegistry::register_udf(&mut state, function));
+            drop(datafusion::execution::FunctionRegistry::register_udf(
+                &mut state, function,
+            ));
         }
-        drop(datafusion::execution::FunctionRegistry::register_expr_planner(
-            &mut state,
-            Arc::new(planner::Operators),
-        ));
+        drop(
+            datafusion::execution::FunctionRegistry::register_expr_planner(
+                &mut state,
+                Arc::new(planner::Operators),
+            ),
+        );
         state
     }
 
-    /// Runs a plan; the rows are bounded in time and memory.
-    pub(crate) async fn run(&self, state: SessionState, plan: LogicalPlan) -> Result<Rows> {
+    /// Runs a plan; the rows are bounded in memory, and in `time` where the caller does not bound
+    /// it otherwise.
+    pub(crate) async fn run(
+        &self,
+        state: SessionState,
+        plan: LogicalPlan,
+        time: Option<Duration>,
+    ) -> Result<Rows> {
         let memory = self.inner.settings.memory_bytes_max;
         let frame = DataFrame::new(state, plan);
         let schema = Arc::clone(frame.schema().inner());
-        let stream =
-            frame.execute_stream().await.map_err(|error| Error::from_engine(error, memory))?;
+        let stream = frame
+            .execute_stream()
+            .await
+            .map_err(|error| Error::from_engine(error, memory))?;
         // The stream's own schema may have lost the marks of columns.
         let batches =
             stream.map(move |batch| batch.map_err(|error| Error::from_engine(error, memory)));
-        let time = self.inner.settings.time_max;
-        let timed = Timed { batches: batches.boxed(), limit: time, deadline: deadline(time) };
-        Ok(Rows { schema, batches: timed.boxed() })
+        let batches = match time {
+            Some(limit) => Timed {
+                batches: batches.boxed(),
+                limit,
+                deadline: deadline(limit),
+            }
+            .boxed(),
+            None => batches.boxed(),
+        };
+        Ok(Rows { schema, batches })
     }
 
     pub(crate) fn engine_error(&self, error: datafusion::common::DataFusionError) -> Error {
@@ -225,6 +261,23 @@ impl Engine {
 
     /// Takes a snapshot and reads it with `read`; again when the journal moves under it.
     pub(crate) async fn with_snapshot<T, F: Future<Output = Result<T>>>(
+        &self,
+        policy: &ReadPolicy,
+        tables: &[Table],
+        read: impl Fn(Snapshot) -> F,
+    ) -> Result<T> {
+        self.in_time(self.attempts(policy, tables, read)).await
+    }
+
+    /// The outcome of `work`, unless it takes longer than a query may.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let limit = self.inner.settings.time_max;
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or(Err(Error::Time { limit }))
+    }
+
+    async fn attempts<T, F: Future<Output = Result<T>>>(
         &self,
         policy: &ReadPolicy,
         tables: &[Table],
@@ -243,7 +296,10 @@ impl Engine {
 }
 
 fn read_only() -> SQLOptions {
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
 }
 
 fn deadline(limit: Duration) -> Pin<Box<tokio::time::Sleep>> {
@@ -272,13 +328,16 @@ impl Stream for Timed {
 }
 
 /// Ends with an error after `rows_max` rows.
-fn limited(rows: Rows, rows_max: Option<u64>) -> Rows {
-    let Some(limit) = rows_max else { return rows };
+fn limited(rows: Rows, limit: u64) -> Rows {
     let mut seen = 0_u64;
     let batches = rows.batches.map(move |batch| {
         let batch = batch?;
         seen = seen.saturating_add(batch.num_rows() as u64);
-        if seen > limit { Err(Error::Rows { limit }) } else { Ok(batch) }
+        if seen > limit {
+            Err(Error::Rows { limit })
+        } else {
+            Ok(batch)
+        }
     });
     let mut failed = false;
     let batches = batches.take_while(move |batch| {
@@ -286,5 +345,8 @@ fn limited(rows: Rows, rows_max: Option<u64>) -> Rows {
         failed |= batch.is_err();
         futures::future::ready(go_on)
     });
-    Rows { schema: rows.schema, batches: batches.boxed() }
+    Rows {
+        schema: rows.schema,
+        batches: batches.boxed(),
+    }
 }

@@ -106,13 +106,19 @@ impl Error {
         what: &'static str,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::Journal { what, kind: ErrorKind::Unavailable, source: Box::new(source) }
+        Self::Journal {
+            what,
+            kind: ErrorKind::Unavailable,
+            source: Box::new(source),
+        }
     }
 
     /// From the engine's error: finds the cause that says what the caller can do.
     pub(crate) fn from_engine(error: DataFusionError, memory_bytes: usize) -> Self {
         match error {
-            DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
+            DataFusionError::ResourcesExhausted(_) => Self::Memory {
+                limit_bytes: memory_bytes,
+            },
             DataFusionError::SQL(source, _) => Self::Statement(source.to_string()),
             DataFusionError::Plan(text)
             | DataFusionError::NotImplemented(text)
@@ -125,13 +131,14 @@ impl Error {
             },
             DataFusionError::ObjectStore(source) => Self::Store(*source),
             DataFusionError::External(source) => external(source, memory_bytes),
-            DataFusionError::Context(text, source) => match Self::from_engine(*source, memory_bytes)
-            {
-                Self::Engine(source) => {
-                    Self::Engine(DataFusionError::Context(text, Box::new(source)))
+            DataFusionError::Context(text, source) => {
+                match Self::from_engine(*source, memory_bytes) {
+                    Self::Engine(source) => {
+                        Self::Engine(DataFusionError::Context(text, Box::new(source)))
+                    }
+                    known => known,
                 }
-                known => known,
-            },
+            }
             DataFusionError::Diagnostic(_, source) => Self::from_engine(*source, memory_bytes),
             DataFusionError::Collection(errors) => match errors.into_iter().next() {
                 Some(first) => Self::from_engine(first, memory_bytes),
@@ -144,7 +151,9 @@ impl Error {
 
     fn of_shared(error: &DataFusionError, memory_bytes: usize) -> Self {
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
+            DataFusionError::ResourcesExhausted(_) => Self::Memory {
+                limit_bytes: memory_bytes,
+            },
             DataFusionError::External(source) => match source.downcast_ref::<Self>() {
                 Some(Self::Retired(id)) => Self::Retired(*id),
                 _ => Self::Engine(DataFusionError::Execution(error.to_string())),

@@ -151,7 +151,9 @@ impl Engine {
         check_filters(policy, query)?;
         let cut_off = after.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
         self.with_snapshot(policy, &crate::people::TABLES, move |snapshot| async move {
-            let rows = self.page_rows(&snapshot, policy, query, after, cut_off, limit).await?;
+            let rows = self
+                .page_rows(&snapshot, policy, query, after, cut_off, limit)
+                .await?;
             let (mut rows, more) = (rows.0, rows.1);
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
             let mut names: Vec<PersonKey> = Vec::with_capacity(rows.len());
@@ -161,8 +163,10 @@ impl Engine {
             let distinct: BTreeSet<PersonKey> = names.iter().copied().collect();
             let distinct: Vec<PersonKey> = distinct.into_iter().collect();
             let views = people.read(&distinct, parts).await?;
-            let views: HashMap<PersonKey, Arc<PersonView>> =
-                views.into_iter().map(|(key, view)| (key, Arc::new(view))).collect();
+            let views: HashMap<PersonKey, Arc<PersonView>> = views
+                .into_iter()
+                .map(|(key, view)| (key, Arc::new(view)))
+                .collect();
             for (row, name) in rows.iter_mut().zip(names) {
                 if let Some(view) = views.get(&name) {
                     row.person = Arc::clone(view);
@@ -175,7 +179,10 @@ impl Engine {
                 record: last.record,
                 cut_off,
             });
-            Ok(EventsPage { records: rows, next })
+            Ok(EventsPage {
+                records: rows,
+                next,
+            })
         })
         .await
     }
@@ -188,7 +195,8 @@ impl Engine {
         let now = self.inner.clock.now();
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut count = 0_u64;
-            self.each_event(&snapshot, policy, query, now, |_, _| count += 1).await?;
+            self.each_event(&snapshot, policy, query, now, |_, _| count += 1)
+                .await?;
             Ok(count)
         })
         .await
@@ -208,7 +216,11 @@ impl Engine {
         let mut columns = [PERSON_KEY, TS].map(String::from).to_vec();
         columns.extend(filter_columns(rows, query));
         let filter = Some(matching(query, cut_off));
-        let read = Read { filter, columns, ..Read::default() };
+        let read = Read {
+            filter,
+            columns,
+            ..Read::default()
+        };
         let mut batches = self.read(rows, policy, Order::Any, read).await?.batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
@@ -241,7 +253,12 @@ impl Engine {
             // One more than the page has room for tells whether there are more.
             let room = limit.saturating_sub(found.len()).saturating_add(1);
             let limit_rows = query.filters.is_empty().then_some(room);
-            let read = Read { filter: Some(filter), columns: Vec::new(), sort, limit: limit_rows };
+            let read = Read {
+                filter: Some(filter),
+                columns: Vec::new(),
+                sort,
+                limit: limit_rows,
+            };
             let mut batches = self.read(rows, policy, order, read).await?.batches;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
@@ -301,7 +318,9 @@ impl Position {
             datafusion::common::ScalarValue::FixedSizeBinary(16, Some(self.record.0.to_vec())),
             None,
         );
-        let same_time = column(TS).eq(tables::time(self.ts)).and(column(RECORD_ID).gt(id));
+        let same_time = column(TS)
+            .eq(tables::time(self.ts))
+            .and(column(RECORD_ID).gt(id));
         let same_key = column(PERSON_KEY)
             .eq(key())
             .and(column(TS).gt(tables::time(self.ts)).or(same_time));
@@ -321,7 +340,10 @@ fn windows(rows: &TableRows, query: &EventsQuery, after: Option<Position>) -> Ve
     if query.to <= query.from {
         return Vec::new();
     }
-    let from = query.from.day().max(after.map_or(Day(i32::MIN), |it| it.day));
+    let from = query
+        .from
+        .day()
+        .max(after.map_or(Day(i32::MIN), |it| it.day));
     let to = query.to.minus(std::time::Duration::from_millis(1)).day();
     let mut days: BTreeMap<Day, u64> = BTreeMap::new();
     let mut add = |min: Timestamp, max: Timestamp, rows: u64| {
@@ -349,7 +371,13 @@ fn windows(rows: &TableRows, query: &EventsQuery, after: Option<Position>) -> Ve
                 window.last = day;
                 *sum += rows;
             }
-            _ => windows.push((Window { first: day, last: day }, rows)),
+            _ => windows.push((
+                Window {
+                    first: day,
+                    last: day,
+                },
+                rows,
+            )),
         }
     }
     windows.into_iter().map(|(window, _)| window).collect()
@@ -372,9 +400,10 @@ pub(crate) fn matching(query: &EventsQuery, cut_off: Timestamp) -> Expr {
 
 fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
     match query.filters.iter().find(|it| policy.masks(&it.name)) {
-        Some(filter) => {
-            Err(Error::Masked(format!("property `{}` is masked: it cannot be filtered", filter.name)))
-        }
+        Some(filter) => Err(Error::Masked(format!(
+            "property `{}` is masked: it cannot be filtered",
+            filter.name
+        ))),
         None => Ok(()),
     }
 }
@@ -385,7 +414,11 @@ fn filter_columns(rows: &TableRows, query: &EventsQuery) -> BTreeSet<String> {
     for filter in &query.filters {
         let name = &filter.name;
         columns.extend(rows.columns.types(name).iter().map(|kind| {
-            PropertyColumn { name: Box::from(name.as_str()), kind }.physical_name()
+            PropertyColumn {
+                name: Box::from(name.as_str()),
+                kind,
+            }
+            .physical_name()
         }));
         columns.insert(String::from(OVERFLOW));
     }
@@ -468,7 +501,11 @@ pub(crate) fn masked_object(object: RawJson, policy: &ReadPolicy) -> RawJson {
         }
         crate::json::push_string(&mut text, name);
         text.push(':');
-        text.push_str(if policy.masks(name) { placeholder.as_str() } else { value.get() });
+        text.push_str(if policy.masks(name) {
+            placeholder.as_str()
+        } else {
+            value.get()
+        });
     }
     text.push('}');
     RawJson::parse(&text).unwrap_or_else(|_| RawJson::empty_object())

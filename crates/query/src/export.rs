@@ -10,14 +10,14 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::parquet;
-use parquet::arrow::AsyncArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use futures::StreamExt;
 use governance::{Profile, Stretch};
 use lake::schema::{PERSON_KEY, RECORD_ID, TS, timestamp_type};
 use model::record::Table;
 use model::{PersonKey, RawJson, Timestamp};
+use parquet::arrow::AsyncArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use std::sync::Arc;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -58,14 +58,19 @@ impl Engine {
     /// `Unavailable`, `Corrupt`.
     pub async fn export_events(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<Rows> {
         if !query.filters.is_empty() {
-            return Err(Error::Statement(String::from("an export takes no property filters")));
+            return Err(Error::Statement(String::from(
+                "an export takes no property filters",
+            )));
         }
         let tables = [Table::Events, Table::Links];
         let snapshot = self.inner.snapshots.take(policy.account, &tables).await?;
         let mut links = self.links(&snapshot, policy).await?;
         let filter = Some(events::matching(query, self.inner.clock.now()));
         let rows = snapshot.table(Table::Events)?;
-        let read = Read { filter, ..Read::default() };
+        let read = Read {
+            filter,
+            ..Read::default()
+        };
         let rows = self.read(rows, policy, Order::Any, read).await?;
         let schema = event_schema();
         let (policy, out_schema) = (policy.clone(), Arc::clone(&schema));
@@ -87,17 +92,23 @@ impl Engine {
                 Some(Arc::new(people.finish()) as ArrayRef),
                 Some(Arc::new(objects.finish()) as ArrayRef),
             ];
-            let columns = out_schema.fields().iter().map(|field| match field.name().as_str() {
-                "person" => made.first_mut().and_then(Option::take),
-                "properties" => made.last_mut().and_then(Option::take),
-                name => batch.column_by_name(name).map(Arc::clone),
-            });
+            let columns = out_schema
+                .fields()
+                .iter()
+                .map(|field| match field.name().as_str() {
+                    "person" => made.first_mut().and_then(Option::take),
+                    "properties" => made.last_mut().and_then(Option::take),
+                    name => batch.column_by_name(name).map(Arc::clone),
+                });
             let columns: Option<Vec<ArrayRef>> = columns.collect();
             let columns = columns.ok_or(Error::Internal("find the columns of an event"))?;
             RecordBatch::try_new(Arc::clone(&out_schema), columns)
                 .map_err(|_| Error::Internal("build rows of an export"))
         });
-        Ok(Rows { schema, batches: batches.boxed() })
+        Ok(Rows {
+            schema,
+            batches: batches.boxed(),
+        })
     }
 
     /// All people who did or changed anything in the time, to be written with [`write`]. By key.
@@ -110,22 +121,36 @@ impl Engine {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Rows> {
-        let query = EventsQuery { from, to, ..EventsQuery::default() };
+        let query = EventsQuery {
+            from,
+            to,
+            ..EventsQuery::default()
+        };
         let schema = people_schema();
         let (engine, policy) = (self.clone(), policy.clone());
         let first = Some((None, query));
         let pages = futures::stream::try_unfold(first, move |state| {
             let (engine, policy) = (engine.clone(), policy.clone());
             async move {
-                let Some((after, query)) = state else { return Ok(None) };
-                let parts = ProfileParts { profile: true, events: false };
-                let page = engine.people_page(&policy, &query, parts, after, PEOPLE_PAGE).await?;
+                let Some((after, query)) = state else {
+                    return Ok(None);
+                };
+                let parts = ProfileParts {
+                    profile: true,
+                    events: false,
+                };
+                let page = engine
+                    .people_page(&policy, &query, parts, after, PEOPLE_PAGE)
+                    .await?;
                 let batch = people_batch(&page.people)?;
                 let state = page.next.map(|next| (Some(next), query));
                 Ok::<_, Error>(Some((batch, state)))
             }
         });
-        Ok(Rows { schema, batches: pages.boxed() })
+        Ok(Rows {
+            schema,
+            batches: pages.boxed(),
+        })
     }
 }
 
@@ -168,13 +193,17 @@ async fn write_text<W: AsyncWrite + Unpin + Send>(
                 }
             }
         }
-        out.write_all(text.as_bytes()).await.map_err(Error::Output)?;
+        out.write_all(text.as_bytes())
+            .await
+            .map_err(Error::Output)?;
         done.rows += batch.num_rows() as u64;
         done.bytes += text.len() as u64;
         text.clear();
         progress(done);
     }
-    out.write_all(text.as_bytes()).await.map_err(Error::Output)?;
+    out.write_all(text.as_bytes())
+        .await
+        .map_err(Error::Output)?;
     done.bytes += text.len() as u64;
     out.flush().await.map_err(Error::Output)?;
     progress(done);
@@ -186,12 +215,11 @@ async fn write_parquet<W: AsyncWrite + Unpin + Send>(
     out: W,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Progress> {
-    let failed = |error: parquet::errors::ParquetError| {
-        Error::Output(std::io::Error::other(error))
-    };
+    let failed = |error: parquet::errors::ParquetError| Error::Output(std::io::Error::other(error));
     let level = ZstdLevel::try_new(1).map_err(failed)?;
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .build();
     let schema = readable(&rows.schema);
     let mut writer =
         AsyncArrowWriter::try_new(out, Arc::clone(&schema), Some(properties)).map_err(failed)?;
@@ -212,22 +240,27 @@ async fn write_parquet<W: AsyncWrite + Unpin + Send>(
 /// Keys as text: other programs show bytes badly.
 fn readable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::FixedSizeBinary(16) => {
-            Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()))
-        }
+        DataType::FixedSizeBinary(16) => Arc::new(Field::new(
+            field.name(),
+            DataType::Utf8,
+            field.is_nullable(),
+        )),
         _ => Arc::clone(field),
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn with_readable_keys(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = batch.columns().iter().map(|array| match array.as_fixed_size_binary_opt() {
-        Some(keys) => {
-            let text: StringArray = keys.iter().map(|it| it.map(json::hex)).collect();
-            Arc::new(text) as ArrayRef
-        }
-        None => Arc::clone(array),
-    });
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|array| match array.as_fixed_size_binary_opt() {
+            Some(keys) => {
+                let text: StringArray = keys.iter().map(|it| it.map(json::hex)).collect();
+                Arc::new(text) as ArrayRef
+            }
+            None => Arc::clone(array),
+        });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
         .map_err(|_| Error::Internal("build rows of a file"))
 }
@@ -274,7 +307,10 @@ fn people_batch(people: &[PersonView]) -> Result<RecordBatch> {
         devices.append_value(devices_json(&view.profile)?);
         properties.append_value(properties_json(&view.profile)?);
     }
-    let columns = columns.iter_mut().map(|it| Arc::new(it.finish()) as ArrayRef).collect();
+    let columns = columns
+        .iter_mut()
+        .map(|it| Arc::new(it.finish()) as ArrayRef)
+        .collect();
     RecordBatch::try_new(people_schema(), columns)
         .map_err(|_| Error::Internal("build rows of people"))
 }
@@ -307,8 +343,12 @@ fn identities_json(profile: &Profile) -> Result<String> {
         identity: &'a str,
     }
     let all = profile.identities.iter();
-    let all: Vec<_> =
-        all.map(|it| Out { kind: it.kind.as_str(), identity: &it.text }).collect();
+    let all: Vec<_> = all
+        .map(|it| Out {
+            kind: it.kind.as_str(),
+            identity: &it.text,
+        })
+        .collect();
     text_of(&all)
 }
 
@@ -323,7 +363,10 @@ fn devices_json(profile: &Profile) -> Result<String> {
     let all: Vec<_> = profile
         .devices
         .values()
-        .map(|it| Out { object_id: it.object_id.as_deref(), platform: it.platform.as_deref() })
+        .map(|it| Out {
+            object_id: it.object_id.as_deref(),
+            platform: it.platform.as_deref(),
+        })
         .collect();
     text_of(&all)
 }

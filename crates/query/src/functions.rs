@@ -59,7 +59,10 @@ pub(crate) fn property() -> Arc<ScalarUDF> {
 /// Whether a row of a person at a time is hidden, for many deleted people.
 pub(crate) fn hidden(suppressions: &Arc<Suppressions>) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
-    ScalarUDF::new_from_impl(Hidden { signature, suppressions: Arc::clone(suppressions) })
+    ScalarUDF::new_from_impl(Hidden {
+        signature,
+        suppressions: Arc::clone(suppressions),
+    })
 }
 
 fn reading(reading: Reading) -> Arc<ScalarUDF> {
@@ -112,7 +115,9 @@ impl ScalarUDFImpl for Read {
         let array = arg.to_array(if scalar { 1 } else { args.number_rows })?;
         let result = self.read(&array, json::is_marked(field))?;
         if scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &result, 0,
+            )?));
         }
         Ok(ColumnarValue::Array(result))
     }
@@ -140,9 +145,12 @@ impl Read {
         let array = cast(array, &DataType::Utf8)?;
         let texts = array.as_string::<i32>();
         Ok(match self.reading {
-            Reading::Text => {
-                Arc::new(texts.iter().map(|it| it.map(json_text)).collect::<StringArray>())
-            }
+            Reading::Text => Arc::new(
+                texts
+                    .iter()
+                    .map(|it| it.map(json_text))
+                    .collect::<StringArray>(),
+            ),
             Reading::String => {
                 let strings = texts.iter().map(|it| it.and_then(json_string));
                 Arc::new(strings.collect::<StringArray>())
@@ -208,20 +216,29 @@ impl ScalarUDFImpl for Property {
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> EngineResult<FieldRef> {
-        Ok(Arc::new(json::marked(Field::new(self.name(), DataType::Utf8, true))))
+        Ok(Arc::new(json::marked(Field::new(
+            self.name(),
+            DataType::Utf8,
+            true,
+        ))))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         let mut values = args.args.iter();
         let (Some(name), Some(types)) = (literal(values.next()), literal(values.next())) else {
-            return Err(DataFusionError::Plan(String::from("property() wants a literal name")));
+            return Err(DataFusionError::Plan(String::from(
+                "property() wants a literal name",
+            )));
         };
         let mut fields = Vec::new();
         let mut arrays = Vec::new();
         for (letter, value) in types.chars().zip(values) {
             let (field_name, data_type) = match PropertyType::from_letter(letter) {
                 Some(kind) => {
-                    let column = PropertyColumn { name: Box::from(name), kind };
+                    let column = PropertyColumn {
+                        name: Box::from(name),
+                        kind,
+                    };
                     (column.physical_name(), kind.data_type())
                 }
                 None => (String::from(OVERFLOW), DataType::Utf8),
@@ -286,7 +303,10 @@ impl ScalarUDFImpl for Hidden {
         let [person, ts] = args.args.as_slice() else {
             return Err(internal("read the arguments of hidden()"));
         };
-        let (person, ts) = (person.to_array(args.number_rows)?, ts.to_array(args.number_rows)?);
+        let (person, ts) = (
+            person.to_array(args.number_rows)?,
+            ts.to_array(args.number_rows)?,
+        );
         let (Some(person), Some(ts)) = (
             person.as_fixed_size_binary_opt(),
             ts.as_primitive_opt::<TimestampMillisecondType>(),
@@ -296,13 +316,15 @@ impl ScalarUDFImpl for Hidden {
         let hidden = person.iter().zip(ts.iter()).map(|(person, ts)| {
             let key = person.and_then(|it| <[u8; 16]>::try_from(it).ok());
             Some(match (key, ts) {
-                (Some(key), Some(ts)) => {
-                    self.suppressions.hides(PersonKey(key), Timestamp::from_ms(ts))
-                }
+                (Some(key), Some(ts)) => self
+                    .suppressions
+                    .hides(PersonKey(key), Timestamp::from_ms(ts)),
                 _ => false,
             })
         });
-        Ok(ColumnarValue::Array(Arc::new(hidden.collect::<BooleanArray>())))
+        Ok(ColumnarValue::Array(Arc::new(
+            hidden.collect::<BooleanArray>(),
+        )))
     }
 }
 

@@ -7,8 +7,8 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -49,7 +49,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// What the rows end with, or what `out` says. What was written before stays.
-pub async fn array(mut rows: Rows, mut out: impl FnMut(&str) -> std::io::Result<()>) -> Result<u64> {
+pub async fn array(
+    mut rows: Rows,
+    mut out: impl FnMut(&str) -> std::io::Result<()>,
+) -> Result<u64> {
     let schema = std::sync::Arc::clone(&rows.schema);
     let mut count = 0_u64;
     let mut text = String::from("[");
@@ -97,7 +100,11 @@ pub(crate) fn value(field: &Field, array: &dyn Array, row: usize, text: &mut Str
         DataType::LargeUtf8 => string(field, array.as_string::<i64>().value(row), text),
         DataType::Utf8View => string(field, array.as_string_view().value(row), text),
         DataType::Boolean => {
-            text.push_str(if array.as_boolean().value(row) { "true" } else { "false" });
+            text.push_str(if array.as_boolean().value(row) {
+                "true"
+            } else {
+                "false"
+            });
         }
         DataType::Int8 => push(text, array.as_primitive::<Int8Type>().value(row)),
         DataType::Int16 => push(text, array.as_primitive::<Int16Type>().value(row)),
@@ -189,16 +196,19 @@ fn timestamp(unit: TimeUnit, array: &dyn Array, row: usize, text: &mut String) {
 /// A moment as RFC 3339.
 pub(crate) fn moment(unit: TimeUnit, array: &dyn Array, row: usize) -> String {
     let ms = match unit {
-        TimeUnit::Second => {
-            array.as_primitive::<TimestampSecondType>().value(row).saturating_mul(1_000)
-        }
+        TimeUnit::Second => array
+            .as_primitive::<TimestampSecondType>()
+            .value(row)
+            .saturating_mul(1_000),
         TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().value(row),
-        TimeUnit::Microsecond => {
-            array.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000)
-        }
-        TimeUnit::Nanosecond => {
-            array.as_primitive::<TimestampNanosecondType>().value(row).div_euclid(1_000_000)
-        }
+        TimeUnit::Microsecond => array
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .div_euclid(1_000),
+        TimeUnit::Nanosecond => array
+            .as_primitive::<TimestampNanosecondType>()
+            .value(row)
+            .div_euclid(1_000_000),
     };
     model::Timestamp::from_ms(ms).to_string()
 }
@@ -216,7 +226,11 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
         let group = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         text.push(digit(group >> 18));
         text.push(digit(group >> 12));
-        text.push(if chunk.len() > 1 { digit(group >> 6) } else { '=' });
+        text.push(if chunk.len() > 1 {
+            digit(group >> 6)
+        } else {
+            '='
+        });
         text.push(if chunk.len() > 2 { digit(group) } else { '=' });
     }
     text

@@ -146,9 +146,8 @@ pub(crate) fn finish(plan: LogicalPlan, policy: &ReadPolicy) -> Result<LogicalPl
                 refused.get_or_insert(name);
             }
             let schema = merge_schema(&node.inputs());
-            let node = node.map_expressions(|expr| {
-                expr.transform_up(|expr| rewrite(expr, &schema))
-            })?;
+            let node =
+                node.map_expressions(|expr| expr.transform_up(|expr| rewrite(expr, &schema)))?;
             if node.transformed {
                 return Ok(Transformed::yes(node.data.recompute_schema()?));
             }
@@ -165,7 +164,11 @@ pub(crate) fn finish(plan: LogicalPlan, policy: &ReadPolicy) -> Result<LogicalPl
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
     match expr {
-        Expr::InList(InList { expr, list, negated }) => {
+        Expr::InList(InList {
+            expr,
+            list,
+            negated,
+        }) => {
             let (value, list) = match kind(&expr, schema) {
                 Kind::Json => {
                     let other = list.first().map_or(Kind::Other, |it| kind(it, schema));
@@ -173,12 +176,25 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
                 }
                 Kind::Key => (*expr, keys(list)?),
                 Kind::Text | Kind::Number | Kind::Boolean | Kind::Other => {
-                    return Ok(Transformed::no(Expr::InList(InList { expr, list, negated })));
+                    return Ok(Transformed::no(Expr::InList(InList {
+                        expr,
+                        list,
+                        negated,
+                    })));
                 }
             };
-            Ok(Transformed::yes(Expr::InList(InList::new(Box::new(value), list, negated))))
+            Ok(Transformed::yes(Expr::InList(InList::new(
+                Box::new(value),
+                list,
+                negated,
+            ))))
         }
-        Expr::Between(Between { expr, negated, low, high }) => {
+        Expr::Between(Between {
+            expr,
+            negated,
+            low,
+            high,
+        }) => {
             let (value, low, high) = match kind(&expr, schema) {
                 Kind::Json => (read_as(*expr, kind(&low, schema)), *low, *high),
                 Kind::Key => {
@@ -187,7 +203,12 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
                     (*expr, low, high)
                 }
                 Kind::Text | Kind::Number | Kind::Boolean | Kind::Other => {
-                    return Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high })));
+                    return Ok(Transformed::no(Expr::Between(Between {
+                        expr,
+                        negated,
+                        low,
+                        high,
+                    })));
                 }
             };
             let between = Between::new(Box::new(value), negated, Box::new(low), Box::new(high));
@@ -196,7 +217,10 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
         Expr::Like(like) => match kind(&like.expr, schema) {
             Kind::Json | Kind::Key => {
                 let value = text(*like.expr, schema);
-                Ok(Transformed::yes(Expr::Like(Like { expr: Box::new(value), ..like })))
+                Ok(Transformed::yes(Expr::Like(Like {
+                    expr: Box::new(value),
+                    ..like
+                })))
             }
             Kind::Text | Kind::Number | Kind::Boolean | Kind::Other => {
                 Ok(Transformed::no(Expr::Like(like)))
@@ -207,7 +231,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
 }
 
 fn keys(list: Vec<Expr>) -> EngineResult<Vec<Expr>> {
-    list.into_iter().map(|it| Ok(key_literal(&it)?.unwrap_or(it))).collect()
+    list.into_iter()
+        .map(|it| Ok(key_literal(&it)?.unwrap_or(it)))
+        .collect()
 }
 
 /// The name of a masked column that `node` uses otherwise than by selecting it.

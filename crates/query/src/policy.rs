@@ -25,7 +25,12 @@ impl ReadPolicy {
     /// A reader who may see everything of `account` but its deleted people.
     #[must_use]
     pub fn new(account: AccountId, suppressed: Arc<Suppressions>) -> Self {
-        Self { account, suppressed, masked: Arc::default(), events: None }
+        Self {
+            account,
+            suppressed,
+            masked: Arc::default(),
+            events: None,
+        }
     }
 
     /// Whether a row about `person` at `ts` is hidden.

@@ -5,7 +5,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{ArrowPrimitiveType, TimestampMillisecondType};
 use datafusion::common::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use model::{PersonKey, RecordId, Timestamp};
 use std::sync::Arc;
 
@@ -36,6 +36,18 @@ impl Engine {
         order: Order,
         read: Read,
     ) -> Result<Rows> {
+        let plan = self.plan_read(rows, policy, order, read)?;
+        self.run(self.session(), plan, None).await
+    }
+
+    /// The plan of [`Engine::read`].
+    pub(crate) fn plan_read(
+        &self,
+        rows: &Arc<TableRows>,
+        policy: &ReadPolicy,
+        order: Order,
+        read: Read,
+    ) -> Result<LogicalPlan> {
         let plan = tables::visible(rows, &self.inner.snapshots, policy, order)?;
         let then = |plan: LogicalPlanBuilder| -> Result<_, DataFusionError> {
             let mut plan = plan;
@@ -53,15 +65,14 @@ impl Engine {
             }
             plan.build()
         };
-        let plan = then(plan).map_err(|error| self.engine_error(error))?;
-        self.run(self.session(), plan).await
+        then(plan).map_err(|error| self.engine_error(error))
     }
 }
 
 /// A filter for rows of some people.
 pub(crate) fn of_persons(key_column: &str, persons: &[PersonKey]) -> Expr {
-    let list = column(key_column)
-        .in_list(persons.iter().map(|it| tables::key(*it)).collect(), false);
+    let list =
+        column(key_column).in_list(persons.iter().map(|it| tables::key(*it)).collect(), false);
     match (persons.iter().min(), persons.iter().max()) {
         // Lists that are too long to prune with still have ends.
         (Some(min), Some(max)) => column(key_column)

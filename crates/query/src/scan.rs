@@ -6,21 +6,23 @@
 
 use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, TimestampMillisecondArray};
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::SortOptions;
+use arrow::compute::{
+    SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, DataFusionError, Result as EngineResult, ScalarValue};
 use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::TableType;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::expressions::col;
@@ -43,6 +45,9 @@ use crate::snapshot::{Snapshots, TableRows, TailRows, adapt, scan_schema};
 /// The address under which the store is registered.
 pub(crate) const STORE_URL: &str = "strongroom://lake/";
 
+/// Rows of a batch of sorted journal rows.
+const BATCH_ROWS: usize = 8_192;
+
 /// In which order rows are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -64,7 +69,12 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) fn new(rows: Arc<TableRows>, snapshots: Arc<Snapshots>, order: Order) -> Self {
         let schema = scan_schema(&rows);
-        Self { rows, snapshots, schema, order }
+        Self {
+            rows,
+            snapshots,
+            schema,
+            order,
+        }
     }
 
     /// The parts that may hold rows for which all of `filters` hold.
@@ -81,8 +91,16 @@ impl Scan {
         if predicate.always_true() {
             return Ok(parts.clone());
         }
-        let keep = predicate.prune(&PartStatistics { parts, table: self.rows.table })?;
-        Ok(parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(it, _)| Arc::clone(it)).collect())
+        let keep = predicate.prune(&PartStatistics {
+            parts,
+            table: self.rows.table,
+        })?;
+        Ok(parts
+            .iter()
+            .zip(keep)
+            .filter(|(_, keep)| *keep)
+            .map(|(it, _)| Arc::clone(it))
+            .collect())
     }
 
     fn part_scan(
@@ -102,7 +120,9 @@ impl Scan {
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
-        let files = parts.iter().map(|it| PartitionedFile::new(it.path.clone(), it.size_bytes));
+        let files = parts
+            .iter()
+            .map(|it| PartitionedFile::new(it.path.clone(), it.size_bytes));
         let mut config = FileScanConfigBuilder::new(url, Arc::new(source));
         config = match self.order {
             Order::Any => {
@@ -118,20 +138,14 @@ impl Scan {
             }
             Order::Parts => config
                 .with_file_groups(files.map(|it| FileGroup::new(vec![it])).collect())
-                .with_output_ordering(self.ordering()?.into_iter().collect()),
+                .with_output_ordering(
+                    ordering(self.rows.table, &self.schema)?
+                        .into_iter()
+                        .collect(),
+                ),
         };
         let config = config.with_projection_indices(projection.cloned())?;
         Ok(DataSourceExec::from_data_source(config.build()))
-    }
-
-    /// The order of rows within a part.
-    fn ordering(&self) -> EngineResult<Option<LexOrdering>> {
-        let options = SortOptions { descending: false, nulls_first: true };
-        let columns = lake::schema::sort_columns(self.rows.table).iter();
-        let columns = columns
-            .map(|name| Ok(PhysicalSortExpr::new(col(name, &self.schema)?, options)))
-            .collect::<EngineResult<Vec<_>>>()?;
-        Ok(LexOrdering::new(columns))
     }
 
     fn tail_scan(
@@ -144,11 +158,20 @@ impl Scan {
                 let batches = batches.iter().map(|it| adapt(it, &self.schema));
                 let batches: Vec<RecordBatch> =
                     batches.collect::<crate::Result<_>>().map_err(external)?;
-                let plan = MemorySourceConfig::try_new_exec(
-                    &[batches],
-                    Arc::clone(&self.schema),
-                    projection.cloned(),
-                )?;
+                let schema = Arc::clone(&self.schema);
+                let source = match self.order {
+                    Order::Any => {
+                        MemorySourceConfig::try_new(&[batches], schema, projection.cloned())?
+                    }
+                    // Then all inputs can be merged, and reading stops when enough rows have come.
+                    Order::Parts => {
+                        let batches = sorted(self.rows.table, &schema, &batches)?;
+                        let ordering = ordering(self.rows.table, &schema)?;
+                        MemorySourceConfig::try_new(&[batches], schema, projection.cloned())?
+                            .try_with_sort_information(ordering.into_iter().collect())?
+                    }
+                };
+                let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(source);
                 Ok(Some(plan))
             }
             TailRows::Streamed(commits) => {
@@ -170,6 +193,47 @@ impl Scan {
             }
         }
     }
+}
+
+/// The order of rows within a part.
+fn ordering(table: Table, schema: &SchemaRef) -> EngineResult<Option<LexOrdering>> {
+    let options = SortOptions {
+        descending: false,
+        nulls_first: true,
+    };
+    let columns = lake::schema::sort_columns(table).iter();
+    let columns = columns
+        .map(|name| Ok(PhysicalSortExpr::new(col(name, schema)?, options)))
+        .collect::<EngineResult<Vec<_>>>()?;
+    Ok(LexOrdering::new(columns))
+}
+
+/// Journal rows in the order of parts. They are no more than the memory for a tail.
+fn sorted(
+    table: Table,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> EngineResult<Vec<RecordBatch>> {
+    let all = concat_batches(schema, batches)?;
+    let options = Some(SortOptions {
+        descending: false,
+        nulls_first: true,
+    });
+    let columns = lake::schema::sort_columns(table).iter();
+    let columns = columns.filter_map(|name| all.column_by_name(name));
+    let columns: Vec<_> = columns
+        .map(|it| SortColumn {
+            values: Arc::clone(it),
+            options,
+        })
+        .collect();
+    let order = lexsort_to_indices(&columns, None)?;
+    let mut sorted = Vec::new();
+    for first in (0..order.len()).step_by(BATCH_ROWS) {
+        let rows = order.slice(first, BATCH_ROWS.min(order.len() - first));
+        sorted.push(take_record_batch(&all, &rows)?);
+    }
+    Ok(sorted)
 }
 
 #[async_trait]
@@ -206,9 +270,15 @@ impl TableProvider for Scan {
             0 => {
                 let none: &[Vec<RecordBatch>] = &[vec![]];
                 let schema = Arc::clone(&self.schema);
-                Ok(MemorySourceConfig::try_new_exec(none, schema, projection.cloned())?)
+                Ok(MemorySourceConfig::try_new_exec(
+                    none,
+                    schema,
+                    projection.cloned(),
+                )?)
             }
-            1 => plans.pop().ok_or_else(|| DataFusionError::Internal(String::from("one plan"))),
+            1 => plans
+                .pop()
+                .ok_or_else(|| DataFusionError::Internal(String::from("one plan"))),
             _ => UnionExec::try_new(plans),
         }
     }
@@ -237,7 +307,9 @@ impl PartitionStream for CommitStream {
                 let (rows, snapshots) = (Arc::clone(&rows), Arc::clone(&snapshots));
                 let schema = Arc::clone(&schema);
                 async move {
-                    let batches = snapshots.commit_rows(rows.table, rows.account, commit).await?;
+                    let batches = snapshots
+                        .commit_rows(rows.table, rows.account, commit)
+                        .await?;
                     let batches: crate::Result<Vec<_>> =
                         batches.iter().map(|it| adapt(it, &schema)).collect();
                     Ok(futures::stream::iter(batches?.into_iter().map(Ok)))
@@ -245,7 +317,10 @@ impl PartitionStream for CommitStream {
             })
             .map_err(external)
             .try_flatten();
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            batches,
+        ))
     }
 }
 
@@ -302,13 +377,17 @@ impl PruningStatistics for PartStatistics<'_> {
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         match column.name.as_str() {
-            TS => Some(Arc::new(UInt64Array::from_iter_values(self.parts.iter().map(|_| 0)))),
+            TS => Some(Arc::new(UInt64Array::from_iter_values(
+                self.parts.iter().map(|_| 0),
+            ))),
             _ => None,
         }
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(self.parts.iter().map(|it| it.rows))))
+        Some(Arc::new(UInt64Array::from_iter_values(
+            self.parts.iter().map(|it| it.rows),
+        )))
     }
 
     #[expect(clippy::mutable_key_type, reason = "the trait's signature")]

@@ -30,7 +30,9 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// What the query sees of `table`, which it asked for.
     pub(crate) fn table(&self, table: Table) -> Result<&Arc<TableRows>> {
-        self.tables.get(&table).ok_or(Error::Internal("find a table in the snapshot"))
+        self.tables
+            .get(&table)
+            .ok_or(Error::Internal("find a table in the snapshot"))
     }
 }
 
@@ -105,8 +107,16 @@ impl Snapshots {
         tail: Arc<dyn Tail>,
         tail_bytes_max: usize,
     ) -> Self {
-        let cache = Mutex::new(Cache { bytes_max: tail_bytes_max, ..Cache::default() });
-        Self { catalog, tail, tail_bytes_max, cache }
+        let cache = Mutex::new(Cache {
+            bytes_max: tail_bytes_max,
+            ..Cache::default()
+        });
+        Self {
+            catalog,
+            tail,
+            tail_bytes_max,
+            cache,
+        }
     }
 
     /// A snapshot of `tables` of `account`.
@@ -123,23 +133,41 @@ impl Snapshots {
 
     async fn attempt(&self, account: AccountId, tables: &[Table]) -> Result<Snapshot> {
         let live = self.tail.live().await?;
-        let view = self.catalog.view(Some(account), tables).await.map_err(Error::Catalog)?;
+        let view = self
+            .catalog
+            .view(Some(account), tables)
+            .await
+            .map_err(Error::Catalog)?;
         let watermarks: HashMap<WriterId, u64> = view.watermarks.into_iter().collect();
         let mut commits = live;
-        commits.retain(|id| watermarks.get(&id.writer).is_none_or(|mark| id.number > *mark));
+        commits.retain(|id| {
+            watermarks
+                .get(&id.writer)
+                .is_none_or(|mark| id.number > *mark)
+        });
         let mut rows = BTreeMap::new();
         for table in tables {
             let belongs =
                 |it: &&Arc<PartMeta>| it.table == *table && it.account == account && it.rows > 0;
             let parts: Vec<_> = view.parts.iter().filter(belongs).map(Arc::clone).collect();
             let mut columns = PropertyColumns::of_parts(parts.iter().map(AsRef::as_ref));
-            let (tail, tail_times) =
-                self.tail_rows(*table, account, &commits, &mut columns).await?;
-            let table_rows =
-                TableRows { table: *table, account, parts, tail, tail_times, columns };
+            let (tail, tail_times) = self
+                .tail_rows(*table, account, &commits, &mut columns)
+                .await?;
+            let table_rows = TableRows {
+                table: *table,
+                account,
+                parts,
+                tail,
+                tail_times,
+                columns,
+            };
             rows.insert(*table, Arc::new(table_rows));
         }
-        Ok(Snapshot { account, tables: rows })
+        Ok(Snapshot {
+            account,
+            tables: rows,
+        })
     }
 
     async fn tail_rows(
@@ -208,14 +236,20 @@ struct Cache {
 
 impl Cache {
     fn insert(&mut self, key: CacheKey, rows: &Arc<[RecordBatch]>) {
-        let own = rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() + 256;
+        let own = rows
+            .iter()
+            .map(RecordBatch::get_array_memory_size)
+            .sum::<usize>()
+            + 256;
         if self.rows.insert(key, Arc::clone(rows)).is_some() {
             return;
         }
         self.order.push_back((key, own));
         self.bytes += own;
         while self.bytes > self.bytes_max {
-            let Some((key, bytes)) = self.order.pop_front() else { break };
+            let Some((key, bytes)) = self.order.pop_front() else {
+                break;
+            };
             self.rows.remove(&key);
             self.bytes -= bytes;
         }
@@ -249,7 +283,11 @@ fn widen(times: &mut Option<(i64, i64)>, batch: &RecordBatch) {
 
 /// `batch` with the columns of `schema`: those that it lacks are null.
 pub(crate) fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns: Vec<ArrayRef> = schema.fields().iter().map(|field| column(batch, field)).collect();
+    let columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .map(|field| column(batch, field))
+        .collect();
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|_| Error::Internal("fit rows of the journal to the table"))
 }

@@ -34,7 +34,9 @@ pub(crate) fn parse(text: &str) -> Result<Allowed> {
         .tokenize()
         .map_err(|error| Error::Statement(error.to_string()))?;
     if tokens.iter().filter(|it| is_operator(it)).count() > OPERATORS_MAX {
-        return Err(Error::NotAllowed("the statement has more than 400 operators; use IN for lists"));
+        return Err(Error::NotAllowed(
+            "the statement has more than 400 operators; use IN for lists",
+        ));
     }
     let mut statements = DFParserBuilder::new(text)
         .with_dialect(&dialect)
@@ -48,7 +50,10 @@ pub(crate) fn parse(text: &str) -> Result<Allowed> {
         (Some(_), false) => return Err(Error::NotAllowed("there is more than one statement")),
     };
     check(&statement)?;
-    Ok(Allowed { statement, properties: properties(&tokens) })
+    Ok(Allowed {
+        statement,
+        properties: properties(&tokens),
+    })
 }
 
 fn is_operator(token: &Token) -> bool {
@@ -120,7 +125,9 @@ fn check_query(query: &ast::Query) -> Result<()> {
         if with.recursive {
             return Err(Error::NotAllowed("WITH RECURSIVE is not"));
         }
-        with.cte_tables.iter().try_for_each(|cte| check_query(&cte.query))?;
+        with.cte_tables
+            .iter()
+            .try_for_each(|cte| check_query(&cte.query))?;
     }
     if !query.locks.is_empty() {
         return Err(Error::NotAllowed("FOR UPDATE is not"));

@@ -32,7 +32,10 @@ pub(crate) fn column(name: impl Into<String>) -> Expr {
 
 /// A person key in a plan.
 pub(crate) fn key(person: PersonKey) -> Expr {
-    Expr::Literal(ScalarValue::FixedSizeBinary(16, Some(person.0.to_vec())), None)
+    Expr::Literal(
+        ScalarValue::FixedSizeBinary(16, Some(person.0.to_vec())),
+        None,
+    )
 }
 
 /// A moment in a plan.
@@ -51,7 +54,9 @@ pub(crate) fn visible(
     order: Order,
 ) -> Result<LogicalPlanBuilder> {
     if rows.account != policy.account {
-        return Err(Error::Internal("match a snapshot with the account of its reader"));
+        return Err(Error::Internal(
+            "match a snapshot with the account of its reader",
+        ));
     }
     let table = rows.table;
     let scan = Scan::new(Arc::clone(rows), Arc::clone(snapshots), order);
@@ -62,7 +67,9 @@ pub(crate) fn visible(
     }
     if let (Table::Events, Some(names)) = (table, &policy.events) {
         let names = names.iter().map(|it| lit(it.clone())).collect();
-        plan = plan.filter(column("name").in_list(names, false)).map_err(plan_error)?;
+        plan = plan
+            .filter(column("name").in_list(names, false))
+            .map_err(plan_error)?;
     }
     Ok(plan)
 }
@@ -75,8 +82,10 @@ pub(crate) fn view(
     asked: &BTreeSet<String>,
 ) -> Result<LogicalPlan> {
     let plan = visible(rows, snapshots, policy, Order::Any)?;
-    let mut columns: Vec<Expr> =
-        fixed_fields(rows.table).iter().map(|it| column(it.name())).collect();
+    let mut columns: Vec<Expr> = fixed_fields(rows.table)
+        .iter()
+        .map(|it| column(it.name()))
+        .collect();
     match rows.table {
         Table::Events => {
             let has_overflow = rows.columns.has_overflow();
@@ -85,10 +94,18 @@ pub(crate) fn view(
                 names.extend(asked.iter().map(String::as_str));
             }
             // A masked property is a column even where no row has it: nothing is told by that.
-            names.extend(policy.masked.iter().filter(|it| asked.contains(*it)).map(String::as_str));
-            columns.extend(names.into_iter().map(|name| {
-                property(name, rows.columns.types(name), has_overflow, policy)
-            }));
+            names.extend(
+                policy
+                    .masked
+                    .iter()
+                    .filter(|it| asked.contains(*it))
+                    .map(String::as_str),
+            );
+            columns.extend(
+                names
+                    .into_iter()
+                    .map(|name| property(name, rows.columns.types(name), has_overflow, policy)),
+            );
         }
         Table::ProfileChanges if !policy.masked.is_empty() => {
             if let Some(value) = columns.last_mut() {
@@ -97,7 +114,9 @@ pub(crate) fn view(
         }
         Table::ProfileChanges | Table::Links | Table::Requests | Table::Quarantine => {}
     }
-    plan.project(columns).and_then(LogicalPlanBuilder::build).map_err(plan_error)
+    plan.project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(plan_error)
 }
 
 /// One property as a column: of its type where it has one type everywhere, else JSON.
@@ -106,8 +125,15 @@ fn property(name: &str, types: PropertyTypes, has_overflow: bool, policy: &ReadP
     if policy.masks(name) {
         return lit(PLACEHOLDER).alias(logical);
     }
-    let physical =
-        |kind| column(PropertyColumn { name: Box::from(name), kind }.physical_name());
+    let physical = |kind| {
+        column(
+            PropertyColumn {
+                name: Box::from(name),
+                kind,
+            }
+            .physical_name(),
+        )
+    };
     let kinds: Vec<PropertyType> = types.iter().collect();
     match kinds.as_slice() {
         [kind] if !has_overflow && *kind != PropertyType::Json => physical(*kind).alias(logical),
@@ -144,9 +170,11 @@ fn not_hidden(table: Table, policy: &ReadPolicy) -> Option<Expr> {
         Table::Events | Table::ProfileChanges => Some(not_hidden_by(PERSON_KEY, policy)),
         Table::Links => Some(not_hidden_by(PERSON_KEY, policy).and(not_hidden_by(TO_KEY, policy))),
         // Rows that name nobody stay.
-        Table::Quarantine => {
-            Some(column(PERSON_KEY).is_null().or(not_hidden_by(PERSON_KEY, policy)))
-        }
+        Table::Quarantine => Some(
+            column(PERSON_KEY)
+                .is_null()
+                .or(not_hidden_by(PERSON_KEY, policy)),
+        ),
         Table::Requests => None,
     }
 }
@@ -160,8 +188,9 @@ fn not_hidden_by(key_column: &str, policy: &ReadPolicy) -> Expr {
     // In the order of the keys, so that equal policies give equal plans.
     let mut keys: Vec<_> = policy.suppressed.keys.iter().collect();
     keys.sort_unstable_by_key(|(person, _)| **person);
-    let (whole, partly): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|(_, stretches)| stretches.iter().any(|it| it.is_whole()));
+    let (whole, partly): (Vec<_>, Vec<_>) = keys
+        .into_iter()
+        .partition(|(_, stretches)| stretches.iter().any(|it| it.is_whole()));
     let mut filters = Vec::new();
     if !whole.is_empty() {
         let whole = whole.into_iter().map(|(person, _)| key(*person)).collect();
@@ -179,7 +208,10 @@ fn not_hidden_by(key_column: &str, policy: &ReadPolicy) -> Expr {
             filters.push(outside);
         }
     }
-    filters.into_iter().reduce(Expr::and).unwrap_or_else(|| lit(true))
+    filters
+        .into_iter()
+        .reduce(Expr::and)
+        .unwrap_or_else(|| lit(true))
 }
 
 pub(crate) fn plan_error(error: datafusion::common::DataFusionError) -> Error {

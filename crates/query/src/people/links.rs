@@ -111,7 +111,10 @@ impl Engine {
         let mut links = LinkMap::default();
         while let Some(batch) = found.next().await {
             let batch = batch?;
-            let (from, to) = (reads::keys(&batch, PERSON_KEY)?, reads::keys(&batch, TO_KEY)?);
+            let (from, to) = (
+                reads::keys(&batch, PERSON_KEY)?,
+                reads::keys(&batch, TO_KEY)?,
+            );
             let ids = reads::keys(&batch, RECORD_ID)?;
             let ts = reads::times(&batch, TS)?;
             let received_at = reads::times(&batch, "received_at")?;
@@ -156,7 +159,10 @@ impl Links {
     /// The person to whom a record under `key` at `ts` belongs.
     pub(crate) fn person(&mut self, key: PersonKey, ts: Timestamp) -> PersonKey {
         let owned = self.owned(key);
-        let owner = owned.iter().find(|it| it.stretch.contains(ts)).and_then(|it| it.by);
+        let owner = owned
+            .iter()
+            .find(|it| it.stretch.contains(ts))
+            .and_then(|it| it.by);
         self.name(owner.unwrap_or(key))
     }
 
@@ -207,7 +213,8 @@ impl Links {
             for map in [&*self.base, &self.tail] {
                 let uses = map.by_from.get(&key).into_iter().flatten();
                 neighbours.extend(
-                    uses.filter(|it| it.kind == LinkKind::Alias && self.seen(key, it)).map(|it| it.to),
+                    uses.filter(|it| it.kind == LinkKind::Alias && self.seen(key, it))
+                        .map(|it| it.to),
                 );
             }
             for map in [&*self.base, &self.tail] {
@@ -259,10 +266,16 @@ fn stretches(uses: &[Use]) -> Vec<Owned> {
             Some(last) if last.by == by => {}
             Some(last) => {
                 last.stretch.to = Some(link.ts);
-                let stretch = Stretch { from: Some(link.ts), to: None };
+                let stretch = Stretch {
+                    from: Some(link.ts),
+                    to: None,
+                };
                 owned.push(Owned { stretch, by });
             }
-            None => owned.push(Owned { stretch: Stretch::WHOLE, by }),
+            None => owned.push(Owned {
+                stretch: Stretch::WHOLE,
+                by,
+            }),
         }
     }
     owned

@@ -4,7 +4,7 @@ mod links;
 mod profile;
 
 pub(crate) use links::{LinkCache, Links};
-pub(crate) use profile::{PeopleReader, TABLES, placeholder};
 pub use profile::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
+pub(crate) use profile::{PeopleReader, TABLES, placeholder};

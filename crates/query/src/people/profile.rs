@@ -41,7 +41,10 @@ pub struct ProfileParts {
 
 impl ProfileParts {
     /// Everything.
-    pub const ALL: Self = Self { profile: true, events: true };
+    pub const ALL: Self = Self {
+        profile: true,
+        events: true,
+    };
 }
 
 /// One person.
@@ -107,7 +110,9 @@ impl Engine {
         lookup: &Lookup,
     ) -> Result<Option<PersonView>> {
         if matches!(lookup, Lookup::Email(_)) && policy.masks("Email") {
-            return Err(Error::Masked(String::from("the email is masked: look up by identity")));
+            return Err(Error::Masked(String::from(
+                "the email is masked: look up by identity",
+            )));
         }
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
@@ -142,10 +147,15 @@ impl Engine {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
             let all = reader.people_of(query, cut_off).await?;
             let from = after.map(|it| it.person);
-            let mut rest = all.into_iter().filter(|it| from.is_none_or(|from| *it > from));
+            let mut rest = all
+                .into_iter()
+                .filter(|it| from.is_none_or(|from| *it > from));
             let page: Vec<PersonKey> = rest.by_ref().take(limit).collect();
             let next = match (page.last(), rest.next()) {
-                (Some(last), Some(_)) => Some(PeoplePosition { person: *last, cut_off }),
+                (Some(last), Some(_)) => Some(PeoplePosition {
+                    person: *last,
+                    cut_off,
+                }),
                 _ => None,
             };
             let mut found = reader.read(&page, parts).await?;
@@ -173,7 +183,10 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn active_people(&self, policy: &ReadPolicy, since: Timestamp) -> Result<u64> {
-        let query = &EventsQuery { from: since, ..EventsQuery::default() };
+        let query = &EventsQuery {
+            from: since,
+            ..EventsQuery::default()
+        };
         let now = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
@@ -240,7 +253,12 @@ impl<'a> PeopleReader<'a> {
         policy: &'a ReadPolicy,
     ) -> Result<Self> {
         let links = engine.links(snapshot, policy).await?;
-        Ok(Self { engine, snapshot, policy, links })
+        Ok(Self {
+            engine,
+            snapshot,
+            policy,
+            links,
+        })
     }
 
     /// The people named by their keys.
@@ -256,7 +274,11 @@ impl<'a> PeopleReader<'a> {
             for (key, stretch) in &keys {
                 owners.entry(*key).or_default().push((*stretch, *person));
             }
-            let view = PersonView { key: Some(*person), keys, ..PersonView::default() };
+            let view = PersonView {
+                key: Some(*person),
+                keys,
+                ..PersonView::default()
+            };
             found.insert(*person, view);
         }
         if owners.is_empty() {
@@ -286,7 +308,9 @@ impl<'a> PeopleReader<'a> {
         })
         .await?;
         for (person, mut changes) in changes {
-            let Some(view) = found.get_mut(&person) else { continue };
+            let Some(view) = found.get_mut(&person) else {
+                continue;
+            };
             changes.sort_by_key(|it| it.place);
             view.changed_at = changes.last().map(|it| it.place.0);
             for it in changes {
@@ -299,8 +323,15 @@ impl<'a> PeopleReader<'a> {
 
     async fn changes(&self, filter: Expr, mut take: impl FnMut(Placed)) -> Result<()> {
         let rows = self.snapshot.table(Table::ProfileChanges)?;
-        let read = Read { filter: Some(filter), ..Read::default() };
-        let mut batches = self.engine.read(rows, self.policy, Order::Any, read).await?.batches;
+        let read = Read {
+            filter: Some(filter),
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let keys = reads::keys(&batch, PERSON_KEY)?;
@@ -314,7 +345,9 @@ impl<'a> PeopleReader<'a> {
             for row in 0..batch.num_rows() {
                 let op = ChangeOp::from_name(ops.value(row));
                 let (Some(op), Ok(value)) = (op, RawJson::parse(values.value(row))) else {
-                    return Err(Error::Internal("read a profile change: it is not well-formed"));
+                    return Err(Error::Internal(
+                        "read a profile change: it is not well-formed",
+                    ));
                 };
                 take(Placed {
                     place: (
@@ -342,8 +375,16 @@ impl<'a> PeopleReader<'a> {
         let rows = self.snapshot.table(Table::Events)?;
         let columns = [PERSON_KEY, "name", TS].map(String::from).to_vec();
         let filter = Some(reads::of_persons(PERSON_KEY, &keys));
-        let read = Read { filter, columns, ..Read::default() };
-        let mut batches = self.engine.read(rows, self.policy, Order::Any, read).await?.batches;
+        let read = Read {
+            filter,
+            columns,
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let keys = reads::keys(&batch, PERSON_KEY)?;
@@ -352,7 +393,9 @@ impl<'a> PeopleReader<'a> {
             for row in 0..batch.num_rows() {
                 let ts = reads::time(times, row);
                 let person = owner(owners, reads::person(keys, row), ts);
-                let Some(view) = person.and_then(|it| found.get_mut(&it)) else { continue };
+                let Some(view) = person.and_then(|it| found.get_mut(&it)) else {
+                    continue;
+                };
                 let name = names.value(row);
                 match view.events.get_mut(name) {
                     Some(stats) => stats.add(ts),
@@ -381,8 +424,16 @@ impl<'a> PeopleReader<'a> {
             .and(column(TS).gt_eq(tables::time(query.from)))
             .and(column(TS).lt(tables::time(query.to)));
         let columns = [PERSON_KEY, TS].map(String::from).to_vec();
-        let read = Read { filter: Some(filter), columns, ..Read::default() };
-        let mut batches = self.engine.read(rows, self.policy, Order::Any, read).await?.batches;
+        let read = Read {
+            filter: Some(filter),
+            columns,
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
@@ -420,26 +471,44 @@ impl<'a> PeopleReader<'a> {
             .eq(datafusion::logical_expr::lit("Email"))
             .and(lower.call(vec![value]).eq(wanted));
         let mut had = Vec::new();
-        self.changes(filter, |placed| had.push((placed.key, placed.place.0))).await?;
-        let people: BTreeSet<PersonKey> =
-            had.into_iter().map(|(key, ts)| self.links.person(key, ts)).collect();
+        self.changes(filter, |placed| had.push((placed.key, placed.place.0)))
+            .await?;
+        let people: BTreeSet<PersonKey> = had
+            .into_iter()
+            .map(|(key, ts)| self.links.person(key, ts))
+            .collect();
         let people: Vec<PersonKey> = people.into_iter().collect();
-        let only_profiles = ProfileParts { profile: true, events: false };
+        let only_profiles = ProfileParts {
+            profile: true,
+            events: false,
+        };
         let found = self.read(&people, only_profiles).await?;
         let has_it = |view: &&PersonView| {
             let current = view.profile.properties.get("Email");
             let current = current.and_then(|it| functions::json_string(it.as_str()));
             current.is_some_and(|it| it.to_lowercase() == email.to_lowercase())
         };
-        let newest = found.values().filter(has_it).max_by_key(|it| (it.changed_at, it.key));
-        let Some(person) = newest.and_then(|it| it.key) else { return Ok(None) };
-        Ok(self.read(&[person], ProfileParts::ALL).await?.remove(&person))
+        let newest = found
+            .values()
+            .filter(has_it)
+            .max_by_key(|it| (it.changed_at, it.key));
+        let Some(person) = newest.and_then(|it| it.key) else {
+            return Ok(None);
+        };
+        Ok(self
+            .read(&[person], ProfileParts::ALL)
+            .await?
+            .remove(&person))
     }
 }
 
 impl EventStats {
     const fn of(ts: Timestamp) -> Self {
-        Self { count: 1, first_seen: ts, last_seen: ts }
+        Self {
+            count: 1,
+            first_seen: ts,
+            last_seen: ts,
+        }
     }
 
     fn add(&mut self, ts: Timestamp) {
@@ -451,7 +520,10 @@ impl EventStats {
 
 fn owner(owners: &Owners, key: PersonKey, ts: Timestamp) -> Option<PersonKey> {
     let stretches = owners.get(&key)?;
-    stretches.iter().find(|(stretch, _)| stretch.contains(ts)).map(|(_, person)| *person)
+    stretches
+        .iter()
+        .find(|(stretch, _)| stretch.contains(ts))
+        .map(|(_, person)| *person)
 }
 
 /// Replaces what is masked. The mask `identity` covers identities in plain text.

@@ -29,7 +29,6 @@ impl MemoryCatalog {
             state: Mutex::default(),
         }
     }
-
 }
 
 fn refused(kind: ErrorKind, message: &str) -> Error {

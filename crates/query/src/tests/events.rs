@@ -2,23 +2,40 @@
 
 use super::world::{DAY, HOUR, World, at, masked, person, policy, without};
 use crate::{EventsQuery, Operator, Position, ProfileParts, PropertyFilter};
+use expect_test::expect;
 use governance::Stretch;
 use model::{ErrorKind, RawJson};
 use proptest::prelude::*;
 
-const NOTHING: ProfileParts = ProfileParts { profile: false, events: false };
+const NOTHING: ProfileParts = ProfileParts {
+    profile: false,
+    events: false,
+};
 
 fn query(event: &str, from: i64, to: i64) -> EventsQuery {
-    EventsQuery { event: Some(event.to_owned()), from: at(from), to: at(to), filters: Vec::new() }
+    EventsQuery {
+        event: Some(event.to_owned()),
+        from: at(from),
+        to: at(to),
+        filters: Vec::new(),
+    }
 }
 
 async fn all(world: &World, query: &EventsQuery, limit: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let mut after: Option<Position> = None;
     loop {
-        let page = world.engine.events_page(&policy(), query, NOTHING, after, limit).await.unwrap();
+        let page = world
+            .engine
+            .events_page(&policy(), query, NOTHING, after, limit)
+            .await
+            .unwrap();
         assert!(page.records.len() <= limit);
-        seen.extend(page.records.iter().map(|it| it.properties.as_str().to_owned()));
+        seen.extend(
+            page.records
+                .iter()
+                .map(|it| it.properties.as_str().to_owned()),
+        );
         after = page.next;
         if after.is_none() {
             return seen;
@@ -45,19 +62,35 @@ async fn pages_together_are_all_events_in_order_whatever_is_merged_meanwhile() {
     for limit in [1, 7, 30, 1_000] {
         assert_eq!(all(&world, &query, limit).await, expect, "pages of {limit}");
     }
-    let first = world.engine.events_page(&policy(), &query, NOTHING, None, 50).await.unwrap();
+    let first = world
+        .engine
+        .events_page(&policy(), &query, NOTHING, None, 50)
+        .await
+        .unwrap();
     world.flush().await;
     let everyone = std::sync::Arc::new(Keeps);
     while world
         .lake
-        .compact(super::world::account(), model::record::Table::Events, everyone.clone())
+        .compact(
+            super::world::account(),
+            model::record::Table::Events,
+            everyone.clone(),
+        )
         .await
         .unwrap()
         .merged
         > 0
     {}
-    let rest = world.engine.events_page(&policy(), &query, NOTHING, first.next, 1_000).await.unwrap();
-    let rest: Vec<_> = rest.records.iter().map(|it| it.properties.as_str()).collect();
+    let rest = world
+        .engine
+        .events_page(&policy(), &query, NOTHING, first.next, 1_000)
+        .await
+        .unwrap();
+    let rest: Vec<_> = rest
+        .records
+        .iter()
+        .map(|it| it.properties.as_str())
+        .collect();
     assert_eq!(rest, expect[50..]);
 }
 
@@ -89,10 +122,45 @@ async fn large_days_are_read_in_the_order_of_their_parts() {
             world.flush().await;
         }
     }
-    let seen = all(&world, &query("E", 0, DAY), 50_000).await;
+    expect![[r#"
+        SortPreservingMergeExec: [person_key@0 ASC, ts@3 ASC, record_id@1 ASC], fetch=10
+          SortExec: TopK(fetch=10), expr=[person_key@0 ASC, ts@3 ASC, record_id@1 ASC], preserve_partitioning=[true]
+            UnionExec
+              DataSourceExec: file_groups={2 groups: [[lake/A-1/events/2026-11-02/<part>], [lake/A-1/events/2026-11-02/<part>]]}, projection=[person_key, record_id, name, ts, received_at, ts_sent, source, session, context, overflow, p:i:f, p:i:n], output_ordering=[person_key@0 ASC, ts@3 ASC, record_id@1 ASC], file_type=parquet, predicate=received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E AND DynamicFilter [ empty ], dynamic_rg_pruning=eligible, pruning_predicate=received_at_null_count@1 != row_count@2 AND received_at_min@0 <= 1794441600000 AND ts_null_count@4 != row_count@2 AND ts_max@3 >= 1793577600000 AND ts_null_count@4 != row_count@2 AND ts_min@5 < 1793664000000 AND name_null_count@8 != row_count@2 AND name_min@6 <= E AND E <= name_max@7, required_guarantees=[name in (E)]
+              FilterExec: received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E
+                DataSourceExec: partitions=2, partition_sizes=[3, 2]
+    "#]].assert_eq(&page_plan(&world, &query("E", 0, DAY)).await);
+    let seen = all(&world, &query("E", 0, DAY), 5_000).await;
     assert_eq!(seen.len(), 120_000);
     let distinct: std::collections::HashSet<_> = seen.iter().collect();
     assert_eq!(distinct.len(), 120_000);
+}
+
+/// The physical plan of a page's read, part ids replaced.
+async fn page_plan(world: &World, query: &EventsQuery) -> String {
+    use datafusion::physical_plan::displayable;
+    let tables = [model::record::Table::Events];
+    let engine = &world.engine;
+    let snapshot = engine
+        .inner
+        .snapshots
+        .take(super::world::account(), &tables)
+        .await
+        .unwrap();
+    let rows = snapshot.table(model::record::Table::Events).unwrap();
+    let by = |name| crate::tables::column(name).sort(true, true);
+    let read = crate::reads::Read {
+        filter: Some(crate::events::matching(query, at(10 * DAY))),
+        sort: vec![by("person_key"), by("ts"), by("record_id")],
+        limit: Some(10),
+        ..crate::reads::Read::default()
+    };
+    let plan = engine
+        .plan_read(rows, &policy(), crate::scan::Order::Parts, read)
+        .unwrap();
+    let plan = engine.session().create_physical_plan(&plan).await.unwrap();
+    let text = displayable(plan.as_ref()).indent(false).to_string();
+    super::world::without_part_ids(&text)
 }
 
 #[tokio::test]
@@ -118,13 +186,31 @@ async fn counts_and_filters_agree() {
         (Operator::Equals, "\"true\"", 1),
     ] {
         let value = RawJson::parse(value).unwrap();
-        let filter = PropertyFilter { name: "x".to_owned(), operator, value };
-        let query = EventsQuery { filters: vec![filter], ..query("E", 0, DAY) };
+        let filter = PropertyFilter {
+            name: "x".to_owned(),
+            operator,
+            value,
+        };
+        let query = EventsQuery {
+            filters: vec![filter],
+            ..query("E", 0, DAY)
+        };
         let counted = world.engine.count_events(&policy(), &query).await.unwrap();
         assert_eq!(counted, count, "{query:?}");
-        assert_eq!(all(&world, &query, 2).await.len() as u64, count, "{query:?}");
-        assert_eq!(world.engine.count_people(&policy(), &query).await.unwrap(), count);
-        let denied = world.engine.count_events(&masked(&["x"]), &query).await.unwrap_err();
+        assert_eq!(
+            all(&world, &query, 2).await.len() as u64,
+            count,
+            "{query:?}"
+        );
+        assert_eq!(
+            world.engine.count_people(&policy(), &query).await.unwrap(),
+            count
+        );
+        let denied = world
+            .engine
+            .count_events(&masked(&["x"]), &query)
+            .await
+            .unwrap_err();
         assert_eq!(denied.kind(), ErrorKind::Denied);
     }
 }
@@ -133,12 +219,23 @@ async fn counts_and_filters_agree() {
 async fn bounds_are_from_inclusive_to_exclusive() {
     let world = World::new();
     world.write([0, HOUR, DAY].map(|ms| world.event(person(1), "E", ms, "{}")));
-    for (from, to, count) in
-        [(0, DAY, 2), (0, DAY + 1, 3), (1, DAY, 1), (HOUR, HOUR, 0), (HOUR, 0, 0)]
-    {
+    for (from, to, count) in [
+        (0, DAY, 2),
+        (0, DAY + 1, 3),
+        (1, DAY, 1),
+        (HOUR, HOUR, 0),
+        (HOUR, 0, 0),
+    ] {
         let query = query("E", from, to);
-        assert_eq!(world.engine.count_events(&policy(), &query).await.unwrap(), count);
-        assert_eq!(all(&world, &query, 10).await.len() as u64, count, "{from} {to}");
+        assert_eq!(
+            world.engine.count_events(&policy(), &query).await.unwrap(),
+            count
+        );
+        assert_eq!(
+            all(&world, &query, 10).await.len() as u64,
+            count,
+            "{from} {to}"
+        );
     }
 }
 
@@ -150,8 +247,10 @@ async fn deleted_people_and_masked_values_are_not_on_pages() {
     }
     let mut policy = masked(&["Email"]);
     policy.suppressed = without(&[(person(1), Stretch::WHOLE)]).suppressed;
-    let page =
-        world.engine.events_page(&policy, &query("E", 0, DAY), ProfileParts::ALL, None, 10).await;
+    let page = world
+        .engine
+        .events_page(&policy, &query("E", 0, DAY), ProfileParts::ALL, None, 10)
+        .await;
     let records = page.unwrap().records;
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].key, person(2));

@@ -8,10 +8,16 @@ use expect_test::expect;
 use model::record::ChangeOp;
 
 async fn text(world: &World, policy: &ReadPolicy, format: Format) -> String {
-    let rows = world.engine.export_events(policy, &EventsQuery::default()).await.unwrap();
+    let rows = world
+        .engine
+        .export_events(policy, &EventsQuery::default())
+        .await
+        .unwrap();
     let mut out = Vec::new();
     let mut told = 0;
-    let done = export::write(rows, format, &mut out, |it| told = it.rows).await.unwrap();
+    let done = export::write(rows, format, &mut out, |it| told = it.rows)
+        .await
+        .unwrap();
     assert_eq!((done.rows, told), (2, 2));
     if format != Format::Parquet {
         assert_eq!(done.bytes, out.len() as u64);
@@ -24,10 +30,14 @@ async fn shop() -> World {
     world.write([world.event(person(1), "=E", 0, r#"{"Email":"a\"b","n":1.50}"#)]);
     world.flush().await;
     world.write([world.event(person(2), "a,b", DAY, r#"{"n":"1.5"}"#)]);
-    world.write([world.change(person(1), 0, &[
-        ("identity", ChangeOp::Identify, "\"peter\""),
-        ("Age", ChangeOp::Put, "4.0"),
-    ])]);
+    world.write([world.change(
+        person(1),
+        0,
+        &[
+            ("identity", ChangeOp::Identify, "\"peter\""),
+            ("Age", ChangeOp::Put, "4.0"),
+        ],
+    )]);
     world
 }
 
@@ -37,12 +47,20 @@ async fn events_are_exported_as_sent() {
     let lines = text(&world, &policy(), Format::JsonLines).await;
     let mut lines: Vec<_> = lines.lines().collect();
     lines.sort_unstable();
-    expect![[""]].assert_eq(&lines.join("\n"));
+    expect![[r#"
+        {"record_id":"00000000000000000000000000000001","person_key":"01111111111111111111111111111111","person":"01111111111111111111111111111111","name":"=E","ts":"2026-11-02T00:00:00.000Z","received_at":"2026-11-02T00:00:00.000Z","ts_sent":null,"source":"rest","session":null,"context":null,"properties":{"Email":"a\"b","n":1.50}}
+        {"record_id":"00000000000000000000000000000002","person_key":"02111111111111111111111111111111","person":"02111111111111111111111111111111","name":"a,b","ts":"2026-11-03T00:00:00.000Z","received_at":"2026-11-03T00:00:00.000Z","ts_sent":null,"source":"rest","session":null,"context":null,"properties":{"n":"1.5"}}"#]].assert_eq(&lines.join("\n"));
     let hidden = text(&world, &masked(&["Email"]), Format::JsonLines).await;
     assert!(hidden.contains(r#""Email":"***""#) && !hidden.contains("a\\\"b"));
     let csv = text(&world, &policy(), Format::Csv(Formulas::Defused)).await;
-    assert!(csv.contains(",\"'=E\",") && csv.contains(",\"a,b\","), "{csv}");
-    assert!(csv.contains(r#""{""Email"":""a\""b"",""n"":1.50}""#), "{csv}");
+    assert!(
+        csv.contains(",\"'=E\",") && csv.contains(",\"a,b\","),
+        "{csv}"
+    );
+    assert!(
+        csv.contains(r#""{""Email"":""a\""b"",""n"":1.50}""#),
+        "{csv}"
+    );
     let parquet = text(&world, &policy(), Format::Parquet).await;
     assert!(parquet.starts_with("PAR1") && parquet.ends_with("PAR1"));
 }
@@ -51,10 +69,19 @@ async fn events_are_exported_as_sent() {
 async fn people_are_exported_folded() {
     let world = shop().await;
     let query = EventsQuery::default();
-    let rows = world.engine.export_people(&policy(), query.from, query.to).await.unwrap();
+    let rows = world
+        .engine
+        .export_people(&policy(), query.from, query.to)
+        .await
+        .unwrap();
     let mut out = Vec::new();
-    export::write(rows, Format::JsonLines, &mut out, |_| ()).await.unwrap();
-    expect![[""]].assert_eq(&String::from_utf8(out).unwrap());
+    export::write(rows, Format::JsonLines, &mut out, |_| ())
+        .await
+        .unwrap();
+    expect![[r#"
+        {"person":"01111111111111111111111111111111","keys":[{"key":"01111111111111111111111111111111"}],"identity":"peter","identities":[{"kind":"identity","identity":"peter"}],"devices":[],"properties":{"Age":4.0}}
+        {"person":"02111111111111111111111111111111","keys":[{"key":"02111111111111111111111111111111"}],"identity":null,"identities":[],"devices":[],"properties":{}}
+    "#]].assert_eq(&String::from_utf8(out).unwrap());
 }
 
 #[tokio::test]

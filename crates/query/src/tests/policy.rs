@@ -31,16 +31,24 @@ async fn people() -> World {
 #[tokio::test]
 async fn deleted_people_are_in_no_table() {
     let world = people().await;
-    let stretch = Stretch { from: Some(at(1)), to: None };
+    let stretch = Stretch {
+        from: Some(at(1)),
+        to: None,
+    };
     for (hidden, counts) in [
         (vec![], [6, 6, 6, 8]),
         (vec![(person(2), Stretch::WHOLE)], [4, 4, 4, 6]),
         (vec![(person(2), stretch)], [5, 5, 5, 7]),
         (vec![(person(102), Stretch::WHOLE)], [6, 6, 4, 8]),
-        (vec![(person(1), Stretch::WHOLE), (person(2), stretch)], [3, 3, 3, 5]),
+        (
+            vec![(person(1), Stretch::WHOLE), (person(2), stretch)],
+            [3, 3, 3, 5],
+        ),
     ] {
         let policy = without(&hidden);
-        for (table, count) in ["events", "profile_changes", "links", "quarantine"].iter().zip(counts)
+        for (table, count) in ["events", "profile_changes", "links", "quarantine"]
+            .iter()
+            .zip(counts)
         {
             let statement = format!("SELECT count(*) AS n FROM {table}");
             let rows = world.sql_as(&policy, &statement).await.unwrap();
@@ -59,11 +67,23 @@ async fn many_deleted_people_are_hidden_too() {
             (model::PersonKey(key), Stretch::WHOLE)
         })
         .collect();
-    hidden.push((person(2), Stretch { from: None, to: Some(at(1)) }));
+    hidden.push((
+        person(2),
+        Stretch {
+            from: None,
+            to: Some(at(1)),
+        },
+    ));
     let policy = without(&hidden);
-    let count = world.sql_as(&policy, "SELECT count(*) AS n FROM events").await.unwrap();
+    let count = world
+        .sql_as(&policy, "SELECT count(*) AS n FROM events")
+        .await
+        .unwrap();
     assert_eq!(count, r#"[{"n":5}]"#);
-    let count = world.sql_as(&policy, "SELECT count(*) AS n FROM quarantine").await.unwrap();
+    let count = world
+        .sql_as(&policy, "SELECT count(*) AS n FROM quarantine")
+        .await
+        .unwrap();
     assert_eq!(count, r#"[{"n":7}]"#);
 }
 
@@ -76,9 +96,16 @@ async fn masked_values_are_replaced_and_cannot_be_used() {
     let all = format!("[{row}]");
     let statement = "SELECT \"p:Email\", \"p:Age\" FROM events LIMIT 1";
     assert_eq!(sql(statement).await.unwrap(), all);
-    assert!(sql("SELECT * FROM events LIMIT 1").await.unwrap().contains(r#""p:Email":"***""#));
+    assert!(
+        sql("SELECT * FROM events LIMIT 1")
+            .await
+            .unwrap()
+            .contains(r#""p:Email":"***""#)
+    );
     assert_eq!(
-        sql("SELECT DISTINCT value FROM profile_changes").await.unwrap(),
+        sql("SELECT DISTINCT value FROM profile_changes")
+            .await
+            .unwrap(),
         r#"[{"value":"***"}]"#
     );
     for statement in [
@@ -104,11 +131,26 @@ async fn a_reader_of_some_events_sees_no_others() {
         world.event(person(1), "Secret", 0, "{}"),
     ]);
     let names = ["Open".to_owned()].into_iter().collect();
-    let policy = ReadPolicy { events: Some(Arc::new(names)), ..policy() };
-    let rows = world.sql_as(&policy, "SELECT name FROM events").await.unwrap();
+    let policy = ReadPolicy {
+        events: Some(Arc::new(names)),
+        ..policy()
+    };
+    let rows = world
+        .sql_as(&policy, "SELECT name FROM events")
+        .await
+        .unwrap();
     assert_eq!(rows, r#"[{"name":"Open"}]"#);
-    let none = ReadPolicy { events: Some(Arc::default()), ..policy };
-    assert_eq!(world.sql_as(&none, "SELECT name FROM events").await.unwrap(), "[]");
+    let none = ReadPolicy {
+        events: Some(Arc::default()),
+        ..policy
+    };
+    assert_eq!(
+        world
+            .sql_as(&none, "SELECT name FROM events")
+            .await
+            .unwrap(),
+        "[]"
+    );
 }
 
 #[tokio::test]
@@ -116,8 +158,33 @@ async fn plans_hide_deleted_people_on_the_scan_and_read_no_masked_value() {
     let world = people().await;
     let mut policy = masked(&["Email"]);
     policy.suppressed = without(&[(person(2), Stretch::WHOLE)]).suppressed;
-    let plan = world.explain(&policy, "SELECT \"p:Email\", \"p:Age\" FROM events WHERE name = 'E'");
-    expect![[""]].assert_eq(&plan.await);
+    let plan = world.explain(
+        &policy,
+        "SELECT \"p:Email\", \"p:Age\" FROM events WHERE name = 'E'",
+    );
+    expect![[r#"
+        Projection: events.p:Email, events.p:Age
+          SubqueryAlias: events
+            Projection: events.p:i:Age AS p:Age, Utf8("***") AS p:Email
+              Filter: events.person_key != FixedSizeBinary(16, "2,17,17,17,17,17,17,17,17,17,17,17,17,17,17,17") AND events.name = Utf8("E")
+                TableScan: events projection=[person_key, name, p:i:Age], partial_filters=[events.person_key != FixedSizeBinary(16, "2,17,17,17,17,17,17,17,17,17,17,17,17,17,17,17"), events.name = Utf8("E")]
+        UnionExec
+          DataSourceExec: file_groups={1 group: [[lake/A-1/events/mixed/<part>]]}, projection=[*** as p:Email, p:i:Age@10 as p:Age], file_type=parquet, predicate=person_key@0 != 02111111111111111111... AND name@2 = E, pruning_predicate=person_key_null_count@2 != row_count@3 AND (person_key_min@0 != 02111111111111111111... OR 02111111111111111111... != person_key_max@1) AND name_null_count@6 != row_count@3 AND name_min@4 <= E AND E <= name_max@5, required_guarantees=[name in (E), person_key not in (02111111111111111111...)]
+          ProjectionExec: expr=[*** as p:Email, p:i:Age@0 as p:Age]
+            FilterExec: person_key@0 != 02111111111111111111... AND name@1 = E, projection=[p:i:Age@2]
+              DataSourceExec: partitions=1, partition_sizes=[1]
+
+    "#]].assert_eq(&plan.await);
     let statement = format!("SELECT name FROM events WHERE person_key = '{}'", person(1));
-    expect![[""]].assert_eq(&world.explain(&super::world::policy(), &statement).await);
+    expect![[r#"
+        SubqueryAlias: events
+          Projection: events.name
+            Filter: events.person_key = FixedSizeBinary(16, "1,17,17,17,17,17,17,17,17,17,17,17,17,17,17,17")
+              TableScan: events projection=[person_key, name], partial_filters=[events.person_key = FixedSizeBinary(16, "1,17,17,17,17,17,17,17,17,17,17,17,17,17,17,17")]
+        UnionExec
+          DataSourceExec: file_groups={1 group: [[lake/A-1/events/mixed/<part>]]}, projection=[name], file_type=parquet, predicate=person_key@0 = 01111111111111111111..., pruning_predicate=person_key_null_count@2 != row_count@3 AND person_key_min@0 <= 01111111111111111111... AND 01111111111111111111... <= person_key_max@1, required_guarantees=[person_key in (01111111111111111111...)]
+          FilterExec: person_key@0 = 01111111111111111111..., projection=[name@1]
+            DataSourceExec: partitions=1, partition_sizes=[1]
+
+    "#]].assert_eq(&world.explain(&super::world::policy(), &statement).await);
 }

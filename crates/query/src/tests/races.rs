@@ -5,8 +5,14 @@ use crate::{EventsQuery, ProfileParts, Settings};
 
 async fn check(world: &World, script: &[Flush], expect: u64) {
     world.race(script);
-    let count = world.sql("SELECT count(*) AS n, count(DISTINCT record_id) AS d FROM events").await;
-    assert_eq!(count, format!("[{{\"n\":{expect},\"d\":{expect}}}]"), "{script:?}");
+    let count = world
+        .sql("SELECT count(*) AS n, count(DISTINCT record_id) AS d FROM events")
+        .await;
+    assert_eq!(
+        count,
+        format!("[{{\"n\":{expect},\"d\":{expect}}}]"),
+        "{script:?}"
+    );
 }
 
 #[tokio::test]
@@ -43,9 +49,15 @@ async fn a_flush_during_a_page_loses_and_doubles_nothing() {
         loop {
             world.race(&[flush]);
             let reader = policy();
-            let page = world.engine.events_page(&reader, &query, ProfileParts::ALL, after, 7);
+            let page = world
+                .engine
+                .events_page(&reader, &query, ProfileParts::ALL, after, 7);
             let page = page.await.unwrap();
-            seen.extend(page.records.iter().map(|it| it.properties.as_str().to_owned()));
+            seen.extend(
+                page.records
+                    .iter()
+                    .map(|it| it.properties.as_str().to_owned()),
+            );
             // What comes later is above the cut-off.
             world.clock.advance(std::time::Duration::from_secs(1));
             world.write([world.event(person(3), "E", 20 * super::world::DAY, "{}")]);
@@ -61,7 +73,11 @@ async fn a_flush_during_a_page_loses_and_doubles_nothing() {
 
 #[tokio::test]
 async fn a_journal_larger_than_memory_is_streamed() {
-    let settings = Settings { tail_bytes_max: 1, threads: 2, ..Settings::default() };
+    let settings = Settings {
+        tail_bytes_max: 1,
+        threads: 2,
+        ..Settings::default()
+    };
     let world = World::with(settings);
     for n in 0..5 {
         world.write([world.event(person(n), "E", i64::from(n), &format!("{{\"n\":{n}}}"))]);
@@ -73,6 +89,8 @@ async fn a_journal_larger_than_memory_is_streamed() {
     let rows = world.sql("SELECT sum(\"p:n\") AS s, count(*) AS c, max(\"p:s4\") AS m FROM events");
     assert_eq!(rows.await, r#"[{"s":10,"c":10,"m":"x"}]"#);
     let (reader, query) = (policy(), EventsQuery::default());
-    let page = world.engine.events_page(&reader, &query, ProfileParts::ALL, None, 100);
+    let page = world
+        .engine
+        .events_page(&reader, &query, ProfileParts::ALL, None, 100);
     assert_eq!(page.await.unwrap().records.len(), 10);
 }

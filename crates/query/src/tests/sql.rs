@@ -9,46 +9,95 @@ async fn check(world: &World, statement: &str, expect: &str) {
 #[tokio::test]
 async fn every_value_comes_back_as_it_was_sent_from_journal_and_parts() {
     let values = [
-        "5", "\"5\"", "5.5", "5.0", "1e3", "-0", "true", "null", "[1,{\"a\":\"b\"}]",
-        "123456789012345678901234567890", "\"\"", "0.1", "\"\\u0000\"",
+        "5",
+        "\"5\"",
+        "5.5",
+        "5.0",
+        "1e3",
+        "-0",
+        "true",
+        "null",
+        "[1,{\"a\":\"b\"}]",
+        "123456789012345678901234567890",
+        "\"\"",
+        "0.1",
+        "\"\\u0000\"",
     ];
     let world = World::new();
     let expect = |values: &[&str]| {
-        let rows: Vec<_> = values.iter().map(|it| format!("{{\"p:x\":{it}}}")).collect();
+        let rows: Vec<_> = values
+            .iter()
+            .map(|it| format!("{{\"p:x\":{it}}}"))
+            .collect();
         format!("[{}]", rows.join(","))
     };
     let write = |half: &[&str], ms: i64| {
         let records = (0..).zip(half).map(|(n, value)| {
-            world.event(person(1), "E", ms + n, &format!("{{\"x\":{value},\"y\":1}}"))
+            world.event(
+                person(1),
+                "E",
+                ms + n,
+                &format!("{{\"x\":{value},\"y\":1}}"),
+            )
         });
         world.write(records.collect::<Vec<_>>());
     };
     write(&values[..6], 0);
     world.flush().await;
     write(&values[6..], 100);
-    check(&world, "SELECT \"p:x\" FROM events ORDER BY ts", &expect(&values)).await;
+    check(
+        &world,
+        "SELECT \"p:x\" FROM events ORDER BY ts",
+        &expect(&values),
+    )
+    .await;
     world.flush().await;
-    check(&world, "SELECT \"p:x\" FROM events ORDER BY ts", &expect(&values)).await;
-    check(&world, "SELECT e.\"p:x\" AS \"p:x\" FROM events e ORDER BY ts", &expect(&values)).await;
+    check(
+        &world,
+        "SELECT \"p:x\" FROM events ORDER BY ts",
+        &expect(&values),
+    )
+    .await;
+    check(
+        &world,
+        "SELECT e.\"p:x\" AS \"p:x\" FROM events e ORDER BY ts",
+        &expect(&values),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_property_of_one_type_is_a_column_of_that_type() {
     let world = World::new();
     world.write([
-        world.event(person(1), "Charged", 0, r#"{"Price":2,"Ok":true,"City":"Pune","F":0.5}"#),
+        world.event(
+            person(1),
+            "Charged",
+            0,
+            r#"{"Price":2,"Ok":true,"City":"Pune","F":0.5}"#,
+        ),
         world.event(person(2), "Charged", DAY, r#"{"Price":40,"City":"Goa"}"#),
     ]);
     world.flush().await;
     world.write([world.event(person(2), "Viewed", DAY, r#"{"Price":3}"#)]);
-    check(&world, "SELECT sum(\"p:Price\") AS s FROM events", r#"[{"s":45}]"#).await;
+    check(
+        &world,
+        "SELECT sum(\"p:Price\") AS s FROM events",
+        r#"[{"s":45}]"#,
+    )
+    .await;
     check(
         &world,
         "SELECT \"p:City\" FROM events WHERE \"p:Price\" > 2 ORDER BY ts, name",
         r#"[{"p:City":"Goa"},{"p:City":null}]"#,
     )
     .await;
-    check(&world, "select count(*) as n from events where name = 'Charged'", r#"[{"n":2}]"#).await;
+    check(
+        &world,
+        "select count(*) as n from events where name = 'Charged'",
+        r#"[{"n":2}]"#,
+    )
+    .await;
     check(
         &world,
         "SELECT name, CAST(ts AS DATE) AS day, count(*) AS n FROM events GROUP BY name, day \
@@ -64,9 +113,9 @@ async fn a_property_of_one_type_is_a_column_of_that_type() {
 async fn a_mixed_property_compares_by_the_type_of_what_it_is_compared_with() {
     let world = World::new();
     let values = ["5", "\"5\"", "7.5", "\"Pune\"", "true", "null"];
-    let records = (0..).zip(values).map(|(n, value)| {
-        world.event(person(1), "E", n, &format!("{{\"x\":{value}}}"))
-    });
+    let records = (0..)
+        .zip(values)
+        .map(|(n, value)| world.event(person(1), "E", n, &format!("{{\"x\":{value}}}")));
     world.write(records.collect::<Vec<_>>());
     let cases = [
         ("\"p:x\" = 5", "[5]"),
@@ -84,8 +133,11 @@ async fn a_mixed_property_compares_by_the_type_of_what_it_is_compared_with() {
         ("num(\"p:x\") = 7.5", "[7.5]"),
     ];
     for (condition, expect) in cases {
-        let rows =
-            world.sql(&format!("SELECT \"p:x\" FROM events WHERE {condition} ORDER BY ts")).await;
+        let rows = world
+            .sql(&format!(
+                "SELECT \"p:x\" FROM events WHERE {condition} ORDER BY ts"
+            ))
+            .await;
         let rows = rows.replace("{\"p:x\":", "").replace('}', "");
         assert_eq!(rows, expect, "{condition}");
     }
@@ -107,9 +159,17 @@ async fn keys_are_compared_by_their_digits_and_shown_so() {
         (format!("'{three}' = person_key"), vec![3]),
         (format!("person_key IN ('{two}', '{three}')"), vec![2, 3]),
         (format!("person_key <> '{two}'"), vec![1, 3]),
-        (format!("person_key BETWEEN '{two}' AND '{three}'"), vec![2, 3]),
+        (
+            format!("person_key BETWEEN '{two}' AND '{three}'"),
+            vec![2, 3],
+        ),
         (String::from("person_key LIKE '02%'"), vec![2]),
-        (String::from("text(person_key) || '' LIKE '%11' AND person_key > '02111111111111111111111111111111'"), vec![3]),
+        (
+            String::from(
+                "text(person_key) || '' LIKE '%11' AND person_key > '02111111111111111111111111111111'",
+            ),
+            vec![3],
+        ),
     ] {
         let rows: Vec<_> = expect.into_iter().map(name).collect();
         let statement = format!("SELECT person_key FROM events WHERE {condition} ORDER BY ts");
@@ -117,7 +177,12 @@ async fn keys_are_compared_by_their_digits_and_shown_so() {
     }
     let statement = "SELECT 1 FROM events WHERE person_key = 'x'";
     let wrong = world.sql_as(&super::world::policy(), statement).await;
-    assert!(wrong.unwrap_err().to_string().contains("32 hexadecimal digits"));
+    assert!(
+        wrong
+            .unwrap_err()
+            .to_string()
+            .contains("32 hexadecimal digits")
+    );
 }
 
 #[tokio::test]
@@ -125,7 +190,11 @@ async fn the_other_tables_are_read_from_journal_and_parts() {
     let world = World::new();
     let write = || {
         world.write([
-            world.change(person(1), 0, &[("City", model::record::ChangeOp::Put, "\"Pune\"")]),
+            world.change(
+                person(1),
+                0,
+                &[("City", model::record::ChangeOp::Put, "\"Pune\"")],
+            ),
             world.link(person(9), person(1), HOUR, model::record::LinkKind::Device),
             world.request(0),
             world.rejected(None, 0),
@@ -139,7 +208,10 @@ async fn the_other_tables_are_read_from_journal_and_parts() {
             "SELECT DISTINCT op, property, value FROM profile_changes",
             r#"[{"op":"put","property":"City","value":"Pune"}]"#,
         ),
-        ("SELECT count(*) AS n FROM links WHERE kind = 'device'", r#"[{"n":2}]"#),
+        (
+            "SELECT count(*) AS n FROM links WHERE kind = 'device'",
+            r#"[{"n":2}]"#,
+        ),
         (
             "SELECT path, status, ts FROM requests LIMIT 1",
             r#"[{"path":"/1/upload","status":200,"ts":"2026-11-02T00:00:00.000Z"}]"#,
@@ -157,9 +229,20 @@ async fn the_other_tables_are_read_from_journal_and_parts() {
 #[tokio::test]
 async fn an_account_without_rows_has_empty_tables() {
     let world = World::new();
-    for table in ["events", "profile_changes", "links", "requests", "quarantine"] {
+    for table in [
+        "events",
+        "profile_changes",
+        "links",
+        "requests",
+        "quarantine",
+    ] {
         check(&world, &format!("SELECT * FROM {table}"), "[]").await;
-        check(&world, &format!("SELECT count(*) AS n FROM {table}"), r#"[{"n":0}]"#).await;
+        check(
+            &world,
+            &format!("SELECT count(*) AS n FROM {table}"),
+            r#"[{"n":0}]"#,
+        )
+        .await;
     }
 }
 
@@ -167,11 +250,19 @@ async fn an_account_without_rows_has_empty_tables() {
 async fn no_account_sees_another_ones_rows() {
     let world = World::new();
     let other = "B-2".parse().unwrap();
-    world.write_for(other, [world.event(person(1), "Theirs", 0, r#"{"Secret":1}"#)]);
+    world.write_for(
+        other,
+        [world.event(person(1), "Theirs", 0, r#"{"Secret":1}"#)],
+    );
     world.flush().await;
-    world.write_for(other, [world.event(person(1), "Theirs", 0, r#"{"Secret":1}"#)]);
+    world.write_for(
+        other,
+        [world.event(person(1), "Theirs", 0, r#"{"Secret":1}"#)],
+    );
     check(&world, "SELECT count(*) AS n FROM events", r#"[{"n":0}]"#).await;
-    let error = world.sql_as(&super::world::policy(), "SELECT \"p:Secret\" FROM events").await;
+    let error = world
+        .sql_as(&super::world::policy(), "SELECT \"p:Secret\" FROM events")
+        .await;
     error.unwrap_err();
 }
 

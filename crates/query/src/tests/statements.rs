@@ -65,7 +65,10 @@ async fn statements_that_read_run() {
         "SELECT e.name FROM events e JOIN events f ON e.person_key = f.person_key",
         "SELECT name, row_number() OVER (ORDER BY ts) FROM events",
     ] {
-        world.sql_as(&policy(), statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        world
+            .sql_as(&policy(), statement)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     }
 }
 
@@ -75,7 +78,12 @@ async fn deep_and_long_statements_are_refused() {
     let chain = |n: usize| format!("SELECT {}", vec!["1"; n].join("+"));
     let nested = |n: usize| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n));
     let nots = |n: usize| format!("SELECT {} true", "NOT ".repeat(n));
-    for statement in [chain(10_000), nested(10_000), nots(10_000), " ".repeat(100_000)] {
+    for statement in [
+        chain(10_000),
+        nested(10_000),
+        nots(10_000),
+        " ".repeat(100_000),
+    ] {
         let error = world.sql_as(&policy(), &statement).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
     }
@@ -84,20 +92,44 @@ async fn deep_and_long_statements_are_refused() {
 
 #[tokio::test]
 async fn rows_time_and_memory_are_bounded() {
-    let settings = Settings { rows_max: 10, threads: 1, ..Settings::default() };
+    let settings = Settings {
+        rows_max: 10,
+        threads: 1,
+        ..Settings::default()
+    };
     let world = World::with(settings.clone());
-    let records: Vec<_> = (0..11).map(|n| world.event(person(1), "E", n, "{}")).collect();
+    let records: Vec<_> = (0..11)
+        .map(|n| world.event(person(1), "E", n, "{}"))
+        .collect();
     world.write(records);
-    let error = world.sql_as(&policy(), "SELECT * FROM events").await.unwrap_err();
+    let error = world
+        .sql_as(&policy(), "SELECT * FROM events")
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Rows { limit: 10 }), "{error}");
     world.sql("SELECT * FROM events LIMIT 10").await;
 
-    let world = World::with(Settings { time_max: Duration::ZERO, ..settings.clone() });
-    world.write([world.event(person(1), "E", 0, "{}")]);
-    let error = world.sql_as(&policy(), "SELECT * FROM events").await.unwrap_err();
+    let world = World::with(Settings {
+        time_max: Duration::from_millis(1),
+        ..settings.clone()
+    });
+    world.stall();
+    let error = world
+        .sql_as(&policy(), "SELECT * FROM events")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Time { .. }), "{error}");
+    let error = world
+        .engine
+        .active_people(&policy(), super::world::at(0))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Time { .. }), "{error}");
 
-    let world = World::with(Settings { memory_bytes_max: 100_000, ..settings });
+    let world = World::with(Settings {
+        memory_bytes_max: 100_000,
+        ..settings
+    });
     let many = |n| world.event(person(1), "E", n, &format!("{{\"x\":\"{n:0>200}\"}}"));
     world.write((0..5_000).map(many).collect::<Vec<_>>());
     let statement = "SELECT \"p:x\", count(*) FROM events GROUP BY 1 ORDER BY 1";

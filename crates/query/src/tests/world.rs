@@ -10,12 +10,12 @@ use model::record::{
     Quarantined, Record, RequestLine, Source, Table,
 };
 use model::{
-    AccountId, CommitId, IdentityKind, LedgerPosition, ManualClock, PartId, PersonKey,
-    RawJson, RecordId, SeededRandom, Timestamp, WriterId,
+    AccountId, CommitId, IdentityKind, LedgerPosition, ManualClock, PartId, PersonKey, RawJson,
+    RecordId, SeededRandom, Timestamp, WriterId,
 };
 use object_store::memory::InMemory;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::catalog::MemoryCatalog;
@@ -47,18 +47,30 @@ pub(super) fn account() -> AccountId {
 #[derive(Debug, Default)]
 pub(super) struct MemoryTail {
     commits: Mutex<Vec<(CommitId, Arc<Vec<Entry>>)>>,
+    stalled: AtomicBool,
 }
 
 #[async_trait]
 impl Tail for MemoryTail {
     async fn live(&self) -> Result<Vec<CommitId>> {
-        Ok(self.commits.lock().unwrap().iter().map(|(id, _)| *id).collect())
+        if self.stalled.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        Ok(self
+            .commits
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(id, _)| *id)
+            .collect())
     }
 
     async fn read(&self, id: CommitId) -> Result<Arc<Vec<Entry>>> {
         let commits = self.commits.lock().unwrap();
         let found = commits.iter().find(|(it, _)| *it == id);
-        found.map(|(_, entries)| Arc::clone(entries)).ok_or(Error::Retired(id))
+        found
+            .map(|(_, entries)| Arc::clone(entries))
+            .ok_or(Error::Retired(id))
     }
 }
 
@@ -86,11 +98,27 @@ impl RacingCatalog {
         let commits = self.tail.commits.lock().unwrap().clone();
         let view = self.inner.view(None, &Table::ALL).await.unwrap();
         let from = view.watermarks.first().map_or(0, |(_, to)| *to);
-        let fresh: Vec<_> = commits.into_iter().filter(|(id, _)| id.number > from).collect();
-        let Some(to) = fresh.iter().map(|(id, _)| id.number).max() else { return };
-        let consumed = vec![Consumed { writer: WRITER, from, to }];
-        self.lake.flush(fresh, consumed, Arc::new(Everyone)).await.unwrap();
-        self.tail.commits.lock().unwrap().retain(|(id, _)| id.number > to);
+        let fresh: Vec<_> = commits
+            .into_iter()
+            .filter(|(id, _)| id.number > from)
+            .collect();
+        let Some(to) = fresh.iter().map(|(id, _)| id.number).max() else {
+            return;
+        };
+        let consumed = vec![Consumed {
+            writer: WRITER,
+            from,
+            to,
+        }];
+        self.lake
+            .flush(fresh, consumed, Arc::new(Everyone))
+            .await
+            .unwrap();
+        self.tail
+            .commits
+            .lock()
+            .unwrap()
+            .retain(|(id, _)| id.number > to);
     }
 }
 
@@ -150,7 +178,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(Settings { threads: 2, ..Settings::default() })
+        Self::with(Settings {
+            threads: 2,
+            ..Settings::default()
+        })
     }
 
     pub(super) fn with(settings: Settings) -> Self {
@@ -202,14 +233,29 @@ impl World {
 
     pub(super) fn write_for(&self, account: AccountId, records: impl IntoIterator<Item = Record>) {
         let number = self.next_commit.fetch_add(1, Ordering::Relaxed);
-        let entries: Vec<_> = records.into_iter().map(|record| Entry { account, record }).collect();
-        let id = CommitId { writer: WRITER, number };
-        self.tail.commits.lock().unwrap().push((id, Arc::new(entries)));
+        let entries: Vec<_> = records
+            .into_iter()
+            .map(|record| Entry { account, record })
+            .collect();
+        let id = CommitId {
+            writer: WRITER,
+            number,
+        };
+        self.tail
+            .commits
+            .lock()
+            .unwrap()
+            .push((id, Arc::new(entries)));
     }
 
     /// Everything into parts.
     pub(super) async fn flush(&self) {
         self.catalog.flush().await;
+    }
+
+    /// The journal never answers again.
+    pub(super) fn stall(&self) {
+        self.tail.stalled.store(true, Ordering::Relaxed);
     }
 
     /// Flushes cut into the next snapshots.
@@ -237,7 +283,12 @@ impl World {
         })
     }
 
-    pub(super) fn change(&self, person: PersonKey, ms: i64, changes: &[(&str, ChangeOp, &str)]) -> Record {
+    pub(super) fn change(
+        &self,
+        person: PersonKey,
+        ms: i64,
+        changes: &[(&str, ChangeOp, &str)],
+    ) -> Record {
         let changes = changes.iter().map(|(property, op, value)| Change {
             property: (*property).into(),
             op: *op,
@@ -324,18 +375,18 @@ impl World {
                 out.push('\n');
             }
         }
-        let words = out.split_inclusive(|c: char| !c.is_ascii_hexdigit());
-        words
-            .map(|word| {
-                let digits = word.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
-                if digits.len() == 32 && !digits.starts_with("0x") && word.ends_with('.') {
-                    word.replace(digits, "<part>")
-                } else {
-                    word.to_owned()
-                }
-            })
-            .collect()
+        without_part_ids(&out)
     }
+}
+
+/// The text with the parts' ids replaced.
+pub(super) fn without_part_ids(text: &str) -> String {
+    let mut out = text.to_owned();
+    while let Some(end) = out.find(".parquet") {
+        let start = out[..end].rfind('/').map_or(0, |at| at + 1);
+        out.replace_range(start..end + ".parquet".len(), "<part>");
+    }
+    out
 }
 
 /// A reader who may see everything.
@@ -355,5 +406,8 @@ pub(super) fn without(hidden: &[(PersonKey, Stretch)]) -> ReadPolicy {
 /// A reader for whom these properties are masked.
 pub(super) fn masked(properties: &[&str]) -> ReadPolicy {
     let masked = properties.iter().map(|it| (*it).to_owned()).collect();
-    ReadPolicy { masked: Arc::new(masked), ..policy() }
+    ReadPolicy {
+        masked: Arc::new(masked),
+        ..policy()
+    }
 }

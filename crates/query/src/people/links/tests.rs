@@ -12,7 +12,11 @@ fn stretches_follow_one_another_without_gap() {
             received_at: Timestamp::from_ms(n),
             record: RecordId([0; 16]),
             to: key(byte),
-            kind: if byte == b'-' { LinkKind::Unlink } else { LinkKind::Device },
+            kind: if byte == b'-' {
+                LinkKind::Unlink
+            } else {
+                LinkKind::Device
+            },
         });
         links.collect()
     };

@@ -62,8 +62,11 @@ pub fn derive(
     }
     let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, purpose.as_bytes()).extract(key.expose());
     let info = [info.as_slice()];
-    let okm = prk.expand(&info, hkdf::HKDF_SHA256).map_err(|_| Error::Library("derive a key"))?;
+    let okm = prk
+        .expand(&info, hkdf::HKDF_SHA256)
+        .map_err(|_| Error::Library("derive a key"))?;
     let mut out = [0; 32];
-    okm.fill(&mut out).map_err(|_| Error::Library("derive a key"))?;
+    okm.fill(&mut out)
+        .map_err(|_| Error::Library("derive a key"))?;
     Ok(Secret::new(out))
 }

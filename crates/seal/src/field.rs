@@ -27,7 +27,10 @@ pub fn seal_field(
 ) -> Result<Vec<u8>> {
     let salt = random.bytes16();
     let subkey = subkey(key, context, &salt)?;
-    let capacity = plaintext.len().saturating_add(SALT_BYTES).saturating_add(TAG_BYTES);
+    let capacity = plaintext
+        .len()
+        .saturating_add(SALT_BYTES)
+        .saturating_add(TAG_BYTES);
     let mut out = Vec::with_capacity(capacity.saturating_add(1));
     let mut body = plaintext.to_vec();
     let tag = subkey
@@ -45,13 +48,11 @@ pub fn seal_field(
 /// # Errors
 /// [`model::ErrorKind::Corrupt`] when the bytes, the key or the context are not the ones that were
 /// sealed.
-pub fn open_field(
-    key: &Secret<[u8; 32]>,
-    context: &str,
-    sealed: &[u8],
-) -> Result<Secret<Vec<u8>>> {
+pub fn open_field(key: &Secret<[u8; 32]>, context: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
     let refused = || Error::Refused("a field");
-    let Some((&FORMAT, rest)) = sealed.split_first() else { return Err(refused()) };
+    let Some((&FORMAT, rest)) = sealed.split_first() else {
+        return Err(refused());
+    };
     let (salt, body) = rest.split_first_chunk::<SALT_BYTES>().ok_or_else(refused)?;
     let (body, tag) = body.split_last_chunk::<TAG_BYTES>().ok_or_else(refused)?;
     let mut out = vec![0; body.len()];
@@ -61,14 +62,10 @@ pub fn open_field(
     Ok(Secret::new(out))
 }
 
-fn subkey(
-    key: &Secret<[u8; 32]>,
-    context: &str,
-    salt: &[u8; SALT_BYTES],
-) -> Result<LessSafeKey> {
+fn subkey(key: &Secret<[u8; 32]>, context: &str, salt: &[u8; SALT_BYTES]) -> Result<LessSafeKey> {
     let subkey = derive(key, PURPOSE, &[salt, context.as_bytes()])?;
-    let key = UnboundKey::new(&AES_256_GCM, subkey.expose())
-        .map_err(|_| Error::Library("take a key"))?;
+    let key =
+        UnboundKey::new(&AES_256_GCM, subkey.expose()).map_err(|_| Error::Library("take a key"))?;
     Ok(LessSafeKey::new(key))
 }
 

@@ -28,7 +28,9 @@ pub struct Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("epoch", &self.epoch()).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,17 +52,26 @@ impl Keyring {
     /// to the user who runs this program; [`model::ErrorKind::Corrupt`] when it is damaged;
     /// [`model::ErrorKind::Unavailable`] when it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
-        let failed =
-            |source| Error::KeyringFile { act: "read", path: path.to_path_buf(), source };
+        let failed = |source| Error::KeyringFile {
+            act: "read",
+            path: path.to_path_buf(),
+            source,
+        };
         let link = fs::symlink_metadata(path).map_err(failed)?;
         if !link.file_type().is_file() {
-            return Err(refused(path, "it must be a regular file, not a link or a directory"));
+            return Err(refused(
+                path,
+                "it must be a regular file, not a link or a directory",
+            ));
         }
         let mut file = File::open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
         let mode = meta.mode() & 0o7777;
         if mode != 0o600 {
-            return Err(refused(path, &format!("its mode must be 0600, and it is {mode:04o}")));
+            return Err(refused(
+                path,
+                &format!("its mode must be 0600, and it is {mode:04o}"),
+            ));
         }
         let (owner, runner) = (meta.uid(), rustix::process::geteuid().as_raw());
         if owner != runner {
@@ -73,7 +84,10 @@ impl Keyring {
             return Err(damaged(path, "it is too long"));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(FILE_BYTES_MAX).unwrap_or(0));
-        Read::by_ref(&mut file).take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+        Read::by_ref(&mut file)
+            .take(FILE_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         let bytes = Secret::new(bytes);
         Self::decode(bytes.expose()).map_err(|reason| damaged(path, reason))
     }
@@ -84,8 +98,11 @@ impl Keyring {
     /// [`model::ErrorKind::Unavailable`] when it cannot be written; an older keyring at `path` is
     /// then still whole.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let failed =
-            |source| Error::KeyringFile { act: "write", path: path.to_path_buf(), source };
+        let failed = |source| Error::KeyringFile {
+            act: "write",
+            path: path.to_path_buf(),
+            source,
+        };
         let fresh = path.with_extension("new");
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -107,7 +124,9 @@ impl Keyring {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             Some(_) | None => Path::new("."),
         };
-        File::open(parent).and_then(|dir| dir.sync_all()).map_err(failed)
+        File::open(parent)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed)
     }
 
     /// The store that these keys open.
@@ -122,14 +141,20 @@ impl Keyring {
     /// Never: a purpose is a short literal, and the derivation refuses only what is too long.
     #[must_use]
     pub fn root_derived(&self, purpose: &str) -> Secret<[u8; 32]> {
-        derive(&self.root, "strongroom root v1", &[&self.store_id, purpose.as_bytes()])
-            .expect("a purpose is a short literal")
+        derive(
+            &self.root,
+            "strongroom root v1",
+            &[&self.store_id, purpose.as_bytes()],
+        )
+        .expect("a purpose is a short literal")
     }
 
     /// The number of the newest epoch.
     #[must_use]
     pub fn epoch(&self) -> u32 {
-        self.epochs.last_key_value().map_or(0, |(number, _)| *number)
+        self.epochs
+            .last_key_value()
+            .map_or(0, |(number, _)| *number)
     }
 
     /// The key of an epoch, if this keyring (still) holds it.
@@ -142,7 +167,10 @@ impl Keyring {
     #[must_use]
     pub fn with_new_epoch(&self, random: &dyn Random) -> Self {
         let mut next = self.clone();
-        next.epochs.insert(self.epoch().saturating_add(1), Secret::new(random.bytes32()));
+        next.epochs.insert(
+            self.epoch().saturating_add(1),
+            Secret::new(random.bytes32()),
+        );
         next
     }
 
@@ -160,7 +188,11 @@ impl Keyring {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&u16::try_from(self.epochs.len()).unwrap_or(u16::MAX).to_le_bytes());
+        out.extend_from_slice(
+            &u16::try_from(self.epochs.len())
+                .unwrap_or(u16::MAX)
+                .to_le_bytes(),
+        );
         out.extend_from_slice(&self.store_id);
         out.extend_from_slice(self.root.expose());
         for (number, key) in &self.epochs {
@@ -175,7 +207,9 @@ impl Keyring {
     fn decode(bytes: &[u8]) -> std::result::Result<Self, &'static str> {
         const CUT: &str = "it is cut short";
         let (body, check) = bytes.split_last_chunk::<32>().ok_or(CUT)?;
-        let rest = body.strip_prefix(MAGIC.as_slice()).ok_or("it is not a keyring")?;
+        let rest = body
+            .strip_prefix(MAGIC.as_slice())
+            .ok_or("it is not a keyring")?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or(CUT)?;
         if u16::from_le_bytes(*version) != VERSION {
             return Err("its version is unknown: it was written by a newer program");
@@ -196,14 +230,24 @@ impl Keyring {
         if !rest.is_empty() || epochs.is_empty() {
             return Err("its length does not match");
         }
-        Ok(Self { store_id: *store_id, root: Secret::new(*root), epochs })
+        Ok(Self {
+            store_id: *store_id,
+            root: Secret::new(*root),
+            epochs,
+        })
     }
 }
 
 fn refused(path: &Path, rule: &str) -> Error {
-    Error::KeyringRefused { path: path.to_path_buf(), rule: rule.to_owned() }
+    Error::KeyringRefused {
+        path: path.to_path_buf(),
+        rule: rule.to_owned(),
+    }
 }
 
 fn damaged(path: &Path, reason: &'static str) -> Error {
-    Error::KeyringDamaged { path: path.to_path_buf(), reason }
+    Error::KeyringDamaged {
+        path: path.to_path_buf(),
+        reason,
+    }
 }

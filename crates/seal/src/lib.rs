@@ -4,13 +4,19 @@
 //! An [`ObjectKey`] seals an object in chunks, each of which opens alone; [`seal_field`] seals one
 //! value for a database column. The crate is the only home of the AEAD library. It must never log,
 //! print or return a key in an error, and it must never use a key and a nonce twice.
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
 #![cfg_attr(
     test,
     allow(
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
         clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
         reason = "tests index what they have just built"
     )
 )]
@@ -24,6 +30,8 @@ mod object;
 mod field;
 
 mod digest;
+
+pub mod transit;
 
 mod error;
 #[cfg(test)]

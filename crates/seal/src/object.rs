@@ -55,7 +55,10 @@ impl Chunks {
         if chunk == 0 || chunk > most || length > u64::MAX >> 8 {
             return Err(Error::TooLarge("a chunk"));
         }
-        Ok(Self { length, chunk: u64::from(chunk) })
+        Ok(Self {
+            length,
+            chunk: u64::from(chunk),
+        })
     }
 
     /// Plaintext bytes of the object.
@@ -91,7 +94,11 @@ impl Chunks {
     /// Where the sealed bytes of the chunks in `range` lie in the sealed object.
     #[must_use]
     pub fn sealed_range(&self, range: &Range<u64>) -> Range<u64> {
-        let at = |chunk: u64| chunk.saturating_mul(self.sealed_chunk()).min(self.sealed_length());
+        let at = |chunk: u64| {
+            chunk
+                .saturating_mul(self.sealed_chunk())
+                .min(self.sealed_length())
+        };
         at(range.start)..at(range.end)
     }
 
@@ -104,7 +111,9 @@ impl Chunks {
 
     /// Plaintext bytes of chunk `number`.
     fn plain_length(&self, number: u64) -> u64 {
-        self.length.saturating_sub(number.saturating_mul(self.chunk)).min(self.chunk)
+        self.length
+            .saturating_sub(number.saturating_mul(self.chunk))
+            .min(self.chunk)
     }
 }
 
@@ -117,7 +126,9 @@ pub struct ObjectKey {
 
 impl fmt::Debug for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectKey").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("ObjectKey")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +141,11 @@ impl ObjectKey {
         let key = derive(data_key, PURPOSE, &[path.as_bytes(), &write_id])?;
         let key = UnboundKey::new(&AES_256_GCM, key.expose())
             .map_err(|_| Error::Library("take a key"))?;
-        Ok(Self { key: LessSafeKey::new(key), path: path.into(), write_id })
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            path: path.into(),
+            write_id,
+        })
     }
 
     /// Seals a whole object.
@@ -147,8 +162,9 @@ impl ObjectKey {
             let length = size(chunks.plain_length(number))?;
             let short = || Error::Library("cut an object");
             let (chunk, from_rest) = from.split_at_checked(length).ok_or_else(short)?;
-            let (body, rest) =
-                std::mem::take(&mut to).split_at_mut_checked(length).ok_or_else(short)?;
+            let (body, rest) = std::mem::take(&mut to)
+                .split_at_mut_checked(length)
+                .ok_or_else(short)?;
             let (tag, to_rest) = rest.split_at_mut_checked(TAG_BYTES).ok_or_else(short)?;
             self.key
                 .seal_out_of_place_scatter(
@@ -206,12 +222,17 @@ impl ObjectKey {
         let mut rest = sealed;
         for number in range.clone() {
             let length = size(chunks.plain_length(number))?.saturating_add(TAG_BYTES);
-            let (chunk, next) =
-                rest.split_at_checked(length).ok_or(Error::Refused("a chunk"))?;
+            let (chunk, next) = rest
+                .split_at_checked(length)
+                .ok_or(Error::Refused("a chunk"))?;
             self.open_chunk(chunks, number, chunk, &mut out)?;
             rest = next;
         }
-        if rest.is_empty() { Ok(out) } else { Err(Error::Refused("a chunk")) }
+        if rest.is_empty() {
+            Ok(out)
+        } else {
+            Err(Error::Refused("a chunk"))
+        }
     }
 
     fn aad(&self, chunks: &Chunks, number: u64) -> Aad<Vec<u8>> {

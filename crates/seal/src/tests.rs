@@ -2,7 +2,7 @@
 
 use crate::{
     Chunks, Error, Keyring, ObjectKey, TAG_BYTES, derive, hmac_sha256, open_field, same,
-    seal_field, seal_object, sha256,
+    seal_field, seal_object, sha256, transit,
 };
 use model::{ErrorKind, Secret, SeededRandom};
 use proptest::prelude::*;
@@ -20,8 +20,14 @@ fn digests_are_those_of_the_standards() {
         [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]
     );
     // RFC 4231 uses other key lengths; this is HMAC's own property: parts are concatenated.
-    assert_eq!(hmac_sha256(&key(1), &[b"ab", b"c"]), hmac_sha256(&key(1), &[b"abc"]));
-    assert_ne!(hmac_sha256(&key(1), &[b"abc"]), hmac_sha256(&key(2), &[b"abc"]));
+    assert_eq!(
+        hmac_sha256(&key(1), &[b"ab", b"c"]),
+        hmac_sha256(&key(1), &[b"abc"])
+    );
+    assert_ne!(
+        hmac_sha256(&key(1), &[b"abc"]),
+        hmac_sha256(&key(2), &[b"abc"])
+    );
     assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
 }
 
@@ -45,16 +51,28 @@ fn a_keyring_is_loaded_as_it_was_saved() {
     let random = SeededRandom::new(1);
     let keyring = Keyring::create(&random).with_new_epoch(&random);
     keyring.save(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let loaded = Keyring::load(&path).unwrap();
     assert_eq!(loaded.store_id(), keyring.store_id());
     assert_eq!(loaded.epoch(), 2);
     for epoch in 1..=2 {
-        let (a, b) = (loaded.epoch_key(epoch).unwrap(), keyring.epoch_key(epoch).unwrap());
+        let (a, b) = (
+            loaded.epoch_key(epoch).unwrap(),
+            keyring.epoch_key(epoch).unwrap(),
+        );
         assert_eq!(a.expose(), b.expose());
     }
-    assert_eq!(loaded.root_derived("x").expose(), keyring.root_derived("x").expose());
-    assert_ne!(loaded.root_derived("x").expose(), keyring.root_derived("y").expose());
+    assert_eq!(
+        loaded.root_derived("x").expose(),
+        keyring.root_derived("x").expose()
+    );
+    assert_ne!(
+        loaded.root_derived("x").expose(),
+        keyring.root_derived("y").expose()
+    );
     let newest = loaded.without_old_epochs();
     newest.save(&path).unwrap();
     let newest = Keyring::load(&path).unwrap();
@@ -71,7 +89,10 @@ fn a_keyring_that_others_may_read_is_refused_and_the_rule_is_named() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let error = Keyring::load(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
-        assert!(error.to_string().contains("its mode must be 0600"), "{error}");
+        assert!(
+            error.to_string().contains("its mode must be 0600"),
+            "{error}"
+        );
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let link = dir.path().join("link");
@@ -89,9 +110,15 @@ fn a_damaged_keyring_is_refused_at_every_byte() {
         let mut bad = good.clone();
         bad[at] ^= 1;
         fs::write(&path, &bad).unwrap();
-        assert!(matches!(Keyring::load(&path), Err(Error::KeyringDamaged { .. })), "byte {at}");
+        assert!(
+            matches!(Keyring::load(&path), Err(Error::KeyringDamaged { .. })),
+            "byte {at}"
+        );
         fs::write(&path, &good[..at]).unwrap();
-        assert!(matches!(Keyring::load(&path), Err(Error::KeyringDamaged { .. })), "cut at {at}");
+        assert!(
+            matches!(Keyring::load(&path), Err(Error::KeyringDamaged { .. })),
+            "cut at {at}"
+        );
     }
 }
 
@@ -100,13 +127,19 @@ fn keyrings_of_version_1_are_read_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keyring");
     Keyring::create(&SeededRandom::new(42)).save(&path).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), include_bytes!("../testdata/keyring-v1.bin"));
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        include_bytes!("../testdata/keyring-v1.bin")
+    );
 }
 
 #[test]
 fn objects_of_version_1_are_opened_for_ever() {
     let sealed = seal_object(&key(3), "lake/A/events/x", [4; 16], b"what was written").unwrap();
-    assert_eq!(sealed.bytes(), include_bytes!("../testdata/object-v1.bin").as_slice());
+    assert_eq!(
+        sealed.bytes(),
+        include_bytes!("../testdata/object-v1.bin").as_slice()
+    );
 }
 
 #[test]
@@ -114,7 +147,10 @@ fn fields_of_version_1_are_opened_for_ever() {
     let golden = include_bytes!("../testdata/field-v1.bin");
     let made = seal_field(&key(5), "table/row", b"value", &SeededRandom::new(6)).unwrap();
     assert_eq!(made, golden);
-    assert_eq!(open_field(&key(5), "table/row", golden).unwrap().expose(), b"value");
+    assert_eq!(
+        open_field(&key(5), "table/row", golden).unwrap().expose(),
+        b"value"
+    );
 }
 
 #[test]
@@ -124,19 +160,33 @@ fn a_sealed_field_opens_only_in_its_place_and_is_never_the_same_twice() {
     let b = seal_field(&key(1), "users/email/7", b"a@b.c", &random).unwrap();
     assert_ne!(a, b);
     assert_eq!(a.len(), 5 + 33);
-    assert_eq!(open_field(&key(1), "users/email/7", &a).unwrap().expose(), b"a@b.c");
+    assert_eq!(
+        open_field(&key(1), "users/email/7", &a).unwrap().expose(),
+        b"a@b.c"
+    );
     for (key, context) in [(key(2), "users/email/7"), (key(1), "users/email/8")] {
-        assert_eq!(open_field(&key, context, &a).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(
+            open_field(&key, context, &a).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
     }
 }
 
 #[test]
 fn chunk_sizes_can_be_computed() {
-    for (length, chunk, count, sealed) in
-        [(0, 64, 1, 16), (1, 64, 1, 17), (64, 64, 1, 80), (65, 64, 2, 97), (200, 100, 2, 232)]
-    {
+    for (length, chunk, count, sealed) in [
+        (0, 64, 1, 16),
+        (1, 64, 1, 17),
+        (64, 64, 1, 80),
+        (65, 64, 2, 97),
+        (200, 100, 2, 232),
+    ] {
         let chunks = Chunks::new(length, chunk).unwrap();
-        assert_eq!((chunks.count(), chunks.sealed_length()), (count, sealed), "{length}/{chunk}");
+        assert_eq!(
+            (chunks.count(), chunks.sealed_length()),
+            (count, sealed),
+            "{length}/{chunk}"
+        );
     }
     Chunks::new(1, 0).unwrap_err();
     Chunks::new(1, 65_537).unwrap_err();
@@ -208,5 +258,19 @@ proptest! {
     #[test]
     fn hostile_fields_are_refused_without_panic(bytes: Vec<u8>) {
         prop_assert!(open_field(&key(1), "c", &bytes).is_err());
+    }
+
+    #[test]
+    fn what_was_sealed_in_transit_opens_and_nothing_else(
+        bytes: Vec<u8>, nonce: [u8; 12], at: prop::sample::Index, bit in 0_u8..8,
+    ) {
+        let mut sealed = transit::seal(&key(1), nonce, &bytes).unwrap();
+        prop_assert_eq!(sealed.len(), bytes.len() + 16);
+        prop_assert_eq!(&transit::open(&key(1), nonce, &sealed).unwrap(), &bytes);
+        prop_assert!(transit::open(&key(2), nonce, &sealed).is_err());
+        prop_assert!(transit::open(&key(1), nonce, &bytes).is_err());
+        let at = at.index(sealed.len());
+        sealed[at] ^= 1 << bit;
+        prop_assert!(transit::open(&key(1), nonce, &sealed).is_err());
     }
 }

@@ -75,22 +75,37 @@ impl Error {
     }
 
     pub(crate) fn sealing(path: &str) -> impl FnOnce(seal::Error) -> Self + '_ {
-        move |source| Self::Seal { path: path.to_owned(), source }
+        move |source| Self::Seal {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
 impl From<Error> for object_store::Error {
     fn from(error: Error) -> Self {
         match &error {
-            Error::NotFound(path) => Self::NotFound { path: path.clone(), source: error.into() },
-            Error::Exists(path) => Self::AlreadyExists { path: path.clone(), source: error.into() },
-            Error::Changed(path) => Self::Precondition { path: path.clone(), source: error.into() },
+            Error::NotFound(path) => Self::NotFound {
+                path: path.clone(),
+                source: error.into(),
+            },
+            Error::Exists(path) => Self::AlreadyExists {
+                path: path.clone(),
+                source: error.into(),
+            },
+            Error::Changed(path) => Self::Precondition {
+                path: path.clone(),
+                source: error.into(),
+            },
             Error::Invalid(_)
             | Error::Refused { .. }
             | Error::Unavailable { .. }
             | Error::Corrupt { .. }
             | Error::Seal { .. }
-            | Error::Internal(_) => Self::Generic { store: "Strongroom", source: error.into() },
+            | Error::Internal(_) => Self::Generic {
+                store: "Strongroom",
+                source: error.into(),
+            },
         }
     }
 }
@@ -106,9 +121,9 @@ pub fn kind(error: &object_store::Error) -> ErrorKind {
         object_store::Error::InvalidPath { .. }
         | object_store::Error::NotSupported { .. }
         | object_store::Error::NotImplemented { .. } => ErrorKind::Invalid,
-        object_store::Error::Generic { source, .. } => {
-            source.downcast_ref::<Error>().map_or(ErrorKind::Unavailable, Error::kind)
-        }
+        object_store::Error::Generic { source, .. } => source
+            .downcast_ref::<Error>()
+            .map_or(ErrorKind::Unavailable, Error::kind),
         _ => ErrorKind::Unavailable,
     }
 }

@@ -119,7 +119,10 @@ impl Drop for Pending {
 }
 
 fn bit(index: usize) -> u32 {
-    u32::try_from(index).ok().and_then(|index| 1_u32.checked_shl(index)).unwrap_or(0)
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u32.checked_shl(index))
+        .unwrap_or(0)
 }
 
 /// The writes of one path.
@@ -145,7 +148,9 @@ impl Index {
 
     /// A version above all that were ever used.
     pub(crate) fn next_version(&self) -> u64 {
-        self.version.fetch_add(1, Ordering::AcqRel).saturating_add(1)
+        self.version
+            .fetch_add(1, Ordering::AcqRel)
+            .saturating_add(1)
     }
 
     pub(crate) fn raise_version(&self, floor: u64) {
@@ -161,13 +166,20 @@ impl Index {
     }
 
     pub(crate) fn current(&self, path: &str) -> Option<Arc<Object>> {
-        self.lock().get(path).and_then(|entry| entry.current.clone())
+        self.lock()
+            .get(path)
+            .and_then(|entry| entry.current.clone())
     }
 
     /// All writes of a path, the object first.
     pub(crate) fn all(&self, path: &str) -> Vec<Arc<Object>> {
         self.lock().get(path).map_or_else(Vec::new, |entry| {
-            entry.current.iter().chain(&entry.garbage).cloned().collect()
+            entry
+                .current
+                .iter()
+                .chain(&entry.garbage)
+                .cloned()
+                .collect()
         })
     }
 
@@ -193,14 +205,20 @@ impl Index {
     /// Remembers a write whose shards are to be removed.
     pub(crate) fn add_garbage(&self, object: Arc<Object>) {
         object.doom();
-        self.lock().entry(Arc::clone(&object.path)).or_default().garbage.push(object);
+        self.lock()
+            .entry(Arc::clone(&object.path))
+            .or_default()
+            .garbage
+            .push(object);
     }
 
     /// Forgets garbage whose shards have been removed.
     pub(crate) fn forget(&self, object: &Object) {
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&object.path) {
-            entry.garbage.retain(|other| other.write_id != object.write_id);
+            entry
+                .garbage
+                .retain(|other| other.write_id != object.write_id);
             if entry.current.is_none() && entry.garbage.is_empty() {
                 entries.remove(&object.path);
             }
@@ -209,12 +227,15 @@ impl Index {
 
     /// Whether this write is still the object at its path.
     pub(crate) fn is_current(&self, object: &Object) -> bool {
-        self.current(&object.path).is_some_and(|now| now.write_id == object.write_id)
+        self.current(&object.path)
+            .is_some_and(|now| now.write_id == object.write_id)
     }
 
     /// Whether this write is known, as an object or as garbage.
     pub(crate) fn knows(&self, name: &ShardName) -> bool {
-        self.all(&name.path).iter().any(|object| object.name(name.index) == *name)
+        self.all(&name.path)
+            .iter()
+            .any(|object| object.name(name.index) == *name)
     }
 
     /// The objects below a prefix (all of them when it is empty), by path.
@@ -227,7 +248,10 @@ impl Index {
         // '0' is the character after '/'.
         let (from, to) = (format!("{prefix}/"), format!("{prefix}0"));
         let bounds = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
-        entries.range::<str, _>(bounds).filter_map(|(_, entry)| current(entry)).collect()
+        entries
+            .range::<str, _>(bounds)
+            .filter_map(|(_, entry)| current(entry))
+            .collect()
     }
 
     /// The first object after a path: how the scrubber walks.
@@ -238,6 +262,9 @@ impl Index {
     }
 
     pub(crate) fn garbage(&self) -> Vec<Arc<Object>> {
-        self.lock().values().flat_map(|entry| entry.garbage.clone()).collect()
+        self.lock()
+            .values()
+            .flat_map(|entry| entry.garbage.clone())
+            .collect()
     }
 }

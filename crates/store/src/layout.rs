@@ -67,7 +67,11 @@ impl Layout {
         let rounds = length.div_ceil(data.saturating_mul(most)).max(1);
         let even = length.div_ceil(data.saturating_mul(rounds)).max(1);
         // A multiple of 64 keeps every piece even, as the code demands, without padding.
-        let chunk = even.max(CHUNK_BYTES_MIN.min(length)).max(1).next_multiple_of(64).min(most);
+        let chunk = even
+            .max(CHUNK_BYTES_MIN.min(length))
+            .max(1)
+            .next_multiple_of(64)
+            .min(most);
         Self::of(length, u32::try_from(chunk).unwrap_or(u32::MAX), data)
     }
 
@@ -77,7 +81,8 @@ impl Layout {
     }
 
     fn of(length: u64, chunk: u32, data: u64) -> Result<Self> {
-        let chunks = Chunks::new(length, chunk).map_err(|error| Error::Invalid(error.to_string()))?;
+        let chunks =
+            Chunks::new(length, chunk).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok(Self { chunks, data })
     }
 
@@ -99,7 +104,10 @@ impl Layout {
     /// The chunks of a stripe.
     pub(crate) fn chunks_of(&self, stripe: u64) -> Range<u64> {
         let first = stripe.saturating_mul(self.stripe_chunks());
-        first..first.saturating_add(self.stripe_chunks()).min(self.chunks.count())
+        first
+            ..first
+                .saturating_add(self.stripe_chunks())
+                .min(self.chunks.count())
     }
 
     /// The chunks of data shard `index`'s piece of a stripe; empty for the last shards of a short
@@ -107,7 +115,10 @@ impl Layout {
     pub(crate) fn piece_chunks(&self, stripe: u64, index: usize) -> Range<u64> {
         let all = self.chunks_of(stripe);
         let each = all.end.saturating_sub(all.start).div_ceil(self.data.max(1));
-        let first = all.start.saturating_add(each.saturating_mul(wide(index))).min(all.end);
+        let first = all
+            .start
+            .saturating_add(each.saturating_mul(wide(index)))
+            .min(all.end);
         first..first.saturating_add(each).min(all.end)
     }
 

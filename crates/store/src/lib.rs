@@ -9,13 +9,19 @@
 //!
 //! One process opens a store at a time (the program holds a lock): the index of objects is kept in
 //! memory, built from the volumes' listings at start.
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
 #![cfg_attr(
     test,
     allow(
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
         clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
         reason = "tests index what they have just built"
     )
 )]

@@ -63,7 +63,12 @@ impl ObjectStore for Store {
             return Err(not_implemented("put with attributes"));
         }
         let parts = Vec::new();
-        Ok(Box::new(Upload { store: self.clone(), location: location.clone(), parts, bytes: 0 }))
+        Ok(Box::new(Upload {
+            store: self.clone(),
+            location: location.clone(),
+            parts,
+            bytes: 0,
+        }))
     }
 
     async fn get_opts(
@@ -134,7 +139,10 @@ impl ObjectStore for Store {
                 }
             }
         }
-        Ok(ListResult { common_prefixes: common_prefixes.into_iter().collect(), objects })
+        Ok(ListResult {
+            common_prefixes: common_prefixes.into_iter().collect(),
+            objects,
+        })
     }
 
     async fn copy_opts(
@@ -143,7 +151,11 @@ impl ObjectStore for Store {
         to: &Path,
         options: CopyOptions,
     ) -> object_store::Result<()> {
-        let bytes = self.get_opts(from, GetOptions::default()).await?.bytes().await?;
+        let bytes = self
+            .get_opts(from, GetOptions::default())
+            .await?
+            .bytes()
+            .await?;
         let condition = match options.mode {
             CopyMode::Overwrite => Condition::Always,
             CopyMode::Create => Condition::Absent,
@@ -163,12 +175,18 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let path = location.to_string();
         let tag = task(async move { inner.write(path, payload, condition).await }).await?;
-        Ok(PutResult { e_tag: Some(tag), version: None })
+        Ok(PutResult {
+            e_tag: Some(tag),
+            version: None,
+        })
     }
 
     fn find(&self, location: &Path) -> Result<Arc<Object>> {
         let path: &str = location.as_ref();
-        self.inner.index.current(path).ok_or_else(|| Error::NotFound(path.to_owned()))
+        self.inner
+            .index
+            .current(path)
+            .ok_or_else(|| Error::NotFound(path.to_owned()))
     }
 
     async fn get_object(
@@ -199,7 +217,12 @@ impl Store {
             let wanted = range.clone();
             let rest = stream::iter(stripes).then(move |stripe| {
                 let (reader, range) = (Arc::clone(&reader), wanted.clone());
-                async move { reader.read(stripe, &range).await.map_err(object_store::Error::from) }
+                async move {
+                    reader
+                        .read(stripe, &range)
+                        .await
+                        .map_err(object_store::Error::from)
+                }
             });
             stream::once(async move { Ok(first) }).chain(rest).boxed()
         };
@@ -214,7 +237,9 @@ impl Store {
 
 async fn read_all(reader: &Reader, range: &Range<u64>) -> Result<Bytes> {
     let mut stripes = reader.stripes(range);
-    let Some(first) = stripes.next() else { return Ok(Bytes::new()) };
+    let Some(first) = stripes.next() else {
+        return Ok(Bytes::new());
+    };
     let first = reader.read(first, range).await?;
     if stripes.start >= stripes.end {
         return Ok(first);
@@ -271,7 +296,10 @@ fn meta(object: &Object) -> object_store::Result<ObjectMeta> {
 }
 
 fn generic(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
-    object_store::Error::Generic { store: "Strongroom", source: source.into() }
+    object_store::Error::Generic {
+        store: "Strongroom",
+        source: source.into(),
+    }
 }
 
 fn not_implemented(operation: &str) -> object_store::Error {
@@ -311,10 +339,15 @@ impl MultipartUpload for Upload {
             return Err(generic("the upload is too large"));
         }
         let mut out = BytesMut::with_capacity(self.bytes);
-        for part in std::mem::take(&mut self.parts).iter().flat_map(PutPayload::iter) {
+        for part in std::mem::take(&mut self.parts)
+            .iter()
+            .flat_map(PutPayload::iter)
+        {
             out.extend_from_slice(part);
         }
-        self.store.put_bytes(&self.location, out.freeze(), Condition::Always).await
+        self.store
+            .put_bytes(&self.location, out.freeze(), Condition::Always)
+            .await
     }
 
     async fn abort(&mut self) -> object_store::Result<()> {

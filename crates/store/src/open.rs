@@ -1,7 +1,7 @@
 //! A store is made once and opened by its keyring and its volumes' places alone.
 
 use futures::future::join_all;
-use model::{Clock, Random, Secret};
+use model::{Clock, Random, Secret, Timestamp};
 use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +34,8 @@ pub struct Settings {
     pub garbage_age: Duration,
     /// How much one round of [`Store::maintain`] scrubs, bytes.
     pub scrub_bytes_per_round: u64,
+    /// How long the scrubber of [`Store::maintain`] rests after it has read everything.
+    pub scrub_rest: Duration,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             adopt_empty: true,
             garbage_age: Duration::from_secs(24 * 60 * 60),
             scrub_bytes_per_round: 64 * 1024 * 1024,
+            scrub_rest: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -56,7 +59,9 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("geometry", &self.inner.geometry).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("geometry", &self.inner.geometry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) wanted: Mutex<BTreeSet<(Arc<str>, usize)>>,
     /// Where the scrubber is.
     pub(crate) scrubbed: Mutex<String>,
+    /// When it starts over.
+    pub(crate) scrub_again: Mutex<Timestamp>,
     /// One round of maintenance at a time.
     pub(crate) upkeep: tokio::sync::Mutex<()>,
 }
@@ -109,7 +116,11 @@ impl Store {
         }
         let volumes: Vec<LabelVolume> = places
             .iter()
-            .map(|_| LabelVolume { id: random.bytes16(), out_since: None, seen: 0 })
+            .map(|_| LabelVolume {
+                id: random.bytes16(),
+                out_since: None,
+                seen: 0,
+            })
             .collect();
         let key = label_key(keyring);
         for place in places {
@@ -120,16 +131,28 @@ impl Store {
             place.make().await.map_err(failed)?;
             if !place.is_vacant().await.map_err(failed)? {
                 let rule = "a new volume must be empty".to_owned();
-                return Err(Error::Refused { place: place.name(), rule });
+                return Err(Error::Refused {
+                    place: place.name(),
+                    rule,
+                });
             }
         }
         for (index, place) in places.iter().enumerate() {
             let volumes = volumes.clone();
-            let label = Label { index, geometry, counter: 1, version_floor: 0, volumes };
-            place.write_label(&label.encode(&key)).await.map_err(|error| Error::Unavailable {
-                act: format!("label volume `{}`", place.name()),
-                reason: error.to_string(),
-            })?;
+            let label = Label {
+                index,
+                geometry,
+                counter: 1,
+                version_floor: 0,
+                volumes,
+            };
+            place
+                .write_label(&label.encode(&key))
+                .await
+                .map_err(|error| Error::Unavailable {
+                    act: format!("label volume `{}`", place.name()),
+                    reason: error.to_string(),
+                })?;
         }
         Ok(())
     }
@@ -152,7 +175,13 @@ impl Store {
     ) -> Result<Self> {
         let key = label_key(keyring);
         let found = find(&places, &key, clock.as_ref()).await?;
-        let Found { geometry, version_floor, slots, counter, spare } = found;
+        let Found {
+            geometry,
+            version_floor,
+            slots,
+            counter,
+            spare,
+        } = found;
         let grace = settings.write_grace;
         let found = (slots, counter, spare);
         let slots = Slots::new(geometry, key, grace, Arc::clone(&clock), found);
@@ -170,6 +199,7 @@ impl Store {
             paths: (0..PATH_LOCKS).map(|_| Arc::default()).collect(),
             wanted: Mutex::default(),
             scrubbed: Mutex::default(),
+            scrub_again: Mutex::default(),
             upkeep: tokio::sync::Mutex::default(),
         });
         inner.index.raise_version(version_floor);
@@ -201,11 +231,7 @@ struct Found {
 }
 
 /// Reads all labels and decides which place is which volume, and which of them may serve.
-async fn find(
-    places: &[Arc<dyn Place>],
-    key: &LabelKey,
-    clock: &dyn Clock,
-) -> Result<Found> {
+async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> Result<Found> {
     let mut labels: Vec<(Label, Arc<dyn Place>)> = Vec::new();
     let mut spare = Vec::new();
     let readings = join_all(places.iter().map(|place| place.read_label())).await;
@@ -214,7 +240,10 @@ async fn find(
             Ok(Some(Reading::Ours(label))) => labels.push((label, Arc::clone(place))),
             Ok(Some(Reading::Foreign)) => {
                 let rule = "it belongs to another store".to_owned();
-                return Err(Error::Refused { place: place.name(), rule });
+                return Err(Error::Refused {
+                    place: place.name(),
+                    rule,
+                });
             }
             Ok(Some(Reading::Damaged)) => {
                 tracing::warn!(volume.place = place.name(), "a volume's label is damaged");
@@ -250,7 +279,10 @@ async fn find(
     for (label, place) in labels {
         if label.geometry != newest.geometry {
             let rule = "its label names another number of volumes".to_owned();
-            return Err(Error::Refused { place: place.name(), rule });
+            return Err(Error::Refused {
+                place: place.name(),
+                rule,
+            });
         }
         let (Some(slot), Some(known)) =
             (slots.get_mut(label.index), newest.volumes.get(label.index))
@@ -263,9 +295,15 @@ async fn find(
             continue;
         }
         let out = |reason: &str| {
-            Some(Out { since: known.out_since.unwrap_or(now), reason: reason.to_owned() })
+            Some(Out {
+                since: known.out_since.unwrap_or(now),
+                reason: reason.to_owned(),
+            })
         };
-        let same = label.volumes.get(label.index).is_some_and(|own| own.id == known.id);
+        let same = label
+            .volumes
+            .get(label.index)
+            .is_some_and(|own| own.id == known.id);
         slot.place = Some(place);
         slot.out = if known.out_since.is_some() {
             out("it was out when the store was closed")
@@ -277,8 +315,19 @@ async fn find(
             None
         };
     }
-    let Label { geometry, counter, version_floor, .. } = newest;
-    Ok(Found { geometry, version_floor, slots, counter, spare })
+    let Label {
+        geometry,
+        counter,
+        version_floor,
+        ..
+    } = newest;
+    Ok(Found {
+        geometry,
+        version_floor,
+        slots,
+        counter,
+        spare,
+    })
 }
 
 impl Inner {
@@ -338,7 +387,10 @@ impl Inner {
             if members.iter().any(|index| !object.is_on(*index)) {
                 partial.push(Arc::clone(&object));
             }
-            paths.entry(Arc::clone(&object.path)).or_default().push(object);
+            paths
+                .entry(Arc::clone(&object.path))
+                .or_default()
+                .push(object);
         }
         // A crash leaves the newest ones half-done: these are looked at shard by shard.
         partial.sort_by_key(|object| std::cmp::Reverse(object.version));
@@ -359,8 +411,15 @@ impl Inner {
             self.index.insert(path, entry);
         }
         let mut repaired: usize = 0;
-        for object in partial.into_iter().filter(|object| self.index.is_current(object)) {
-            for index in members.iter().copied().filter(|index| !object.is_on(*index)) {
+        for object in partial
+            .into_iter()
+            .filter(|object| self.index.is_current(object))
+        {
+            for index in members
+                .iter()
+                .copied()
+                .filter(|index| !object.is_on(*index))
+            {
                 self.want(&object, index);
             }
             if repaired < REPAIRS_AT_OPEN_MAX {

@@ -41,7 +41,9 @@ pub(crate) struct Reader {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("geometry", &self.geometry).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("geometry", &self.geometry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +55,12 @@ impl Reader {
         let secret = inner.keys.key(header.key).await.map_err(sealing())?;
         let key = ObjectKey::new(&secret, &object.path, object.write_id).map_err(sealing())?;
         let layout = header.layout()?;
-        Ok(Self { inner, object, layout, key })
+        Ok(Self {
+            inner,
+            object,
+            layout,
+            key,
+        })
     }
 
     /// The stripes that hold a range of the plaintext.
@@ -65,8 +72,7 @@ impl Reader {
     pub(crate) async fn read(&self, stripe: u64, range: &Range<u64>) -> Result<Bytes> {
         let wanted = self.layout.chunks.holding(range);
         let stripe_chunks = self.layout.chunks_of(stripe);
-        let wanted =
-            wanted.start.max(stripe_chunks.start)..wanted.end.min(stripe_chunks.end);
+        let wanted = wanted.start.max(stripe_chunks.start)..wanted.end.min(stripe_chunks.end);
         let plain = match self.read_chunks(stripe, &wanted).await {
             Ok(plain) => plain,
             Err(faults) => {
@@ -94,7 +100,9 @@ impl Reader {
             let part = wanted.start.max(piece.start)..wanted.end.min(piece.end);
             // An empty object has one chunk, of no bytes.
             if part.start < part.end {
-                reads.push(async move { (index, part.clone(), self.chunks(stripe, index, &part).await) });
+                reads.push(async move {
+                    (index, part.clone(), self.chunks(stripe, index, &part).await)
+                });
             }
         }
         let mut out = Vec::with_capacity(narrow(
@@ -118,7 +126,11 @@ impl Reader {
                 }
             }
         }
-        if faults.is_empty() { Ok(out) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(out)
+        } else {
+            Err(faults)
+        }
     }
 
     /// The sealed bytes of some chunks of one data shard's piece.
@@ -129,7 +141,10 @@ impl Reader {
         chunks: &Range<u64>,
     ) -> std::result::Result<Bytes, Fault> {
         let sealed = self.layout.chunks.sealed_range(chunks);
-        let piece = self.layout.chunks.sealed_range(&self.layout.piece_chunks(stripe, index));
+        let piece = self
+            .layout
+            .chunks
+            .sealed_range(&self.layout.piece_chunks(stripe, index));
         let start = header_bytes(&self.object.path)
             .saturating_add(self.layout.piece_at(stripe, index))
             .saturating_add(sealed.start.saturating_sub(piece.start));
@@ -147,7 +162,10 @@ impl Reader {
         wanted: &Range<u64>,
         faults: Faults,
     ) -> Result<Vec<u8>> {
-        let pieces = self.inner.stripe(&self.object, &self.layout, stripe, faults).await?;
+        let pieces = self
+            .inner
+            .stripe(&self.object, &self.layout, stripe, faults)
+            .await?;
         let bytes = narrow(self.layout.coded_bytes(stripe));
         let data = self.inner.code.data(&pieces, bytes)?;
         let mut out = Vec::new();
@@ -159,15 +177,18 @@ impl Reader {
             }
             let base = self.layout.chunks.sealed_range(&all).start;
             let sealed = self.layout.chunks.sealed_range(&part);
-            let (from, to) =
-                (narrow(sealed.start.saturating_sub(base)), narrow(sealed.end.saturating_sub(base)));
+            let (from, to) = (
+                narrow(sealed.start.saturating_sub(base)),
+                narrow(sealed.end.saturating_sub(base)),
+            );
             let sealed = piece.get(from..to).unwrap_or_default();
-            let plain = self.key.open(&self.layout.chunks, &part, sealed).map_err(|_| {
-                Error::Corrupt {
+            let plain = self
+                .key
+                .open(&self.layout.chunks, &part, sealed)
+                .map_err(|_| Error::Corrupt {
                     path: self.object.path.to_string(),
                     reason: "its shards are authentic, but its key does not open them".into(),
-                }
-            })?;
+                })?;
             out.extend_from_slice(&plain);
         }
         Ok(out)
@@ -183,10 +204,7 @@ impl Inner {
     }
 
     /// The header of an object, from the first volume that has a good one, and the bad ones before.
-    pub(crate) async fn find_header(
-        &self,
-        object: &Arc<Object>,
-    ) -> Result<(Arc<Header>, Faults)> {
+    pub(crate) async fn find_header(&self, object: &Arc<Object>) -> Result<(Arc<Header>, Faults)> {
         let mut faults = Faults::new();
         if let Some(header) = object.header.get() {
             return Ok((Arc::clone(header), faults));
@@ -255,7 +273,9 @@ impl Inner {
         object: &Object,
         index: usize,
     ) -> std::result::Result<(Header, [u8; 32]), Fault> {
-        let bytes = self.fetch(object, index, 0..header_bytes(&object.path)).await?;
+        let bytes = self
+            .fetch(object, index, 0..header_bytes(&object.path))
+            .await?;
         match Header::decode(&self.shard_key, &bytes) {
             Some((found, header, check))
                 if found == index && header.belongs_to(&object.name(index)) =>
@@ -360,13 +380,22 @@ impl Inner {
                 None => {}
             }
         }
-        let wrong = faults.values().filter(|fault| matches!(fault, Fault::Wrong(_))).count();
+        let wrong = faults
+            .values()
+            .filter(|fault| matches!(fault, Fault::Wrong(_)))
+            .count();
         let reason = reasons.join("; ");
         // With the unreachable ones back, would it be readable again?
         if unreachable > 0 && wrong <= self.geometry.parity {
-            return Error::Unavailable { act: format!("read `{}`", object.path), reason };
+            return Error::Unavailable {
+                act: format!("read `{}`", object.path),
+                reason,
+            };
         }
-        Error::Corrupt { path: object.path.to_string(), reason }
+        Error::Corrupt {
+            path: object.path.to_string(),
+            reason,
+        }
     }
 
     /// Repairs on the spot what a read has found wrong; a large object waits for maintenance.

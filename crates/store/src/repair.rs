@@ -88,7 +88,10 @@ impl Inner {
                 Some(object) => self.rebuild_in_service(&object, item.1, &mut rebuilt).await,
             };
             if done {
-                self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(&item);
+                self.wanted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&item);
             }
         }
         rebuilt
@@ -100,7 +103,9 @@ impl Inner {
         index: usize,
         rebuilt: &mut u64,
     ) -> bool {
-        let Some(serving) = self.slots.at(index) else { return true };
+        let Some(serving) = self.slots.at(index) else {
+            return true;
+        };
         match self.rebuild(object, &serving).await {
             Ok(()) => {
                 *rebuilt = rebuilt.saturating_add(1);
@@ -109,7 +114,10 @@ impl Inner {
             Err(Rebuild::Write(why)) => {
                 // A volume that cannot be written to is out; with too few left it stays wanted.
                 let failed = [(index, format!("a repair: {why}"))];
-                self.slots.mark_out(&failed, self.index.version()).await.is_ok()
+                self.slots
+                    .mark_out(&failed, self.index.version())
+                    .await
+                    .is_ok()
             }
             Err(Rebuild::Read(error)) => {
                 tracing::error!(
@@ -129,7 +137,10 @@ impl Inner {
         object: &Arc<Object>,
         to: &Serving,
     ) -> std::result::Result<(), Rebuild> {
-        let shard = self.make_shard(object, to.index).await.map_err(Rebuild::Read)?;
+        let shard = self
+            .make_shard(object, to.index)
+            .await
+            .map_err(Rebuild::Read)?;
         let name = object.name(to.index).encode();
         let pending = object.begin();
         let put = to
@@ -151,7 +162,10 @@ impl Inner {
         let mut writer = ShardWriter::new(&self.shard_key, &header, index);
         for stripe in 0..layout.stripes() {
             let mut faults = Faults::new();
-            faults.insert(index, crate::read::Fault::Wrong("it is being rebuilt".into()));
+            faults.insert(
+                index,
+                crate::read::Fault::Wrong("it is being rebuilt".into()),
+            );
             let pieces = self.stripe(object, &layout, stripe, faults).await?;
             let inner = Arc::clone(self);
             let coded = narrow(layout.coded_bytes(stripe));
@@ -176,7 +190,11 @@ impl Inner {
     async fn rebuild_all(self: &Arc<Self>, report: &mut RepairReport) {
         let rebuilt = self.repair_wanted(None).await;
         report.shards_rebuilt = report.shards_rebuilt.saturating_add(rebuilt);
-        let left = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let left = self
+            .wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
         report.shards_wanted = crate::layout::wide(left);
     }
 
@@ -218,8 +236,11 @@ impl Inner {
     async fn recognise(&self, place: &Arc<dyn Place>) -> std::result::Result<(), String> {
         let label = slowly(place.read_label()).await?;
         let slots = self.slots.snapshot();
-        let waiting =
-            |index: usize| slots.get(index).is_some_and(|s| s.out.is_some() && s.place.is_none());
+        let waiting = |index: usize| {
+            slots
+                .get(index)
+                .is_some_and(|s| s.out.is_some() && s.place.is_none())
+        };
         let index = match label.map(|bytes| Label::read(&self.slots.key, &bytes)) {
             Some(Reading::Ours(label)) => {
                 let id = label.volumes.get(label.index).map(|volume| volume.id);
@@ -232,9 +253,12 @@ impl Inner {
             // A damaged label: the shards beside it say which volume this is.
             Some(Reading::Damaged) => {
                 let names = slowly(place.list()).await?;
-                names.iter().filter_map(|name| ShardName::decode(name)).find_map(|name| {
-                    (self.index.knows(&name) && waiting(name.index)).then_some(name.index)
-                })
+                names
+                    .iter()
+                    .filter_map(|name| ShardName::decode(name))
+                    .find_map(|name| {
+                        (self.index.knows(&name) && waiting(name.index)).then_some(name.index)
+                    })
             }
             None if self.settings.adopt_empty && slowly(place.is_vacant()).await? => None,
             None => return Err("it has no label and is not empty".into()),
@@ -265,8 +289,10 @@ impl Inner {
             act: format!("bring back volume {index}"),
             reason,
         };
-        let volume =
-            self.slots.at(index).ok_or_else(|| failed("its place holds no volume".into()))?;
+        let volume = self
+            .slots
+            .at(index)
+            .ok_or_else(|| failed("its place holds no volume".into()))?;
         let names = slowly(volume.place.list()).await.map_err(failed)?;
         let mut held: BTreeSet<String> = names.into_iter().collect();
         for _ in 0..ROUNDS_MAX {
@@ -274,10 +300,14 @@ impl Inner {
             if missing <= LAST_STEP_MAX {
                 // Writers wait from here on, so that none of their shards is missed.
                 let _alone = Arc::clone(&self.gate).write_owned().await;
-                self.level(&volume, &mut held, report, usize::MAX).await.map_err(failed)?;
+                self.level(&volume, &mut held, report, usize::MAX)
+                    .await
+                    .map_err(failed)?;
                 return self.slots.mark_in(index, self.index.version()).await;
             }
-            self.level(&volume, &mut held, report, missing).await.map_err(failed)?;
+            self.level(&volume, &mut held, report, missing)
+                .await
+                .map_err(failed)?;
         }
         Err(failed("it does not catch up with the writers".into()))
     }
@@ -309,7 +339,9 @@ impl Inner {
             // Deleted while the volume was away: it must not come back with them.
             let batch = names.to_vec();
             volume
-                .run(slow_grace(), move |place| async move { place.delete(&batch).await })
+                .run(slow_grace(), move |place| async move {
+                    place.delete(&batch).await
+                })
                 .await
                 .map_err(|error| error.to_string())?;
             for name in names {
@@ -343,7 +375,9 @@ impl Inner {
     async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
         for serving in self.slots.serving() {
             let before = self.index.below("");
-            let Ok(names) = slowly(serving.place.list()).await else { continue };
+            let Ok(names) = slowly(serving.place.list()).await else {
+                continue;
+            };
             let held: BTreeSet<String> = names.into_iter().collect();
             for object in before {
                 let there = held.contains(&object.name(serving.index).encode());
@@ -351,8 +385,10 @@ impl Inner {
                     self.want(&object, serving.index);
                 }
             }
-            let old: Vec<String> =
-                held.into_iter().filter(|name| self.is_old_garbage(name)).collect();
+            let old: Vec<String> = held
+                .into_iter()
+                .filter(|name| self.is_old_garbage(name))
+                .collect();
             let count = crate::layout::wide(old.len());
             if count > 0 && slowly(serving.place.delete(&old)).await.is_ok() {
                 report.garbage_removed = report.garbage_removed.saturating_add(count);
@@ -361,9 +397,8 @@ impl Inner {
     }
 
     fn is_old_garbage(&self, name: &str) -> bool {
-        ShardName::decode(name).is_some_and(|name| {
-            !self.index.knows(&name) && self.is_old(name.created_ms)
-        })
+        ShardName::decode(name)
+            .is_some_and(|name| !self.index.knows(&name) && self.is_old(name.created_ms))
     }
 
     fn is_old(&self, created_ms: i64) -> bool {

@@ -57,19 +57,39 @@ impl Store {
 }
 
 impl Inner {
-    /// Scrubs the next few objects; starts over after the last one.
+    /// Scrubs the next few objects; rests after the last one, then starts over.
     pub(crate) async fn scrub_slice(self: &Arc<Self>) {
+        let now = self.clock.now();
+        if now
+            < *self
+                .scrub_again
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        {
+            return;
+        }
         let mut report = ScrubReport::default();
         while report.bytes < self.settings.scrub_bytes_per_round {
-            let at = self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let at = self
+                .scrubbed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             let next = self.index.after(&at);
-            let path = next.as_ref().map(|object| object.path.to_string()).unwrap_or_default();
+            let path = next
+                .as_ref()
+                .map(|object| object.path.to_string())
+                .unwrap_or_default();
             if let Some(object) = &next {
                 self.scrub_object(object, &mut report).await;
             }
             *self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner) = path;
             if next.is_none() {
                 self.finish_scrub().await;
+                *self
+                    .scrub_again
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = now.plus(self.settings.scrub_rest);
                 break;
             }
         }
@@ -100,7 +120,11 @@ impl Inner {
             metrics::counter!("store_bad_shards_total").increment(1);
             self.want(object, serving.index);
             let path = object.path.to_string();
-            report.bad.push(BadShard { path, volume: serving.index, fault });
+            report.bad.push(BadShard {
+                path,
+                volume: serving.index,
+                fault,
+            });
         }
         let rebuilt = self.repair_wanted(Some(&object.path)).await;
         report.rebuilt = report.rebuilt.saturating_add(rebuilt);

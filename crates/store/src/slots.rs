@@ -121,7 +121,12 @@ impl Slots {
             key,
             grace,
             clock,
-            state: Mutex::new(State { slots, counter, unsaved: true, spare }),
+            state: Mutex::new(State {
+                slots,
+                counter,
+                unsaved: true,
+                spare,
+            }),
             labels: tokio::sync::Mutex::new(()),
         }
     }
@@ -136,7 +141,11 @@ impl Slots {
 
     /// The volumes in service.
     pub(crate) fn serving(&self) -> Vec<Serving> {
-        self.reachable().into_iter().filter(|(_, out)| !out).map(|(serving, _)| serving).collect()
+        self.reachable()
+            .into_iter()
+            .filter(|(_, out)| !out)
+            .map(|(serving, _)| serving)
+            .collect()
     }
 
     /// Every volume that has a place, and whether it is out.
@@ -151,11 +160,17 @@ impl Slots {
     }
 
     pub(crate) fn at(&self, index: usize) -> Option<Serving> {
-        self.reachable().into_iter().map(|(serving, _)| serving).find(|s| s.index == index)
+        self.reachable()
+            .into_iter()
+            .map(|(serving, _)| serving)
+            .find(|s| s.index == index)
     }
 
     pub(crate) fn is_serving(&self, index: usize) -> bool {
-        self.lock().slots.get(index).is_some_and(|slot| slot.out.is_none() && slot.place.is_some())
+        self.lock()
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.out.is_none() && slot.place.is_some())
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -174,9 +189,10 @@ impl Slots {
     /// Takes the places of volumes that are out and at rest away from them, to look at them anew.
     pub(crate) fn take_idle_out(&self) -> Vec<Arc<dyn Place>> {
         let mut state = self.lock();
-        let idle = state.slots.iter_mut().filter(|slot| {
-            slot.out.is_some() && slot.busy.load(Ordering::Acquire) == 0
-        });
+        let idle = state
+            .slots
+            .iter_mut()
+            .filter(|slot| slot.out.is_some() && slot.busy.load(Ordering::Acquire) == 0);
         idle.filter_map(|slot| slot.place.take()).collect()
     }
 
@@ -205,7 +221,14 @@ impl Slots {
         };
         let volumes = self.snapshot().iter().enumerate().map(of).collect();
         let geometry = self.geometry;
-        Label { index, geometry, counter: 0, version_floor: 0, volumes }.encode(&self.key)
+        Label {
+            index,
+            geometry,
+            counter: 0,
+            version_floor: 0,
+            volumes,
+        }
+        .encode(&self.key)
     }
 
     /// Asks for new labels, with a higher counter.
@@ -228,8 +251,11 @@ impl Slots {
         version_floor: u64,
     ) -> Result<()> {
         let _one_at_a_time = self.labels.lock().await;
-        let mut out: Vec<(usize, String)> =
-            failed.iter().filter(|(index, _)| self.is_serving(*index)).cloned().collect();
+        let mut out: Vec<(usize, String)> = failed
+            .iter()
+            .filter(|(index, _)| self.is_serving(*index))
+            .cloned()
+            .collect();
         if out.is_empty() && !self.needs_saving() {
             return Ok(());
         }
@@ -245,13 +271,16 @@ impl Slots {
             }
             let now = self.clock.now();
             let counter = self.next_counter();
-            let refused =
-                self.write_labels(&staying, counter, version_floor, |slot, index| {
-                    match &slot.out {
+            let refused = self
+                .write_labels(
+                    &staying,
+                    counter,
+                    version_floor,
+                    |slot, index| match &slot.out {
                         Some(out) => Some(out.since),
                         None => gone.contains(&index).then_some(now),
-                    }
-                })
+                    },
+                )
                 .await;
             if refused.is_empty() {
                 self.commit(&out, now, counter, &staying);
@@ -273,7 +302,11 @@ impl Slots {
         let counter = self.next_counter();
         let refused = self
             .write_labels(&members, counter, version_floor, |slot, other| {
-                if other == index { None } else { slot.out.as_ref().map(|out| out.since) }
+                if other == index {
+                    None
+                } else {
+                    slot.out.as_ref().map(|out| out.since)
+                }
             })
             .await;
         if let Some((other, reason)) = refused.into_iter().next() {
@@ -332,9 +365,13 @@ impl Slots {
             let bytes = Bytes::from(label.encode(&self.key));
             async move {
                 let written = serving
-                    .run(self.grace, move |place| async move { place.write_label(&bytes).await })
+                    .run(self.grace, move |place| async move {
+                        place.write_label(&bytes).await
+                    })
                     .await;
-                written.err().map(|error| (serving.index, format!("its label: {error}")))
+                written
+                    .err()
+                    .map(|error| (serving.index, format!("its label: {error}")))
             }
         });
         join_all(writes).await.into_iter().flatten().collect()
@@ -350,14 +387,21 @@ impl Slots {
         for (index, reason) in out {
             metrics::counter!("store_volumes_marked_out_total").increment(1);
             if let Some(slot) = state.slots.get_mut(*index) {
-                let place = slot.place.as_ref().map(|place| place.name()).unwrap_or_default();
+                let place = slot
+                    .place
+                    .as_ref()
+                    .map(|place| place.name())
+                    .unwrap_or_default();
                 tracing::error!(
                     volume.index = index,
                     volume.place = place,
                     reason,
                     "a volume is out of service"
                 );
-                slot.out = Some(Out { since: now, reason: reason.clone() });
+                slot.out = Some(Out {
+                    since: now,
+                    reason: reason.clone(),
+                });
             }
         }
         state.unsaved = false;
@@ -371,7 +415,11 @@ impl Slots {
                 reasons.push(format!("volume {index} is out: {}", out.reason));
             }
         }
-        reasons.extend(failing.iter().map(|(index, why)| format!("volume {index} failed: {why}")));
+        reasons.extend(
+            failing
+                .iter()
+                .map(|(index, why)| format!("volume {index} failed: {why}")),
+        );
         Error::Unavailable {
             act: format!("work on at least {} volumes", self.geometry.data),
             reason: reasons.join("; "),

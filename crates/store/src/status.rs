@@ -80,14 +80,22 @@ impl Store {
                 let place = slot.place.map(|place| place.name());
                 let state = match (slot.out, &place) {
                     (None, _) => VolumeState::InService,
-                    (Some(out), Some(_)) => {
-                        VolumeState::Out { reason: out.reason, since: out.since }
-                    }
-                    (Some(out), None) => {
-                        VolumeState::Missing { reason: out.reason, since: out.since }
-                    }
+                    (Some(out), Some(_)) => VolumeState::Out {
+                        reason: out.reason,
+                        since: out.since,
+                    },
+                    (Some(out), None) => VolumeState::Missing {
+                        reason: out.reason,
+                        since: out.since,
+                    },
                 };
-                VolumeStatus { index, place: place.unwrap_or_default(), state, objects: 0, bytes: 0 }
+                VolumeStatus {
+                    index,
+                    place: place.unwrap_or_default(),
+                    state,
+                    objects: 0,
+                    bytes: 0,
+                }
             })
             .collect();
         let all = inner.index.below("");
@@ -97,16 +105,25 @@ impl Store {
             let Ok(layout) = crate::layout::Layout::new(object.length, inner.geometry.data) else {
                 continue;
             };
-            for volume in volumes.iter_mut().filter(|volume| object.is_on(volume.index)) {
+            for volume in volumes
+                .iter_mut()
+                .filter(|volume| object.is_on(volume.index))
+            {
                 let size =
                     header_bytes(&object.path).saturating_add(layout.body_bytes(volume.index));
                 volume.objects = volume.objects.saturating_add(1);
                 volume.bytes = volume.bytes.saturating_add(size);
             }
         }
-        let healthy =
-            volumes.iter().filter(|volume| volume.state == VolumeState::InService).count();
-        let wanted = inner.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len();
+        let healthy = volumes
+            .iter()
+            .filter(|volume| volume.state == VolumeState::InService)
+            .count();
+        let wanted = inner
+            .wanted
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .len();
         Status {
             data: inner.geometry.data,
             parity: inner.geometry.parity,

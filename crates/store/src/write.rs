@@ -81,7 +81,11 @@ impl Inner {
         path: &str,
         payload: Bytes,
     ) -> Result<(Header, Vec<Shard>)> {
-        let (key, secret) = self.keys.key_for_write(path).await.map_err(Error::sealing(path))?;
+        let (key, secret) = self
+            .keys
+            .key_for_write(path)
+            .await
+            .map_err(Error::sealing(path))?;
         let length = wide(payload.len());
         let layout = Layout::new(length, self.geometry.data)?;
         let header = Header {
@@ -155,11 +159,16 @@ impl Inner {
         let grace = self.settings.write_grace;
         let members = self.slots.serving();
         let deletes = members.iter().map(|serving| {
-            let names: Vec<String> =
-                objects.iter().map(|object| object.name(serving.index).encode()).collect();
+            let names: Vec<String> = objects
+                .iter()
+                .map(|object| object.name(serving.index).encode())
+                .collect();
             async move {
                 let deleted = serving
-                    .run(grace, move |place| async move { place.delete(&names).await })
+                    .run(
+                        grace,
+                        move |place| async move { place.delete(&names).await },
+                    )
                     .await;
                 match deleted {
                     Ok(()) => {
@@ -222,7 +231,8 @@ impl Inner {
     }
 
     async fn lock_paths(&self, paths: &[String]) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
-        self.lock_all(paths.iter().map(|path| self.path_lock(path)).collect()).await
+        self.lock_all(paths.iter().map(|path| self.path_lock(path)).collect())
+            .await
     }
 
     /// In the order of their numbers, so that two callers never wait for each other.

@@ -36,18 +36,30 @@ fn data_shards_are_filled_evenly() {
     for length in [4 * CHUNK_BYTES_MIN, 100_000, 300_000, 1_000_000, 20_000_000] {
         let layout = Layout::new(length, 4).unwrap();
         let stored = layout.body_bytes(4) * 6;
-        assert!(stored < length * 3 / 2 + length / 10 + 4_096, "{length} bytes take {stored}");
+        assert!(
+            stored < length * 3 / 2 + length / 10 + 4_096,
+            "{length} bytes take {stored}"
+        );
     }
 }
 
 #[test]
 fn ranges_fall_into_the_stripes_that_hold_them() {
     let layout = Layout::new(50_000_000, 4).unwrap();
-    for range in [0..1, 4_000_000..4_400_000, 49_999_999..50_000_000, 0..50_000_000] {
+    for range in [
+        0..1,
+        4_000_000..4_400_000,
+        49_999_999..50_000_000,
+        0..50_000_000,
+    ] {
         let chunks = layout.chunks.holding(&range);
         let stripes = layout.stripes_of(&chunks);
         assert!(layout.chunks_of(stripes.start).contains(&chunks.start));
-        assert!(layout.chunks_of(stripes.end - 1).contains(&(chunks.end - 1)));
+        assert!(
+            layout
+                .chunks_of(stripes.end - 1)
+                .contains(&(chunks.end - 1))
+        );
         assert!(span(&chunks) * layout.chunks.chunk() >= span(&range));
     }
 }

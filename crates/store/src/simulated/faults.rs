@@ -40,8 +40,13 @@ pub enum Fault {
 
 impl Fault {
     /// Faults of single reads.
-    pub(super) const READING: [Self; 5] =
-        [Self::BitFlip, Self::Stale, Self::ReadError, Self::Slow, Self::Dead];
+    pub(super) const READING: [Self; 5] = [
+        Self::BitFlip,
+        Self::Stale,
+        Self::ReadError,
+        Self::Slow,
+        Self::Dead,
+    ];
     /// Faults of single writes and deletions.
     pub(super) const WRITING: [Self; 7] = [
         Self::WriteError,

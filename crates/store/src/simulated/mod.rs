@@ -29,12 +29,19 @@ impl MemoryKeys {
     /// Keys for the store of `keyring`.
     #[must_use]
     pub const fn new(keyring: Keyring) -> Self {
-        Self { keyring, rows: Mutex::new(BTreeMap::new()) }
+        Self {
+            keyring,
+            rows: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Destroys a data key. False when there is none.
     pub fn destroy(&self, key: KeyId) -> bool {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.0).is_some()
+        self.rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key.0)
+            .is_some()
     }
 }
 
@@ -47,7 +54,9 @@ impl KeySource for MemoryKeys {
             KeyRef::Epoch(self.keyring.epoch())
         } else {
             let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = u128::try_from(rows.len()).unwrap_or(u128::MAX).to_le_bytes();
+            let number = u128::try_from(rows.len())
+                .unwrap_or(u128::MAX)
+                .to_le_bytes();
             let secret = self.keyring.root_derived(&format!("simulated {number:?}"));
             rows.insert(number, secret);
             KeyRef::Data(KeyId(number))
@@ -59,9 +68,12 @@ impl KeySource for MemoryKeys {
         let found = match key {
             KeyRef::Root => Some(self.keyring.root_derived("objects")),
             KeyRef::Epoch(number) => self.keyring.epoch_key(number),
-            KeyRef::Data(id) => {
-                self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(&id.0).cloned()
-            }
+            KeyRef::Data(id) => self
+                .rows
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&id.0)
+                .cloned(),
         };
         found.ok_or_else(|| seal::Error::KeyDestroyed(format!("{key:?}")))
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::faults::Fault;
-use super::world::{SimVolumes, World};
+use super::world::{Power, SimVolumes, World};
 use crate::layout::narrow;
 use crate::{Place, Shard};
 
@@ -25,7 +25,11 @@ pub(super) struct SimPlace {
 
 impl SimPlace {
     pub(super) fn new(volumes: &SimVolumes, position: usize) -> Self {
-        Self { world: Arc::clone(&volumes.world), position, bound: Mutex::new(None) }
+        Self {
+            world: Arc::clone(&volumes.world),
+            position,
+            bound: Mutex::new(None),
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
@@ -44,19 +48,22 @@ impl SimPlace {
     }
 
     fn epoch(&self) -> u64 {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner).epoch
+        self.world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .epoch
     }
 
     /// Fails when the volume is not there or does not work.
     fn check(&self, world: &mut World) -> io::Result<()> {
-        let Some(disk) = world.disk(self.position) else { return Err(gone()) };
-        if disk.gone || !disk.made {
+        let Some(disk) = world.disk(self.position) else {
             return Err(gone());
+        };
+        match disk.power {
+            Power::On => Ok(()),
+            Power::Unmade | Power::Gone => Err(gone()),
+            Power::Dead => Err(io::Error::other("the device does not answer")),
         }
-        if disk.dead {
-            return Err(io::Error::other("the device does not answer"));
-        }
-        Ok(())
     }
 
     /// Fails when a write cannot go to the volume that this place is bound to.
@@ -67,7 +74,12 @@ impl SimPlace {
 
     /// A volume without a label may get one; any other must be the one that was known.
     fn check_label(&self, world: &mut World) -> io::Result<()> {
-        if self.bound.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self
+            .bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
             return self.check_write(world);
         }
         self.check(world)?;
@@ -76,7 +88,10 @@ impl SimPlace {
 
     fn check_space(&self, world: &mut World) -> io::Result<()> {
         if world.disk(self.position).is_some_and(|disk| disk.full) {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space is left"));
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "no space is left",
+            ));
         }
         Ok(())
     }
@@ -84,9 +99,13 @@ impl SimPlace {
     fn check_bound(&self, world: &mut World) -> io::Result<()> {
         self.check(world)?;
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        let labelled = world.disk(self.position).is_some_and(|d| d.now.contains_key(LABEL));
+        let labelled = world
+            .disk(self.position)
+            .is_some_and(|d| d.now.contains_key(LABEL));
         if !labelled || world.disk_at(self.position) != bound {
-            return Err(io::Error::other("another volume has taken the place of this one"));
+            return Err(io::Error::other(
+                "another volume has taken the place of this one",
+            ));
         }
         Ok(())
     }
@@ -106,7 +125,10 @@ impl SimPlace {
                     if let Some(disk) = world.disk(self.position) {
                         disk.full = true;
                     }
-                    Err(io::Error::new(io::ErrorKind::StorageFull, "no space is left"))
+                    Err(io::Error::new(
+                        io::ErrorKind::StorageFull,
+                        "no space is left",
+                    ))
                 });
             }
             Some(Fault::Dead) => return Err(self.die()),
@@ -122,14 +144,17 @@ impl SimPlace {
     }
 
     fn fire(&self, fault: Fault) {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner).fire(fault);
+        self.world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fire(fault);
     }
 
     fn die(&self) -> io::Error {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.fire(Fault::Dead);
         if let Some(disk) = world.disk(self.position) {
-            disk.dead = true;
+            disk.power = Power::Dead;
         }
         io::Error::other("the device does not answer")
     }
@@ -138,16 +163,22 @@ impl SimPlace {
     fn rot(&self, name: &str, fault: Fault) {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, bit) = (world.dice.roll(), world.dice.roll());
-        let Some(disk) = world.disk(self.position) else { return };
+        let Some(disk) = world.disk(self.position) else {
+            return;
+        };
         let old = disk.old.first().cloned();
-        let Some(bytes) = disk.now.get_mut(name) else { return };
+        let Some(bytes) = disk.now.get_mut(name) else {
+            return;
+        };
         match (fault, old) {
             (Fault::Stale, Some(old)) if *bytes != old => *bytes = old,
             (Fault::Stale, _) => return,
             (_, _) => {
                 let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 let at = narrow(at.checked_rem(length).unwrap_or(0));
-                let Some(byte) = bytes.get_mut(at) else { return };
+                let Some(byte) = bytes.get_mut(at) else {
+                    return;
+                };
                 *byte ^= 1_u8.wrapping_shl(u32::try_from(bit & 7).unwrap_or(0));
             }
         }
@@ -176,13 +207,19 @@ impl Place for SimPlace {
             let coin = world.dice.per_mille(500);
             let at = world.dice.below(bytes.len());
             let other = world.dice.roll();
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             disk.remember(&bytes);
             let mut fired = None;
             match fault {
                 Some(Fault::Misdirected) => {
-                    let names: Vec<String> =
-                        disk.now.keys().filter(|n| !n.is_empty() && *n != name).cloned().collect();
+                    let names: Vec<String> = disk
+                        .now
+                        .keys()
+                        .filter(|n| !n.is_empty() && *n != name)
+                        .cloned()
+                        .collect();
                     let count = u64::try_from(names.len()).unwrap_or(0);
                     let which = other.checked_rem(count).map(narrow);
                     match which.and_then(|which| names.get(which)) {
@@ -218,7 +255,9 @@ impl Place for SimPlace {
         })?;
         self.step(epoch).await?;
         self.with(|world| {
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             let lies = disk.lying.iter().any(|(lie, _)| lie == name);
             if !lies && let Some(bytes) = disk.now.get(name).cloned() {
                 disk.safe.insert(name.to_owned(), bytes);
@@ -250,11 +289,18 @@ impl Place for SimPlace {
         }
         self.with(|world| {
             self.check(world)?;
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             let bytes = disk.now.get(name).ok_or_else(gone)?;
             let length = bytes.len();
-            let (from, to) = (narrow(range.start).min(length), narrow(range.end).min(length));
-            Ok(Bytes::copy_from_slice(bytes.get(from..to).unwrap_or_default()))
+            let (from, to) = (
+                narrow(range.start).min(length),
+                narrow(range.end).min(length),
+            );
+            Ok(Bytes::copy_from_slice(
+                bytes.get(from..to).unwrap_or_default(),
+            ))
         })
     }
 
@@ -263,8 +309,15 @@ impl Place for SimPlace {
         self.step(epoch).await?;
         self.with(|world| {
             self.check(world)?;
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
-            Ok(disk.now.keys().filter(|name| !name.is_empty()).cloned().collect())
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
+            Ok(disk
+                .now
+                .keys()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect())
         })
     }
 
@@ -278,7 +331,9 @@ impl Place for SimPlace {
         self.with(|world| {
             self.check_bound(world)?;
             let coin = world.dice.per_mille(500);
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             for name in names {
                 if disk.now.remove(name).is_some() && fault == Some(Fault::LostWrite) {
                     disk.lying.push((name.clone(), Fault::LostWrite));
@@ -290,7 +345,9 @@ impl Place for SimPlace {
         })?;
         self.step(epoch).await?;
         self.with(|world| {
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             for name in names {
                 if !disk.lying.iter().any(|(lie, _)| lie == name) && !disk.now.contains_key(name) {
                     disk.safe.remove(name);
@@ -305,7 +362,9 @@ impl Place for SimPlace {
         self.step(epoch).await?;
         self.with(|world| {
             self.check(world)?;
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             let label = disk.now.get(LABEL).cloned();
             let bound = world.disk_at(self.position).filter(|_| label.is_some());
             *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = bound;
@@ -321,7 +380,9 @@ impl Place for SimPlace {
         self.step(epoch).await?;
         self.with(|world| {
             self.check_label(world)?;
-            let Some(disk) = world.disk(self.position) else { return Err(gone()) };
+            let Some(disk) = world.disk(self.position) else {
+                return Err(gone());
+            };
             disk.now.insert(LABEL.to_owned(), label.to_vec());
             if fault == Some(Fault::LostWrite) {
                 disk.lying.push((LABEL.to_owned(), Fault::LostWrite));
@@ -340,7 +401,10 @@ impl Place for SimPlace {
         self.step(epoch).await?;
         self.with(|world| {
             self.check(world)?;
-            world.disk(self.position).map(|disk| disk.now.is_empty()).ok_or_else(gone)
+            world
+                .disk(self.position)
+                .map(|disk| disk.now.is_empty())
+                .ok_or_else(gone)
         })
     }
 
@@ -348,7 +412,10 @@ impl Place for SimPlace {
         let epoch = self.epoch();
         self.step(epoch).await?;
         self.with(|world| {
-            world.disk(self.position).map(|disk| disk.made = true).ok_or_else(gone)
+            world
+                .disk(self.position)
+                .map(|disk| disk.power = Power::On)
+                .ok_or_else(gone)
         })
     }
 }

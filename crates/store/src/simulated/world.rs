@@ -17,6 +17,20 @@ const OLD_MAX: usize = 16;
 /// What is on one disk: the label under the empty name, shards under theirs.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
+/// Whether a disk works.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Power {
+    /// Nobody has made the volume yet.
+    #[default]
+    Unmade,
+    /// It works.
+    On,
+    /// It does not answer.
+    Dead,
+    /// It is not there.
+    Gone,
+}
+
 #[derive(Debug, Default, Clone)]
 pub(super) struct Disk {
     /// What a reader sees.
@@ -27,9 +41,7 @@ pub(super) struct Disk {
     pub(super) old: Vec<Vec<u8>>,
     /// The state that a rollback goes back to.
     snapshot: Option<Files>,
-    pub(super) made: bool,
-    pub(super) gone: bool,
-    pub(super) dead: bool,
+    pub(super) power: Power,
     pub(super) full: bool,
     /// Writes that were acknowledged and will not survive.
     pub(super) lying: Vec<(String, Fault)>,
@@ -88,7 +100,11 @@ impl World {
         if !self.faulty.contains(&disk) || !self.dice.per_mille(self.chance_per_mille) {
             return None;
         }
-        let kinds: Vec<Fault> = among.iter().copied().filter(|k| self.kinds.contains(k)).collect();
+        let kinds: Vec<Fault> = among
+            .iter()
+            .copied()
+            .filter(|k| self.kinds.contains(k))
+            .collect();
         self.dice.pick(&kinds)
     }
 
@@ -150,7 +166,9 @@ impl SimVolumes {
             steps: 0,
             late: Duration::from_secs(30),
         };
-        Self { world: Arc::new(Mutex::new(world)) }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
@@ -193,8 +211,9 @@ impl SimVolumes {
         world.faulty.clear();
         world.crash_in = None;
         for disk in &mut world.disks {
-            disk.gone = false;
-            disk.dead = false;
+            if disk.power != Power::Unmade {
+                disk.power = Power::On;
+            }
             disk.full = false;
             // The disks tell the truth from here on.
             disk.lying.clear();
@@ -240,7 +259,7 @@ impl SimVolumes {
         let mut world = self.lock();
         world.fire(Fault::Gone);
         if let Some(disk) = world.disk(position) {
-            disk.gone = true;
+            disk.power = Power::Gone;
         }
     }
 
@@ -315,7 +334,11 @@ impl SimVolumes {
     pub fn names(&self, position: usize) -> Vec<String> {
         let mut world = self.lock();
         world.disk(position).map_or_else(Vec::new, |disk| {
-            disk.now.keys().filter(|name| !name.is_empty()).cloned().collect()
+            disk.now
+                .keys()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect()
         })
     }
 
@@ -371,6 +394,14 @@ impl SimStore {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         let keys: Arc<dyn seal::KeySource> = Arc::<MemoryKeys>::clone(&self.keys);
         let random = Arc::clone(&self.random);
-        Store::open(self.volumes.places(), &self.keyring, keys, self.settings, clock, random).await
+        Store::open(
+            self.volumes.places(),
+            &self.keyring,
+            keys,
+            self.settings,
+            clock,
+            random,
+        )
+        .await
     }
 }

@@ -18,13 +18,18 @@ pub(crate) struct Code {
 
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Code").field("geometry", &self.geometry).finish_non_exhaustive()
+        f.debug_struct("Code")
+            .field("geometry", &self.geometry)
+            .finish_non_exhaustive()
     }
 }
 
 impl Code {
     pub(crate) const fn new(geometry: Geometry) -> Self {
-        Self { geometry, idle: Mutex::new(Vec::new()) }
+        Self {
+            geometry,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// The parity pieces, each of `bytes` (even, not zero), of `data` pieces, which may be shorter
@@ -34,7 +39,11 @@ impl Code {
         if m == 0 {
             return Ok(Vec::new());
         }
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut encoder = match idle {
             Some(mut encoder) => {
                 encoder.reset(k, m, bytes).map_err(bug)?;
@@ -43,7 +52,9 @@ impl Code {
             None => ReedSolomonEncoder::new(k, m, bytes).map_err(bug)?,
         };
         for piece in data {
-            encoder.add_original_shard(padded(piece, bytes)).map_err(bug)?;
+            encoder
+                .add_original_shard(padded(piece, bytes))
+                .map_err(bug)?;
         }
         let result = encoder.encode().map_err(bug)?;
         let parity = result.recovery_iter().map(Bytes::copy_from_slice).collect();
@@ -58,8 +69,11 @@ impl Code {
     /// The data pieces, each padded to `bytes`, from any k of the n pieces.
     pub(crate) fn data(&self, pieces: &[Option<Bytes>], bytes: usize) -> Result<Vec<Bytes>> {
         let Geometry { data: k, parity: m } = self.geometry;
-        let mut out: Vec<Option<Bytes>> =
-            pieces.iter().take(k).map(|piece| piece.as_ref().map(|p| padded(p, bytes))).collect();
+        let mut out: Vec<Option<Bytes>> = pieces
+            .iter()
+            .take(k)
+            .map(|piece| piece.as_ref().map(|p| padded(p, bytes)))
+            .collect();
         if out.iter().any(Option::is_none) {
             let mut decoder = ReedSolomonDecoder::new(k, m, bytes).map_err(bug)?;
             for (index, piece) in pieces.iter().enumerate() {
@@ -77,7 +91,9 @@ impl Code {
                 }
             }
         }
-        out.into_iter().collect::<Option<_>>().ok_or_else(|| bug("a piece was not restored"))
+        out.into_iter()
+            .collect::<Option<_>>()
+            .ok_or_else(|| bug("a piece was not restored"))
     }
 }
 

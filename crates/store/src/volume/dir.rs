@@ -52,7 +52,9 @@ impl DirPlace {
             made: Mutex::new(HashSet::new()),
             fresh: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     async fn run<T: Send + 'static>(
@@ -60,7 +62,9 @@ impl DirPlace {
         work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || work(&shared)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || work(&shared))
+            .await
+            .map_err(io::Error::other)?
     }
 }
 
@@ -99,12 +103,16 @@ impl Place for DirPlace {
     }
 
     async fn is_vacant(&self) -> io::Result<bool> {
-        self.run(|shared| Ok(fs::read_dir(&shared.root)?.next().is_none())).await
+        self.run(|shared| Ok(fs::read_dir(&shared.root)?.next().is_none()))
+            .await
     }
 
     async fn make(&self) -> io::Result<()> {
         self.run(|shared| {
-            DirBuilder::new().recursive(true).mode(0o700).create(&shared.root)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&shared.root)?;
             sync_dir(shared.root.parent().unwrap_or(&shared.root))
         })
         .await
@@ -120,18 +128,26 @@ impl Shared {
             if shard.size() <= GATHER_BYTES_MAX {
                 file.write_all(&shard.parts().concat())
             } else {
-                shard.parts().iter().try_for_each(|part| file.write_all(part))
+                shard
+                    .parts()
+                    .iter()
+                    .try_for_each(|part| file.write_all(part))
             }
         })?;
-        let moved = self.make_dirs(dir).and_then(|()| match fs::rename(&fresh, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // The directory has gone since it was made.
-                self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                self.make_dirs(dir)?;
-                fs::rename(&fresh, &to)
-            }
-            done => done,
-        });
+        let moved = self
+            .make_dirs(dir)
+            .and_then(|()| match fs::rename(&fresh, &to) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // The directory has gone since it was made.
+                    self.made
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
+                    self.make_dirs(dir)?;
+                    fs::rename(&fresh, &to)
+                }
+                done => done,
+            });
         if moved.is_err() {
             forget(&fresh);
         }
@@ -168,7 +184,9 @@ impl Shared {
             };
             for entry in entries {
                 let entry = entry?;
-                let Ok(name) = entry.file_name().into_string() else { continue };
+                let Ok(name) = entry.file_name().into_string() else {
+                    continue;
+                };
                 let path = format!("{folder}/{name}");
                 if entry.file_type()?.is_dir() {
                     waiting.push(path);
@@ -200,7 +218,10 @@ impl Shared {
         // Without this a missing volume would look like one without a label.
         fs::read_dir(&self.root)?;
         self.clear_fresh()?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         let file = match File::open(self.root.join(LABEL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -217,7 +238,12 @@ impl Shared {
     fn write_label(&self, label: &[u8]) -> io::Result<()> {
         // A label that was read or written before must still be the same: else this is another
         // volume, or none.
-        if self.bound.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self
+            .bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
             self.check_bound()?;
         }
         let fresh = self.fresh_file(|file| file.write_all(label))?;
@@ -232,8 +258,7 @@ impl Shared {
 
     fn bind(&self, label: &File) -> io::Result<()> {
         let meta = label.metadata()?;
-        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((meta.dev(), meta.ino()));
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some((meta.dev(), meta.ino()));
         Ok(())
     }
 
@@ -244,7 +269,9 @@ impl Shared {
         if bound == Some((meta.dev(), meta.ino())) {
             return Ok(());
         }
-        Err(io::Error::other("another volume has taken the place of this one"))
+        Err(io::Error::other(
+            "another volume has taken the place of this one",
+        ))
     }
 
     /// Writes and syncs a file that is not in its place yet.
@@ -283,7 +310,10 @@ impl Shared {
     /// Makes the directories from the root down to `dir`, each durable; never the root itself.
     fn make_dirs(&self, dir: &Path) -> io::Result<()> {
         let known = |path: &Path| {
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+            self.made
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(path)
         };
         if known(dir) {
             return Ok(());
@@ -300,14 +330,21 @@ impl Shared {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 Ok(()) | Err(_) => sync_dir(&parent)?,
             }
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+            self.made
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(path.clone());
         }
         Ok(())
     }
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
     File::open(dir)?.sync_all()
 }
 

@@ -95,7 +95,9 @@ impl Label {
         if authentic {
             return Self::decode(key, bytes).map_or(Reading::Damaged, Reading::Ours);
         }
-        let id = bytes.strip_prefix(MAGIC.as_slice()).and_then(|rest| rest.get(2..18));
+        let id = bytes
+            .strip_prefix(MAGIC.as_slice())
+            .and_then(|rest| rest.get(2..18));
         match id {
             Some(id) if distance(id, &key.store_id) > 16 => Reading::Foreign,
             Some(_) | None => Reading::Damaged,
@@ -113,7 +115,10 @@ impl Label {
         let (&[index, data, parity], rest) = rest.split_first_chunk::<3>()?;
         let (counter, rest) = rest.split_first_chunk::<8>()?;
         let (version_floor, mut rest) = rest.split_first_chunk::<8>()?;
-        let geometry = Geometry { data: usize::from(data), parity: usize::from(parity) };
+        let geometry = Geometry {
+            data: usize::from(data),
+            parity: usize::from(parity),
+        };
         let geometry = geometry.check().ok()?;
         let mut volumes = Vec::with_capacity(geometry.volumes());
         for _ in 0..geometry.volumes() {
@@ -142,7 +147,10 @@ impl Label {
 
 /// Bits in which two ids differ: two random ids differ in about 64 of 128, a damaged one in few.
 fn distance(a: &[u8], b: &[u8]) -> u32 {
-    a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).fold(0, u32::saturating_add)
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a ^ b).count_ones())
+        .fold(0, u32::saturating_add)
 }
 
 #[cfg(test)]

@@ -56,8 +56,14 @@ impl ShardName {
         let length = u64::from_str_radix(fields.next()?, 16).ok()?;
         let created_ms = i64::from_str_radix(fields.next()?, 16).ok()?;
         let index = usize::from_str_radix(fields.next()?, 16).ok()?;
-        let found =
-            Self { path: unescape(path)?, version, write_id, length, created_ms, index };
+        let found = Self {
+            path: unescape(path)?,
+            version,
+            write_id,
+            length,
+            created_ms,
+            index,
+        };
         // One shard has one name: no second spelling is read.
         (fields.next().is_none() && found.encode() == name).then_some(found)
     }
@@ -72,9 +78,13 @@ pub(crate) fn check_path(path: &str) -> Result<()> {
         || path.len() > PATH_BYTES_MAX
         || last.is_empty()
         || last.len() > LAST_BYTES_MAX
-        || folders.split('/').any(|folder| folder.len() > FOLDER_BYTES_MAX)
+        || folders
+            .split('/')
+            .any(|folder| folder.len() > FOLDER_BYTES_MAX)
     {
-        return Err(Error::Invalid(format!("the path `{path}` is empty or too long")));
+        return Err(Error::Invalid(format!(
+            "the path `{path}` is empty or too long"
+        )));
     }
     Ok(())
 }

@@ -95,7 +95,11 @@ impl Header {
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.chunk.to_le_bytes());
         out.extend_from_slice(&self.created_ms.to_le_bytes());
-        out.extend_from_slice(&u16::try_from(self.path.len()).unwrap_or(u16::MAX).to_le_bytes());
+        out.extend_from_slice(
+            &u16::try_from(self.path.len())
+                .unwrap_or(u16::MAX)
+                .to_le_bytes(),
+        );
         out.extend_from_slice(self.path.as_bytes());
         let check = keys.check(&[&out]);
         out.extend_from_slice(&check);
@@ -140,7 +144,10 @@ impl Header {
             path: std::str::from_utf8(path).ok()?.to_owned(),
             version: u64::from_le_bytes(*version),
             write_id: *write_id,
-            geometry: Geometry { data: usize::from(data), parity: usize::from(parity) },
+            geometry: Geometry {
+                data: usize::from(data),
+                parity: usize::from(parity),
+            },
             key,
             length: u64::from_le_bytes(*length),
             chunk: u32::from_le_bytes(*chunk),
@@ -185,7 +192,10 @@ impl Shard {
     /// Bytes in all.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.parts.iter().map(Bytes::len).fold(0, usize::saturating_add)
+        self.parts
+            .iter()
+            .map(Bytes::len)
+            .fold(0, usize::saturating_add)
     }
 
     /// All shards of an object.
@@ -203,10 +213,14 @@ impl Shard {
         for stripe in 0..layout.stripes() {
             let mut data = Vec::with_capacity(header.geometry.data);
             for index in 0..header.geometry.data {
-                let range = layout.chunks.sealed_range(&layout.piece_chunks(stripe, index));
+                let range = layout
+                    .chunks
+                    .sealed_range(&layout.piece_chunks(stripe, index));
                 let range = narrow(range.start)..narrow(range.end);
                 if range.end > bytes.len() {
-                    return Err(Error::Internal("a sealed object is shorter than planned".into()));
+                    return Err(Error::Internal(
+                        "a sealed object is shorter than planned".into(),
+                    ));
                 }
                 data.push(bytes.slice(range));
             }
@@ -229,7 +243,10 @@ pub(crate) struct ShardWriter {
 impl ShardWriter {
     pub(crate) fn new(keys: &ShardKey, header: &Header, index: usize) -> Self {
         let (bytes, check) = header.encode(keys, index);
-        Self { check, parts: vec![bytes.into()] }
+        Self {
+            check,
+            parts: vec![bytes.into()],
+        }
     }
 
     pub(crate) fn piece(&mut self, keys: &ShardKey, stripe: u64, piece: Bytes) {
@@ -264,8 +281,9 @@ pub(crate) fn check_whole(
     for stripe in 0..layout.stripes() {
         let cut = narrow(layout.piece_bytes(stripe, index));
         let (piece, after) = rest.split_at_checked(cut).ok_or("it is cut short")?;
-        let (found, after) =
-            after.split_at_checked(narrow(CHECK_BYTES)).ok_or("it is cut short")?;
+        let (found, after) = after
+            .split_at_checked(narrow(CHECK_BYTES))
+            .ok_or("it is cut short")?;
         if !seal::same(&keys.piece_check(&check, stripe, piece), found) {
             return Err("its bytes are not what was written");
         }

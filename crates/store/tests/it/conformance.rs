@@ -17,14 +17,17 @@ async fn open(data: usize, parity: usize, lost: &[usize]) -> (TempDir, Store) {
     let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
     let keyring = Keyring::create(random.as_ref());
     let geometry = Geometry { data, parity };
-    Store::create(&places, geometry, &keyring, random.as_ref()).await.unwrap();
+    Store::create(&places, geometry, &keyring, random.as_ref())
+        .await
+        .unwrap();
     for index in lost {
         std::fs::remove_dir_all(dir.path().join(format!("vol-{index}"))).unwrap();
     }
     let keys = Arc::new(MemoryKeys::new(keyring.clone()));
     let clock = Arc::new(SystemClock::new());
-    let store =
-        Store::open(places, &keyring, keys, Settings::default(), clock, random).await.unwrap();
+    let store = Store::open(places, &keyring, keys, Settings::default(), clock, random)
+        .await
+        .unwrap();
     (dir, store)
 }
 
@@ -37,7 +40,9 @@ async fn check(data: usize, parity: usize, lost: &[usize]) {
     integration::rename_and_copy(&store).await;
     integration::copy_if_not_exists(&store).await;
     integration::copy_rename_nonexistent_object(&store).await;
-    integration::get_nonexistent_object(&store, None).await.unwrap_err();
+    integration::get_nonexistent_object(&store, None)
+        .await
+        .unwrap_err();
     integration::put_get_attributes(&store).await;
     integration::put_opts(&store, true).await;
     let (_dir, store) = open(data, parity, lost).await;

@@ -25,11 +25,18 @@ impl Fixture {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
         let keyring = Keyring::create(random.as_ref());
         let keys = Arc::new(MemoryKeys::new(keyring.clone()));
-        let fixture = Self { dir: tempfile::tempdir().unwrap(), keyring, keys, random };
+        let fixture = Self {
+            dir: tempfile::tempdir().unwrap(),
+            keyring,
+            keys,
+            random,
+        };
         let geometry = Geometry { data: 4, parity: 2 };
         let places = fixture.places();
         let random = fixture.random.as_ref();
-        Store::create(&places, geometry, &fixture.keyring, random).await.unwrap();
+        Store::create(&places, geometry, &fixture.keyring, random)
+            .await
+            .unwrap();
         fixture
     }
 
@@ -38,13 +45,23 @@ impl Fixture {
     }
 
     fn places(&self) -> Vec<Arc<dyn Place>> {
-        (0..6).map(|i| -> Arc<dyn Place> { Arc::new(DirPlace::new(self.volume(i))) }).collect()
+        (0..6)
+            .map(|i| -> Arc<dyn Place> { Arc::new(DirPlace::new(self.volume(i))) })
+            .collect()
     }
 
     async fn open(&self) -> store::Result<Store> {
         let keys: Arc<dyn seal::KeySource> = Arc::<MemoryKeys>::clone(&self.keys);
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::clone(&self.random));
-        Store::open(self.places(), &self.keyring, keys, Settings::default(), clock, random).await
+        Store::open(
+            self.places(),
+            &self.keyring,
+            keys,
+            Settings::default(),
+            clock,
+            random,
+        )
+        .await
     }
 }
 
@@ -52,7 +69,11 @@ fn files(dir: &std::path::Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
+        if path.is_dir() {
+            out.extend(files(&path))
+        } else {
+            out.push(path)
+        }
     }
     out
 }
@@ -131,7 +152,10 @@ async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_o
     drop(store);
     let error = ours.open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
-    assert!(error.to_string().contains("it belongs to another store"), "{error}");
+    assert!(
+        error.to_string().contains("it belongs to another store"),
+        "{error}"
+    );
     fs::rename(ours.volume(2), theirs.volume(2)).unwrap();
     fs::rename(ours.dir.path().join("away"), ours.volume(2)).unwrap();
     let store = ours.open().await.unwrap();
@@ -150,16 +174,23 @@ async fn a_file_in_the_place_of_a_volume_counts_as_missing() {
     fs::write(fixture.volume(3), "not a directory").unwrap();
     let store = fixture.open().await.unwrap();
     check_all(&store, &expected).await;
-    assert!(matches!(store.status().volumes[3].state, VolumeState::Missing { .. }));
+    assert!(matches!(
+        store.status().volumes[3].state,
+        VolumeState::Missing { .. }
+    ));
 }
 
 #[tokio::test]
 async fn a_directory_that_holds_something_is_neither_made_nor_adopted() {
     let fixture = Fixture::new(6).await;
-    let error =
-        Store::create(&fixture.places(), Geometry { data: 4, parity: 2 }, &fixture.keyring, fixture.random.as_ref())
-            .await
-            .unwrap_err();
+    let error = Store::create(
+        &fixture.places(),
+        Geometry { data: 4, parity: 2 },
+        &fixture.keyring,
+        fixture.random.as_ref(),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     let store = fixture.open().await.unwrap();
     put_all(&store, &objects(1, 3)).await;
@@ -178,7 +209,11 @@ async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
     let store = fixture.open().await.unwrap();
     put_all(&store, &objects(1, 6)).await;
     for file in files(&fixture.volume(0)) {
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{file:?}"
+        );
     }
     drop(store);
     let left = fixture.volume(0).join("fresh/77");
@@ -192,10 +227,18 @@ async fn nothing_of_the_plaintext_is_found_in_the_files() {
     let fixture = Fixture::new(8).await;
     let store = fixture.open().await.unwrap();
     let canary = "canary-3141592653589793";
-    store.put(&Path::from("a"), canary.repeat(10_000).into()).await.unwrap();
+    store
+        .put(&Path::from("a"), canary.repeat(10_000).into())
+        .await
+        .unwrap();
     for file in (0..6).flat_map(|index| files(&fixture.volume(index))) {
         let bytes = fs::read(&file).unwrap();
-        assert!(!bytes.windows(8).any(|window| window == &canary.as_bytes()[..8]), "{file:?}");
+        assert!(
+            !bytes
+                .windows(8)
+                .any(|window| window == &canary.as_bytes()[..8]),
+            "{file:?}"
+        );
     }
 }
 
@@ -209,14 +252,31 @@ async fn objects_of_many_stripes_are_read_in_ranges_with_two_volumes_missing() {
     store.put(&path, bytes.clone().into()).await.unwrap();
     for missing in [[6, 6], [0, 3], [1, 5]] {
         for index in missing.iter().filter(|index| **index < 6) {
-            fs::rename(fixture.volume(*index), fixture.dir.path().join(format!("{index}"))).unwrap();
+            fs::rename(
+                fixture.volume(*index),
+                fixture.dir.path().join(format!("{index}")),
+            )
+            .unwrap();
         }
-        for range in [0..1, 65_530..65_545, 4_194_000..4_195_000, 10_999_990..11_000_001, 0..11_000_001] {
+        for range in [
+            0..1,
+            65_530..65_545,
+            4_194_000..4_195_000,
+            10_999_990..11_000_001,
+            0..11_000_001,
+        ] {
             let read = store.get_range(&path, range.clone()).await.unwrap();
-            assert!(read == bytes[range.start as usize..range.end as usize], "{missing:?} {range:?}");
+            assert!(
+                read == bytes[range.start as usize..range.end as usize],
+                "{missing:?} {range:?}"
+            );
         }
         for index in missing.iter().filter(|index| **index < 6) {
-            fs::rename(fixture.dir.path().join(format!("{index}")), fixture.volume(*index)).unwrap();
+            fs::rename(
+                fixture.dir.path().join(format!("{index}")),
+                fixture.volume(*index),
+            )
+            .unwrap();
         }
         store.repair().await;
         assert_eq!(store.status().healthy, 6);

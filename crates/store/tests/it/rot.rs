@@ -27,8 +27,11 @@ async fn a_scrub_reports_exactly_the_shards_that_rot_and_repairs_them() {
                 }
             }
             let report = store.scrub_all(None).await;
-            let found: BTreeSet<_> =
-                report.bad.iter().map(|bad| (bad.path.clone(), bad.volume)).collect();
+            let found: BTreeSet<_> = report
+                .bad
+                .iter()
+                .map(|bad| (bad.path.clone(), bad.volume))
+                .collect();
             assert_eq!(found, flipped, "seed {seed}");
             assert_eq!(report.rebuilt as usize, flipped.len(), "seed {seed}");
             assert_eq!(store.scrub_all(None).await.bad, [], "seed {seed}");
@@ -39,7 +42,9 @@ async fn a_scrub_reports_exactly_the_shards_that_rot_and_repairs_them() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_of_rotten_shards_are_right_and_repair_them_on_the_spot() {
-    let sim = SimStore::create(9, Geometry { data: 4, parity: 2 }).await.unwrap();
+    let sim = SimStore::create(9, Geometry { data: 4, parity: 2 })
+        .await
+        .unwrap();
     let store = sim.open().await.unwrap();
     let expected = objects(3, 16);
     put_all(&store, &expected).await;

@@ -44,7 +44,9 @@ impl Run {
         let mut bytes = vec![0; [0, 10, 3_000, 40_000][self.below(4) as usize]];
         self.random.fill(&mut bytes);
         let bytes = Bytes::from(bytes);
-        let done = store.put(&Path::from(path.as_str()), bytes.clone().into()).await;
+        let done = store
+            .put(&Path::from(path.as_str()), bytes.clone().into())
+            .await;
         self.note(path, Some(bytes), done.map(|_| ()));
     }
 
@@ -61,7 +63,12 @@ impl Run {
                 self.model.insert(path, vec![outcome]);
             }
             Err(error) => {
-                assert_eq!(store::kind(&error), ErrorKind::Unavailable, "{}: {error}", self.seed);
+                assert_eq!(
+                    store::kind(&error),
+                    ErrorKind::Unavailable,
+                    "{}: {error}",
+                    self.seed
+                );
                 self.tally.refused += 1;
                 let mut allowed = self.allowed(&path);
                 allowed.push(outcome);
@@ -75,7 +82,10 @@ impl Run {
         let seed = self.seed;
         match crate::get(store, path).await {
             Ok(bytes) => {
-                assert!(allowed.contains(&Some(bytes)), "seed {seed}: wrong data at {path}");
+                assert!(
+                    allowed.contains(&Some(bytes)),
+                    "seed {seed}: wrong data at {path}"
+                );
                 self.tally.survived += 1;
             }
             Err(error) if store::kind(&error) == ErrorKind::NotFound => {
@@ -92,14 +102,24 @@ impl Run {
     }
 
     async fn list(&mut self, store: &Store) {
-        let listed: Vec<String> =
-            store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+        let listed: Vec<String> = store
+            .list(None)
+            .map_ok(|meta| meta.location.to_string())
+            .try_collect()
+            .await
+            .unwrap();
         for (path, allowed) in &self.model {
             let sure = !allowed.contains(&None);
             let seed = self.seed;
-            assert!(!sure || listed.contains(path), "seed {seed}: {path} is not listed");
+            assert!(
+                !sure || listed.contains(path),
+                "seed {seed}: {path} is not listed"
+            );
             if allowed == &[None] {
-                assert!(!listed.contains(path), "seed {seed}: {path} is listed, and was deleted");
+                assert!(
+                    !listed.contains(path),
+                    "seed {seed}: {path} is listed, and was deleted"
+                );
             }
         }
     }
@@ -136,7 +156,11 @@ impl Run {
         }
         let status = store.status();
         let seed = self.seed;
-        assert_eq!(status.healthy, status.volumes.len(), "seed {seed}: {status:?}");
+        assert_eq!(
+            status.healthy,
+            status.volumes.len(),
+            "seed {seed}: {status:?}"
+        );
         assert_eq!(store.scrub_all(None).await.bad, [], "seed {seed}");
         self.list(&store).await;
         for path in self.model.keys().cloned().collect::<Vec<_>>() {
@@ -165,8 +189,8 @@ async fn run(seed: u64) -> (BTreeMap<Fault, u64>, Tally) {
     };
     let mut store = run.sim.open().await.unwrap();
     for _ in 0..6 {
-        let chance = [20, 100, 300][run.below(3) as usize];
-        run.sim.volumes.break_some(geometry.parity, chance as u32);
+        let chance = [20_u32, 100, 300][run.below(3) as usize];
+        run.sim.volumes.break_some(geometry.parity, chance);
         if run.below(2) == 0 {
             let steps = run.below(600);
             run.sim.volumes.crash_after(steps);
@@ -217,7 +241,10 @@ fn acknowledged_writes_are_kept_deleted_ones_stay_deleted_and_no_read_is_wrong()
         total.survived, total.refused
     );
     if seeds.end - seeds.start == SEEDS {
-        assert!(fired.values().sum::<u64>() >= 1_000, "too few faults fired: {fired:?}");
+        assert!(
+            fired.values().sum::<u64>() >= 1_000,
+            "too few faults fired: {fired:?}"
+        );
     }
 }
 

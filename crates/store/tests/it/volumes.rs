@@ -14,8 +14,12 @@ const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
 type Damage = fn(&SimVolumes, &[usize]);
 
 const DAMAGES: [(&str, Damage); 5] = [
-    ("lost", |volumes, set| set.iter().for_each(|index| volumes.lose(*index))),
-    ("emptied", |volumes, set| set.iter().for_each(|index| volumes.empty(*index))),
+    ("lost", |volumes, set| {
+        set.iter().for_each(|index| volumes.lose(*index))
+    }),
+    ("emptied", |volumes, set| {
+        set.iter().for_each(|index| volumes.empty(*index))
+    }),
     ("exchanged", |volumes, set| {
         volumes.swap(set[0], set[set.len() - 1]);
     }),
@@ -26,12 +30,19 @@ const DAMAGES: [(&str, Damage); 5] = [
             }
         }
     }),
-    ("full", |volumes, set| set.iter().for_each(|index| volumes.fill(*index))),
+    ("full", |volumes, set| {
+        set.iter().for_each(|index| volumes.fill(*index))
+    }),
 ];
 
 fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().start_paused(true).build().unwrap().block_on(test);
+    runtime
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(test);
 }
 
 #[test]
@@ -51,7 +62,10 @@ fn every_choice_of_up_to_m_volumes_may_fail_while_open_and_across_a_restart() {
                 expected.extend(more);
                 check_all(&store, &expected).await;
                 drop(store);
-                let store = sim.open().await.unwrap_or_else(|error| panic!("{context}: {error}"));
+                let store = sim
+                    .open()
+                    .await
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
                 check_all(&store, &expected).await;
                 let path = expected.keys().next().unwrap().clone();
                 store.delete(&Path::from(path.as_str())).await.unwrap();
@@ -92,11 +106,16 @@ fn with_more_than_m_volumes_lost_nothing_is_guessed_and_nothing_is_acknowledged(
                     continue;
                 }
             };
-            assert!(matches!(error, ErrorKind::Unavailable | ErrorKind::Corrupt), "{error:?}");
+            assert!(
+                matches!(error, ErrorKind::Unavailable | ErrorKind::Corrupt),
+                "{error:?}"
+            );
         }
         let put = store.put(&Path::from("new"), "x".into()).await.unwrap_err();
         assert_eq!(store::kind(&put), ErrorKind::Unavailable);
-        let delete = store.delete(&Path::from(expected.keys().next().unwrap().as_str())).await;
+        let delete = store
+            .delete(&Path::from(expected.keys().next().unwrap().as_str()))
+            .await;
         assert_eq!(store::kind(&delete.unwrap_err()), ErrorKind::Unavailable);
         drop(store);
         let error = sim.open().await.unwrap_err();
@@ -138,7 +157,11 @@ fn more_than_m_rotten_shards_are_an_error_and_never_wrong_data() {
 #[test]
 fn what_was_deleted_while_a_volume_was_away_does_not_come_back_with_it() {
     run(async {
-        for geometry in [GEOMETRY, Geometry { data: 1, parity: 1 }, Geometry { data: 1, parity: 2 }] {
+        for geometry in [
+            GEOMETRY,
+            Geometry { data: 1, parity: 1 },
+            Geometry { data: 1, parity: 2 },
+        ] {
             let sim = SimStore::create(4, geometry).await.unwrap();
             let store = sim.open().await.unwrap();
             let mut expected = objects(1, 6);
@@ -156,7 +179,12 @@ fn what_was_deleted_while_a_volume_was_away_does_not_come_back_with_it() {
             assert_eq!(report.volumes_back, [0]);
             assert!(report.garbage_removed > 0);
             check_all(&store, &expected).await;
-            assert!(sim.volumes.names(0).iter().all(|name| !name.contains(&path)));
+            assert!(
+                sim.volumes
+                    .names(0)
+                    .iter()
+                    .all(|name| !name.contains(&path))
+            );
         }
     });
 }
@@ -171,7 +199,10 @@ fn a_slow_volume_is_marked_out_before_the_answer_and_comes_back() {
         let expected = objects(1, 3);
         put_all(&store, &expected).await;
         let status = store.status();
-        assert!(matches!(status.volumes[slow[0]].state, VolumeState::Out { .. }), "{status:?}");
+        assert!(
+            matches!(status.volumes[slow[0]].state, VolumeState::Out { .. }),
+            "{status:?}"
+        );
         check_all(&store, &expected).await;
         sim.volumes.heal();
         tokio::time::advance(std::time::Duration::from_secs(120)).await;
@@ -231,7 +262,10 @@ fn an_object_whose_key_was_destroyed_cannot_be_read() {
     run(async {
         let sim = SimStore::create(8, GEOMETRY).await.unwrap();
         let store = sim.open().await.unwrap();
-        store.put(&Path::from("a"), "first key".into()).await.unwrap();
+        store
+            .put(&Path::from("a"), "first key".into())
+            .await
+            .unwrap();
         assert!(sim.keys.destroy(model::KeyId([0; 16])));
         let error = get(&store, "a").await.unwrap_err();
         assert_eq!(store::kind(&error), ErrorKind::NotFound);

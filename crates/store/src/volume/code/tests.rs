@@ -10,7 +10,12 @@ fn every_choice_of_k_pieces_restores_the_data() {
         let code = Code::new(Geometry { data, parity });
         for bytes in [2_usize, 64, 130, 1_000] {
             let original: Vec<Bytes> = (0..data)
-                .map(|i| (0..bytes).map(|b| (b * 7 + i * 13) as u8).collect::<Vec<_>>().into())
+                .map(|i| {
+                    (0..bytes)
+                        .map(|b| (b * 7 + i * 13) as u8)
+                        .collect::<Vec<_>>()
+                        .into()
+                })
                 .collect();
             let mut all = original.clone();
             all.extend(code.parity(&original, bytes).unwrap());
@@ -23,7 +28,11 @@ fn every_choice_of_k_pieces_restores_the_data() {
                     .enumerate()
                     .map(|(i, p)| (kept >> i & 1 == 1).then(|| p.clone()))
                     .collect();
-                assert_eq!(code.data(&pieces, bytes).unwrap(), original, "{data}+{parity} {kept:b}");
+                assert_eq!(
+                    code.data(&pieces, bytes).unwrap(),
+                    original,
+                    "{data}+{parity} {kept:b}"
+                );
             }
         }
     }
@@ -32,5 +41,6 @@ fn every_choice_of_k_pieces_restores_the_data() {
 #[test]
 fn too_few_pieces_are_an_error() {
     let code = Code::new(Geometry { data: 2, parity: 1 });
-    code.data(&[Some(Bytes::from_static(b"ab")), None, None], 2).unwrap_err();
+    code.data(&[Some(Bytes::from_static(b"ab")), None, None], 2)
+        .unwrap_err();
 }

@@ -19,13 +19,20 @@ fn label() -> Label {
         geometry: Geometry { data: 2, parity: 1 },
         counter: 77,
         version_floor: 1_000,
-        volumes: vec![volume(3, false, 76), volume(4, true, 12), volume(5, false, 76)],
+        volumes: vec![
+            volume(3, false, 76),
+            volume(4, true, 12),
+            volume(5, false, 76),
+        ],
     }
 }
 
 #[test]
 fn labels_are_read_as_they_are_written() {
-    assert_eq!(Label::read(&key(), &label().encode(&key())), Reading::Ours(label()));
+    assert_eq!(
+        Label::read(&key(), &label().encode(&key())),
+        Reading::Ours(label())
+    );
 }
 
 #[test]
@@ -44,12 +51,19 @@ fn every_flipped_bit_makes_a_label_damaged_and_never_foreign_or_another() {
         assert_eq!(Label::read(&key(), &flipped), Reading::Damaged, "bit {at}");
     }
     for cut in 0..bytes.len() {
-        assert_eq!(Label::read(&key(), &bytes[..cut]), Reading::Damaged, "cut at {cut}");
+        assert_eq!(
+            Label::read(&key(), &bytes[..cut]),
+            Reading::Damaged,
+            "cut at {cut}"
+        );
     }
 }
 
 #[test]
 fn the_label_of_another_store_is_foreign() {
     let other = LabelKey::new(Secret::new([9; 32]), [0xf0; 16]);
-    assert_eq!(Label::read(&key(), &label().encode(&other)), Reading::Foreign);
+    assert_eq!(
+        Label::read(&key(), &label().encode(&other)),
+        Reading::Foreign
+    );
 }

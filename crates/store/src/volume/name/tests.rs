@@ -43,7 +43,12 @@ fn other_files_are_not_names() {
 #[test]
 fn paths_that_no_file_system_takes_are_refused() {
     check_path("lake/A/events/2026-01-01/0.parquet").unwrap();
-    for bad in [String::new(), "a".repeat(151), format!("{}/a", "a".repeat(251)), "a/".into()] {
+    for bad in [
+        String::new(),
+        "a".repeat(151),
+        format!("{}/a", "a".repeat(251)),
+        "a/".into(),
+    ] {
         check_path(&bad).unwrap_err();
     }
 }

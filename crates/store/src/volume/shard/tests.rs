@@ -35,7 +35,10 @@ fn shards(plaintext: &[u8], geometry: Geometry) -> (Header, Vec<Vec<u8>>) {
         .seal(&layout.chunks, plaintext)
         .unwrap();
     let shards = Shard::encode(&keys(), &Code::new(geometry), &header, &sealed).unwrap();
-    (header, shards.iter().map(|shard| shard.parts().concat()).collect())
+    (
+        header,
+        shards.iter().map(|shard| shard.parts().concat()).collect(),
+    )
 }
 
 fn name(header: &Header, index: usize) -> ShardName {
@@ -55,7 +58,10 @@ fn shards_of_one_to_many_stripes_check() {
     for length in [0, 1, 5_000, 200_000, 2 * 1024 * 1024, 5_000_000] {
         let (header, shards) = shards(&vec![3; length], geometry);
         for (index, bytes) in shards.iter().enumerate() {
-            assert_eq!(check_whole(&keys(), &name(&header, index), bytes), Ok(header.clone()));
+            assert_eq!(
+                check_whole(&keys(), &name(&header, index), bytes),
+                Ok(header.clone())
+            );
             check_whole(&keys(), &name(&header, index + 1), bytes).unwrap_err();
             check_whole(&keys(), &name(&header, index), &bytes[..bytes.len() - 1]).unwrap_err();
         }
@@ -73,7 +79,10 @@ fn a_shard_of_another_store_is_refused() {
 
 #[test]
 fn shards_of_version_1_are_read_for_ever() {
-    let (_, made) = shards(b"what was written long ago", Geometry { data: 2, parity: 1 });
+    let (_, made) = shards(
+        b"what was written long ago",
+        Geometry { data: 2, parity: 1 },
+    );
     let golden = include_bytes!("../../../testdata/shard-v1.bin");
     assert_eq!(made.concat(), golden);
 }
@@ -100,5 +109,8 @@ proptest! {
 #[test]
 fn the_header_is_as_long_as_its_path_says() {
     let header = header(10, Geometry { data: 1, parity: 0 });
-    assert_eq!(header.encode(&keys(), 0).0.len(), narrow(header_bytes(&header.path)));
+    assert_eq!(
+        header.encode(&keys(), 0).0.len(),
+        narrow(header_bytes(&header.path))
+    );
 }

@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::people::LinkCache;
-use crate::scan::STORE_URL;
+use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
 
@@ -140,7 +140,7 @@ impl Engine {
 
     async fn begin_sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
         let allowed = statement::parse(text)?;
-        let context = SessionContext::new_with_state(self.session());
+        let context = SessionContext::new_with_state(self.session(Order::Any));
         let names = self.tables_of(&context.state(), &allowed.statement)?;
         let snapshot = self.inner.snapshots.take(policy.account, &names).await?;
         for table in names {
@@ -185,7 +185,7 @@ impl Engine {
     }
 
     /// A session of its own for one query: nothing is shared but the runtime.
-    pub(crate) fn session(&self) -> SessionState {
+    pub(crate) fn session(&self, order: Order) -> SessionState {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.inner.settings.threads.max(1))
             .with_information_schema(false);
@@ -196,6 +196,8 @@ impl Engine {
         options.execution.parquet.bloom_filter_on_read = true;
         options.execution.parquet.schema_force_view_types = false;
         options.optimizer.prefer_existing_sort = true;
+        // Cutting a sorted input in pieces forgets that it is sorted.
+        options.optimizer.repartition_file_scans = order == Order::Any;
         options.sql_parser.enable_ident_normalization = true;
         options.sql_parser.map_string_types_to_utf8view = false;
         let mut state = SessionStateBuilder::new()

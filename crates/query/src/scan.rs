@@ -390,7 +390,6 @@ impl PruningStatistics for PartStatistics<'_> {
         )))
     }
 
-    #[expect(clippy::mutable_key_type, reason = "the trait's signature")]
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
     }

@@ -6,6 +6,7 @@ use expect_test::expect;
 use governance::Stretch;
 use model::{ErrorKind, RawJson};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const NOTHING: ProfileParts = ProfileParts {
     profile: false,
@@ -68,13 +69,13 @@ async fn pages_together_are_all_events_in_order_whatever_is_merged_meanwhile() {
         .await
         .unwrap();
     world.flush().await;
-    let everyone = std::sync::Arc::new(Keeps);
+    let everyone = Arc::new(Keeps);
     while world
         .lake
         .compact(
             super::world::account(),
             model::record::Table::Events,
-            everyone.clone(),
+            Arc::<Keeps>::clone(&everyone),
         )
         .await
         .unwrap()
@@ -158,7 +159,11 @@ async fn page_plan(world: &World, query: &EventsQuery) -> String {
     let plan = engine
         .plan_read(rows, &policy(), crate::scan::Order::Parts, read)
         .unwrap();
-    let plan = engine.session().create_physical_plan(&plan).await.unwrap();
+    let plan = engine
+        .session(crate::scan::Order::Parts)
+        .create_physical_plan(&plan)
+        .await
+        .unwrap();
     let text = displayable(plan.as_ref()).indent(false).to_string();
     super::world::without_part_ids(&text)
 }

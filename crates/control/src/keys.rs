@@ -522,6 +522,11 @@ impl KeySource for KeyTable {
                 let epoch = self.keyring.current().epoch();
                 Ok((KeyRef::Epoch(epoch), self.epoch_object_key(epoch)?))
             }
+            // Where earlier writers ended: numbers and digests, nobody's data. It must outlive the
+            // journal keys that a deletion destroys.
+            Some("journal") if path.starts_with("journal/settled/") => {
+                Ok((KeyRef::Root, self.root_object_key()))
+            }
             Some("journal") => Ok(self.key_for_commit().await?),
             Some(_) | None => Ok(self.key_for_object(path).await?),
         }

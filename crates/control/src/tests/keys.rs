@@ -205,6 +205,9 @@ async fn before_it_is_attached_only_its_own_and_controls_objects_have_keys() {
         keys.key_for_write("keys/0/0").await.unwrap().0,
         KeyRef::Epoch(1)
     );
+    // Where earlier writers ended outlives every journal key.
+    let settled = keys.key_for_write("journal/settled/w").await.unwrap().0;
+    assert_eq!(settled, KeyRef::Root);
     for path in ["journal/w/1", "lake/a", "controlled", ""] {
         let error = keys.key_for_write(path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{path}");

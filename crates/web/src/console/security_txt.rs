@@ -3,7 +3,6 @@
 use axum::extract::State as Of;
 use axum::response::Response;
 use model::Timestamp;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::page;
@@ -41,8 +40,7 @@ pub(crate) fn render(settings: &Settings, now: Timestamp) -> String {
         if value.chars().any(char::is_control) {
             continue;
         }
-        // Writing to a string does not fail.
-        drop(writeln!(text, "{name}: {value}"));
+        text.extend([name, ": ", value, "\n"]);
     }
     text
 }

@@ -13,7 +13,7 @@ use journal::Journal;
 use lake::Lake;
 use model::catalog::Catalog;
 use model::record::{Plane, Table};
-use model::{Clock, Random, RecordIds, SystemClock, SystemRandom};
+use model::{Clock, Random, RecordIds, SystemClock, SystemRandom, WriterId};
 use object_store::ObjectStore;
 use query::Engine;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Jobs, Loaded};
+use crate::config::{Config, Jobs, Loaded};
 use crate::jobs::Guards;
 use crate::listen::Health;
 use crate::lock::Lock;
@@ -133,29 +133,8 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         .next_writer()
         .await
         .context("failed to number this start")?;
-    let view = catalog
-        .view(None, &[])
-        .await
-        .context("failed to read the journal's watermarks")?;
-    let settings = journal::Settings {
-        gather: config.journal.gather(),
-        ..Default::default()
-    };
-    let (journal, writer, recovery) = Journal::open(
-        settings,
-        Arc::clone(&objects),
-        writer_id,
-        &view.watermarks,
-        Arc::clone(&clock),
-    )
-    .await
-    .context("failed to open the journal")?;
-    tracing::info!(
-        commits.live = recovery.live_commits,
-        commits.adopted = recovery.adopted.len(),
-        commits.set_aside = recovery.set_aside.len(),
-        "the journal is open"
-    );
+    let opened = open_journal(config, writer_id, &objects, &catalog, &clock).await?;
+    let (journal, writer) = opened;
     let stop_writer = CancellationToken::new();
     let writer = tokio::spawn(writer.run(stop_writer.clone().cancelled_owned()));
 
@@ -166,15 +145,15 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         random,
         lake::Settings::default(),
     );
-    let settings = query::Settings {
-        memory_bytes_max: usize::try_from(config.query.memory_bytes_max).unwrap_or(usize::MAX),
-        time_max: config.query.time_max(),
-        rows_max: config.query.rows_max,
-        ..Default::default()
-    };
     let tail = Arc::new(adapters::JournalTail(journal.clone()));
-    let engine = Engine::new(objects, catalog, tail, Arc::clone(&clock), settings)
-        .context("failed to start the query engine")?;
+    let engine = Engine::new(
+        objects,
+        catalog,
+        tail,
+        Arc::clone(&clock),
+        query_settings(config),
+    )
+    .context("failed to start the query engine")?;
 
     let record_ids = Arc::new(RecordIds::new(writer_id));
     let (reached_sender, reached) = mpsc::channel(REACHED_WAITING_MAX);
@@ -185,19 +164,13 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         record_ids: Arc::clone(&record_ids),
         reached: reached_sender,
     });
-    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let web = web::State::new(web::Parts {
         collect: collect.clone(),
         control: control.clone(),
         engine: engine.clone(),
         cursor_key: control.secret("cursors"),
         clock: Arc::clone(&clock),
-        settings: web::Settings {
-            security_contact: config.web.security_contact.clone(),
-            security_policy: some(&config.web.security_policy),
-            security_canonical: some(&config.web.security_canonical),
-            preferred_languages: config.web.preferred_languages.clone(),
-        },
+        settings: web_settings(config),
     });
     Ok(Installation {
         folder: loaded.folder.clone(),
@@ -237,6 +210,59 @@ fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
         .chain(settings.copies.iter().map(|copy| loaded.resolve(copy)))
         .collect();
     Ok(Arc::new(SharedKeyring::new(keyring, copies)))
+}
+
+/// Opens the journal above what is in parts already.
+async fn open_journal(
+    config: &Config,
+    writer: WriterId,
+    objects: &Arc<dyn ObjectStore>,
+    catalog: &Arc<dyn Catalog>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Journal, journal::Writer)> {
+    let view = catalog
+        .view(None, &[])
+        .await
+        .context("failed to read the journal's watermarks")?;
+    let settings = journal::Settings {
+        gather: config.journal.gather(),
+        ..Default::default()
+    };
+    let (journal, writer, recovery) = Journal::open(
+        settings,
+        Arc::clone(objects),
+        writer,
+        &view.watermarks,
+        Arc::clone(clock),
+    )
+    .await
+    .context("failed to open the journal")?;
+    tracing::info!(
+        commits.live = recovery.live_commits,
+        commits.adopted = recovery.adopted.len(),
+        commits.set_aside = recovery.set_aside.len(),
+        "the journal is open"
+    );
+    Ok((journal, writer))
+}
+
+fn query_settings(config: &Config) -> query::Settings {
+    query::Settings {
+        memory_bytes_max: usize::try_from(config.query.memory_bytes_max).unwrap_or(usize::MAX),
+        time_max: config.query.time_max(),
+        rows_max: config.query.rows_max,
+        ..Default::default()
+    }
+}
+
+fn web_settings(config: &Config) -> web::Settings {
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    web::Settings {
+        security_contact: config.web.security_contact.clone(),
+        security_policy: some(&config.web.security_policy),
+        security_canonical: some(&config.web.security_canonical),
+        preferred_languages: config.web.preferred_languages.clone(),
+    }
 }
 
 async fn open_control(
@@ -396,6 +422,11 @@ impl Installation {
 
 impl Health for Installation {
     fn readiness(&self) -> Result<(), String> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err("the journal takes nothing any more".to_owned());
+        }
+        drop(writer);
         if self.store.readiness() {
             return Ok(());
         }

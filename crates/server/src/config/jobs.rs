@@ -24,7 +24,8 @@ section! {
         maintain_interval_s: u32 = 30,
         /// How often certificates are looked at for renewal, seconds. 1 to 604800.
         certificates_interval_s: u32 = 3_600,
-        /// How long the request log is kept, days. 1 to 36500.
+        /// How long requests that belong to no account are on record, days; an account's own retention
+        /// says it for its requests. 1 to 36500.
         requests_retention_days: u32 = model::limit::REQUEST_RETENTION_DAYS_DEFAULT,
     }
 }

@@ -7,6 +7,7 @@
 #[macro_use]
 mod section;
 
+mod acme;
 mod control;
 mod jobs;
 mod journal;
@@ -25,6 +26,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+pub(crate) use acme::Acme;
 pub(crate) use control::Control;
 pub(crate) use jobs::Jobs;
 pub(crate) use journal::Journal;
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// Certificates.
     pub(crate) tls: Tls,
+    /// Certificates from a public authority.
+    pub(crate) acme: Acme,
     /// The volumes.
     pub(crate) store: Store,
     /// The keyring.
@@ -121,6 +125,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<()> {
         self.listen.check()?;
         self.tls.check()?;
+        self.acme.check()?;
         self.store.check()?;
         self.journal.check()?;
         self.query.check()?;
@@ -140,6 +145,7 @@ pub(crate) fn render(config: &Config) -> Result<String> {
     );
     render_section(&mut text, "listen", &config.listen)?;
     render_section(&mut text, "tls", &config.tls)?;
+    render_section(&mut text, "acme", &config.acme)?;
     render_section(&mut text, "store", &config.store)?;
     render_section(&mut text, "keyring", &config.keyring)?;
     render_section(&mut text, "control", &config.control)?;

@@ -16,19 +16,24 @@ pub(crate) async fn watch(
 ) {
     let clock = installation.clock();
     let renew_every = Duration::from_secs(installation.settings().certificates_interval_s.into());
-    let mut renewed_at = clock.monotonic();
+    let mut renewed_at = None;
     loop {
+        let now: Timestamp = clock.now();
+        let since = |at| clock.monotonic().saturating_sub(at);
+        if renewed_at.is_none_or(|at| since(at) >= renew_every) {
+            renewed_at = Some(clock.monotonic());
+            let renewed = tokio::select! {
+                () = stop.cancelled() => return,
+                renewed = certificates.renew(now) => renewed,
+            };
+            if let Err(error) = renewed {
+                tracing::error!("certificates were not renewed: {error:#}");
+            }
+        }
+        certificates.reload(clock.now(), false);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(certificates.poll_interval()) => {}
         }
-        let now: Timestamp = clock.now();
-        if clock.monotonic().saturating_sub(renewed_at) >= renew_every {
-            renewed_at = clock.monotonic();
-            if let Err(error) = certificates.renew(now) {
-                tracing::error!("failed to renew the local authority's certificates: {error:#}");
-            }
-        }
-        certificates.reload(now, false);
     }
 }

@@ -1,9 +1,11 @@
 //! What is past its retention is removed, whole days at a time.
 
 use anyhow::{Context as _, Result};
+use control::Actor;
 use model::record::Table;
 use model::{AccountId, Timestamp};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +19,18 @@ const ATTEMPTS_MAX: u32 = 5;
 
 /// Removes expired rows of every account.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
+    let actor = Actor::system("expiry");
+    let accounts = installation.control().accounts(&actor).await;
+    let accounts = accounts.context("failed to read the accounts' retention")?;
+    let request_days: BTreeMap<AccountId, u32> = accounts
+        .iter()
+        .map(|account| (account.id, account.request_retention_days))
+        .collect();
     let mut removed = 0;
     for (account, table) in tables(installation).await? {
-        let Some(before) = kept_since(installation, account, table) else {
+        let days = request_days.get(&account).copied();
+        let days = days.unwrap_or_else(|| installation.settings().requests_retention_days);
+        let Some(before) = kept_since(installation, account, table, days) else {
             continue;
         };
         let mut attempts = 0;
@@ -50,13 +61,16 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
 
 /// Since when rows of a table are kept: the start of a day. None for what never grows old: who a
 /// person is outlives what they did.
-fn kept_since(installation: &Installation, account: AccountId, table: Table) -> Option<Timestamp> {
+fn kept_since(
+    installation: &Installation,
+    account: AccountId,
+    table: Table,
+    request_days: u32,
+) -> Option<Timestamp> {
     let now = installation.clock().now();
     let since = match table {
         Table::Events => installation.rules().account(account)?.kept_since(now),
-        Table::Requests | Table::Quarantine => {
-            now.minus(DAY * installation.settings().requests_retention_days)
-        }
+        Table::Requests | Table::Quarantine => now.minus(DAY * request_days),
         Table::ProfileChanges | Table::Links => return None,
     };
     Some(since.day().start())

@@ -65,6 +65,10 @@ pub(super) async fn serve(
         Some(ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
+    if session.alpn_protocol() == Some(crate::tls::acme::PROTOCOL) {
+        // A validating authority has seen what it wanted to see.
+        return;
+    }
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let about = collect::Connection {
         peer,

@@ -48,13 +48,14 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
     };
-    let bad = Err("3 of 6 volumes serve, 4 are needed".to_owned());
+    let reason = "3 of 6 volumes serve, 4 are needed";
+    let bad = Err(reason.to_owned());
     assert_eq!(check(Ok(()), "/healthz").await.0, 200);
     assert_eq!(check(bad.clone(), "/healthz").await.0, 200);
     assert_eq!(check(Ok(()), "/readyz").await, (200, "ready\n".to_owned()));
     assert_eq!(
         check(bad.clone(), "/readyz").await,
-        (503, format!("{}\n", bad.unwrap_err()))
+        (503, format!("{}\n", reason))
     );
     assert!(check(Ok(()), "/metrics").await.1.starts_with("# TYPE"));
     assert_eq!(check(Ok(()), "/").await.0, 404);

@@ -31,16 +31,24 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
 /// A kind of key, with the names of its files.
 #[derive(Debug, Clone, Copy)]
-struct Flavour {
-    name: &'static str,
+pub(super) struct Flavour {
+    pub(super) name: &'static str,
     root_key: &'static str,
-    leaf: &'static str,
+    /// The file of the certificate.
+    pub(super) leaf: &'static str,
     leaf_key: &'static str,
     rsa: bool,
 }
 
+impl Flavour {
+    /// A key for a certificate of this kind.
+    pub(super) fn make_key(self) -> Result<KeyPair> {
+        key(self, RsaKeySize::_2048)
+    }
+}
+
 /// In the order in which their roots stand in `ca.pem`.
-const FLAVOURS: [Flavour; 2] = [
+pub(super) const FLAVOURS: [Flavour; 2] = [
     Flavour {
         name: "RSA",
         root_key: "root-rsa.key",
@@ -115,7 +123,7 @@ pub(crate) fn pairs(folder: &Path) -> Vec<Pair> {
 pub(crate) fn renew_if_due(folder: &Path, names: &[String], now: Timestamp) -> Result<bool> {
     let mut renewed = false;
     for (position, flavour) in FLAVOURS.into_iter().enumerate() {
-        if is_due(&folder.join(flavour.leaf), names, now)? {
+        if is_due(&folder.join(flavour.leaf), names, now, RENEW_BEFORE)? {
             issue(folder, flavour, position, names, now)?;
             tracing::info!(
                 kind = flavour.name,
@@ -127,7 +135,13 @@ pub(crate) fn renew_if_due(folder: &Path, names: &[String], now: Timestamp) -> R
     Ok(renewed)
 }
 
-fn is_due(leaf: &Path, names: &[String], now: Timestamp) -> Result<bool> {
+/// Whether the certificate in `leaf` is missing, ends within `before`, or is for other names.
+pub(super) fn is_due(
+    leaf: &Path,
+    names: &[String],
+    now: Timestamp,
+    before: Duration,
+) -> Result<bool> {
     if !leaf.exists() {
         return Ok(true);
     }
@@ -135,7 +149,7 @@ fn is_due(leaf: &Path, names: &[String], now: Timestamp) -> Result<bool> {
     let der = CertificateDer::from_pem_file(leaf).with_context(fail)?;
     let (_, certificate) = X509Certificate::from_der(&der).with_context(fail)?;
     let end = Timestamp::from_seconds(certificate.validity().not_after.timestamp());
-    if now.plus(RENEW_BEFORE) > end {
+    if now.plus(before) > end {
         return Ok(true);
     }
     let mut held: Vec<String> = Vec::new();
@@ -219,7 +233,7 @@ fn issue(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     set_life(&mut params, now, LEAF_LIFE);
-    let key = key(flavour, RsaKeySize::_2048)?;
+    let key = flavour.make_key()?;
     let leaf = params
         .signed_by(&key, &issuer)
         .context("failed to sign a certificate")?;

@@ -5,6 +5,7 @@
 //! and the ECDSA certificate of a plane are offered by what the client can verify. A pair that
 //! breaks a rule of [`check`] stops the start; when one breaks later, the old one stays in place.
 
+pub(crate) mod acme;
 pub(crate) mod authority;
 mod check;
 mod resolver;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::{Loaded, Pair};
+use acme::{Acme, Challenges};
 use check::Kind;
 use resolver::{Chains, Resolver};
 
@@ -36,13 +38,17 @@ pub(crate) struct Certificates {
     planes: Vec<PlaneCertificates>,
     /// The local authority's folder and names; none when no plane uses it.
     authority: Option<(PathBuf, Vec<String>)>,
+    /// The public authority; none when it is off.
+    acme: Option<Acme>,
+    folder: PathBuf,
     poll_interval: Duration,
 }
 
 #[derive(Debug)]
 struct PlaneCertificates {
     plane: Plane,
-    pairs: Vec<Pair>,
+    /// The operator's own files.
+    own: Vec<Pair>,
     resolver: Arc<Resolver>,
     /// What the files held when they were last looked at: their digest.
     seen: Mutex<blake3::Hash>,
@@ -61,36 +67,34 @@ impl Certificates {
         if let Some((folder, names)) = &authority {
             authority::renew_if_due(folder, names, now)?;
         }
-        let planes = PLANES
-            .into_iter()
-            .map(|plane| {
-                let pairs = match tls.pairs(plane) {
-                    [] => authority::pairs(&folder),
-                    own => own
-                        .iter()
-                        .map(|pair| Pair {
-                            certificate: loaded.resolve(&pair.certificate),
-                            key: loaded.resolve(&pair.key),
-                        })
-                        .collect(),
-                };
-                let seen = digest(&pairs);
-                let chains = load(&pairs, now).with_context(|| {
-                    format!("refusing the certificates of the {} plane", plane.as_str())
-                })?;
-                let resolver = Arc::new(Resolver::new(chains));
-                Ok(PlaneCertificates {
-                    plane,
-                    pairs,
-                    resolver,
-                    seen: Mutex::new(seen),
-                })
-            })
-            .collect::<Result<_>>()?;
+        let challenges = Arc::new(Challenges::default());
+        let acme = Acme::new(loaded, Arc::clone(&challenges));
+        let resolved = |pair: &Pair| Pair {
+            certificate: loaded.resolve(&pair.certificate),
+            key: loaded.resolve(&pair.key),
+        };
+        let mut planes = Vec::new();
+        for plane in PLANES {
+            let own: Vec<Pair> = tls.pairs(plane).iter().map(resolved).collect();
+            let pairs = sources(&own, acme.as_ref(), &folder);
+            let seen = digest(&pairs);
+            let chains = load(&pairs, now).with_context(|| {
+                format!("refusing the certificates of the {} plane", plane.as_str())
+            })?;
+            let resolver = Arc::new(Resolver::new(chains, Arc::clone(&challenges)));
+            planes.push(PlaneCertificates {
+                plane,
+                own,
+                resolver,
+                seen: Mutex::new(seen),
+            });
+        }
         let poll_interval = Duration::from_millis(tls.poll_interval_ms.into());
         Ok(Self {
             planes,
             authority,
+            acme,
+            folder,
             poll_interval,
         })
     }
@@ -100,13 +104,21 @@ impl Certificates {
         self.poll_interval
     }
 
-    /// Makes the local authority's certificates anew where that is due.
+    /// Makes the local authority's certificates anew where that is due, and orders those of the
+    /// public one.
     ///
     /// # Errors
-    /// When its files cannot be read or written; the old ones stay in place.
-    pub(crate) fn renew(&self, now: Timestamp) -> Result<()> {
+    /// When files cannot be read or written, or the authority refuses; the old certificates stay in
+    /// place.
+    pub(crate) async fn renew(&self, now: Timestamp) -> Result<()> {
         if let Some((folder, names)) = &self.authority {
-            authority::renew_if_due(folder, names, now)?;
+            authority::renew_if_due(folder, names, now)
+                .context("failed to renew the local authority's certificates")?;
+        }
+        if let Some(acme) = &self.acme {
+            acme.renew(now)
+                .await
+                .context("failed to renew certificates by ACME")?;
         }
         Ok(())
     }
@@ -127,6 +139,9 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&it.resolver) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if self.acme.is_some() {
+            config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+        }
         config.ticketer = aws_lc_rs::Ticketer::new().context("failed to make ticket keys")?;
         Ok(config)
     }
@@ -135,7 +150,8 @@ impl Certificates {
     /// what is sound. What is broken is logged and leaves the old certificates in place.
     pub(crate) fn reload(&self, now: Timestamp, even_unchanged: bool) {
         for it in &self.planes {
-            let current = digest(&it.pairs);
+            let pairs = sources(&it.own, self.acme.as_ref(), &self.folder);
+            let current = digest(&pairs);
             {
                 let mut seen = it.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if *seen == current && !even_unchanged {
@@ -143,7 +159,7 @@ impl Certificates {
                 }
                 *seen = current;
             }
-            match load(&it.pairs, now) {
+            match load(&pairs, now) {
                 Ok(chains) => {
                     it.resolver.swap(chains);
                     tracing::info!(plane = it.plane.as_str(), "certificates were read again");
@@ -155,6 +171,17 @@ impl Certificates {
             }
         }
     }
+}
+
+/// Where a plane's certificates come from: its own files, the public authority once it has made
+/// some, else the local one.
+fn sources(own: &[Pair], acme: Option<&Acme>, folder: &Path) -> Vec<Pair> {
+    if own.is_empty() {
+        return acme
+            .and_then(Acme::pairs)
+            .unwrap_or_else(|| authority::pairs(folder));
+    }
+    own.to_vec()
 }
 
 /// A digest of everything in the files; a file that cannot be read counts as its own content.

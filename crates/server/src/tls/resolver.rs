@@ -5,6 +5,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::acme::{self, Challenges};
+
 /// The chains of one plane, by the kind of their key.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Chains {
@@ -18,13 +20,16 @@ pub(super) struct Chains {
 #[derive(Debug)]
 pub(super) struct Resolver {
     chains: RwLock<Chains>,
+    /// Proofs for a validating authority.
+    challenges: Arc<Challenges>,
 }
 
 impl Resolver {
     /// Shows `chains`.
-    pub(super) const fn new(chains: Chains) -> Self {
+    pub(super) const fn new(chains: Chains, challenges: Arc<Challenges>) -> Self {
         Self {
             chains: RwLock::new(chains),
+            challenges,
         }
     }
 
@@ -44,6 +49,12 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if hello
+            .alpn()
+            .is_some_and(|mut offered| offered.any(|it| it == acme::PROTOCOL))
+        {
+            return self.challenges.find(&hello.server_name()?.to_lowercase());
+        }
         let chains = self.chains();
         // A client that can verify nothing of ours is refused by the library, which then says why;
         // without any chain it could only say that it has none.

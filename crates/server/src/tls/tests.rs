@@ -80,6 +80,14 @@ fn leaves_are_renewed_before_they_end_and_for_new_names_only() {
     load(&authority::pairs(&folder), later(800)).unwrap_err();
 }
 
+/// Chains, the client's schemes and suites, and the kind of the certificate it is shown.
+type Case<'a> = (
+    &'a Chains,
+    &'a [SignatureScheme],
+    &'a [CipherSuite],
+    Option<&'a str>,
+);
+
 #[test]
 fn a_client_is_shown_what_it_can_verify() {
     use CipherSuite as C;
@@ -98,7 +106,7 @@ fn a_client_is_shown_what_it_can_verify() {
         C::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
         C::TLS13_AES_128_GCM_SHA256,
     );
-    let cases: [(&Chains, &[S], &[C], Option<&str>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&both, &all, &[tls13, rsa12, ecdsa12], Some("ECDSA")),
         (&both, &rsa, &[tls13], Some("RSA")),
         (&both, &ecdsa, &[tls13], Some("ECDSA")),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::control::Control;
 use crate::database::Session;
+use crate::sealer::Sealer;
 use crate::state::Effect;
 use crate::{Error, Result};
 
@@ -30,9 +31,11 @@ impl Catalog for Control {
     async fn publish(&self, publication: Publication) -> std::result::Result<(), CatalogError> {
         // A part that is live has its key written down, whatever happens next.
         self.keys.record().await?;
-        let now = self.clock.now();
+        let (now, sealer) = (self.clock.now(), Arc::clone(&self.sealer));
         self.database
-            .write(move |session| Box::pin(async move { publish(session, publication, now).await }))
+            .write(move |session| {
+                Box::pin(async move { publish(session, &sealer, publication, now).await })
+            })
             .await?;
         Ok(())
     }
@@ -54,7 +57,12 @@ impl Catalog for Control {
     }
 }
 
-async fn publish(session: &mut Session, publication: Publication, now: Timestamp) -> Result<()> {
+async fn publish(
+    session: &mut Session,
+    sealer: &Sealer,
+    publication: Publication,
+    now: Timestamp,
+) -> Result<()> {
     const ACT: &str = "publish parts";
     let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger")
         .fetch_one(session.connection())
@@ -87,7 +95,7 @@ async fn publish(session: &mut Session, publication: Publication, now: Timestamp
                 part.id
             )));
         }
-        insert_part(session, part).await?;
+        insert_part(session, sealer, part).await?;
     }
     session.then(Effect::Published {
         added: publication.add.into_iter().map(Arc::new).collect(),
@@ -139,11 +147,13 @@ async fn move_watermark(session: &mut Session, writer: WriterId, from: u64, to: 
     .map_err(Error::database(ACT))
 }
 
-async fn insert_part(session: &mut Session, part: &PartMeta) -> Result<()> {
+async fn insert_part(session: &mut Session, sealer: &Sealer, part: &PartMeta) -> Result<()> {
     let meta = serde_json::to_string(part)
         .map_err(|_| Error::Internal("failed to encode a part".to_owned()))?;
+    // Sealed: it lists the names of the properties, which senders choose.
+    let meta = sealer.seal(&meta_context(part.id), &meta)?;
     let done = sqlx::query(
-        "INSERT INTO parts (id, account, table_name, meta, replaced_at) \
+        "INSERT INTO parts (id, account, table_name, meta_sealed, replaced_at) \
          VALUES ($1, $2, $3, $4, NULL) ON CONFLICT (id) DO NOTHING",
     )
     .bind(part.id.0.to_vec())
@@ -162,6 +172,11 @@ async fn insert_part(session: &mut Session, part: &PartMeta) -> Result<()> {
     Ok(())
 }
 
+/// Binds what is sealed to its row.
+fn meta_context(id: PartId) -> String {
+    format!("part {id}")
+}
+
 async fn forget(session: &mut Session, parts: Vec<PartId>) -> Result<()> {
     for id in &parts {
         sqlx::query("DELETE FROM parts WHERE id = $1 AND replaced_at IS NOT NULL")
@@ -175,19 +190,23 @@ async fn forget(session: &mut Session, parts: Vec<PartId>) -> Result<()> {
 }
 
 /// Everything that the list of parts says, as effects on an empty state.
-pub(crate) async fn load(session: &mut Session) -> Result<Vec<Effect>> {
+pub(crate) async fn load(session: &mut Session, sealer: &Sealer) -> Result<Vec<Effect>> {
     const ACT: &str = "read the parts";
     let mut effects = Vec::new();
     let (mut added, mut replaced) = (Vec::new(), Vec::new());
-    let rows = sqlx::query("SELECT meta, replaced_at FROM parts")
+    let rows = sqlx::query("SELECT id, meta_sealed, replaced_at FROM parts")
         .fetch_all(session.connection())
         .await
         .map_err(Error::database(ACT))?;
     for row in &rows {
-        let meta: String = row.try_get(0).map_err(Error::database(ACT))?;
+        let id: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
+        let id = <[u8; 16]>::try_from(id)
+            .map_err(|_| Error::damaged("a row of the parts", "its id has another length"))?;
+        let sealed: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
+        let meta = sealer.open(&meta_context(PartId(id)), &sealed)?;
         let part: PartMeta = serde_json::from_str(&meta)
             .map_err(|error| Error::damaged("a row of the parts", error.to_string()))?;
-        let at: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
+        let at: Option<i64> = row.try_get(2).map_err(Error::database(ACT))?;
         replaced.extend(at.map(|at| (part.id, Timestamp::from_ms(at))));
         added.push(Arc::new(part));
     }

@@ -350,12 +350,13 @@ impl Control {
 
     /// Fills what readers see.
     async fn load(&self) -> Result<()> {
+        let sealer = Arc::clone(&self.sealer);
         let (accounts, mut effects) = self
             .database
-            .read(|session| {
-                Box::pin(async {
+            .read(move |session| {
+                Box::pin(async move {
                     let accounts = account::read_all(session).await?;
-                    let mut effects = catalog::load(session).await?;
+                    let mut effects = catalog::load(session, &sealer).await?;
                     effects.push(Effect::Ledger(load_ledger(session).await?));
                     Ok((accounts, effects))
                 })

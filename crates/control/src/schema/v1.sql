@@ -42,7 +42,7 @@ CREATE TABLE parts (
     id BYTEA PRIMARY KEY,
     account TEXT NOT NULL,
     table_name TEXT NOT NULL,
-    meta TEXT NOT NULL,
+    meta_sealed BYTEA NOT NULL,
     replaced_at BIGINT
 );
 

@@ -204,7 +204,11 @@ impl Journal {
             .find(id)
             .cloned()
             .ok_or(Error::NotLive(id))?;
-        self.shared.read(live, Keep::Always).await
+        match self.shared.read(live, Keep::Always).await {
+            // It was retired while it was being read.
+            Err(_) if !self.shared.state().live().contains_key(&id) => Err(Error::NotLive(id)),
+            read => read,
+        }
     }
 
     /// Everything that is live above the watermarks `after`, held so that it can be read even when

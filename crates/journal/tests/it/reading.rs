@@ -137,3 +137,18 @@ async fn status_tells_ages_and_sizes() {
         .sum();
     assert_eq!(status.live_bytes, sizes);
 }
+
+#[tokio::test]
+async fn a_commit_that_is_retired_while_it_is_read_is_not_found() {
+    let (faults, running) = filled(Settings {
+        cache_bytes_max: 0,
+        ..hasty()
+    })
+    .await;
+    let held = running.journal.tail(&[]).unwrap();
+    running.journal.retire(&[(writer(1), 1)]).await.unwrap();
+    let commit = &held.commits()[0];
+    faults.make_unreadable(Some(commit.path.as_str().into()));
+    let error = running.journal.read(commit.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}

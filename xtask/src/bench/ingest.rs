@@ -77,15 +77,8 @@ struct Programs {
 }
 
 fn build(profile: &str) -> anyhow::Result<Programs> {
-    let words = [
-        "build",
-        "--profile",
-        profile,
-        "--package",
-        "server",
-        "--bin",
-        "strongroom",
-    ];
+    // The whole workspace decides the features, as in the tests: one set of compiled dependencies.
+    let words = ["build", "--profile", profile, "--workspace", "--bin", "strongroom"];
     execute(cargo(&words).args(["--example", "load"]))?;
     let folder = target_directory()?.join(profile);
     Ok(Programs {

@@ -4,7 +4,6 @@
 //! The bodies are made before the clock starts, so that the generator's cost is in no figure.
 
 #![expect(clippy::print_stdout, reason = "its output is its result")]
-#![expect(missing_docs, reason = "a program")]
 
 #[expect(
     clippy::cast_possible_truncation,

@@ -2,7 +2,6 @@
 //! line says what was seen; a history in which something went wrong names its seed.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its result")]
-#![expect(missing_docs, reason = "a program")]
 
 use anyhow::{Context as _, bail};
 use clap::Parser;

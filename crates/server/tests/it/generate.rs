@@ -7,12 +7,12 @@
 use std::fmt::Write as _;
 
 /// People that events may belong to.
-pub const PEOPLE: u64 = 200_000;
+pub(crate) const PEOPLE: u64 = 200_000;
 /// Days that events are spread over.
-pub const DAYS: u64 = 93;
+pub(crate) const DAYS: u64 = 93;
 
 /// The event names.
-pub const NAMES: [&str; 40] = [
+pub(crate) const NAMES: [&str; 40] = [
     "Product Viewed",
     "Category Viewed",
     "Search",
@@ -76,7 +76,7 @@ const CATEGORIES: [&str; 9] = [
 
 /// Makes events, one after another.
 #[derive(Debug, Clone)]
-pub struct Generator {
+pub(crate) struct Generator {
     state: u64,
     /// The first second of the first day.
     start: u64,
@@ -85,21 +85,21 @@ pub struct Generator {
 
 /// What is true of the event that was written last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Index into [`NAMES`].
-    pub name: usize,
+    pub(crate) name: usize,
     /// Seconds since the epoch.
-    pub ts: u64,
+    pub(crate) ts: u64,
     /// Which person.
-    pub person: u64,
+    pub(crate) person: u64,
     /// The event's own number, also its property `n`.
-    pub number: u64,
+    pub(crate) number: u64,
 }
 
 impl Generator {
     /// Events of the `DAYS` days from `start` (seconds, the first moment of a UTC day); numbers are
     /// counted from `first`.
-    pub fn new(seed: u64, start: u64, first: u64) -> Self {
+    pub(crate) fn new(seed: u64, start: u64, first: u64) -> Self {
         Self {
             state: seed ^ 0x9e37_79b9_7f4a_7c15,
             start,
@@ -108,7 +108,7 @@ impl Generator {
     }
 
     /// Appends one record of an upload to `body`.
-    pub fn write(&mut self, body: &mut String) -> Truth {
+    pub(crate) fn write(&mut self, body: &mut String) -> Truth {
         let number = self.made;
         self.made += 1;
         let truth = Truth {
@@ -129,7 +129,7 @@ impl Generator {
     }
 
     /// A body of `count` records; the truth of each goes to `seen`.
-    pub fn body(&mut self, count: usize, mut seen: impl FnMut(Truth)) -> String {
+    pub(crate) fn body(&mut self, count: usize, mut seen: impl FnMut(Truth)) -> String {
         let mut body = String::with_capacity(count * 360 + 16);
         body.push_str(r#"{"d":["#);
         for index in 0..count {

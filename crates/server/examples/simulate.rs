@@ -1,7 +1,11 @@
 //! Runs the storage simulation: one history a seed, each with its own volumes and faults. The last
 //! line says what was seen; a history in which something went wrong names its seed.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its result")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is its result"
+)]
 
 use anyhow::{Context as _, bail};
 use clap::Parser;

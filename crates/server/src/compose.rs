@@ -123,18 +123,26 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
     .await
     .context("failed to open the volumes")?;
     let objects: Arc<dyn ObjectStore> = Arc::new(store.clone());
-    keys.attach(Arc::clone(&objects))
-        .await
-        .context("failed to read the key table")?;
-    let control = open_control(loaded, &keyring, &keys, &objects, &clock, &random).await?;
+    or_repaired(&store, async || {
+        keys.attach(Arc::clone(&objects))
+            .await
+            .context("failed to read the key table")
+    })
+    .await?;
+    let control = or_repaired(&store, async || {
+        open_control(loaded, &keyring, &keys, &objects, &clock, &random).await
+    })
+    .await?;
     let catalog: Arc<dyn Catalog> = Arc::new(control.clone());
 
     let writer_id = control
         .next_writer()
         .await
         .context("failed to number this start")?;
-    let opened = open_journal(config, writer_id, &objects, &catalog, &clock).await?;
-    let (journal, writer) = opened;
+    let (journal, writer) = or_repaired(&store, async || {
+        open_journal(config, writer_id, &objects, &catalog, &clock).await
+    })
+    .await?;
     let stop_writer = CancellationToken::new();
     let writer = tokio::spawn(writer.run(stop_writer.clone().cancelled_owned()));
 
@@ -192,6 +200,23 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         stop_writer,
         _lock: lock,
     })
+}
+
+/// Takes a step of the start; when it fails while volumes are out, they are repaired and it is taken
+/// once more. A commit that a crash cut short can only be judged when every volume that is there has
+/// been compared with the others, and a start that is refused could never do that later.
+async fn or_repaired<T>(store: &Store, step: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let error = match step().await {
+        Ok(done) => return Ok(done),
+        Err(error) => error,
+    };
+    let status = store.status();
+    if status.healthy == status.volumes.len() {
+        return Err(error);
+    }
+    tracing::warn!("volumes are out and the start needs them: repairing first: {error:#}");
+    store.repair().await;
+    step().await
 }
 
 fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {

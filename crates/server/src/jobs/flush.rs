@@ -13,7 +13,7 @@ use crate::compose::{Installation, Visible};
 /// How often it is looked whether a flush is due.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 /// Bytes of commits, as stored, that one publication takes: they are in memory decoded.
-const ROUND_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const ROUND_BYTES_MAX: u64 = 6 * 1024 * 1024;
 /// How often a flush that met something is tried again before it is an error.
 const ATTEMPTS_MAX: u32 = 5;
 

@@ -8,11 +8,11 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+use ::model::record::Plane;
+use ::model::{Clock, ManualClock, Random, SeededRandom, Timestamp};
 use anyhow::{Context as _, Result, ensure};
 use axum::body::Body;
 use control::{Actor, SharedKeyring};
-use ::model::record::Plane;
-use ::model::{Clock, ManualClock, Random, SeededRandom, Timestamp};
 use http::Request as HttpRequest;
 use http_body_util::BodyExt as _;
 use seal::Keyring;
@@ -145,7 +145,9 @@ impl History {
         let volumes = SimVolumes::new(seed, GEOMETRY.volumes());
         let keyring = Keyring::create(random.as_ref());
         let keyring_file = folder.join("keyring");
-        keyring.save(&keyring_file).context("failed to save the keyring")?;
+        keyring
+            .save(&keyring_file)
+            .context("failed to save the keyring")?;
         Store::create(&volumes.places(), GEOMETRY, &keyring, random.as_ref())
             .await
             .context("failed to make the volumes")?;
@@ -168,7 +170,10 @@ impl History {
             tally: Tally::default(),
         };
         history.open().await?;
-        let act = Request::AccountCreate { name: "simulated".into(), time_zone: "UTC".into() };
+        let act = Request::AccountCreate {
+            name: "simulated".into(),
+            time_zone: "UTC".into(),
+        };
         let made = history.admin(act).await?.0;
         let text = |field: &str| made.get(field).and_then(Value::as_str).map(str::to_owned);
         history.account = text("account_id").context("no account was made")?;
@@ -178,7 +183,10 @@ impl History {
                    "objectId":format!("device-{person}"),"profileData":{"n":person}})
         });
         let records: Vec<Value> = devices.collect();
-        ensure!(history.post("/1/upload", &json!({"d": records})).await?, "the first upload failed");
+        ensure!(
+            history.post("/1/upload", &json!({"d": records})).await?,
+            "the first upload failed"
+        );
         Ok(history)
     }
 
@@ -205,7 +213,9 @@ impl History {
     async fn round(&mut self) -> Result<()> {
         let broken = self.below(u64::try_from(GEOMETRY.parity)? + 1);
         let chance = 20 + self.below(120);
-        let volumes = self.volumes.break_some(usize::try_from(broken)?, u32::try_from(chance)?);
+        let volumes = self
+            .volumes
+            .break_some(usize::try_from(broken)?, u32::try_from(chance)?);
         for volume in volumes {
             match self.below(8) {
                 0 => self.volumes.lose(volume),
@@ -253,8 +263,9 @@ impl History {
 
     async fn upload(&mut self) -> Result<()> {
         let first = self.model.next();
-        let events: Vec<(u64, u64)> =
-            (first..=first + self.below(12)).map(|number| (number, self.below(PEOPLE))).collect();
+        let events: Vec<(u64, u64)> = (first..=first + self.below(12))
+            .map(|number| (number, self.below(PEOPLE)))
+            .collect();
         let records: Vec<Value> = events
             .iter()
             .map(|(number, person)| {
@@ -283,7 +294,10 @@ impl History {
     /// Reads every event and judges. A refusal is wrong only when `healthy`.
     async fn read(&mut self, healthy: bool) -> Result<()> {
         let sql = r#"SELECT "p:n" AS n, "p:v" AS v FROM events"#;
-        let act = Request::Query { account: self.account.clone(), sql: sql.into() };
+        let act = Request::Query {
+            account: self.account.clone(),
+            sql: sql.into(),
+        };
         let read = tokio::time::timeout(PATIENCE, self.admin(act)).await;
         let rows = match read {
             Err(_) => {
@@ -322,7 +336,9 @@ impl History {
     }
 
     async fn job(&mut self, job: Job) {
-        let Some(installation) = &self.installation else { return };
+        let Some(installation) = &self.installation else {
+            return;
+        };
         match tokio::time::timeout(PATIENCE, Box::pin(jobs::run(installation, job))).await {
             Ok(Ok(_)) => self.tally.survived += 1,
             Ok(Err(_)) => self.tally.refused += 1,
@@ -375,7 +391,9 @@ impl History {
             self.restart().await?;
         }
         for _ in 0..3 {
-            let Some(installation) = &self.installation else { continue };
+            let Some(installation) = &self.installation else {
+                continue;
+            };
             installation.store().repair().await;
             installation.store().scrub_all(None).await;
         }
@@ -403,14 +421,19 @@ impl History {
         self.restart().await?;
         self.read(true).await?;
         if let Some(installation) = self.installation.take() {
-            installation.close().await.context("failed to close a healthy installation")?;
+            installation
+                .close()
+                .await
+                .context("failed to close a healthy installation")?;
         }
         Ok(())
     }
 
     /// POSTs to the api plane; whether it was answered with success.
     async fn post(&mut self, path: &str, body: &Value) -> Result<bool> {
-        let Some(installation) = &self.installation else { return Ok(false) };
+        let Some(installation) = &self.installation else {
+            return Ok(false);
+        };
         let request = HttpRequest::post(path)
             .header("X-CleverTap-Account-Id", &self.account)
             .header("X-CleverTap-Passcode", &self.passcode)

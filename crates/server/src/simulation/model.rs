@@ -44,7 +44,10 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new() -> Self {
-        Self { events: BTreeMap::new(), people: (0..PEOPLE).map(|_| Person::Here).collect() }
+        Self {
+            events: BTreeMap::new(),
+            people: (0..PEOPLE).map(|_| Person::Here).collect(),
+        }
     }
 
     /// The number of the next event.
@@ -108,8 +111,13 @@ impl Model {
             }
         }
         verdict.wrong += times.values().filter(|times| **times > 1).count() as u64;
-        let must = self.events.iter().filter(|(_, (_, expect))| *expect == Expect::Must);
-        verdict.lost = must.filter(|(number, _)| !times.contains_key(number)).count() as u64;
+        let must = self
+            .events
+            .iter()
+            .filter(|(_, (_, expect))| *expect == Expect::Must);
+        verdict.lost = must
+            .filter(|(number, _)| !times.contains_key(number))
+            .count() as u64;
         verdict
     }
 }

@@ -43,7 +43,7 @@ fn the_npm_client_uploads_reads_and_deletes() {
 
     assert_eq!(
         answers["upload"],
-        json!([{"status":"success","processed":3,"unprocessed":[]}])
+        json!({"status":"success","processed":3,"unprocessed":[]})
     );
     let many = answers["many"].as_array().unwrap();
     let processed: Vec<_> = many
@@ -154,7 +154,8 @@ async fn quickhouse_exports_every_event_that_was_sent() {
     let end = START + 84 * 86_400;
     expected.retain(|_, record| record["ts"].as_u64().unwrap() < end);
     let mut exported = BTreeMap::new();
-    for path in files(out.path()) {
+    let tables = files(out.path()).into_iter();
+    for path in tables.filter(|path| path.extension().is_some_and(|it| it == "csv")) {
         let mut reader = csv::Reader::from_path(path).unwrap();
         let headers = reader.headers().unwrap().clone();
         let column = |name: &str| headers.iter().position(|header| header == name).unwrap();

@@ -1,6 +1,17 @@
 //! End-to-end tests: the real binary, real TLS, real clients, on loopback and ports of the system's
 //! choosing. One test binary, since each links the whole product.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a test says what is wrong by failing"
+)]
+
 mod client;
 mod generate;
 mod harness;

@@ -1,3 +1,5 @@
+//! Which keys are one person, and since when.
+
 use super::*;
 
 fn key(n: u8) -> PersonKey {

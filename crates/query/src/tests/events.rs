@@ -125,11 +125,11 @@ async fn large_days_are_read_in_the_order_of_their_parts() {
     }
     expect![[r#"
         SortPreservingMergeExec: [person_key@0 ASC, ts@3 ASC, record_id@1 ASC], fetch=10
-          SortExec: TopK(fetch=10), expr=[person_key@0 ASC, ts@3 ASC, record_id@1 ASC], preserve_partitioning=[true]
-            UnionExec
-              DataSourceExec: file_groups={2 groups: [[lake/A-1/events/2026-11-02/<part>], [lake/A-1/events/2026-11-02/<part>]]}, projection=[person_key, record_id, name, ts, received_at, ts_sent, source, session, context, overflow, p:i:f, p:i:n], output_ordering=[person_key@0 ASC, ts@3 ASC, record_id@1 ASC], file_type=parquet, predicate=received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E AND DynamicFilter [ empty ], dynamic_rg_pruning=eligible, pruning_predicate=received_at_null_count@1 != row_count@2 AND received_at_min@0 <= 1794441600000 AND ts_null_count@4 != row_count@2 AND ts_max@3 >= 1793577600000 AND ts_null_count@4 != row_count@2 AND ts_min@5 < 1793664000000 AND name_null_count@8 != row_count@2 AND name_min@6 <= E AND E <= name_max@7, required_guarantees=[name in (E)]
-              FilterExec: received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E
-                DataSourceExec: partitions=2, partition_sizes=[3, 2]
+          UnionExec
+            DataSourceExec: file_groups={2 groups: [[lake/A-1/events/2026-11-02/<part>], [lake/A-1/events/2026-11-02/<part>]]}, projection=[person_key, record_id, name, ts, received_at, ts_sent, source, session, context, overflow, p:i:f, p:i:n], limit=10, output_ordering=[person_key@0 ASC, ts@3 ASC, record_id@1 ASC], file_type=parquet, predicate=received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E, pruning_predicate=received_at_null_count@1 != row_count@2 AND received_at_min@0 <= 1794441600000 AND ts_null_count@4 != row_count@2 AND ts_max@3 >= 1793577600000 AND ts_null_count@4 != row_count@2 AND ts_min@5 < 1793664000000 AND name_null_count@8 != row_count@2 AND name_min@6 <= E AND E <= name_max@7, required_guarantees=[name in (E)]
+            FilterExec: received_at@4 <= 1794441600000 AND ts@3 >= 1793577600000 AND ts@3 < 1793664000000 AND name@2 = E, fetch=10
+              RepartitionExec: partitioning=RoundRobinBatch(2), input_partitions=1, maintains_sort_order=true
+                DataSourceExec: partitions=1, partition_sizes=[5], output_ordering=person_key@0 ASC, ts@3 ASC, record_id@1 ASC
     "#]].assert_eq(&page_plan(&world, &query("E", 0, DAY)).await);
     let seen = all(&world, &query("E", 0, DAY), 5_000).await;
     assert_eq!(seen.len(), 120_000);

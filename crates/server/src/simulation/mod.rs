@@ -390,12 +390,9 @@ impl History {
         if self.volumes.has_crashed() || self.installation.is_none() {
             self.restart().await?;
         }
-        for _ in 0..3 {
-            let Some(installation) = &self.installation else {
-                continue;
-            };
-            installation.store().repair().await;
-            installation.store().scrub_all(None).await;
+        self.upkeep().await;
+        if self.empty_unknown_volumes() {
+            self.upkeep().await;
         }
         if let Some(installation) = &self.installation {
             let status = installation.store().status();
@@ -405,6 +402,37 @@ impl History {
             }
         }
         self.read(true).await
+    }
+
+    /// What the server's job does in the background, until nothing is left to do.
+    async fn upkeep(&self) {
+        let Some(installation) = &self.installation else {
+            return;
+        };
+        for _ in 0..3 {
+            installation.store().repair().await;
+            installation.store().scrub_all(None).await;
+        }
+    }
+
+    /// What an operator does with a volume whose label is damaged: empties it, so that it is taken in
+    /// anew. The store never does that by itself. True when there was one.
+    fn empty_unknown_volumes(&self) -> bool {
+        let Some(installation) = &self.installation else {
+            return false;
+        };
+        let status = installation.store().status();
+        let known = |position: usize| {
+            let place = format!("simulated:{position}");
+            status.volumes.iter().any(|volume| volume.place == place)
+        };
+        let unknown: Vec<usize> = (0..GEOMETRY.volumes())
+            .filter(|position| !known(*position))
+            .collect();
+        unknown
+            .iter()
+            .for_each(|position| self.volumes.empty(*position));
+        !unknown.is_empty()
     }
 
     /// All pending work, a restart, and a last look.

@@ -6,7 +6,6 @@
 //! reset of the stream (HTTP/2).
 
 mod body;
-mod busy;
 mod connection;
 mod hello;
 mod ops;

@@ -135,10 +135,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
     .await?;
     let catalog: Arc<dyn Catalog> = Arc::new(control.clone());
 
-    let writer_id = control
-        .next_writer()
-        .await
-        .context("failed to number this start")?;
+    let writer_id = number_start(&control).await?;
     let (journal, writer) = or_repaired(&store, async || {
         open_journal(config, writer_id, &objects, &catalog, &clock).await
     })
@@ -235,6 +232,14 @@ fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
         .chain(settings.copies.iter().map(|copy| loaded.resolve(copy)))
         .collect();
     Ok(Arc::new(SharedKeyring::new(keyring, copies)))
+}
+
+/// A number for this start, which no other start has or will have.
+async fn number_start(control: &Control) -> Result<WriterId> {
+    control
+        .next_writer()
+        .await
+        .context("failed to number this start")
 }
 
 /// Opens the journal above what is in parts already.

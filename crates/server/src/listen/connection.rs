@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::body::Timed;
+use super::busy::Busy;
 use super::hello::{ALERT_TOO_OLD, BYTES, Hello, rest_of_record};
 use super::stream::Patient;
 use super::{Listener, Shared};
@@ -82,14 +83,16 @@ pub(super) async fn serve(
     .increment(1);
 
     let stall = shared.limits.stall_timeout();
+    let busy = Busy::default();
     let service = service_fn(|request: Request<Incoming>| {
         let router = listener.router.clone();
         let about = about.clone();
+        let token = busy.begin();
         async move {
             let mut request = request.map(|body| Body::new(Timed::new(body, stall)));
             request.extensions_mut().insert(about);
             let Ok(response) = router.oneshot(request).await;
-            speak(response)
+            speak(response.map(|body| token.hold(body)))
         }
     });
     let io = TokioIo::new(tls);
@@ -102,7 +105,10 @@ pub(super) async fn serve(
             ended = connection.as_mut() => drop(ended),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                drop(connection.await);
+                tokio::select! {
+                    ended = connection => drop(ended),
+                    () = busy.quiet() => {}
+                }
             }
         }
     } else {
@@ -112,7 +118,10 @@ pub(super) async fn serve(
             ended = connection.as_mut() => drop(ended),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                drop(connection.await);
+                tokio::select! {
+                    ended = connection => drop(ended),
+                    () = busy.quiet() => {}
+                }
             }
         }
     }

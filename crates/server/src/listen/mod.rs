@@ -6,6 +6,7 @@
 //! reset of the stream (HTTP/2).
 
 mod body;
+mod busy;
 mod connection;
 mod hello;
 mod ops;

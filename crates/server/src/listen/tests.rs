@@ -1,5 +1,6 @@
 //! The first bytes of a connection are told apart, and the operators' paths answer.
 
+use super::busy::Busy;
 use super::hello::{BYTES, Hello};
 use super::ops::{Health, router};
 use axum::body::Body;
@@ -59,4 +60,16 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
     );
     assert!(check(Ok(()), "/metrics").await.1.starts_with("# TYPE"));
     assert_eq!(check(Ok(()), "/").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_request_is_in_progress_until_its_answer_has_been_sent() {
+    let busy = Busy::default();
+    let (one, two) = (busy.begin(), busy.begin());
+    let body = one.hold(Body::from("answer"));
+    assert_eq!(busy.in_progress(), 2);
+    drop(two);
+    assert_eq!(busy.in_progress(), 1, "the answer is not sent yet");
+    drop(body.collect().await.unwrap());
+    assert_eq!(busy.in_progress(), 0);
 }

@@ -1,14 +1,13 @@
 //! `cargo xtask test`: every test, after installing what they need.
 
 use crate::command::{cargo, run as execute};
-use crate::{check, peers};
+use crate::peers;
 
-/// Lints, prepares the published clients and scanners, then runs all tests of the workspace.
+/// Prepares the published clients and scanners, then runs all tests of the workspace.
 ///
 /// # Errors
 /// The first step that fails; when something cannot be installed, which command installs it.
 pub(crate) fn run() -> anyhow::Result<()> {
-    check::lint()?;
     let peers = peers::prepare()?;
     execute(
         cargo(&["test", "--release", "--workspace", "--no-fail-fast"])

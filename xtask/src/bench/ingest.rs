@@ -78,7 +78,14 @@ struct Programs {
 
 fn build(profile: &str) -> anyhow::Result<Programs> {
     // The whole workspace decides the features, as in the tests: one set of compiled dependencies.
-    let words = ["build", "--profile", profile, "--workspace", "--bin", "strongroom"];
+    let words = [
+        "build",
+        "--profile",
+        profile,
+        "--workspace",
+        "--bin",
+        "strongroom",
+    ];
     execute(cargo(&words).args(["--example", "load"]))?;
     let folder = target_directory()?.join(profile);
     Ok(Programs {

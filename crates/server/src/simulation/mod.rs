@@ -23,7 +23,7 @@ use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::simulated::SimVolumes;
+use store::simulated::{Fault, SimVolumes};
 use store::{Geometry, Store};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
@@ -38,11 +38,25 @@ const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
 /// Breakings and healings in one history.
 const ROUNDS: u64 = 3;
 /// Operations in one round.
-const OPERATIONS: u64 = 14;
+const OPERATIONS: u64 = 20;
 /// An operation that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What goes wrong with single operations. Not slowness: a late operation holds its volume back for
+/// as long as it sleeps, in real time; the simulation of the store alone has it.
+const FAULTS: [Fault; 10] = [
+    Fault::BitFlip,
+    Fault::Stale,
+    Fault::Misdirected,
+    Fault::ReadError,
+    Fault::WriteError,
+    Fault::Dead,
+    Fault::NoSpace,
+    Fault::LostWrite,
+    Fault::TornWrite,
+    Fault::Crash,
+];
 /// How long a simulated volume may take before it counts as failing.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What histories showed.
 #[derive(Debug, Clone, Default)]
@@ -143,6 +157,7 @@ impl History {
     async fn begin(seed: u64, folder: &Path) -> Result<Self> {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
         let volumes = SimVolumes::new(seed, GEOMETRY.volumes());
+        volumes.only(&FAULTS);
         let keyring = Keyring::create(random.as_ref());
         let keyring_file = folder.join("keyring");
         keyring
@@ -212,7 +227,7 @@ impl History {
     /// Faults on at most as many volumes as parity covers, some work, perhaps a crash; then healing.
     async fn round(&mut self) -> Result<()> {
         let broken = self.below(u64::try_from(GEOMETRY.parity)? + 1);
-        let chance = 20 + self.below(120);
+        let chance = 60 + self.below(200);
         let volumes = self
             .volumes
             .break_some(usize::try_from(broken)?, u32::try_from(chance)?);
@@ -305,8 +320,8 @@ impl History {
                 return Ok(());
             }
             Ok(Err(error)) => {
-                // Before the first event there is no such column.
-                if healthy && self.model.next() > 0 {
+                // While there is no event there is no such column.
+                if healthy && self.model.expects_any() {
                     self.tally.wrong += 1;
                     self.say(&format!("a healthy store refused a read: {error:#}"));
                 }

@@ -97,6 +97,13 @@ impl Model {
         }
     }
 
+    /// Whether a read must show something.
+    pub(super) fn expects_any(&self) -> bool {
+        self.events
+            .values()
+            .any(|(_, expect)| *expect == Expect::Must)
+    }
+
     /// Judges a complete read: number and value of each event shown.
     pub(super) fn judge(&self, shown: &[(u64, String)]) -> Verdict {
         let mut verdict = Verdict::default();

@@ -56,7 +56,7 @@ const FAULTS: [Fault; 10] = [
     Fault::Crash,
 ];
 /// How long a simulated volume may take before it counts as failing.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_millis(200);
 
 /// What histories showed.
 #[derive(Debug, Clone, Default)]

@@ -135,9 +135,11 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
     .await?;
     let catalog: Arc<dyn Catalog> = Arc::new(control.clone());
 
-    let writer_id = number_start(&control).await?;
-    let (journal, writer) = or_repaired(&store, async || {
-        open_journal(config, writer_id, &objects, &catalog, &clock).await
+    // Each attempt is a start of its own: what one has settled, another must not settle again.
+    let (writer_id, journal, writer) = or_repaired(&store, async || {
+        let id = number_start(&control).await?;
+        let (journal, writer) = open_journal(config, id, &objects, &catalog, &clock).await?;
+        Ok((id, journal, writer))
     })
     .await?;
     let stop_writer = CancellationToken::new();

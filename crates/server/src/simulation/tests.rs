@@ -4,7 +4,7 @@ use super::{Tally, run};
 
 const SEEDS: u64 = 24;
 /// Faults that must have happened, or the run has tested nothing.
-const FAULTS: u64 = 250;
+const FAULTS: u64 = 150;
 
 #[tokio::test]
 async fn no_fault_that_parity_covers_loses_doubles_or_resurrects_anything() {

@@ -8,7 +8,7 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("seal", &["model"]),
     ("wire", &["model"]),
-    ("governance", &["model", "wire"]),
+    ("governance", &["model"]),
     ("store", &["model", "seal"]),
     ("journal", &["model", "seal"]),
     ("lake", &["model", "governance"]),

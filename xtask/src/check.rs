@@ -25,7 +25,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The first step that fails.
-fn lint() -> anyhow::Result<()> {
+pub(crate) fn lint() -> anyhow::Result<()> {
     execute(&mut cargo(&["fmt", "--all", "--check"]))?;
     let clippy = [
         "clippy",

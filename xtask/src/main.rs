@@ -25,7 +25,7 @@ struct Arguments {
 enum Command {
     /// The quick loop: formatting, lints, docs, unit and property tests; needs no service
     Check,
-    /// Installs what the tests need, then passes every test
+    /// Lints, installs what the tests need, then passes every test
     Test,
     /// Measures and writes docs/benchmarks.md
     Bench(bench::Options),

@@ -52,7 +52,9 @@ impl FromStr for AccountId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        ArrayString::from(text).map_err(|_| InvalidId("account id"))?.try_into()
+        ArrayString::from(text)
+            .map_err(|_| InvalidId("account id"))?
+            .try_into()
     }
 }
 
@@ -213,7 +215,10 @@ impl FromStr for WriterId {
             return Err(invalid());
         }
         let number = |digits| u32::from_str_radix(digits, 16).map_err(|_| invalid());
-        Ok(Self { node: number(node)?, start: number(start)? })
+        Ok(Self {
+            node: number(node)?,
+            start: number(start)?,
+        })
     }
 }
 
@@ -244,7 +249,10 @@ impl RecordIds {
     /// The ids of `writer`; two sources of the same writer must not exist.
     #[must_use]
     pub const fn new(writer: WriterId) -> Self {
-        Self { writer, next_batch: AtomicU64::new(0) }
+        Self {
+            writer,
+            next_batch: AtomicU64::new(0),
+        }
     }
 
     /// A fresh batch: the ids for the ordinals of one request.

@@ -72,8 +72,13 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] =
-        [Self::Events, Self::ProfileChanges, Self::Links, Self::Requests, Self::Quarantine];
+    pub const ALL: [Self; 5] = [
+        Self::Events,
+        Self::ProfileChanges,
+        Self::Links,
+        Self::Requests,
+        Self::Quarantine,
+    ];
 
     /// The table's name in SQL and in paths.
     #[must_use]
@@ -111,7 +116,13 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 5] = [Self::Rest, Self::Web, Self::Android, Self::Ios, Self::Console];
+    pub const ALL: [Self; 5] = [
+        Self::Rest,
+        Self::Web,
+        Self::Android,
+        Self::Ios,
+        Self::Console,
+    ];
 
     /// The source's name in the `source` column.
     #[must_use]

@@ -1,8 +1,8 @@
 //! Ids, times and secrets behave as their docs say.
 
 use crate::{
-    AccountId, Clock, Day, IdentityKind, ManualClock, PersonKey, Random, RawJson, RecordIds, Secret,
-    SeededRandom, Timestamp, WriterId,
+    AccountId, Clock, Day, IdentityKind, ManualClock, PersonKey, Random, RawJson, RecordIds,
+    Secret, SeededRandom, Timestamp, WriterId,
 };
 use std::time::Duration;
 
@@ -11,7 +11,16 @@ fn account_ids_are_short_capitals_digits_and_dashes() {
     for good in ["TEST-ACC-123Z", "0", "A", "4RW-Z6Z-485Z"] {
         assert_eq!(good.parse::<AccountId>().unwrap().as_str(), good);
     }
-    for bad in ["", "lower", "A B", "ÄÖ", "A/B", "AAAAAAAAAAAAAAAAA", "..", "A\0"] {
+    for bad in [
+        "",
+        "lower",
+        "A B",
+        "ÄÖ",
+        "A/B",
+        "AAAAAAAAAAAAAAAAA",
+        "..",
+        "A\0",
+    ] {
         bad.parse::<AccountId>().unwrap_err();
     }
 }
@@ -19,7 +28,12 @@ fn account_ids_are_short_capitals_digits_and_dashes() {
 #[test]
 fn a_person_key_depends_on_secret_account_kind_and_identity() {
     let key = |secret: u8, account: &str, kind, identity| {
-        PersonKey::of(&Secret::new([secret; 32]), account.parse().unwrap(), kind, identity)
+        PersonKey::of(
+            &Secret::new([secret; 32]),
+            account.parse().unwrap(),
+            kind,
+            identity,
+        )
     };
     let base = key(1, "A", IdentityKind::Identity, "u1");
     assert_eq!(base, key(1, "A", IdentityKind::Identity, "u1"));
@@ -41,13 +55,22 @@ fn record_ids_never_repeat_and_keep_their_writer_in_front() {
     let all = [first(0), first(1), second(0), second(1)];
     let unique: std::collections::HashSet<_> = all.iter().collect();
     assert_eq!(unique.len(), all.len());
-    assert!(all.iter().all(|id| id.to_string().starts_with("0000000700000009")));
-    assert_eq!(all[0].to_string().parse::<crate::RecordId>().unwrap(), all[0]);
+    assert!(
+        all.iter()
+            .all(|id| id.to_string().starts_with("0000000700000009"))
+    );
+    assert_eq!(
+        all[0].to_string().parse::<crate::RecordId>().unwrap(),
+        all[0]
+    );
 }
 
 #[test]
 fn writer_ids_are_read_as_they_are_written() {
-    let writer = WriterId { node: 0xdead_beef, start: 3 };
+    let writer = WriterId {
+        node: 0xdead_beef,
+        start: 3,
+    };
     assert_eq!(writer.to_string(), "deadbeef-00000003");
     assert_eq!("deadbeef-00000003".parse::<WriterId>().unwrap(), writer);
     "deadbeef00000003".parse::<WriterId>().unwrap_err();
@@ -60,8 +83,16 @@ fn days_and_seconds_round_down_before_the_epoch_too() {
     assert_eq!(Timestamp::from_ms(-1).day(), Day(-1));
     assert_eq!(Timestamp::from_ms(86_400_000).day(), Day(1));
     assert_eq!(Day(20_000).to_string(), "2024-10-04");
-    assert_eq!(Timestamp::from_ms(1_500).to_string(), "1970-01-01T00:00:01.500Z");
-    assert_eq!(Timestamp::from_ms(i64::MAX).plus(Duration::from_secs(1)).ms(), i64::MAX);
+    assert_eq!(
+        Timestamp::from_ms(1_500).to_string(),
+        "1970-01-01T00:00:01.500Z"
+    );
+    assert_eq!(
+        Timestamp::from_ms(i64::MAX)
+            .plus(Duration::from_secs(1))
+            .ms(),
+        i64::MAX
+    );
 }
 
 #[test]
@@ -82,12 +113,22 @@ fn seeded_randomness_repeats() {
 #[test]
 fn secrets_and_values_do_not_show_in_debug_output() {
     assert_eq!(format!("{:?}", Secret::new([1_u8; 4])), "Secret(redacted)");
-    assert_eq!(format!("{:?}", RawJson::parse("{\"a\":1}").unwrap()), "RawJson(7 bytes)");
+    assert_eq!(
+        format!("{:?}", RawJson::parse("{\"a\":1}").unwrap()),
+        "RawJson(7 bytes)"
+    );
 }
 
 #[test]
 fn json_is_kept_as_it_was_written() {
-    for text in ["1.50", "-0", "1e400", "[1, 2]", "\"\\u0000\"", "{\"b\":1,\"a\":2}"] {
+    for text in [
+        "1.50",
+        "-0",
+        "1e400",
+        "[1, 2]",
+        "\"\\u0000\"",
+        "{\"b\":1,\"a\":2}",
+    ] {
         assert_eq!(RawJson::parse(text).unwrap().as_str(), text);
     }
     for bad in ["", "{", "NaN", "1 2", "'a'"] {

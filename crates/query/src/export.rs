@@ -52,7 +52,7 @@ pub struct Progress {
 }
 
 impl Engine {
-    /// All events that match `query`, to be written with [`write`]. In no order.
+    /// All events that match `query`, to be written with [`write()`]. In no order.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
@@ -111,7 +111,7 @@ impl Engine {
         })
     }
 
-    /// All people who did or changed anything in the time, to be written with [`write`]. By key.
+    /// All people who did or changed anything in the time, to be written with [`write()`]. By key.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.

@@ -8,7 +8,6 @@
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "shared with the tests, which allow these"
 )]

@@ -13,9 +13,10 @@ use super::harness::{Answer, Room};
 const EVENT: &str = r#"{"type":"event","identity":"u1","evtName":"Viewed","evtData":{"a":1}}"#;
 
 fn check(answer: Option<Answer>, expected: &Expect) {
-    let text = answer.map_or(String::from("silence"), |it| {
-        format!("{} {}", it.status, it.body)
-    });
+    let text = answer.map_or_else(
+        || String::from("silence"),
+        |it| format!("{} {}", it.status, it.body),
+    );
     expected.assert_eq(&text);
 }
 

@@ -160,7 +160,7 @@ impl Generator {
             let value = self.next();
             let _ = match extra {
                 0 => write!(body, r#","Quantity":{}"#, value % 9 + 1),
-                1 => write!(body, r#","Logged In":{}"#, value % 3 != 0),
+                1 => write!(body, r#","Logged In":{}"#, !value.is_multiple_of(3)),
                 2 => write!(
                     body,
                     r#","Referrer":"https://example.com/{}""#,

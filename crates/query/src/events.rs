@@ -25,6 +25,8 @@ use crate::snapshot::{Snapshot, TableRows};
 use crate::tables::{self, column};
 use crate::{Engine, Error, ReadPolicy, Result};
 
+const CONTEXT: &str = "context";
+
 /// Days with fewer rows are read together, up to so many rows, and sorted.
 const WINDOW_ROWS_MAX: u64 = 100_000;
 
@@ -211,10 +213,34 @@ impl Engine {
         cut_off: Timestamp,
         mut take: impl FnMut(PersonKey, Timestamp),
     ) -> Result<()> {
+        let needs = Needs::default();
+        self.each_seen(snapshot, policy, query, cut_off, &needs, |event| {
+            take(event.person, event.ts);
+        })
+        .await
+    }
+
+    /// Calls `take` with each event that matches, in no order. It can read what it `needs`.
+    pub(crate) async fn each_seen(
+        &self,
+        snapshot: &Snapshot,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        cut_off: Timestamp,
+        needs: &Needs<'_>,
+        mut take: impl FnMut(&Seen<'_>),
+    ) -> Result<()> {
         check_filters(policy, query)?;
         let rows = snapshot.table(Table::Events)?;
         let mut columns = [PERSON_KEY, TS].map(String::from).to_vec();
-        columns.extend(filter_columns(rows, query));
+        if needs.context {
+            columns.push(String::from(CONTEXT));
+        }
+        let filtered = query.filters.iter().map(|it| it.name.as_str());
+        columns.extend(property_columns(
+            rows,
+            filtered.chain(needs.properties.iter().copied()),
+        ));
         let filter = Some(matching(query, cut_off));
         let read = Read {
             filter,
@@ -226,9 +252,19 @@ impl Engine {
             let batch = batch?;
             let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
             let properties = property_reader(&batch)?;
+            let contexts = match needs.context {
+                true => Some(reads::texts(&batch, CONTEXT)?),
+                false => None,
+            };
             for row in 0..batch.num_rows() {
                 if query.filters.iter().all(|it| it.matches(&properties, row)) {
-                    take(reads::person(keys, row), reads::time(times, row));
+                    take(&Seen {
+                        person: reads::person(keys, row),
+                        ts: reads::time(times, row),
+                        context: contexts.and_then(|it| reads::text(it, row)),
+                        properties: &properties,
+                        row,
+                    });
                 }
             }
         }
@@ -408,14 +444,43 @@ fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
     }
 }
 
-/// The physical columns that the filters look at.
-fn filter_columns(rows: &TableRows, query: &EventsQuery) -> BTreeSet<String> {
+/// What is read of an event beside its key and time.
+#[derive(Debug, Default)]
+pub(crate) struct Needs<'a> {
+    /// These properties.
+    pub(crate) properties: Vec<&'a str>,
+    /// What the SDK said.
+    pub(crate) context: bool,
+}
+
+/// One event as it is looked at.
+#[derive(Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) person: PersonKey,
+    pub(crate) ts: Timestamp,
+    /// What the SDK said: a JSON object. None unless it was needed.
+    pub(crate) context: Option<&'a str>,
+    properties: &'a PropertyReader,
+    row: usize,
+}
+
+impl Seen<'_> {
+    /// A property that was needed.
+    pub(crate) fn property(&self, name: &str) -> Option<RawJson> {
+        self.properties.value(self.row, name)
+    }
+}
+
+/// The physical columns of these properties.
+fn property_columns<'a>(
+    rows: &TableRows,
+    names: impl Iterator<Item = &'a str>,
+) -> BTreeSet<String> {
     let mut columns = BTreeSet::new();
-    for filter in &query.filters {
-        let name = &filter.name;
+    for name in names {
         columns.extend(rows.columns.types(name).iter().map(|kind| {
             PropertyColumn {
-                name: Box::from(name.as_str()),
+                name: Box::from(name),
                 kind,
             }
             .physical_name()
@@ -466,7 +531,7 @@ fn event_row(
 ) -> Result<EventRow> {
     let source = reads::texts(batch, "source")?.value(row);
     let source = Source::ALL.into_iter().find(|it| it.as_str() == source);
-    let context = reads::text(reads::texts(batch, "context")?, row);
+    let context = reads::text(reads::texts(batch, CONTEXT)?, row);
     let session = reads::numbers::<UInt32Type>(batch, "session")?;
     let ts_sent = reads::times(batch, "ts_sent")?;
     Ok(EventRow {

@@ -20,6 +20,7 @@ mod tables;
 mod events;
 mod people;
 mod reads;
+mod reports;
 
 pub mod csv;
 pub mod export;
@@ -35,4 +36,5 @@ pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
 pub use policy::{PLACEHOLDER, ReadPolicy};
+pub use reports::{Measure, Subject, ValueCounts, ValueType};
 pub use tail::Tail;

@@ -6,6 +6,7 @@ mod export;
 mod people;
 mod policy;
 mod races;
+mod reports;
 mod sql;
 mod statements;
 mod world;

@@ -1,7 +1,7 @@
 //! Profiles of people: the changes of all their keys folded in order, and how often they did what.
 
 use arrow::datatypes::UInt32Type;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, lit};
 use futures::StreamExt;
 use governance::{Profile, Stretch};
 use lake::schema::{ORDINAL, PERSON_KEY, RECORD_ID, TS};
@@ -125,6 +125,29 @@ impl Engine {
                 }
                 Lookup::Email(email) => reader.by_email(email).await,
             }
+        })
+        .await
+    }
+
+    /// The people whose `property` is one of the `wanted` texts now, each with that text; in no
+    /// order. The texts are in lower case; upper and lower case are the same. Events are not counted.
+    ///
+    /// # Errors
+    /// `Denied` for a masked property; `Unavailable`, `Corrupt`.
+    pub async fn people_having(
+        &self,
+        policy: &ReadPolicy,
+        property: &str,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Vec<(String, PersonView)>> {
+        if policy.masks(property) {
+            return Err(Error::Masked(format!(
+                "property `{property}` is masked: look up by identity"
+            )));
+        }
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
+            reader.having(property, wanted).await
         })
         .await
     }
@@ -463,13 +486,33 @@ impl<'a> PeopleReader<'a> {
 
     /// The person whose email is `email` now; the one changed last, when several have it.
     async fn by_email(&mut self, email: &str) -> Result<Option<PersonView>> {
+        let wanted = BTreeSet::from([email.to_lowercase()]);
+        let found = self.having("Email", &wanted).await?;
+        let people = found.iter().map(|(_, person)| person);
+        let newest = people.max_by_key(|it| (it.changed_at, it.key));
+        let Some(person) = newest.and_then(|it| it.key) else {
+            return Ok(None);
+        };
+        Ok(self
+            .read(&[person], ProfileParts::ALL)
+            .await?
+            .remove(&person))
+    }
+
+    /// The people whose `property` is one of the `wanted` texts now, each with that text. These are
+    /// in lower case; upper and lower case are the same.
+    async fn having(
+        &mut self,
+        property: &str,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Vec<(String, PersonView)>> {
         // Candidates are those who ever had it: a value is text, so its case may differ.
-        let value = functions::string().call(vec![column("value")]);
+        let text = functions::string().call(vec![column("value")]);
         let lower = datafusion::functions::string::lower();
-        let wanted = datafusion::logical_expr::lit(email.to_lowercase());
+        let wanted_texts = wanted.iter().map(|it| lit(it.clone())).collect();
         let filter = column("property")
-            .eq(datafusion::logical_expr::lit("Email"))
-            .and(lower.call(vec![value]).eq(wanted));
+            .eq(lit(property))
+            .and(lower.call(vec![text]).in_list(wanted_texts, false));
         let mut had = Vec::new();
         self.changes(filter, |placed| had.push((placed.key, placed.place.0)))
             .await?;
@@ -483,22 +526,15 @@ impl<'a> PeopleReader<'a> {
             events: false,
         };
         let found = self.read(&people, only_profiles).await?;
-        let has_it = |view: &&PersonView| {
-            let current = view.profile.properties.get("Email");
-            let current = current.and_then(|it| functions::json_string(it.as_str()));
-            current.is_some_and(|it| it.to_lowercase() == email.to_lowercase())
+        let has = |view: &PersonView| {
+            let current = view.profile.properties.get(property)?;
+            let current = functions::json_string(current.as_str())?.to_lowercase();
+            wanted.contains(&current).then_some(current)
         };
-        let newest = found
-            .values()
-            .filter(has_it)
-            .max_by_key(|it| (it.changed_at, it.key));
-        let Some(person) = newest.and_then(|it| it.key) else {
-            return Ok(None);
-        };
-        Ok(self
-            .read(&[person], ProfileParts::ALL)
-            .await?
-            .remove(&person))
+        Ok(found
+            .into_values()
+            .filter_map(|view| Some((has(&view)?, view)))
+            .collect())
     }
 }
 

@@ -1,0 +1,320 @@
+//! Reports on events: the most frequent values of a property, and how much happened over time.
+//!
+//! Each is one pass over the events that match. What a pass collects is bounded: a report over more
+//! values, or more people, than fit is refused and never cut off in silence.
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
+use futures::StreamExt as _;
+use model::{PersonKey, RawJson, Timestamp};
+use serde_json::value::RawValue;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::events::{EventsQuery, Needs, Seen};
+use crate::functions::{json_number, json_text};
+use crate::people::{EventStats, PeopleReader, ProfileParts, TABLES};
+use crate::{Engine, Error, ReadPolicy, Result};
+
+/// Values, or people of one stretch of time, that one report may hold.
+const HELD_MAX: usize = 2_000_000;
+
+/// What is looked at in each event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// One of its properties.
+    Event(String),
+    /// Something that the SDK said of device or session.
+    Context(String),
+    /// A property that its person has now.
+    Person(String),
+}
+
+/// The type of a value as it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ValueType {
+    /// A string.
+    Text,
+    /// A number without a fraction.
+    Integer,
+    /// Any other number.
+    Float,
+    /// True or false.
+    Bool,
+}
+
+/// How many events had each value, by the value's type. Objects and lists are left out.
+pub type ValueCounts = BTreeMap<ValueType, HashMap<Box<str>, u64>>;
+
+/// What is measured over time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Measure {
+    /// How many events.
+    Events,
+    /// How many people.
+    People,
+    /// The sum of one of their properties; what is no number counts as nothing.
+    Sum(String),
+}
+
+impl Engine {
+    /// How often which values occur, for each of `subjects`, in the events that match `query`.
+    ///
+    /// # Errors
+    /// `Denied` for a masked property; `Invalid` when there are too many values; `Unavailable`,
+    /// `Corrupt`.
+    pub async fn value_counts(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        subjects: &[Subject],
+    ) -> Result<Vec<ValueCounts>> {
+        for subject in subjects {
+            subject.check(policy)?;
+        }
+        let now = self.inner.clock.now();
+        let needs = Needs {
+            properties: subjects.iter().filter_map(Subject::property).collect(),
+            context: subjects.iter().any(|it| matches!(it, Subject::Context(_))),
+        };
+        let needs = &needs;
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut counts: Vec<ValueCounts> = vec![ValueCounts::new(); subjects.len()];
+            let mut people = PeopleReader::new(self, &snapshot, policy).await?;
+            let of_people = subjects.iter().any(|it| matches!(it, Subject::Person(_)));
+            let mut events_of: HashMap<PersonKey, u64> = HashMap::new();
+            let links = &mut people.links;
+            let mut held = Held::default();
+            self.each_seen(&snapshot, policy, query, now, needs, |event| {
+                for (subject, counts) in subjects.iter().zip(&mut counts) {
+                    if let Some(value) = subject.value(event) {
+                        held.add(counts, &value, 1);
+                    }
+                }
+                if of_people {
+                    let person = links.person(event.person, event.ts);
+                    held.count(&mut events_of, person);
+                }
+            })
+            .await?;
+            let everybody: Vec<PersonKey> = events_of.keys().copied().collect();
+            let parts = ProfileParts {
+                profile: true,
+                events: false,
+            };
+            for some in everybody.chunks(PEOPLE_AT_ONCE) {
+                for (person, view) in people.read(some, parts).await? {
+                    let times = events_of.get(&person).copied().unwrap_or_default();
+                    for (subject, counts) in subjects.iter().zip(&mut counts) {
+                        let Subject::Person(name) = subject else {
+                            continue;
+                        };
+                        if let Some(value) = view.profile.properties.get(name.as_str()) {
+                            held.add(counts, value, times);
+                        }
+                    }
+                }
+            }
+            held.check()?;
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// `measure` over time: for each list of moments in order, how much there was from each moment
+    /// to the next; from the last one to the end of `query`.
+    ///
+    /// # Errors
+    /// `Denied` for a masked property; `Invalid` when there are too many people; `Unavailable`,
+    /// `Corrupt`.
+    pub async fn trends(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        measure: &Measure,
+        stretches: &[Vec<Timestamp>],
+    ) -> Result<Vec<Vec<f64>>> {
+        let mut needs = Needs::default();
+        if let Measure::Sum(name) = measure {
+            Subject::Event(name.clone()).check(policy)?;
+            needs.properties.push(name);
+        }
+        let (now, needs) = (self.inner.clock.now(), &needs);
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut sums: Vec<Vec<f64>> = stretches.iter().map(|it| vec![0.0; it.len()]).collect();
+            let mut links = self.links(&snapshot, policy).await?;
+            let mut seen: HashSet<(usize, usize, PersonKey)> = HashSet::new();
+            let mut held = Held::default();
+            self.each_seen(&snapshot, policy, query, now, needs, |event| {
+                let amount = match measure {
+                    Measure::Events | Measure::People => 1.0,
+                    Measure::Sum(name) => event
+                        .property(name)
+                        .and_then(|it| json_number(&json_text(it.as_str())))
+                        .unwrap_or_default(),
+                };
+                for (list, (starts, sums)) in stretches.iter().zip(&mut sums).enumerate() {
+                    let after = starts.partition_point(|start| *start <= event.ts);
+                    let Some(place) = after.checked_sub(1) else {
+                        continue;
+                    };
+                    if *measure == Measure::People {
+                        let person = links.person(event.person, event.ts);
+                        if !held.insert(&mut seen, (list, place, person)) {
+                            continue;
+                        }
+                    }
+                    if let Some(sum) = sums.get_mut(place) {
+                        *sum += amount;
+                    }
+                }
+            })
+            .await?;
+            held.check()?;
+            Ok(sums)
+        })
+        .await
+    }
+
+    /// Every event's name, with how often and when it happened.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn event_names(&self, policy: &ReadPolicy) -> Result<BTreeMap<Box<str>, EventStats>> {
+        let text = "SELECT name, count(*) AS n, min(ts) AS first, max(ts) AS last \
+                    FROM events GROUP BY name";
+        let mut batches = self.sql(policy, text).await?.batches;
+        let mut names = BTreeMap::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let [name, count, first, last] = batch.columns() else {
+                return Err(Error::Internal("count events by name"));
+            };
+            let name = name.as_string::<i32>();
+            let count = count.as_primitive::<Int64Type>();
+            let first = first.as_primitive::<TimestampMillisecondType>();
+            let last = last.as_primitive::<TimestampMillisecondType>();
+            for row in 0..batch.num_rows() {
+                let stats = EventStats {
+                    count: count.value(row).unsigned_abs(),
+                    first_seen: Timestamp::from_ms(first.value(row)),
+                    last_seen: Timestamp::from_ms(last.value(row)),
+                };
+                names.insert(Box::from(name.value(row)), stats);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The name of every property that a profile ever had.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn profile_properties(&self, policy: &ReadPolicy) -> Result<BTreeSet<Box<str>>> {
+        let text = "SELECT DISTINCT property FROM profile_changes \
+                    WHERE op NOT IN ('identify', 'token', 'device')";
+        let mut batches = self.sql(policy, text).await?.batches;
+        let mut names = BTreeSet::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let found = batch.column(0).as_string::<i32>();
+            names.extend(found.iter().flatten().map(Box::<str>::from));
+        }
+        Ok(names)
+    }
+}
+
+/// People whose profiles are read together.
+const PEOPLE_AT_ONCE: usize = 10_000;
+
+impl Subject {
+    fn property(&self) -> Option<&str> {
+        match self {
+            Self::Event(name) => Some(name),
+            Self::Context(_) | Self::Person(_) => None,
+        }
+    }
+
+    fn check(&self, policy: &ReadPolicy) -> Result<()> {
+        let (Self::Event(name) | Self::Context(name) | Self::Person(name)) = self;
+        if policy.masks(name) {
+            return Err(Error::Masked(format!(
+                "property `{name}` is masked: it cannot be grouped"
+            )));
+        }
+        Ok(())
+    }
+
+    fn value(&self, event: &Seen<'_>) -> Option<RawJson> {
+        match self {
+            Self::Event(name) => event.property(name),
+            Self::Context(name) => {
+                let members: HashMap<&str, &RawValue> =
+                    serde_json::from_str(event.context?).ok()?;
+                RawJson::parse(members.get(name.as_str())?.get()).ok()
+            }
+            Self::Person(_) => None,
+        }
+    }
+}
+
+impl ValueType {
+    fn of(value: &str) -> Option<Self> {
+        match value.as_bytes().first()? {
+            b'"' => Some(Self::Text),
+            b't' | b'f' => Some(Self::Bool),
+            b'-' | b'0'..=b'9' if value.contains(['.', 'e', 'E']) => Some(Self::Float),
+            b'-' | b'0'..=b'9' => Some(Self::Integer),
+            _ => None,
+        }
+    }
+}
+
+/// Counts what a report holds, and knows when that is too much.
+#[derive(Debug, Default)]
+struct Held(usize);
+
+impl Held {
+    fn add(&mut self, counts: &mut ValueCounts, value: &RawJson, times: u64) {
+        let Some(kind) = ValueType::of(value.as_str()) else {
+            return;
+        };
+        let counts = counts.entry(kind).or_default();
+        match counts.entry(json_text(value.as_str()).into_boxed_str()) {
+            Entry::Occupied(mut known) => *known.get_mut() += times,
+            Entry::Vacant(new) if self.has_room() => {
+                new.insert(times);
+            }
+            Entry::Vacant(_) => {}
+        }
+    }
+
+    fn count(&mut self, counts: &mut HashMap<PersonKey, u64>, person: PersonKey) {
+        match counts.entry(person) {
+            Entry::Occupied(mut known) => *known.get_mut() += 1,
+            Entry::Vacant(new) if self.has_room() => {
+                new.insert(1);
+            }
+            Entry::Vacant(_) => {}
+        }
+    }
+
+    /// Whether it was new and had room.
+    fn insert<T: Eq + std::hash::Hash>(&mut self, set: &mut HashSet<T>, value: T) -> bool {
+        !set.contains(&value) && self.has_room() && set.insert(value)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.0 = self.0.saturating_add(1);
+        self.0 <= HELD_MAX
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.0 > HELD_MAX {
+            return Err(Error::Statement(format!(
+                "the report holds more than {HELD_MAX} values or people; ask for fewer days"
+            )));
+        }
+        Ok(())
+    }
+}

@@ -30,4 +30,4 @@ pub use reply::Refusal;
 pub use request_log::{Facts, Head, Line, log_requests};
 pub use router::router;
 pub use state::{Parts, Reached, State};
-pub use upload::upload_route;
+pub use upload::{commit, upload_route};

@@ -123,7 +123,10 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
 }
 
 /// Makes the entries and the request's line durable, in one commit.
-async fn commit(
+///
+/// # Errors
+/// What is to be said when it was not possible: too large, or the outcome is unknown.
+pub async fn commit(
     state: &State,
     call: &Call,
     status: StatusCode,

@@ -76,6 +76,12 @@ names! {
         DeletionCompleted = "deletion.completed",
         /// A person's data was shown.
         PersonShown = "person.shown",
+        /// People who share addresses or numbers were subscribed or unsubscribed.
+        PeopleSubscribed = "people.subscribed",
+        /// Telephone numbers were taken from the people who had them.
+        PhonesRemoved = "people.phones_removed",
+        /// Devices were separated from the people who used them.
+        PeopleDemerged = "people.demerged",
         /// Events were read.
         EventsRead = "events.read",
         /// People were read.

@@ -178,13 +178,15 @@ pub enum RejectReason {
     TokenTypeInvalid,
     /// `tokenData.keys` is not what the push service needs.
     TokenKeysInvalid,
+    /// What is to be subscribed or forgotten is not named by a known `type`, `value` and `status`.
+    SubscriptionInvalid,
     /// A fault of the server's own.
     Internal,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::EventNameMissing,
         Self::EventNameInvalid,
         Self::KeyTwice,
@@ -216,6 +218,7 @@ impl RejectReason {
         Self::TokenTypeMissing,
         Self::TokenTypeInvalid,
         Self::TokenKeysInvalid,
+        Self::SubscriptionInvalid,
         Self::Internal,
     ];
 
@@ -230,7 +233,8 @@ impl RejectReason {
             | Self::EventDataInvalid
             | Self::NestedTooDeep
             | Self::ProfileDataInvalid
-            | Self::OperatorInvalid => 512,
+            | Self::OperatorInvalid
+            | Self::SubscriptionInvalid => 512,
             Self::EventNameReserved => 513,
             Self::GenderInvalid => 514,
             Self::EmailInvalid => 515,
@@ -290,6 +294,7 @@ impl RejectReason {
             Self::TokenTypeMissing => "token_type_missing",
             Self::TokenTypeInvalid => "token_type_invalid",
             Self::TokenKeysInvalid => "token_keys_invalid",
+            Self::SubscriptionInvalid => "subscription_invalid",
             Self::Internal => "internal",
         }
     }

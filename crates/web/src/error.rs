@@ -19,6 +19,9 @@ pub enum Error {
     /// The control database failed.
     #[error("failed to record a call in the control database")]
     Control(#[from] control::Error),
+    /// What was to be kept was not.
+    #[error("failed to commit a change")]
+    Commit(Refusal),
     /// An answer could not be put into words.
     #[error("failed to write an answer")]
     Render(#[from] tokio::task::JoinError),
@@ -41,6 +44,7 @@ impl Error {
             Self::Refused(_) => ErrorKind::Invalid,
             Self::Query(error) => error.kind(),
             Self::Control(error) => error.kind(),
+            Self::Commit(_) => ErrorKind::Unavailable,
             Self::Render(_) => ErrorKind::Internal,
         }
     }
@@ -51,6 +55,9 @@ impl Error {
     pub fn respond(self, facts: Facts) -> Response {
         if let Self::Refused(words) = &self {
             return refuse(words, facts);
+        }
+        if let Self::Commit(refusal) = &self {
+            return refusal.respond(facts);
         }
         match self.kind() {
             ErrorKind::Invalid => Refusal::Malformed.respond(facts),
@@ -83,6 +90,8 @@ fn refuse(words: &Words, facts: Facts) -> Response {
         Words::ExportNotAllowed => (StatusCode::BAD_REQUEST, "export_not_allowed"),
         Words::InvalidDates => (StatusCode::BAD_REQUEST, "invalid_dates"),
         Words::InvalidRequestId => (StatusCode::BAD_REQUEST, "unknown_request"),
+        Words::InvalidGroup => (StatusCode::BAD_REQUEST, "invalid_group"),
+        Words::NoCampaigns => (StatusCode::NOT_IMPLEMENTED, "no_campaigns"),
         Words::Forbidden => (StatusCode::FORBIDDEN, "denied"),
         // The protocol answers these with success and says in the body that it is none.
         Words::IncorrectUsage => (StatusCode::OK, "unknown_cursor"),

@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use model::record::Plane;
 
+use crate::api::campaigns;
 use crate::{State, api, console, headers};
 
 /// One verb of one URL.
@@ -55,7 +56,7 @@ const fn console(method: &'static str, pattern: &'static str) -> Route {
 }
 
 /// Every route of the api and the console plane. The first verb of a URL stands first.
-pub const ROUTES: [Route; 16] = [
+pub const ROUTES: [Route; 36] = [
     api("POST", "/1/upload", false),
     api("POST", "/1/events.json", true),
     api("GET", "/1/events.json", true),
@@ -69,6 +70,26 @@ pub const ROUTES: [Route; 16] = [
     api("GET", "/1/counts/profiles.json", false),
     api("POST", "/1/now.json", false),
     api("GET", "/1/now.json", false),
+    api("POST", "/1/counts/top.json", true),
+    api("GET", "/1/counts/top.json", true),
+    api("POST", "/1/counts/trends.json", false),
+    api("GET", "/1/counts/trends.json", false),
+    api("POST", "/1/demerge/profiles.json", true),
+    api("POST", "/1/subscribe", true),
+    api("POST", "/1/disassociate", true),
+    api("GET", "/getSchema", false),
+    api("POST", "/getSchema", false),
+    api("GET", "/v1/connect", false),
+    api("POST", "/1/message/report.json", false),
+    api("GET", "/1/message/report.json", false),
+    api("GET", "/category-groups", false),
+    api("POST", "/category-groups", false),
+    api("GET", "/v1/contentBlock/list", false),
+    api("POST", "/1/targets/create.json", false),
+    api("POST", "/1/targets/estimate.json", false),
+    api("POST", "/1/targets/list.json", false),
+    api("POST", "/1/targets/result.json", false),
+    api("POST", "/1/targets/stop.json", false),
     console("GET", "/"),
     console("GET", "/console.css"),
     console("GET", "/.well-known/security.txt"),
@@ -82,7 +103,7 @@ impl FromRef<State> for collect::State {
 
 /// The REST API, complete with its request log.
 pub fn api_router(state: &State) -> Router {
-    let paths: [(&str, MethodRouter<State>); 8] = [
+    let paths: [(&str, MethodRouter<State>); 18] = [
         ("/1/upload", collect::upload_route()),
         (
             api::events::PATH,
@@ -103,9 +124,33 @@ pub fn api_router(state: &State) -> Router {
             post(api::count_profiles::post).get(api::count_profiles::get),
         ),
         (api::now::PATH, post(api::now::any).get(api::now::any)),
+        (api::top::PATH, post(api::top::any).get(api::top::any)),
+        (
+            api::trends::PATH,
+            post(api::trends::any).get(api::trends::any),
+        ),
+        (api::demerge::PATH, post(api::demerge::post)),
+        (api::subscribe::PATH, post(api::subscribe::post)),
+        (api::disassociate::PATH, post(api::disassociate::post)),
+        (
+            api::schema::PATH,
+            post(api::schema::any).get(api::schema::any),
+        ),
+        (api::connect::PATH, get(api::connect::get)),
+        (
+            campaigns::REPORT_PATH,
+            post(campaigns::report).get(campaigns::report),
+        ),
+        (
+            campaigns::CATEGORIES_PATH,
+            post(campaigns::categories).get(campaigns::categories),
+        ),
+        (campaigns::BLOCKS_PATH, get(campaigns::blocks)),
     ];
+    let targets = campaigns::TARGETS_PATHS.map(|path| (path, post(campaigns::targets)));
     let router = paths
         .into_iter()
+        .chain(targets)
         .fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods.head(other_method).fallback(other_method))
         });

@@ -139,7 +139,6 @@ impl<'a> Scanner<'a> {
     }
 
     /// The whole input as one value.
-    #[cfg(test)]
     pub(crate) fn whole(text: &'a str) -> Result<Value<'a>, Malformed> {
         let mut scanner = Self::new(text);
         let value = scanner.value(DEPTH)?;

@@ -10,6 +10,8 @@ pub mod export;
 pub mod lookup;
 pub mod record;
 mod refusal;
+pub mod report;
+pub mod subscription;
 pub mod upload;
 mod url;
 

@@ -17,13 +17,7 @@ pub(super) enum Counted {
 
 /// The count, or that the account does not know the event.
 pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Result<String> {
-    if call
-        .query
-        .split('&')
-        .any(|pair| pair.starts_with("req_id="))
-    {
-        return Err(Refusal::InvalidRequestId.into());
-    }
+    no_request_id(call)?;
     let wanted = export::decode(&call.query, call.bytes())?;
     let query = cursors::events_query(&wanted, &call.caller.rules.time_zone)?;
     let (engine, policy) = (state.engine(), policy(call));
@@ -37,8 +31,17 @@ pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Resu
     Ok(answers::count(count))
 }
 
+/// Counts and reports are answered at once: there is never a result to ask for later.
+pub(super) fn no_request_id(call: &Call) -> Result<()> {
+    let mut pairs = call.query.split('&');
+    if pairs.any(|pair| pair.starts_with("req_id=")) {
+        return Err(Refusal::InvalidRequestId.into());
+    }
+    Ok(())
+}
+
 /// Whether the account ever had an event of this name, deleted people's included.
-async fn is_known(state: &State, call: &Call, name: &str) -> Result<bool> {
+pub(super) async fn is_known(state: &State, call: &Call, name: &str) -> Result<bool> {
     let mut policy = policy(call);
     policy.suppressed = Arc::default();
     let query = EventsQuery {

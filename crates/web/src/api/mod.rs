@@ -1,12 +1,20 @@
 //! The REST API: one file a URL, and what they share.
 
+pub(crate) mod campaigns;
+pub(crate) mod connect;
 pub(crate) mod count_events;
 pub(crate) mod count_profiles;
 pub(crate) mod delete_profiles;
+pub(crate) mod demerge;
+pub(crate) mod disassociate;
 pub(crate) mod events;
 pub(crate) mod now;
 pub(crate) mod profile;
 pub(crate) mod profiles;
+pub(crate) mod schema;
+pub(crate) mod subscribe;
+pub(crate) mod top;
+pub(crate) mod trends;
 
 mod counts;
 mod cursors;
@@ -16,9 +24,12 @@ use axum::extract::Request;
 use axum::response::Response;
 use collect::{Call, Ceiling, Facts, Line, reply};
 use control::{Action, Actor, AuditOutcome};
+use http::StatusCode;
+use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
+use model::{PersonKey, RawJson, RecordId, Timestamp};
 use query::ReadPolicy;
 
-use crate::{Result, State};
+use crate::{Error, Result, State};
 
 /// Lets a call in. Whatever it is answered, its line is in the log first.
 async fn enter(
@@ -62,11 +73,66 @@ async fn audit(
     object: &str,
     description: &str,
 ) -> Result<()> {
-    let account = call.caller.account();
     let outcome = AuditOutcome::Done;
+    note(state, call, action, object, description, outcome).await
+}
+
+async fn note(
+    state: &State,
+    call: &Call,
+    action: Action,
+    object: &str,
+    description: &str,
+    outcome: AuditOutcome,
+) -> Result<()> {
+    let account = call.caller.account();
     state
         .control()
         .audit(&actor(call), account, action, object, description, outcome)
         .await?;
     Ok(())
+}
+
+/// Changes what is known of people: written down first, then made durable with the request's line.
+async fn change(
+    state: &State,
+    call: &Call,
+    action: Action,
+    description: &str,
+    records: Vec<Record>,
+    facts: &Facts,
+) -> Result<()> {
+    note(state, call, action, "", description, AuditOutcome::Begun).await?;
+    let account = call.caller.account();
+    let entries = records
+        .into_iter()
+        .map(|record| Entry { account, record })
+        .collect();
+    collect::commit(state.collect(), call, StatusCode::OK, facts, entries)
+        .await
+        .map_err(Error::Commit)
+}
+
+/// A change of one property of one person, made by this call.
+fn profile_change(
+    id: RecordId,
+    person: PersonKey,
+    now: Timestamp,
+    property: &str,
+    op: ChangeOp,
+    value: &str,
+) -> Record {
+    let change = Change {
+        property: Box::from(property),
+        op,
+        value: RawJson::from_checked(value),
+    };
+    Record::ProfileChange(ProfileChange {
+        id,
+        person,
+        ts: now,
+        received_at: now,
+        source: Source::Rest,
+        changes: vec![change],
+    })
 }

@@ -137,7 +137,7 @@ fn the_table_of_routes() {
             line.trim_end().to_owned()
         })
         .collect();
-    expect![[r"
+    expect![[r#"
         api     POST /1/upload                   Passcode
         api     POST /1/events.json              Passcode audited
         api     GET  /1/events.json              Passcode audited
@@ -151,9 +151,29 @@ fn the_table_of_routes() {
         api     GET  /1/counts/profiles.json     Passcode
         api     POST /1/now.json                 Passcode
         api     GET  /1/now.json                 Passcode
+        api     POST /1/counts/top.json          Passcode audited
+        api     GET  /1/counts/top.json          Passcode audited
+        api     POST /1/counts/trends.json       Passcode
+        api     GET  /1/counts/trends.json       Passcode
+        api     POST /1/demerge/profiles.json    Passcode audited
+        api     POST /1/subscribe                Passcode audited
+        api     POST /1/disassociate             Passcode audited
+        api     GET  /getSchema                  Passcode
+        api     POST /getSchema                  Passcode
+        api     GET  /v1/connect                 Passcode
+        api     POST /1/message/report.json      Passcode
+        api     GET  /1/message/report.json      Passcode
+        api     GET  /category-groups            Passcode
+        api     POST /category-groups            Passcode
+        api     GET  /v1/contentBlock/list       Passcode
+        api     POST /1/targets/create.json      Passcode
+        api     POST /1/targets/estimate.json    Passcode
+        api     POST /1/targets/list.json        Passcode
+        api     POST /1/targets/result.json      Passcode
+        api     POST /1/targets/stop.json        Passcode
         console GET  /                           Public
         console GET  /console.css                Public
         console GET  /.well-known/security.txt   Public
-    "]]
+    "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }

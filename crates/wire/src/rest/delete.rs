@@ -3,7 +3,7 @@
 use model::{IdentityKind, limit};
 
 use super::Refusal;
-use crate::json::{DEPTH, Kind, Scanner, Value};
+use crate::json::{Kind, Scanner, Value};
 
 /// Decodes the body: `{"identity": …}` or `{"guid": …}` (also spelled `objectId`), one name or a
 /// list of them. Numbers count as the text that was sent.
@@ -13,9 +13,7 @@ use crate::json::{DEPTH, Kind, Scanner, Value};
 /// [`limit::DELETION_IDENTITIES_MAX`] names, an empty name.
 pub fn decode(body: &[u8]) -> Result<Vec<(IdentityKind, String)>, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
-    let mut scanner = Scanner::new(text);
-    let value = scanner.value(DEPTH).map_err(|_| Refusal::Malformed)?;
-    scanner.end().map_err(|_| Refusal::Malformed)?;
+    let value = Scanner::whole(text).map_err(|_| Refusal::Malformed)?;
     if value.facts.key_twice {
         return Err(Refusal::Malformed);
     }
@@ -29,6 +27,30 @@ pub fn decode(body: &[u8]) -> Result<Vec<(IdentityKind, String)>, Refusal> {
         return Err(Refusal::Malformed);
     };
     names(*kind, value).ok_or(Refusal::Malformed)
+}
+
+/// Decodes the body of `POST /1/demerge/profiles.json`: `{"identities": …}` (also spelled
+/// `identity`), one name or a list of them.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_demerge(body: &[u8]) -> Result<Vec<String>, Refusal> {
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let value = Scanner::whole(text).map_err(|_| Refusal::Malformed)?;
+    if value.facts.key_twice {
+        return Err(Refusal::Malformed);
+    }
+    let mut fields = Vec::new();
+    value.members(|key, value| {
+        if matches!(key.decode().as_deref(), Some("identities" | "identity")) {
+            fields.push(value);
+        }
+    });
+    let [value] = fields.as_slice() else {
+        return Err(Refusal::Malformed);
+    };
+    let named = names(IdentityKind::Identity, value).ok_or(Refusal::Malformed)?;
+    Ok(named.into_iter().map(|(_, name)| name).collect())
 }
 
 fn names(kind: IdentityKind, value: &Value<'_>) -> Option<Vec<(IdentityKind, String)>> {

@@ -11,10 +11,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use model::{Timestamp, limit};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use super::Refusal;
 use super::url::{self, Plus};
-use crate::json::{DEPTH, Kind, Scanner, Value};
+use crate::json::{Kind, Scanner, Value};
 
 pub use filter::{Filter, FilterValue, Operator};
 
@@ -81,7 +82,7 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
             cursor = value.string();
         }
     });
-    cursor.map(std::borrow::Cow::into_owned)
+    cursor.map(Cow::into_owned)
 }
 
 /// Decodes a new question, from the body or, when that is empty, from `query`.
@@ -91,14 +92,8 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
 /// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last;
 /// [`Refusal::ExportNotAllowed`] for events about notifications.
 pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
-    let from_url = url::value(query, "query", Plus::Space).unwrap_or_default();
-    let body = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
-    let text = if body.trim_ascii().is_empty() {
-        from_url.as_ref()
-    } else {
-        body
-    };
-    let value = parse(text)?;
+    let text = text_of(query, body)?;
+    let value = parse(&text)?;
     let mut fields = Fields::default();
     value.members(|key, value| fields.take(&key.decode().unwrap_or_default(), value));
     if value.kind != Kind::Object || value.facts.key_twice || fields.unusable {
@@ -164,10 +159,16 @@ impl<'a> Fields<'a> {
 }
 
 fn parse(text: &str) -> Result<Value<'_>, Refusal> {
-    let mut scanner = Scanner::new(text);
-    let value = scanner.value(DEPTH).map_err(|_| Refusal::Malformed)?;
-    scanner.end().map_err(|_| Refusal::Malformed)?;
-    Ok(value)
+    Scanner::whole(text).map_err(|_| Refusal::Malformed)
+}
+
+/// The text of a question: the body or, when that is empty, `query` of the query string.
+pub(super) fn text_of<'a>(query: &'a str, body: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
+    let body = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    if body.trim_ascii().is_empty() {
+        return Ok(url::value(query, "query", Plus::Space).unwrap_or_default());
+    }
+    Ok(Cow::Borrowed(body))
 }
 
 /// A day as a number or digits: `YYYYMMDD`.

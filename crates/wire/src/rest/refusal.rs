@@ -19,6 +19,10 @@ pub enum Refusal {
     InvalidRequestId,
     /// The account does not know this event. 200
     InvalidEvent(String),
+    /// A group of a report that is not one. 400
+    InvalidGroup,
+    /// A call about campaigns, of which there are none here. 501
+    NoCampaigns,
     /// No such account. 401
     AccountUnknown,
     /// The passcode is wrong. 401
@@ -54,6 +58,8 @@ impl Refusal {
                 let error = json!([format!("Invalid event : {name}")]).to_string();
                 return body(&error, &json!(400));
             }
+            Self::InvalidGroup => ("Invalid group", json!(400)),
+            Self::NoCampaigns => ("Campaigns are not available on this server", json!(501)),
             Self::AccountUnknown => ("Account ID is not valid", json!(401)),
             Self::CredentialsInvalid => ("Invalid Credentials", json!(401)),
             Self::Forbidden => ("Not allowed", json!(403)),

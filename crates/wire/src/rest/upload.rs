@@ -5,7 +5,7 @@
 
 mod event;
 mod names;
-mod profile;
+pub(super) mod profile;
 mod text;
 mod time;
 mod token;

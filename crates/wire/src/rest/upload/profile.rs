@@ -3,7 +3,7 @@
 //! Plain values are kept as sent. Of the protocol's own properties those with a rule are checked;
 //! `Phone` and `Gender` are brought to one form, since their forms mean the same.
 
-mod checks;
+pub(in crate::rest) mod checks;
 
 use model::record::{Change, ChangeOp};
 use model::submission::{Content, RejectReason};

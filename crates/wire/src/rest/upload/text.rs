@@ -90,6 +90,9 @@ const fn words(reason: RejectReason) -> &'static str {
         RejectReason::TokenKeysInvalid => {
             "Token data is incorrect. ErrorCode: 535 - Token keys are not valid. "
         }
+        RejectReason::SubscriptionInvalid => {
+            "Record is incorrect. ErrorCode: 512 - type, value and status need to be known ones. "
+        }
         RejectReason::Internal => "Server error. ErrorCode: 555 - Please retry later. ",
     }
 }

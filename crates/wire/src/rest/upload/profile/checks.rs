@@ -17,7 +17,7 @@ const AGE_MAX: u32 = 150;
 
 /// A property with a rule.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Check {
+pub(in crate::rest::upload) enum Check {
     Gender,
     Email,
     Phone,
@@ -28,7 +28,7 @@ pub(super) enum Check {
 }
 
 /// The rule of a property.
-pub(super) fn of(key: &str) -> Option<Check> {
+pub(in crate::rest::upload) fn of(key: &str) -> Option<Check> {
     match key {
         "Gender" => Some(Check::Gender),
         "Email" => Some(Check::Email),
@@ -42,7 +42,7 @@ pub(super) fn of(key: &str) -> Option<Check> {
 }
 
 /// Which of several faults is told: the order in which the vendor's server was seen to check.
-pub(super) const fn rank(reason: RejectReason) -> u16 {
+pub(in crate::rest::upload) const fn rank(reason: RejectReason) -> u16 {
     match reason {
         RejectReason::KeyTwice => 0,
         // 514 to 520: gender, e-mail, phone, employed, education, married, age.
@@ -59,7 +59,7 @@ pub(super) const fn rank(reason: RejectReason) -> u16 {
 
 impl Check {
     /// What is said when the rule is broken.
-    pub(super) const fn reason(self) -> RejectReason {
+    pub(in crate::rest::upload) const fn reason(self) -> RejectReason {
         match self {
             Self::Gender => RejectReason::GenderInvalid,
             Self::Email => RejectReason::EmailInvalid,
@@ -72,7 +72,7 @@ impl Check {
     }
 
     /// The value to keep; none when it breaks the rule.
-    pub(super) fn apply(self, value: Value<'_>) -> Option<RawJson> {
+    pub(in crate::rest::upload) fn apply(self, value: Value<'_>) -> Option<RawJson> {
         let text = match value.kind {
             Kind::String => value.string()?,
             Kind::Number => Cow::Borrowed(value.text),
@@ -109,7 +109,7 @@ fn gender(text: &str) -> Option<&'static str> {
 
 /// `+` and digits. A number, or digits without `+`, is the same phone; a leading zero is not a
 /// country code. Spaces, dashes, dots and brackets between digits are taken out.
-fn phone(text: &str, kind: Kind) -> Option<String> {
+pub(in crate::rest) fn phone(text: &str, kind: Kind) -> Option<String> {
     let international = kind == Kind::String && text.starts_with('+');
     let rest = if international {
         text.strip_prefix('+')?
@@ -131,7 +131,8 @@ fn phone(text: &str, kind: Kind) -> Option<String> {
     (enough && !phone.starts_with("+0")).then_some(phone)
 }
 
-fn is_email(text: &str) -> bool {
+/// Whether a text is an e-mail address.
+pub(in crate::rest) fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
     };

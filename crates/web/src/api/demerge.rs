@@ -1,0 +1,100 @@
+//! `POST /1/demerge/profiles.json`: the devices of people become people of their own.
+//!
+//! From now on: what a device sends next belongs to nobody but itself, until it is named beside an
+//! identity again. What it sent before stays where it was recorded. Each device's history has the
+//! event `Identity Reset`.
+
+use axum::extract::{Request, State as Of};
+use axum::response::Response;
+use collect::Call;
+use control::Action;
+use model::record::{Event, Link, LinkKind, Record, Source};
+use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+use query::Lookup;
+use std::collections::BTreeSet;
+use wire::rest::{answers, delete};
+
+use super::{change, enter, policy, respond};
+use crate::{Result, State};
+
+pub(crate) const PATH: &str = "/1/demerge/profiles.json";
+
+/// The identities of the people.
+pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
+    match enter(&state, PATH, request).await {
+        Ok(call) => respond(answer(&state, &call).await, call.facts),
+        Err(response) => response,
+    }
+}
+
+async fn answer(state: &State, call: &Call) -> Result<String> {
+    let identities = delete::decode_demerge(call.bytes())?;
+    let rules = &call.caller.rules;
+    let now = state.clock().now();
+    let mut devices: BTreeSet<(PersonKey, PersonKey)> = BTreeSet::new();
+    for identity in &identities {
+        let key = rules.person_key(IdentityKind::Identity, identity);
+        let found = state
+            .engine()
+            .profile(&policy(call), &Lookup::Key(key))
+            .await?;
+        for person in found.iter() {
+            let current = person.keys.iter().filter(|(_, it)| it.contains(now));
+            let theirs = current.map(|(key, _)| *key);
+            let devices_now = theirs.filter(|key| person.profile.devices.contains_key(key));
+            devices.extend(devices_now.filter(|it| *it != key).map(|it| (it, key)));
+        }
+    }
+    let ids = state.collect().record_ids().batch();
+    let mut id = {
+        let mut next = 0_u32;
+        move || {
+            let id = ids(next);
+            next = next.saturating_add(1);
+            id
+        }
+    };
+    let mut records = Vec::new();
+    for (device, person) in &devices {
+        records.push(unlink(id(), *device, *person, now));
+        records.push(reset(id(), *device, now));
+    }
+    let about = format!("{} devices of {} people", devices.len(), identities.len());
+    change(
+        state,
+        call,
+        Action::PeopleDemerged,
+        &about,
+        records,
+        &call.facts,
+    )
+    .await?;
+    Ok(answers::success())
+}
+
+fn unlink(id: RecordId, device: PersonKey, person: PersonKey, now: Timestamp) -> Record {
+    Record::Link(Link {
+        id,
+        from: device,
+        to: person,
+        ts: now,
+        received_at: now,
+        from_kind: IdentityKind::ObjectId,
+        kind: LinkKind::Unlink,
+    })
+}
+
+fn reset(id: RecordId, device: PersonKey, now: Timestamp) -> Record {
+    Record::Event(Event {
+        id,
+        person: device,
+        name: Box::from("Identity Reset"),
+        ts: now,
+        received_at: now,
+        ts_sent: None,
+        source: Source::Rest,
+        session: None,
+        properties: RawJson::empty_object(),
+        context: None,
+    })
+}

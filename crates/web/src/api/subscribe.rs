@@ -1,0 +1,90 @@
+//! `POST /1/subscribe`: everybody who has an address or a number is to be reached there, or not.
+
+use axum::extract::{Request, State as Of};
+use axum::response::Response;
+use collect::{Call, Facts};
+use control::Action;
+use model::record::{ChangeOp, Record};
+use std::collections::{BTreeMap, BTreeSet};
+use wire::rest::subscription::{self, Channel, Subscription};
+use wire::rest::upload;
+
+use super::{change, enter, policy, profile_change, respond};
+use crate::{Result, State};
+
+pub(crate) const PATH: &str = "/1/subscribe";
+
+/// Wishes, each decided alone.
+pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
+    match enter(&state, PATH, request).await {
+        Ok(mut call) => {
+            let answer = answer(&state, &mut call).await;
+            respond(answer, call.facts)
+        }
+        Err(response) => response,
+    }
+}
+
+async fn answer(state: &State, call: &mut Call) -> Result<String> {
+    let (wishes, rejected) = subscription::decode_subscribe(call.bytes())?;
+    let accepted = u32::try_from(wishes.len()).unwrap_or(u32::MAX);
+    call.facts = Facts {
+        accepted,
+        rejected: u32::try_from(rejected.len()).unwrap_or(u32::MAX),
+        ..call.facts
+    };
+    let answer = upload::answer(accepted, &rejected);
+    let changes = changes(state, call, wishes).await?;
+    let about = format!(
+        "{accepted} addresses or numbers of {} people",
+        changes.len()
+    );
+    let facts = call.facts;
+    change(
+        state,
+        call,
+        Action::PeopleSubscribed,
+        &about,
+        changes,
+        &facts,
+    )
+    .await?;
+    Ok(answer)
+}
+
+/// What is to be kept. Of several wishes about one value the last one counts.
+async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Result<Vec<Record>> {
+    let mut by_channel: BTreeMap<Channel, BTreeMap<String, bool>> = BTreeMap::new();
+    for wish in wishes {
+        let values = by_channel.entry(wish.channel).or_default();
+        values.insert(wish.value.to_lowercase(), wish.subscribed);
+    }
+    let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
+    let mut records: Vec<Record> = Vec::new();
+    for (channel, wishes) in by_channel {
+        let property = if channel == Channel::Email {
+            "Email"
+        } else {
+            "Phone"
+        };
+        let values: BTreeSet<String> = wishes.keys().cloned().collect();
+        let people = state
+            .engine()
+            .people_having(&policy(call), property, &values)
+            .await?;
+        for (value, view) in people {
+            let (Some(person), Some(subscribed)) = (view.key, wishes.get(&value)) else {
+                continue;
+            };
+            let id = ids(u32::try_from(records.len()).unwrap_or(u32::MAX));
+            let (flag, on) = match channel {
+                Channel::Phone => ("MSG-dndPhone", !subscribed),
+                Channel::Email => ("MSG-dndEmail", !subscribed),
+                Channel::Whatsapp => ("MSG-whatsapp", *subscribed),
+            };
+            let on = if on { "true" } else { "false" };
+            records.push(profile_change(id, person, now, flag, ChangeOp::Put, on));
+        }
+    }
+    Ok(records)
+}

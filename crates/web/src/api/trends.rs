@@ -1,0 +1,73 @@
+//! `POST /1/counts/trends.json`: how much happened by day, week or month. Answered at once.
+
+use axum::extract::{Request, State as Of};
+use axum::response::Response;
+use collect::Call;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use model::Timestamp;
+use query::Measure;
+use std::collections::BTreeMap;
+use wire::rest::Refusal;
+use wire::rest::report::{self, Trends};
+
+use super::counts::{is_known, no_request_id};
+use super::cursors::events_query;
+use super::{enter, policy, respond};
+use crate::{Result, State};
+
+pub(crate) const PATH: &str = "/1/counts/trends.json";
+
+/// The amounts of each group.
+pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
+    match enter(&state, PATH, request).await {
+        Ok(call) => respond(answer(&state, &call).await, call.facts),
+        Err(response) => response,
+    }
+}
+
+async fn answer(state: &State, call: &Call) -> Result<String> {
+    no_request_id(call)?;
+    let Trends {
+        events,
+        groups,
+        unique,
+        sum_of,
+    } = report::decode_trends(&call.query, call.bytes())?;
+    let time_zone = &call.caller.rules.time_zone;
+    let query = events_query(&events, time_zone)?;
+    let measure = match (sum_of, unique) {
+        (Some(name), _) => Measure::Sum(name),
+        (None, true) => Measure::People,
+        (None, false) => Measure::Events,
+    };
+    let days: Vec<Vec<Date>> = groups
+        .iter()
+        .map(|(_, period)| period.starts(events.from, events.to))
+        .collect();
+    let starts = days
+        .iter()
+        .map(|days| days.iter().map(|day| start(*day, time_zone)).collect())
+        .collect::<Result<Vec<Vec<Timestamp>>>>()?;
+    let amounts = state
+        .engine()
+        .trends(&policy(call), &query, &measure, &starts)
+        .await?;
+    let nothing = amounts.iter().flatten().all(|it| *it == 0.0);
+    if nothing && !is_known(state, call, &events.event_name).await? {
+        return Err(Refusal::InvalidEvent(events.event_name).into());
+    }
+    let groups: Vec<(String, BTreeMap<Date, f64>)> = groups
+        .into_iter()
+        .zip(days.into_iter().zip(amounts))
+        .map(|((key, _), (days, amounts))| (key, days.into_iter().zip(amounts).collect()))
+        .collect();
+    Ok(report::trends(&groups))
+}
+
+/// The first moment of a day.
+fn start(day: Date, time_zone: &TimeZone) -> Result<Timestamp> {
+    let start = day.to_zoned_datetime(time_zone.clone());
+    let start = start.map_err(|_| Refusal::InvalidDates)?;
+    Ok(Timestamp::from_ms(start.timestamp().as_millisecond()))
+}

@@ -1,0 +1,153 @@
+//! Calls that change what is known of people: subscriptions, numbers, devices.
+
+use expect_test::expect;
+use std::time::Duration;
+
+use super::harness::{CONTROL_WRITES, JOURNAL_WRITES, NOTHING, Room};
+
+async fn room() -> Room {
+    let room = Room::new().await;
+    room.upload(&[
+        r#"{"type":"profile","identity":"u1","profileData":{"Email":"Ann@Example.com","Phone":"+14155551234"}}"#,
+        r#"{"type":"profile","identity":"u2","profileData":{"Email":"ann@example.com"}}"#,
+        r#"{"type":"profile","identity":"u3","profileData":{"Phone":"+14155551234"}}"#,
+        r#"{"type":"profile","identity":"u1","objectId":"__g9e75c0d1ab","profileData":{}}"#,
+        r#"{"type":"event","objectId":"__g9e75c0d1ab","evtName":"Viewed"}"#,
+    ])
+    .await;
+    room.clock.advance(Duration::from_secs(10));
+    room
+}
+
+async fn profile(room: &Room, identity: &str) -> serde_json::Value {
+    let answer = room
+        .get(&format!("/1/profile.json?identity={identity}"))
+        .await;
+    answer.json()["record"].clone()
+}
+
+#[tokio::test]
+async fn a_wish_reaches_everybody_who_has_the_address() {
+    let room = room().await;
+    let body = r#"{"d":[{"type":"email","value":"ANN@example.com","status":"Unsubscribe"},
+        {"type":"phone","value":"+1 (415) 555-1234","status":"Unsubscribe"},
+        {"type":"whatsapp","value":14155551234,"status":"Resubscribe"},
+        {"type":"email","value":"nobody@example.com","status":"Unsubscribe"},
+        {"type":"fax","value":"1","status":"Unsubscribe"},
+        {"type":"email","value":"x","status":"Unsubscribe"},
+        {"type":"phone","value":"12","status":"Resubscribe"},
+        {"type":"phone","value":"+14155551234","status":"Later"}]}"#;
+    let answer = room.post("/1/subscribe", body).await;
+    let answer = answer.json();
+    assert_eq!(answer["status"], "partial");
+    assert_eq!(answer["processed"], 4);
+    let refused: Vec<_> = answer["unprocessed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {}", it["code"], it["error"].as_str().unwrap()))
+        .collect();
+    expect![[r"
+        512 Record is incorrect. ErrorCode: 512 - type, value and status need to be known ones. Skipped record number : 5
+        515 Profile data is incorrect. Email is not valid.Skipped record number : 6
+        516 Profile data is incorrect. Phone number is not valid.Skipped record number : 7
+        512 Record is incorrect. ErrorCode: 512 - type, value and status need to be known ones. Skipped record number : 8"]]
+    .assert_eq(&refused.join("\n"));
+    let flags = |person: serde_json::Value| person["profileData"].to_string();
+    assert_eq!(
+        flags(profile(&room, "u1").await),
+        r#"{"MSG-dndEmail":true,"MSG-dndPhone":true,"MSG-whatsapp":true}"#
+    );
+    assert_eq!(
+        flags(profile(&room, "u2").await),
+        r#"{"MSG-dndEmail":true}"#
+    );
+    room.clock.advance(Duration::from_secs(1));
+    let back = r#"{"d":{"type":"email","value":"ann@example.com","status":"Resubscribe"}}"#;
+    assert_eq!(
+        room.post("/1/subscribe", back).await.json()["status"],
+        "success"
+    );
+    assert_eq!(
+        flags(profile(&room, "u2").await),
+        r#"{"MSG-dndEmail":false}"#
+    );
+}
+
+#[tokio::test]
+async fn a_number_is_taken_from_everybody_who_has_it() {
+    let room = room().await;
+    let body = r#"{"d":[{"type":"phone","value":"+14155551234"},{"type":"email","value":"ann@example.com"}]}"#;
+    let answer = room.post("/1/disassociate", body).await.json();
+    assert_eq!(answer["processed"], 1);
+    for identity in ["u1", "u3"] {
+        assert!(
+            profile(&room, identity).await.get("phone").is_none(),
+            "{identity}"
+        );
+    }
+    assert_eq!(profile(&room, "u1").await["email"], "Ann@Example.com");
+}
+
+#[tokio::test]
+async fn a_demerged_device_belongs_to_nobody_until_it_is_named_again() {
+    let room = room().await;
+    assert_eq!(profile(&room, "u1").await["events"]["Viewed"]["count"], 1);
+    let body = r#"{"identities":["u1"]}"#;
+    let answer = room.post("/1/demerge/profiles.json", body).await;
+    assert_eq!(answer.text(), r#"200 {"status":"success"}"#);
+    room.clock.advance(Duration::from_secs(1));
+    room.upload(&[r#"{"type":"event","objectId":"__g9e75c0d1ab","evtName":"Viewed"}"#])
+        .await;
+    assert_eq!(profile(&room, "u1").await["events"]["Viewed"]["count"], 1);
+    let device = room
+        .get("/1/profile.json?objectId=__g9e75c0d1ab")
+        .await
+        .json();
+    assert_eq!(device["record"].get("identity"), None, "{device}");
+    assert_eq!(device["record"]["events"]["Viewed"]["count"], 1);
+    assert_eq!(device["record"]["events"]["Identity Reset"]["count"], 1);
+    room.clock.advance(Duration::from_secs(1));
+    room.upload(&[
+        r#"{"type":"event","identity":"u1","objectId":"__g9e75c0d1ab","evtName":"Viewed"}"#,
+    ])
+    .await;
+    let again = room
+        .get("/1/profile.json?objectId=__g9e75c0d1ab")
+        .await
+        .json();
+    assert_eq!(again["record"]["identity"], "u1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_or_written_down_is_not_confirmed() {
+    let room = room().await;
+    let calls = [
+        (
+            "/1/subscribe",
+            r#"{"d":[{"type":"email","value":"ann@example.com","status":"Unsubscribe"}]}"#,
+        ),
+        (
+            "/1/disassociate",
+            r#"{"d":[{"type":"phone","value":"+14155551234"}]}"#,
+        ),
+        ("/1/demerge/profiles.json", r#"{"identities":"u1"}"#),
+    ];
+    let before = room.get("/1/profile.json?identity=u1").await.body;
+    for writes in [CONTROL_WRITES, JOURNAL_WRITES] {
+        room.store.refuse(writes);
+        for (path, body) in calls {
+            assert_eq!(room.post(path, body).await.status, 503, "{path}");
+        }
+        room.store.refuse(NOTHING);
+    }
+    assert_eq!(room.get("/1/profile.json?identity=u1").await.body, before);
+    for (path, body) in calls {
+        assert_eq!(room.post(path, body).await.status, 200, "{path}");
+    }
+    for (path, _) in calls {
+        for body in ["", "{}", "[]", "{", r#"{"d":7}"#, r#"{"identities":[]}"#] {
+            assert_eq!(room.post(path, body).await.status, 400, "{path} {body}");
+        }
+    }
+}

@@ -137,7 +137,7 @@ fn the_table_of_routes() {
             line.trim_end().to_owned()
         })
         .collect();
-    expect![[r#"
+    expect![[r"
         api     POST /1/upload                   Passcode
         api     POST /1/events.json              Passcode audited
         api     GET  /1/events.json              Passcode audited
@@ -174,6 +174,6 @@ fn the_table_of_routes() {
         console GET  /                           Public
         console GET  /console.css                Public
         console GET  /.well-known/security.txt   Public
-    "#]]
+    "]]
     .assert_eq(&(lines.join("\n") + "\n"));
 }

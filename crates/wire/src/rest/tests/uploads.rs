@@ -357,6 +357,7 @@ fn every_reason_has_its_code_and_text() {
         533 token_type_missing: Token data is incorrect. ErrorCode: 533 - Token type is mandatory. Skipped record number : 1
         534 token_type_invalid: Token data is incorrect. ErrorCode: 534 - Token type is not valid for the objectId. Skipped record number : 1
         535 token_keys_invalid: Token data is incorrect. ErrorCode: 535 - Token keys are not valid. Skipped record number : 1
+        512 subscription_invalid: Record is incorrect. ErrorCode: 512 - type, value and status need to be known ones. Skipped record number : 1
         555 internal: Server error. ErrorCode: 555 - Please retry later. Skipped record number : 1
     "#]].assert_eq(&all.concat());
 }

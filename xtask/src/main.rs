@@ -7,6 +7,7 @@ mod architecture;
 mod bench;
 mod check;
 mod command;
+mod fuzz;
 mod peers;
 mod simulate;
 mod test;
@@ -29,6 +30,8 @@ enum Command {
     Test,
     /// Measures and writes docs/benchmarks.md
     Bench(bench::Options),
+    /// Feeds a decoder with inputs chosen by coverage
+    Fuzz(fuzz::Options),
     /// Runs the storage simulation under injected faults
     Simulate(simulate::Options),
 }
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Command::Check => check::run(),
         Command::Test => test::run(),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Simulate(options) => simulate::run(&options),
     }
 }

@@ -1,0 +1,27 @@
+//! What is fuzzed: every decoder of bytes that a stranger chooses, each with the laws that it must
+//! keep for any input.
+//!
+//! `cargo xtask fuzz TARGET` feeds these functions by coverage; the tests replay the inputs that it
+//! found, which are kept in `corpus/`. A function panics when a law is broken. It must never depend
+//! on anything but its input.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a panic here is what fuzzing looks for"
+)]
+
+mod rest;
+mod stored;
+
+/// A name, and what is done with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("rest_upload", rest::upload),
+    ("rest_question", rest::question),
+    ("rest_names", rest::names),
+    ("rest_cursor", rest::cursor),
+    ("stored_commit", stored::commit),
+    ("stored_sealed", stored::sealed),
+];

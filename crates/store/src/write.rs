@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use futures::future::join_all;
-use seal::ObjectKey;
+use model::Secret;
+use seal::{KeyRef, ObjectKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -37,13 +38,21 @@ impl Inner {
         condition: Condition,
     ) -> Result<String> {
         check_path(&path)?;
-        let _path = self.lock_path(&path).await;
-        let _gate = Arc::clone(&self.gate).read_owned().await;
         self.check_condition(&path, &condition)?;
         if !self.slots.is_ready() {
             return Err(self.slots.too_few(&[]));
         }
-        let (header, shards) = self.make_shards(&path, payload).await?;
+        // Before any lock: the key table may have to write and delete objects of its own through
+        // this store to make a key, and those wait for the same locks.
+        let key = self
+            .keys
+            .key_for_write(&path)
+            .await
+            .map_err(Error::sealing(&path))?;
+        let _path = self.lock_path(&path).await;
+        let _gate = Arc::clone(&self.gate).read_owned().await;
+        self.check_condition(&path, &condition)?;
+        let (header, shards) = self.make_shards(&path, payload, key).await?;
         let object = Arc::new(Object::with_header(header));
         let members = self.slots.serving();
         let failed = self.put_shards(&object, &members, &shards).await;
@@ -80,12 +89,8 @@ impl Inner {
         self: &Arc<Self>,
         path: &str,
         payload: Bytes,
+        (key, secret): (KeyRef, Secret<[u8; 32]>),
     ) -> Result<(Header, Vec<Shard>)> {
-        let (key, secret) = self
-            .keys
-            .key_for_write(path)
-            .await
-            .map_err(Error::sealing(path))?;
         let length = wide(payload.len());
         let layout = Layout::new(length, self.geometry.data)?;
         let header = Header {

@@ -11,6 +11,7 @@
 
 mod conformance;
 mod directories;
+mod keys;
 mod rot;
 mod simulation;
 mod volumes;

@@ -33,6 +33,7 @@ mod write;
 
 mod read;
 
+mod recognise;
 mod repair;
 mod scrub;
 

@@ -184,7 +184,8 @@ impl Store {
         } = found;
         let grace = settings.write_grace;
         let found = (slots, counter, spare);
-        let slots = Slots::new(geometry, key, grace, Arc::clone(&clock), found);
+        let names = places.iter().map(|place| place.name()).collect();
+        let slots = Slots::new(geometry, key, grace, Arc::clone(&clock), names, found);
         let inner = Arc::new(Inner {
             geometry,
             settings,
@@ -245,7 +246,7 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
                     rule,
                 });
             }
-            Ok(Some(Reading::Damaged)) => {
+            Ok(Some(Reading::Damaged | Reading::Unknown)) => {
                 tracing::warn!(volume.place = place.name(), "a volume's label is damaged");
                 spare.push(Arc::clone(place));
             }

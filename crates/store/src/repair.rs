@@ -10,9 +10,9 @@ use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::Faults;
 use crate::slots::Serving;
-use crate::volume::{Label, Reading, Shard, ShardName, ShardWriter};
+use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
-use crate::{Error, Place, Result};
+use crate::{Error, Result};
 
 /// With as few shards missing a volume is finished while writers wait.
 const LAST_STEP_MAX: usize = 32;
@@ -28,6 +28,8 @@ pub struct RepairReport {
     pub volumes_back: Vec<usize>,
     /// Volumes that are still out, and why they could not come back.
     pub volumes_out: Vec<(usize, String)>,
+    /// Places that hold no volume in or out of service, and why they could not be taken for one.
+    pub places_unused: Vec<(String, String)>,
     /// Shards that were rebuilt.
     pub shards_rebuilt: u64,
     /// Shards that could not be rebuilt for now.
@@ -205,14 +207,7 @@ impl Inner {
             // An error here is one of the next write, which says it to somebody.
             let _later: Result<()> = self.slots.mark_out(&[], self.index.version()).await;
         }
-        let mut places = self.slots.take_idle_out();
-        places.extend(self.slots.take_spare());
-        for place in places {
-            if let Err(why) = self.recognise(&place).await {
-                tracing::debug!(volume.place = place.name(), why, "a place holds no volume");
-                self.slots.put_spare(place);
-            }
-        }
+        self.recognise_places(report).await;
         for (index, slot) in self.slots.snapshot().into_iter().enumerate() {
             if slot.out.is_none() {
                 continue;
@@ -230,53 +225,6 @@ impl Inner {
                 Err(error) => report.volumes_out.push((index, error.to_string())),
             }
         }
-    }
-
-    /// Finds out which volume a place holds, and gives it to that volume.
-    async fn recognise(&self, place: &Arc<dyn Place>) -> std::result::Result<(), String> {
-        let label = slowly(place.read_label()).await?;
-        let slots = self.slots.snapshot();
-        let waiting = |index: usize| {
-            slots
-                .get(index)
-                .is_some_and(|s| s.out.is_some() && s.place.is_none())
-        };
-        let index = match label.map(|bytes| Label::read(&self.slots.key, &bytes)) {
-            Some(Reading::Ours(label)) => {
-                let id = label.volumes.get(label.index).map(|volume| volume.id);
-                return match id {
-                    Some(id) if self.slots.attach(label.index, place, id) => Ok(()),
-                    Some(_) | None => Err("its volume is served from elsewhere".into()),
-                };
-            }
-            Some(Reading::Foreign) => return Err("it belongs to another store".into()),
-            // A damaged label: the shards beside it say which volume this is.
-            Some(Reading::Damaged) => {
-                let names = slowly(place.list()).await?;
-                names
-                    .iter()
-                    .filter_map(|name| ShardName::decode(name))
-                    .find_map(|name| {
-                        (self.index.knows(&name) && waiting(name.index)).then_some(name.index)
-                    })
-            }
-            None if self.settings.adopt_empty && slowly(place.is_vacant()).await? => None,
-            None => return Err("it has no label and is not empty".into()),
-        };
-        // Without a shard either it can become any of the missing ones.
-        let index = index.or_else(|| (0..slots.len()).find(|index| waiting(*index)));
-        let index = index.ok_or("no volume is missing")?;
-        let id = self.random.bytes16();
-        slowly(place.write_label(&self.slots.provisional_label(index, id))).await?;
-        if !self.slots.attach(index, place, id) {
-            return Err("its volume is served from elsewhere".into());
-        }
-        tracing::warn!(
-            volume.index = index,
-            volume.place = place.name(),
-            "a place without a label becomes a volume"
-        );
-        Ok(())
     }
 
     /// Compares a volume that is out with the objects, makes it equal, and puts it in service.
@@ -437,7 +385,7 @@ const fn slow_grace() -> std::time::Duration {
 }
 
 /// Waits for a place that may take long, not for ever.
-async fn slowly<T>(
+pub(crate) async fn slowly<T>(
     work: impl Future<Output = std::io::Result<T>>,
 ) -> std::result::Result<T, String> {
     match tokio::time::timeout(slow_grace(), work).await {

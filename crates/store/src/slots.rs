@@ -55,6 +55,8 @@ pub(crate) struct Slots {
     pub(crate) key: LabelKey,
     grace: Duration,
     clock: Arc<dyn Clock>,
+    /// Of all places, in the order in which they were given.
+    names: Vec<String>,
     state: Mutex<State>,
     /// One change of the labels at a time.
     labels: tokio::sync::Mutex<()>,
@@ -107,12 +109,17 @@ impl Serving {
     }
 }
 
+fn is_missing(slot: &Slot) -> bool {
+    slot.out.is_some() && slot.place.is_none()
+}
+
 impl Slots {
     pub(crate) fn new(
         geometry: Geometry,
         key: LabelKey,
         grace: Duration,
         clock: Arc<dyn Clock>,
+        names: Vec<String>,
         found: (Vec<Slot>, u64, Vec<Arc<dyn Place>>),
     ) -> Self {
         let (slots, counter, spare) = found;
@@ -121,6 +128,7 @@ impl Slots {
             key,
             grace,
             clock,
+            names,
             state: Mutex::new(State {
                 slots,
                 counter,
@@ -201,13 +209,39 @@ impl Slots {
         let mut state = self.lock();
         match state.slots.get_mut(index) {
             Some(slot) if slot.place.is_none() && slot.out.is_some() => {
+                // What is still under way at the place that it had before goes on counting.
                 slot.place = Some(Arc::clone(place));
                 slot.id = id;
-                slot.busy = Arc::new(AtomicUsize::new(0));
                 true
             }
             Some(_) | None => false,
         }
+    }
+
+    /// The volume that an empty place becomes: the missing one that has the place's number, as
+    /// places are given in the order of volumes; otherwise the first missing one. Without that, one
+    /// that is away for a while would find another in its place, and have none when it is back.
+    pub(crate) fn missing_at(&self, place: &str) -> Option<usize> {
+        let number = self.names.iter().position(|name| name == place);
+        let state = self.lock();
+        number
+            .filter(|number| state.slots.get(*number).is_some_and(is_missing))
+            .or_else(|| state.slots.iter().position(is_missing))
+    }
+
+    /// Whether no place holds this volume, and a strict majority of the labels of the others say so:
+    /// those of the volumes in service, each of which holds what this process last wrote.
+    pub(crate) fn is_vouched_missing(&self, index: usize) -> bool {
+        let state = self.lock();
+        let others = state.slots.len().saturating_sub(1);
+        let vouching = state
+            .slots
+            .iter()
+            .filter(|slot| slot.out.is_none() && slot.place.is_some())
+            .count();
+        !state.unsaved
+            && state.slots.get(index).is_some_and(is_missing)
+            && vouching.saturating_mul(2) > others
     }
 
     /// The label of a place that is to become volume `index`: it says that the volume is out, and its
@@ -312,7 +346,6 @@ impl Slots {
         if let Some((other, reason)) = refused.into_iter().next() {
             // Some labels may say that it is in: the next change, which must come before the next
             // acknowledgement, says otherwise.
-            self.lock().unsaved = true;
             return Err(Error::Unavailable {
                 act: format!("put volume {index} back in service"),
                 reason: format!("the label of volume {other} could not be written: {reason}"),
@@ -344,6 +377,9 @@ impl Slots {
         version_floor: u64,
         out_since: impl Fn(&Slot, usize) -> Option<Timestamp>,
     ) -> Vec<(usize, String)> {
+        // Until all of them are written nobody knows what the labels say: not when one cannot be
+        // written, nor when nobody waits for the end.
+        self.lock().unsaved = true;
         let volumes: Vec<LabelVolume> = self
             .snapshot()
             .iter()

@@ -32,7 +32,6 @@ struct Tally {
     refused_reads: usize,
     starts: usize,
     adopted: usize,
-    emptied: usize,
 }
 
 struct World {
@@ -237,9 +236,10 @@ impl World {
 
     /// Something happens to a whole volume while nobody looks.
     fn harm(&self, position: usize) {
-        match self.below(6) {
+        match self.below(7) {
             0 => self.sim.volumes.lose(position),
             1 => self.sim.volumes.empty(position),
+            5 => drop(self.sim.volumes.spoil_label(position)),
             2 => self.sim.volumes.roll_back(position),
             3 => drop(self.sim.volumes.flip(position)),
             4 => self.sim.volumes.fill(position),
@@ -265,7 +265,7 @@ impl World {
             let refusal = self.refusal().await;
             panic!("seed {}: a healed store refuses: {refusal}", self.seed);
         };
-        self.make_whole(&store, &faulty).await;
+        self.make_whole(&store).await;
         let refused = self.tally.refused_reads;
         self.check(&running).await;
         assert_eq!(
@@ -280,20 +280,12 @@ impl World {
 
     /// Repairs until nothing is wrong: only then may other volumes have faults, because more than m
     /// in all are no promise.
-    async fn make_whole(&mut self, store: &store::Store, faulty: &[usize]) {
-        for round in 0..6 {
+    async fn make_whole(&mut self, store: &store::Store) {
+        for _ in 0..6 {
             let report = store.repair().await;
             let bad = store.scrub_all(None).await.bad;
             if report.volumes_out.is_empty() && report.shards_wanted == 0 && bad.is_empty() {
                 return;
-            }
-            if round == 3 {
-                // A disk that lost its label in a crash holds what nobody can vouch for: it stays
-                // out until the operator empties it.
-                faulty
-                    .iter()
-                    .for_each(|position| self.sim.volumes.empty(*position));
-                self.tally.emptied += 1;
             }
             self.sim.clock.advance(Duration::from_secs(3_600));
         }
@@ -363,7 +355,6 @@ fn no_fault_within_parity_loses_or_doubles_an_acknowledged_entry() {
         total.refused_reads += tally.refused_reads;
         total.starts += tally.starts;
         total.adopted += tally.adopted;
-        total.emptied += tally.emptied;
     }
     let fired: u64 = total.fired.values().sum();
     println!("seeds {seeds:?}: {total:?}");

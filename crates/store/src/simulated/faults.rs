@@ -32,6 +32,8 @@ pub enum Fault {
     Gone,
     /// A volume is emptied.
     Emptied,
+    /// A volume's label is damaged or lost.
+    LabelSpoiled,
     /// Two volumes change places.
     Swapped,
     /// A volume goes back to an older state.
@@ -72,6 +74,7 @@ impl Fault {
                 | Self::LostWrite
                 | Self::TornWrite
                 | Self::Emptied
+                | Self::LabelSpoiled
                 | Self::RolledBack
         )
     }

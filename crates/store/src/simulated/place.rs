@@ -5,14 +5,12 @@ use bytes::Bytes;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::faults::Fault;
-use super::world::{Power, SimVolumes, World};
+use super::world::{LABEL, Power, SimVolumes, World};
 use crate::layout::narrow;
 use crate::{Place, Shard};
-
-/// The label's name: no shard has it.
-const LABEL: &str = "";
 
 /// A place at one position of a [`SimVolumes`].
 #[derive(Debug)]
@@ -133,14 +131,18 @@ impl SimPlace {
             }
             Some(Fault::Dead) => return Err(self.die()),
             Some(Fault::Slow) => {
-                self.fire(Fault::Slow);
-                tokio::time::sleep(late).await;
+                self.be_late(late).await;
                 self.step(epoch).await?;
                 return Ok(None);
             }
             Some(_) | None => {}
         }
         Ok(fault)
+    }
+
+    async fn be_late(&self, late: Duration) {
+        let _late = Late::begin(&self.world);
+        tokio::time::sleep(late).await;
     }
 
     fn fire(&self, fault: Fault) {
@@ -280,8 +282,7 @@ impl Place for SimPlace {
             }
             Some(Fault::Dead) => return Err(self.die()),
             Some(Fault::Slow) => {
-                self.fire(Fault::Slow);
-                tokio::time::sleep(late).await;
+                self.be_late(late).await;
                 self.step(epoch).await?;
             }
             Some(fault) => self.rot(name, fault),
@@ -417,6 +418,25 @@ impl Place for SimPlace {
                 .map(|disk| disk.power = Power::On)
                 .ok_or_else(gone)
         })
+    }
+}
+
+/// Counts a late answer for as long as somebody may still get it.
+struct Late(Arc<Mutex<World>>);
+
+impl Late {
+    fn begin(world: &Arc<Mutex<World>>) -> Self {
+        let mut locked = world.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.fire(Fault::Slow);
+        locked.late_now = locked.late_now.saturating_add(1);
+        Self(Arc::clone(world))
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let mut world = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        world.late_now = world.late_now.saturating_sub(1);
     }
 }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use super::faults::{Dice, Fault};
 use super::place::SimPlace;
+use crate::layout::narrow;
 use crate::simulated::MemoryKeys;
 use crate::{Geometry, Place, Result, Settings, Store};
 
 /// Older shards that a stale one is taken from.
 const OLD_MAX: usize = 16;
+/// The label's name: no shard has it.
+pub(super) const LABEL: &str = "";
 
 /// What is on one disk: the label under the empty name, shards under theirs.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -77,6 +80,8 @@ pub(super) struct World {
     crash_in: Option<u64>,
     pub(super) steps: u64,
     pub(super) late: Duration,
+    /// Operations whose answers are late now.
+    pub(super) late_now: usize,
 }
 
 impl World {
@@ -165,6 +170,7 @@ impl SimVolumes {
             crash_in: None,
             steps: 0,
             late: Duration::from_secs(30),
+            late_now: 0,
         };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -202,6 +208,17 @@ impl SimVolumes {
     /// Lets only these kinds of faults happen.
     pub fn only(&self, kinds: &[Fault]) {
         self.lock().kinds = kinds.iter().copied().collect();
+    }
+
+    /// How late a slow answer comes; keep it above the store's graces.
+    pub fn set_late(&self, late: Duration) {
+        self.lock().late = late;
+    }
+
+    /// Operations whose answers are late and still to come.
+    #[must_use]
+    pub fn late_operations(&self) -> usize {
+        self.lock().late_now
     }
 
     /// Ends all faults: nothing fails any more, volumes that were gone, dead or full are back as
@@ -271,6 +288,45 @@ impl SimVolumes {
             disk.now.clear();
             disk.safe.clear();
         }
+    }
+
+    /// A volume's label loses a bit or its end, is written over, or goes: the dice choose. False,
+    /// and nothing happens, when the volume holds no shard, which alone could say whose it is.
+    pub fn spoil_label(&self, position: usize) -> bool {
+        let mut world = self.lock();
+        let (how, at, bit) = (world.dice.below(4), world.dice.roll(), world.dice.roll());
+        let Some(disk) = world.disk(position) else {
+            return false;
+        };
+        let Some(mut label) = disk.now.remove(LABEL) else {
+            return false;
+        };
+        if disk.now.is_empty() {
+            disk.now.insert(LABEL.to_owned(), label);
+            return false;
+        }
+        let length = u64::try_from(label.len()).unwrap_or(u64::MAX);
+        let at = narrow(at.checked_rem(length).unwrap_or(0));
+        let spoiled = match how {
+            0 => {
+                if let Some(byte) = label.get_mut(at) {
+                    *byte ^= 1_u8.wrapping_shl(u32::try_from(bit & 7).unwrap_or(0));
+                }
+                Some(label)
+            }
+            1 => {
+                label.truncate(at);
+                Some(label)
+            }
+            2 => Some(bit.to_le_bytes().repeat(16)),
+            _ => None,
+        };
+        disk.safe.remove(LABEL);
+        if let Some(label) = spoiled {
+            disk.store(LABEL, &label);
+        }
+        world.fire(Fault::LabelSpoiled);
+        true
     }
 
     /// Two volumes change places.

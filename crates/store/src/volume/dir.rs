@@ -245,6 +245,8 @@ impl Shared {
             .is_some()
         {
             self.check_bound()?;
+        } else if self.root.join(LABEL).try_exists()? {
+            return Err(io::Error::other("a volume has appeared in this place"));
         }
         let fresh = self.fresh_file(|file| file.write_all(label))?;
         let to = self.root.join(LABEL);

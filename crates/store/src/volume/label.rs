@@ -58,9 +58,16 @@ pub(crate) enum Reading {
     Ours(Label),
     /// A label of another store, or of this store under another root key.
     Foreign,
-    /// Bytes that are no label.
+    /// What was a label of this store: it begins as one, but for a few bits, and does not check.
     Damaged,
+    /// Bytes that were never a label of this store, as far as anybody can tell.
+    Unknown,
 }
+
+/// Magic, version and store id: what every label of a store begins with.
+const START_BYTES: usize = 8 + 2 + 16;
+/// Two random ids differ in about 64 bits; damage is taken to turn no more than these.
+const DAMAGED_BITS_MAX: u32 = 16;
 
 impl Label {
     pub(crate) fn encode(&self, key: &LabelKey) -> Vec<u8> {
@@ -95,12 +102,16 @@ impl Label {
         if authentic {
             return Self::decode(key, bytes).map_or(Reading::Damaged, Reading::Ours);
         }
-        let id = bytes
-            .strip_prefix(MAGIC.as_slice())
-            .and_then(|rest| rest.get(2..18));
-        match id {
-            Some(id) if distance(id, &key.store_id) > 16 => Reading::Foreign,
-            Some(_) | None => Reading::Damaged,
+        let Some(start) = bytes.get(..START_BYTES) else {
+            return Reading::Unknown;
+        };
+        let ours = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &key.store_id].concat();
+        if distance(start, &ours) <= DAMAGED_BITS_MAX {
+            Reading::Damaged
+        } else if bytes.starts_with(MAGIC) {
+            Reading::Foreign
+        } else {
+            Reading::Unknown
         }
     }
 
@@ -145,7 +156,7 @@ impl Label {
     }
 }
 
-/// Bits in which two ids differ: two random ids differ in about 64 of 128, a damaged one in few.
+/// Bits in which two strings of bytes differ.
 fn distance(a: &[u8], b: &[u8]) -> u32 {
     a.iter()
         .zip(b)

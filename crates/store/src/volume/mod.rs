@@ -13,4 +13,6 @@ pub(crate) use label::{Label, LabelKey, LabelVolume, Reading};
 pub(crate) use name::{ShardName, check_path};
 pub use place::Place;
 pub use shard::Shard;
-pub(crate) use shard::{Header, ShardKey, ShardWriter, check_whole, header_bytes};
+pub(crate) use shard::{
+    HEADER_BYTES_MAX, Header, ShardKey, ShardWriter, check_whole, header_bytes,
+};

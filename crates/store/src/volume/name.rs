@@ -13,7 +13,7 @@ pub(crate) const NAME_ROOT: &str = "objects";
 /// A file's name has at most 255 bytes; the part after `~` takes at most 103.
 const LAST_BYTES_MAX: usize = 150;
 const FOLDER_BYTES_MAX: usize = 250;
-const PATH_BYTES_MAX: usize = 1_024;
+pub(crate) const PATH_BYTES_MAX: usize = 1_024;
 
 /// A shard's name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

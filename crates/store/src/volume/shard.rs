@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::layout::{CHECK_BYTES, Layout, narrow, wide};
 use crate::volume::Code;
-use crate::volume::name::ShardName;
+use crate::volume::name::{PATH_BYTES_MAX, ShardName};
 use crate::{Error, Geometry, Result};
 
 const MAGIC: &[u8; 8] = b"SRSHARD1";
@@ -56,11 +56,18 @@ pub(crate) struct Header {
     pub(crate) created_ms: i64,
 }
 
+/// Bytes of the longest header.
+pub(crate) const HEADER_BYTES_MAX: u64 = header_bytes_of(PATH_BYTES_MAX);
+
 /// Bytes of the header of a shard of the object at `path`.
 pub(crate) const fn header_bytes(path: &str) -> u64 {
+    header_bytes_of(path.len())
+}
+
+const fn header_bytes_of(path_bytes: usize) -> u64 {
     // A path has at most 1,024 bytes.
     #[expect(clippy::as_conversions, reason = "widening in a constant function")]
-    let bytes = path.len().saturating_add(FIXED_BYTES) as u64;
+    let bytes = path_bytes.saturating_add(FIXED_BYTES) as u64;
     bytes
 }
 
@@ -154,6 +161,17 @@ impl Header {
             created_ms: i64::from_le_bytes(*created_ms),
         };
         Some((usize::from(index), header, *check))
+    }
+
+    /// Reads the header that a file begins with, whatever its name says: the shard's index and the
+    /// geometry of its store. None when no header of this store is there.
+    pub(crate) fn at_start(keys: &ShardKey, bytes: &[u8]) -> Option<(usize, Geometry)> {
+        let length = bytes
+            .get(MAGIC.len().saturating_add(2)..)?
+            .first_chunk::<2>()?;
+        let header = bytes.get(..usize::from(u16::from_le_bytes(*length)))?;
+        let (index, header, _check) = Self::decode(keys, header)?;
+        Some((index, header.geometry))
     }
 
     /// Whether this is the header of the shards with that name.

@@ -163,6 +163,87 @@ async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_o
     check_all(&store, &expected).await;
 }
 
+/// What is done to a label's file.
+type Damage = fn(&std::path::Path);
+
+const DAMAGES: [Damage; 4] = [
+    |label| fs::remove_file(label).unwrap(),
+    |label| fs::write(label, "").unwrap(),
+    |label| fs::write(label, [0x5a; 300]).unwrap(),
+    |label| {
+        let mut bytes = fs::read(label).unwrap();
+        bytes[3] ^= 1;
+        fs::write(label, bytes).unwrap();
+    },
+];
+
+#[tokio::test]
+async fn a_volume_of_another_store_is_never_taken_in_whatever_its_label_says() {
+    for damage in DAMAGES {
+        let (ours, theirs) = (Fixture::new(13).await, Fixture::new(14).await);
+        let store = theirs.open().await.unwrap();
+        put_all(&store, &objects(2, 8)).await;
+        drop(store);
+        let store = ours.open().await.unwrap();
+        let expected = objects(1, 8);
+        put_all(&store, &expected).await;
+        drop(store);
+        fs::remove_dir_all(ours.volume(2)).unwrap();
+        fs::rename(theirs.volume(2), ours.volume(2)).unwrap();
+        damage(&ours.volume(2).join("label"));
+        let contents = || -> Vec<_> {
+            let files = files(&ours.volume(2)).into_iter();
+            files.map(|file| (fs::read(&file).unwrap(), file)).collect()
+        };
+        let before = contents();
+        let store = ours.open().await.unwrap();
+        for _ in 0..2 {
+            let report = store.maintain().await;
+            assert_eq!((report.volumes_back, report.garbage_removed), (vec![], 0));
+        }
+        assert_eq!(contents(), before);
+        check_all(&store, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn two_places_never_become_one_volume() {
+    for damage in DAMAGES {
+        for labelled in [false, true] {
+            let fixture = Fixture::new(15).await;
+            let store = fixture.open().await.unwrap();
+            let expected = objects(1, 8);
+            put_all(&store, &expected).await;
+            drop(store);
+            // A copy of volume 3 where volume 1 was: one of them may serve, as volume 3.
+            fs::remove_dir_all(fixture.volume(1)).unwrap();
+            let copied = std::process::Command::new("cp")
+                .arg("-a")
+                .args([fixture.volume(3), fixture.volume(1)])
+                .status();
+            assert!(copied.unwrap().success());
+            damage(&fixture.volume(1).join("label"));
+            if !labelled {
+                damage(&fixture.volume(3).join("label"));
+            }
+            let store = fixture.open().await.unwrap();
+            store.maintain().await;
+            store.maintain().await;
+            let status = store.status();
+            assert_eq!(status.healthy, 5, "{status:?}");
+            assert!(
+                matches!(status.volumes[1].state, VolumeState::Missing { .. }),
+                "{status:?}"
+            );
+            check_all(&store, &expected).await;
+            drop(store);
+            let store = fixture.open().await.unwrap();
+            assert_eq!(store.status().healthy, 5);
+            check_all(&store, &expected).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_file_in_the_place_of_a_volume_counts_as_missing() {
     let fixture = Fixture::new(5).await;

@@ -12,6 +12,7 @@
 mod conformance;
 mod directories;
 mod keys;
+mod labels;
 mod rot;
 mod simulation;
 mod volumes;

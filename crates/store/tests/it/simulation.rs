@@ -145,13 +145,24 @@ impl Run {
         }
     }
 
+    /// Something happens to a whole volume.
+    fn harm(&self, position: usize) {
+        match self.below(4) {
+            0 => self.sim.volumes.lose(position),
+            1 => self.sim.volumes.empty(position),
+            2 => drop(self.sim.volumes.spoil_label(position)),
+            _ => {}
+        }
+    }
+
     /// Everything healed: the store converges, and says exactly what the model says.
     async fn settle(&mut self) -> Store {
         self.sim.volumes.restart();
         self.sim.volumes.heal();
         let store = self.sim.open().await.unwrap();
+        let mut report = store::RepairReport::default();
         for _ in 0..3 {
-            store.repair().await;
+            report = store.repair().await;
             store.scrub_all(None).await;
         }
         let status = store.status();
@@ -159,7 +170,7 @@ impl Run {
         assert_eq!(
             status.healthy,
             status.volumes.len(),
-            "seed {seed}: {status:?}"
+            "seed {seed}: {report:?}: {status:?}"
         );
         assert_eq!(store.scrub_all(None).await.bad, [], "seed {seed}");
         self.list(&store).await;
@@ -190,13 +201,16 @@ async fn run(seed: u64) -> (BTreeMap<Fault, u64>, Tally) {
     let mut store = run.sim.open().await.unwrap();
     for _ in 0..6 {
         let chance = [20_u32, 100, 300][run.below(3) as usize];
-        run.sim.volumes.break_some(geometry.parity, chance);
+        let faulty = run.sim.volumes.break_some(geometry.parity, chance);
         if run.below(2) == 0 {
             let steps = run.below(600);
             run.sim.volumes.crash_after(steps);
         }
         for _ in 0..3 {
             run.work(&store, 25).await;
+            if let Some(position) = faulty.get(run.below(4) as usize) {
+                run.harm(*position);
+            }
             if run.sim.volumes.has_crashed() || run.below(3) == 0 {
                 drop(store);
                 run.sim.volumes.crash();

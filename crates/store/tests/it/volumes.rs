@@ -190,6 +190,34 @@ fn what_was_deleted_while_a_volume_was_away_does_not_come_back_with_it() {
 }
 
 #[test]
+fn an_empty_place_does_not_take_the_slot_of_a_volume_that_is_away() {
+    run(async {
+        let sim = SimStore::create(9, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        let mut expected = objects(1, 6);
+        put_all(&store, &expected).await;
+        sim.volumes.lose(0);
+        sim.volumes.empty(4);
+        store.put(&Path::from("new"), "n".into()).await.unwrap();
+        expected.insert("new".into(), "n".into());
+        for reopen in [false, true] {
+            let store = if reopen {
+                sim.open().await.unwrap()
+            } else {
+                store.clone()
+            };
+            store.maintain().await;
+            check_all(&store, &expected).await;
+        }
+        sim.volumes.heal();
+        let store = sim.open().await.unwrap();
+        store.maintain().await;
+        assert_eq!(store.status().healthy, 6, "{:?}", store.status());
+        check_all(&store, &expected).await;
+    });
+}
+
+#[test]
 fn a_slow_volume_is_marked_out_before_the_answer_and_comes_back() {
     run(async {
         let sim = SimStore::create(5, GEOMETRY).await.unwrap();

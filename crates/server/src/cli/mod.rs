@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::config::Loaded;
 use crate::failure::Failure;
@@ -137,11 +138,18 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// How long a process that has ended its work waits for operations that do not come back.
+const STRAYS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs a future to its end on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("failed to start the runtime")?
-        .block_on(work)
+        .context("failed to start the runtime")?;
+    let outcome = runtime.block_on(work);
+    // An operation on a disk that does not answer must not hold up the end of the program: nobody
+    // was answered on the strength of it.
+    runtime.shutdown_timeout(STRAYS_PATIENCE);
+    outcome
 }

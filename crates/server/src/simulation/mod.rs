@@ -2,17 +2,20 @@
 //! restarts on simulated volumes, judged by a reference model.
 //!
 //! Everything but the volumes is the product itself: requests go through the api plane's router, jobs
-//! are the server's. Each history has a seed, which repeats its choices.
+//! are the server's. Each history has a seed, which repeats its choices. What is slow is slow in
+//! simulated time, which costs next to no real time.
 
 mod model;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use ::model::record::Plane;
 use ::model::{Clock, ManualClock, Random, SeededRandom, Timestamp};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use axum::body::Body;
 use control::{Actor, SharedKeyring};
+use futures::future::LocalBoxFuture;
 use http::Request as HttpRequest;
 use http_body_util::BodyExt as _;
 use seal::Keyring;
@@ -33,17 +36,18 @@ use crate::compose::{self, Ground, Installation};
 use crate::config::{Config, Loaded};
 use crate::jobs::{self, Job};
 use model::{Model, PEOPLE};
+pub use time::Advance;
 
 const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
 /// Breakings and healings in one history.
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 4;
 /// Operations in one round.
 const OPERATIONS: u64 = 20;
-/// An operation that takes longer than this hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What goes wrong with single operations. Not slowness: a late operation holds its volume back for
-/// as long as it sleeps, in real time; the simulation of the store alone has it.
-const FAULTS: [Fault; 10] = [
+/// An operation that takes longer than this, in simulated time, hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What goes wrong with single operations.
+const FAULTS: [Fault; 11] = [
+    Fault::Slow,
     Fault::BitFlip,
     Fault::Stale,
     Fault::Misdirected,
@@ -57,6 +61,10 @@ const FAULTS: [Fault; 10] = [
 ];
 /// How long a simulated volume may take before it counts as failing.
 const GRACE: Duration = Duration::from_millis(200);
+/// How late a slow answer comes.
+const LATE: Duration = Duration::from_secs(2);
+/// How often upkeep may run, half a second apart, until healed volumes must all serve.
+const UPKEEPS_MAX: usize = 12;
 
 /// What histories showed.
 #[derive(Debug, Clone, Default)]
@@ -123,19 +131,35 @@ impl fmt::Display for Tally {
 
 /// Runs the history of one seed, with its local files in `folder`, which must be empty.
 ///
+/// It must run on a runtime of one thread whose time is paused; `advance` moves that time.
+///
 /// # Errors
 /// When the simulation itself cannot go on; what the product did wrong is in the tally.
-pub async fn run(seed: u64, folder: &Path) -> Result<Tally> {
-    let mut history = History::begin(seed, folder).await?;
-    for _ in 0..ROUNDS {
-        Box::pin(history.round()).await?;
+pub fn run(seed: u64, folder: PathBuf, advance: Advance) -> LocalBoxFuture<'static, Result<Tally>> {
+    Box::pin(async move {
+        let volumes = SimVolumes::new(seed, GEOMETRY.volumes());
+        let history = Box::pin(live(seed, &folder, volumes.clone()));
+        time::pass(&volumes, advance, history).await
+    })
+}
+
+async fn live(seed: u64, folder: &Path, volumes: SimVolumes) -> Result<Tally> {
+    let mut history = History::begin(seed, folder, volumes).await?;
+    match history.play().await {
+        Ok(()) => {}
+        Err(error) if error.is::<Hung>() => history.say(&format!("{error:#}")),
+        Err(error) => return Err(error),
     }
-    Box::pin(history.finish()).await?;
     for (kind, count) in history.volumes.fired() {
         history.tally.kinds.insert(kind.to_string(), count);
     }
     Ok(history.tally)
 }
+
+/// Something did not end: the history is over.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not end")]
+struct Hung(&'static str);
 
 struct History {
     seed: u64,
@@ -150,14 +174,16 @@ struct History {
     installation: Option<Installation>,
     model: Model,
     tally: Tally,
+    /// The volumes that faults meet in this round.
+    broken: Vec<usize>,
 }
 
 impl History {
     /// A store on healthy volumes, one account, and a device for each person.
-    async fn begin(seed: u64, folder: &Path) -> Result<Self> {
+    async fn begin(seed: u64, folder: &Path, volumes: SimVolumes) -> Result<Self> {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
-        let volumes = SimVolumes::new(seed, GEOMETRY.volumes());
         volumes.only(&FAULTS);
+        volumes.set_late(LATE);
         let keyring = Keyring::create(random.as_ref());
         let keyring_file = folder.join("keyring");
         keyring
@@ -183,6 +209,7 @@ impl History {
             installation: None,
             model: Model::new(),
             tally: Tally::default(),
+            broken: Vec::new(),
         };
         history.open().await?;
         let act = Request::AccountCreate {
@@ -203,6 +230,13 @@ impl History {
             "the first upload failed"
         );
         Ok(history)
+    }
+
+    async fn play(&mut self) -> Result<()> {
+        for _ in 0..ROUNDS {
+            Box::pin(self.round()).await?;
+        }
+        Box::pin(self.finish()).await
     }
 
     async fn open(&mut self) -> Result<()> {
@@ -226,22 +260,18 @@ impl History {
 
     /// Faults on at most as many volumes as parity covers, some work, perhaps a crash; then healing.
     async fn round(&mut self) -> Result<()> {
-        let broken = self.below(u64::try_from(GEOMETRY.parity)? + 1);
+        let parity = u64::try_from(GEOMETRY.parity)?;
+        let broken = self.below(8).clamp(1, parity);
         let chance = 60 + self.below(200);
-        let volumes = self
+        self.volumes.snapshot();
+        self.broken = self
             .volumes
             .break_some(usize::try_from(broken)?, u32::try_from(chance)?);
-        for volume in volumes {
-            match self.below(8) {
-                0 => self.volumes.lose(volume),
-                1 => self.volumes.empty(volume),
-                2 => self.volumes.fill(volume),
-                3 => drop(self.volumes.flip(volume)),
-                _ => {}
-            }
+        for volume in self.broken.clone() {
+            self.harm(volume);
         }
         if self.below(2) == 0 {
-            self.volumes.crash_after(40 + self.below(1_500));
+            self.volumes.crash_after(40 + self.below(3_000));
         }
         for _ in 0..OPERATIONS {
             if self.volumes.has_crashed() {
@@ -256,21 +286,46 @@ impl History {
         self.heal().await
     }
 
+    /// Something may happen to a whole volume.
+    fn harm(&self, volume: usize) {
+        match self.below(9) {
+            0 => self.volumes.lose(volume),
+            1 => self.volumes.empty(volume),
+            2 => self.volumes.fill(volume),
+            3 => drop(self.volumes.flip(volume)),
+            4 => drop(self.volumes.spoil_label(volume)),
+            _ => {}
+        }
+    }
+
+    /// Something may happen to a whole volume while nobody looks.
+    fn harm_unseen(&self) {
+        let which = usize::try_from(self.below(3)).unwrap_or(0);
+        let Some(volume) = self.broken.get(which) else {
+            return;
+        };
+        if self.below(4) == 0 {
+            self.volumes.roll_back(*volume);
+        } else {
+            self.harm(*volume);
+        }
+    }
+
     /// One operation, chosen by the dice; one that does not end is counted.
     async fn operate(&mut self) -> Result<()> {
         let choice = self.below(100);
         match choice {
-            0..60 => self.upload().await?,
-            60..68 => self.job(Job::Flush).await,
-            68..72 => self.job(Job::Compaction).await,
-            72..79 => self.delete().await?,
-            79..83 => self.job(Job::Deletion).await,
-            83..92 => self.read(false).await?,
-            92..96 => self.job(Job::Maintain).await,
+            0..54 => self.upload().await?,
+            54..62 => self.job(Job::Flush).await?,
+            62..66 => self.job(Job::Compaction).await?,
+            66..73 => self.delete().await?,
+            73..77 => self.job(Job::Deletion).await?,
+            77..86 => self.read(false).await?,
+            86..96 => self.job(Job::Maintain).await?,
             _ => {
                 let minutes = self.below(50);
                 self.clock.advance(Duration::from_secs(60 * minutes));
-                self.job(Job::Keys).await;
+                self.job(Job::Keys).await?;
             }
         }
         Ok(())
@@ -314,12 +369,9 @@ impl History {
             sql: sql.into(),
         };
         let read = tokio::time::timeout(PATIENCE, self.admin(act)).await;
-        let rows = match read {
-            Err(_) => {
-                self.tally.hung += 1;
-                return Ok(());
-            }
-            Ok(Err(error)) => {
+        self.ensure_ended(read.is_ok(), "a read")?;
+        let rows = match read.context("a read does not end")? {
+            Err(error) => {
                 // While there is no event there is no such column.
                 if healthy && self.model.expects_any() {
                     self.tally.wrong += 1;
@@ -328,7 +380,7 @@ impl History {
                 self.tally.refused += 1;
                 return Ok(());
             }
-            Ok(Ok((_, rows))) => rows,
+            Ok((_, rows)) => rows,
         };
         let rows: Vec<Value> = serde_json::from_slice(&rows).context("a query printed no JSON")?;
         let shown: Vec<(u64, String)> = rows
@@ -350,15 +402,17 @@ impl History {
         Ok(())
     }
 
-    async fn job(&mut self, job: Job) {
+    async fn job(&mut self, job: Job) -> Result<()> {
         let Some(installation) = &self.installation else {
-            return;
+            return Ok(());
         };
-        match tokio::time::timeout(PATIENCE, Box::pin(jobs::run(installation, job))).await {
+        let done = tokio::time::timeout(PATIENCE, Box::pin(jobs::run(installation, job))).await;
+        self.ensure_ended(done.is_ok(), job.as_str())?;
+        match done {
             Ok(Ok(_)) => self.tally.survived += 1,
-            Ok(Err(_)) => self.tally.refused += 1,
-            Err(_) => self.tally.hung += 1,
+            Ok(Err(_)) | Err(_) => self.tally.refused += 1,
         }
+        Ok(())
     }
 
     /// A crash, now if none has happened yet, and a start on what is left: sometimes without the
@@ -367,31 +421,43 @@ impl History {
         self.volumes.crash();
         if let Some(installation) = self.installation.take() {
             // Nothing can be drained any more; this only ends what still runs.
-            drop(tokio::time::timeout(PATIENCE, installation.close()).await);
+            let closed = tokio::time::timeout(PATIENCE, installation.close()).await;
+            self.ensure_ended(closed.is_ok(), "a close after a crash")?;
         }
         self.volumes.restart();
+        self.harm_unseen();
         if self.below(3) == 0 {
             let folder = self.loaded.resolve(&self.loaded.config.control.folder);
             std::fs::remove_dir_all(&folder).context("failed to lose the control database")?;
         }
-        match tokio::time::timeout(PATIENCE, self.open()).await {
+        let opened = tokio::time::timeout(PATIENCE, self.open()).await;
+        self.ensure_ended(opened.is_ok(), "a start")?;
+        match opened {
             Ok(Ok(())) => self.tally.survived += 1,
-            Ok(Err(_)) => {
+            Ok(Err(_)) | Err(_) => {
                 self.tally.refused += 1;
                 self.volumes.crash();
                 self.volumes.restart();
                 self.volumes.heal();
                 self.open_healthy().await?;
             }
-            Err(_) => self.tally.hung += 1,
+        }
+        Ok(())
+    }
+
+    /// After an operation that does not end a history cannot go on.
+    fn ensure_ended(&mut self, ended: bool, what: &'static str) -> Result<()> {
+        if !ended {
+            self.tally.hung += 1;
+            bail!(Hung(what));
         }
         Ok(())
     }
 
     async fn open_healthy(&mut self) -> Result<()> {
         let opened = tokio::time::timeout(PATIENCE, self.open()).await;
-        let opened = opened.with_context(|| format!("seed {}: a start hangs", self.seed))?;
-        if let Err(error) = opened {
+        self.ensure_ended(opened.is_ok(), "a start on healthy volumes")?;
+        if let Ok(Err(error)) = opened {
             self.tally.wrong += 1;
             let seed = self.seed;
             return Err(error.context(format!("seed {seed}: healed volumes cannot be opened")));
@@ -399,62 +465,53 @@ impl History {
         Ok(())
     }
 
-    /// Everything works again: the store must converge, and say what the model says.
+    /// Everything works again: the store must converge by itself, and say what the model says.
     async fn heal(&mut self) -> Result<()> {
         self.volumes.heal();
+        self.broken.clear();
         if self.volumes.has_crashed() || self.installation.is_none() {
             self.restart().await?;
         }
-        self.upkeep().await;
-        if self.empty_unknown_volumes() {
-            self.upkeep().await;
-        }
-        if let Some(installation) = &self.installation {
+        let whole = tokio::time::timeout(PATIENCE, self.upkeep()).await;
+        self.ensure_ended(whole.is_ok(), "repair")?;
+        if whole != Ok(true)
+            && let Some(installation) = &self.installation
+        {
+            let report = installation.store().repair().await;
             let status = installation.store().status();
-            if status.healthy != status.volumes.len() {
-                self.tally.wrong += 1;
-                self.say(&format!("healed volumes stay out: {status:?}"));
-            }
+            self.tally.wrong += 1;
+            self.say(&format!("healed volumes stay out: {report:?}, {status:?}"));
         }
         self.read(true).await
     }
 
-    /// What the server's job does in the background, until nothing is left to do.
-    async fn upkeep(&self) {
-        let Some(installation) = &self.installation else {
-            return;
-        };
-        for _ in 0..3 {
-            installation.store().repair().await;
-            installation.store().scrub_all(None).await;
-        }
-    }
-
-    /// What an operator does with a volume whose label is damaged: empties it, so that it is taken in
-    /// anew. The store never does that by itself. True when there was one.
-    fn empty_unknown_volumes(&self) -> bool {
+    /// What the server's job does in the background, until nothing is left to do: whether every
+    /// volume serves then. Operations that were slow come back meanwhile.
+    async fn upkeep(&self) -> bool {
         let Some(installation) = &self.installation else {
             return false;
         };
-        let status = installation.store().status();
-        let known = |position: usize| {
-            let place = format!("simulated:{position}");
-            status.volumes.iter().any(|volume| volume.place == place)
-        };
-        let unknown: Vec<usize> = (0..GEOMETRY.volumes())
-            .filter(|position| !known(*position))
-            .collect();
-        unknown
-            .iter()
-            .for_each(|position| self.volumes.empty(*position));
-        !unknown.is_empty()
+        let store = installation.store();
+        for _ in 0..UPKEEPS_MAX {
+            let repaired = store.repair().await;
+            let scrubbed = store.scrub_all(None).await;
+            let status = store.status();
+            if status.healthy == status.volumes.len()
+                && repaired.shards_wanted == 0
+                && scrubbed.bad.is_empty()
+            {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        false
     }
 
     /// All pending work, a restart, and a last look.
     async fn finish(&mut self) -> Result<()> {
         for job in [Job::Deletion, Job::Flush, Job::Compaction, Job::Garbage] {
             let before = self.tally.refused;
-            self.job(job).await;
+            self.job(job).await?;
             if self.tally.refused > before {
                 self.tally.wrong += 1;
                 self.say(&format!("{} fails on healthy volumes", job.as_str()));
@@ -464,9 +521,10 @@ impl History {
         self.restart().await?;
         self.read(true).await?;
         if let Some(installation) = self.installation.take() {
-            installation
-                .close()
-                .await
+            let closed = tokio::time::timeout(PATIENCE, installation.close()).await;
+            self.ensure_ended(closed.is_ok(), "a close")?;
+            closed
+                .unwrap_or(Ok(()))
                 .context("failed to close a healthy installation")?;
         }
         Ok(())
@@ -482,11 +540,9 @@ impl History {
             .header("X-CleverTap-Passcode", &self.passcode)
             .body(Body::from(body.to_string()))?;
         let answer = installation.router(Plane::Api).oneshot(request);
-        let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
-            self.tally.hung += 1;
-            return Ok(false);
-        };
-        let answer = answer?;
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        self.ensure_ended(answer.is_ok(), "a request")?;
+        let answer = answer.context("a request does not end")??;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         let success = status.is_success()

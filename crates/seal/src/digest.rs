@@ -16,6 +16,39 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
+/// A SHA-256 digest of bytes that come in pieces.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sha256").finish_non_exhaustive()
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Adds a piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (to, from) in out.iter_mut().zip(self.0.finish().as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+}
+
 /// The HMAC-SHA-256 of the parts, one after the other. The boundary between parts is not
 /// authenticated: give fixed lengths, or put the lengths in.
 ///

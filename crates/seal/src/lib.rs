@@ -31,15 +31,20 @@ mod field;
 
 mod digest;
 
+pub mod merkle;
+
+mod signing;
+
 pub mod transit;
 
 mod error;
 #[cfg(test)]
 mod tests;
 
-pub use digest::{derive, hmac_sha256, same, sha256};
+pub use digest::{Sha256, derive, hmac_sha256, same, sha256};
 pub use error::{Error, Result};
 pub use field::{open_field, seal_field};
 pub use keyring::Keyring;
 pub use object::{Chunks, ObjectKey, Sealed, TAG_BYTES, seal_object};
+pub use signing::{SigningKey, VerifyingKey, split_note};
 pub use source::{KeyRef, KeySource};

@@ -1,9 +1,18 @@
 //! The audit log: who did what to what, written in the same transaction as the act.
 //!
-//! Entries of an account are numbered from 1 without gaps. They hold person keys where a person is
-//! meant, never an identity; who acted, from where, and the words are sealed fields.
+//! Entries of an account are numbered from 1 without gaps, and each is a leaf of the account's
+//! Merkle tree. They hold person keys where a person is meant, never an identity; who acted, from
+//! where, and the words are sealed fields.
+
+mod checkpoint;
+mod csv;
+mod download;
+mod leaf;
+pub(crate) mod log;
+mod verify;
 
 use model::{AccountId, Timestamp};
+use seal::merkle::Hash;
 use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -12,9 +21,16 @@ use std::net::IpAddr;
 use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::{Actor, Error, Result};
+pub use checkpoint::Checkpoint;
+pub use download::{AuditDownload, DownloadFormat};
+pub use verify::{Verification, VerifiedLog, verify};
 
 /// Entries in one answer.
 pub const AUDIT_PAGE_MAX: u32 = 10_000;
+/// Days that entries are kept.
+pub const AUDIT_RETENTION_DAYS: u32 = 400;
+/// Bytes of a description, and of an object's id.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -94,6 +110,14 @@ names! {
         Exported = "data.exported",
         /// The audit log was read.
         AuditRead = "audit.read",
+        /// The audit log was downloaded.
+        AuditExported = "audit.exported",
+        /// Entries past their retention were removed; their leaves stay.
+        AuditPurged = "audit.purged",
+        /// The head of an account's log was written into the installation's.
+        AuditHeadLogged = "audit.head_logged",
+        /// A background job was run by hand.
+        JobRun = "job.run",
         /// Something was refused for want of permission.
         Refused = "access.refused",
     }
@@ -168,7 +192,26 @@ pub struct AuditFilter {
     pub limit: u32,
 }
 
-/// Writes an entry, in the transaction under way.
+impl AuditFilter {
+    /// Whether it leaves anything out of a whole log.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        self.from.is_some()
+            || self.to.is_some()
+            || !self.actors.is_empty()
+            || !self.actions.is_empty()
+    }
+}
+
+/// An entry as it is kept: with what its leaf needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    pub(crate) entry: AuditEntry,
+    pub(crate) salt: [u8; leaf::SALT_BYTES],
+    pub(crate) leaf: Hash,
+}
+
+/// Writes an entry and its leaf, in the transaction under way.
 ///
 /// # Errors
 /// [`model::ErrorKind::Unavailable`] when it cannot be written: the act must not happen then.
@@ -180,43 +223,66 @@ pub(crate) async fn write(
     note: &Note,
 ) -> Result<()> {
     const ACT: &str = "write an audit entry";
+    let head = log::frontier(session, note.account).await?;
+    let entry = AuditEntry {
+        account: note.account,
+        sequence: head.size().saturating_add(1),
+        at,
+        actor_kind: actor.kind_name().to_owned(),
+        actor: actor.name().to_owned(),
+        role: actor.role().to_owned(),
+        action: note.action,
+        action_id: cut(&note.object).to_owned(),
+        description: cut(&note.description).to_owned(),
+        outcome: note.outcome,
+        peer: actor.peer,
+    };
+    let salt = sealer.salt();
     let account = note.account.as_str().to_owned();
-    let row = sqlx::query("SELECT COALESCE(MAX(sequence), 0) FROM audit WHERE account = $1")
-        .bind(account.clone())
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let last: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-    let sequence = last.saturating_add(1);
-    let place = |column: &str| context(column, &account, sequence);
-    let peer = match actor.peer {
+    let number = i64::try_from(entry.sequence).unwrap_or(i64::MAX);
+    let place = |column: &str| context(column, &account, number);
+    let peer = match entry.peer {
         Some(peer) => Some(sealer.seal(&place("peer"), &peer.to_string())?),
         None => None,
     };
     sqlx::query(
         "INSERT INTO audit (account, sequence, at, actor_kind, actor_hash, actor_sealed, role, \
-         action, action_id, description_sealed, outcome, peer_sealed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         action, action_id, description_sealed, outcome, peer_sealed, salt_sealed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(account.clone())
-    .bind(sequence)
+    .bind(number)
     .bind(at.ms())
     .bind(actor.kind_name())
     .bind(sealer.hash("audit actor", actor.name()))
     .bind(sealer.seal(&place("actor"), actor.name())?)
-    .bind(actor.role())
-    .bind(note.action.as_str())
-    .bind(note.object.clone())
-    .bind(sealer.seal(&place("description"), &note.description)?)
-    .bind(note.outcome.as_str())
+    .bind(entry.role.clone())
+    .bind(entry.action.as_str())
+    .bind(entry.action_id.clone())
+    .bind(sealer.seal(&place("description"), &entry.description)?)
+    .bind(entry.outcome.as_str())
     .bind(peer)
+    .bind(sealer.seal(&place("salt"), &hex::encode(salt))?)
     .execute(session.connection())
     .await
-    .map(|_| ())
-    .map_err(Error::database(ACT))
+    .map_err(Error::database(ACT))?;
+    log::append(session, note.account, head, leaf::hash(&entry, &salt)).await
 }
 
-/// The entries that `filter` wants, by number.
+/// Words of an entry have a limit, so that every reader can have one.
+fn cut(text: &str) -> &str {
+    let end = (0..=text.len().min(TEXT_BYTES_MAX))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+const COLUMNS: &str = "SELECT a.account, a.sequence, a.at, a.actor_kind, a.actor_sealed, a.role, \
+    a.action, a.action_id, a.description_sealed, a.outcome, a.peer_sealed, a.salt_sealed, l.hash \
+    FROM audit a LEFT JOIN audit_leaves l ON l.account = a.account AND l.sequence = a.sequence";
+
+/// The entries that `filter` wants, by number, up to number `through`. Each is compared with its
+/// leaf.
 ///
 /// # Errors
 /// [`model::ErrorKind::Unavailable`] when the database does not answer;
@@ -226,26 +292,28 @@ pub(crate) async fn list(
     sealer: &Sealer,
     account: AccountId,
     filter: &AuditFilter,
-) -> Result<Vec<AuditEntry>> {
+    through: u64,
+) -> Result<Vec<Saved>> {
     const ACT: &str = "read the audit log";
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT sequence, at, actor_kind, actor_sealed, role, action, action_id, \
-         description_sealed, outcome, peer_sealed FROM audit WHERE account = ",
-    );
+    let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+    query.push(" WHERE a.account = ");
     query.push_bind(account.as_str().to_owned());
+    query
+        .push(" AND a.sequence <= ")
+        .push_bind(i64::try_from(through).unwrap_or(i64::MAX));
     if let Some(from) = filter.from {
-        query.push(" AND at >= ").push_bind(from.ms());
+        query.push(" AND a.at >= ").push_bind(from.ms());
     }
     if let Some(to) = filter.to {
-        query.push(" AND at < ").push_bind(to.ms());
+        query.push(" AND a.at < ").push_bind(to.ms());
     }
     if let Some(after) = filter.after {
         query
-            .push(" AND sequence > ")
+            .push(" AND a.sequence > ")
             .push_bind(i64::try_from(after).unwrap_or(i64::MAX));
     }
     if !filter.actors.is_empty() {
-        query.push(" AND actor_hash IN (");
+        query.push(" AND a.actor_hash IN (");
         let mut list = query.separated(", ");
         for actor in &filter.actors {
             list.push_bind(sealer.hash("audit actor", actor));
@@ -253,7 +321,7 @@ pub(crate) async fn list(
         query.push(")");
     }
     if !filter.actions.is_empty() {
-        query.push(" AND action IN (");
+        query.push(" AND a.action IN (");
         let mut list = query.separated(", ");
         for action in &filter.actions {
             list.push_bind(action.as_str());
@@ -266,7 +334,7 @@ pub(crate) async fn list(
         filter.limit.min(AUDIT_PAGE_MAX)
     };
     query
-        .push(" ORDER BY sequence LIMIT ")
+        .push(" ORDER BY a.sequence LIMIT ")
         .push_bind(i64::from(limit));
     let rows = query
         .build()
@@ -274,17 +342,85 @@ pub(crate) async fn list(
         .await
         .map_err(Error::database(ACT))?;
     rows.iter()
-        .map(|row| decode(row, sealer, account))
+        .map(|row| {
+            let saved = saved(row, sealer)?;
+            log::check(&saved)?;
+            Ok(saved)
+        })
         .collect()
 }
 
-fn decode(row: &SqliteRow, sealer: &Sealer, account: AccountId) -> Result<AuditEntry> {
+/// Entries that have no leaf yet, in order.
+pub(crate) async fn unplanted(
+    session: &mut Session,
+    sealer: &Sealer,
+    limit: u32,
+) -> Result<Vec<AuditEntry>> {
+    let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+    query
+        .push(" WHERE a.salt_sealed IS NULL ORDER BY a.account, a.sequence LIMIT ")
+        .push_bind(i64::from(limit));
+    let rows = query
+        .build()
+        .fetch_all(session.connection())
+        .await
+        .map_err(Error::database("read the audit log"))?;
+    rows.iter().map(|row| decode(row, sealer)).collect()
+}
+
+/// Gives an entry its salt.
+pub(crate) async fn set_salt(
+    session: &mut Session,
+    sealer: &Sealer,
+    entry: &AuditEntry,
+    salt: &[u8; leaf::SALT_BYTES],
+) -> Result<()> {
+    let account = entry.account.as_str().to_owned();
+    let number = i64::try_from(entry.sequence).unwrap_or(i64::MAX);
+    let sealed = sealer.seal(&context("salt", &account, number), &hex::encode(salt))?;
+    sqlx::query("UPDATE audit SET salt_sealed = $1 WHERE account = $2 AND sequence = $3")
+        .bind(sealed)
+        .bind(account)
+        .bind(number)
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(Error::database("write the salt of an audit entry"))
+}
+
+const COLUMN_SALT: usize = 11;
+const COLUMN_LEAF: usize = 12;
+
+fn saved(row: &SqliteRow, sealer: &Sealer) -> Result<Saved> {
     const ACT: &str = "decode an audit entry";
-    let number: i64 = row.try_get(0).map_err(Error::database(ACT))?;
+    let entry = decode(row, sealer)?;
+    let damaged = |reason: &str| {
+        let name = format!("audit entry {}/{}", entry.account, entry.sequence);
+        Error::damaged(name, reason)
+    };
+    let sealed: Option<Vec<u8>> = row.try_get(COLUMN_SALT).map_err(Error::database(ACT))?;
+    let sealed = sealed.ok_or_else(|| damaged("its salt is missing"))?;
+    let number = i64::try_from(entry.sequence).unwrap_or(i64::MAX);
+    let place = context("salt", entry.account.as_str(), number);
+    let mut salt = [0; leaf::SALT_BYTES];
+    hex::decode_to_slice(sealer.open(&place, &sealed)?, &mut salt)
+        .map_err(|_| damaged("its salt is malformed"))?;
+    let leaf: Option<Vec<u8>> = row.try_get(COLUMN_LEAF).map_err(Error::database(ACT))?;
+    let leaf = leaf.and_then(|leaf| Hash::try_from(leaf).ok());
+    let leaf = leaf.ok_or_else(|| damaged("its leaf is missing"))?;
+    Ok(Saved { entry, salt, leaf })
+}
+
+fn decode(row: &SqliteRow, sealer: &Sealer) -> Result<AuditEntry> {
+    const ACT: &str = "decode an audit entry";
     let text = |index: usize| {
         row.try_get::<String, _>(index)
             .map_err(Error::database(ACT))
     };
+    let account: AccountId = text(0)?
+        .parse()
+        .map_err(|_| Error::damaged("the audit log", "the id of an account is malformed"))?;
+    let number: i64 = row.try_get(1).map_err(Error::database(ACT))?;
     let open = |index: usize, column: &str| {
         let sealed: Option<Vec<u8>> = row.try_get(index).map_err(Error::database(ACT))?;
         let place = context(column, account.as_str(), number);
@@ -293,7 +429,7 @@ fn decode(row: &SqliteRow, sealer: &Sealer, account: AccountId) -> Result<AuditE
             .transpose()
     };
     let damaged = |reason: &str| Error::damaged(format!("audit entry {account}/{number}"), reason);
-    let peer = open(9, "peer")?
+    let peer = open(10, "peer")?
         .map(|peer| {
             peer.parse()
                 .map_err(|_| damaged("its peer is not an address"))
@@ -302,14 +438,14 @@ fn decode(row: &SqliteRow, sealer: &Sealer, account: AccountId) -> Result<AuditE
     Ok(AuditEntry {
         account,
         sequence: u64::try_from(number).unwrap_or(0),
-        at: Timestamp::from_ms(row.try_get(1).map_err(Error::database(ACT))?),
-        actor_kind: text(2)?,
-        actor: open(3, "actor")?.unwrap_or_default(),
-        role: text(4)?,
-        action: Action::from_name(&text(5)?).ok_or_else(|| damaged("its action is unknown"))?,
-        action_id: text(6)?,
-        description: open(7, "description")?.unwrap_or_default(),
-        outcome: AuditOutcome::from_name(&text(8)?)
+        at: Timestamp::from_ms(row.try_get(2).map_err(Error::database(ACT))?),
+        actor_kind: text(3)?,
+        actor: open(4, "actor")?.unwrap_or_default(),
+        role: text(5)?,
+        action: Action::from_name(&text(6)?).ok_or_else(|| damaged("its action is unknown"))?,
+        action_id: text(7)?,
+        description: open(8, "description")?.unwrap_or_default(),
+        outcome: AuditOutcome::from_name(&text(9)?)
             .ok_or_else(|| damaged("its outcome is unknown"))?,
         peer,
     })

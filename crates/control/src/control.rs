@@ -139,6 +139,7 @@ impl Control {
             node: settings.node,
         };
         control.claim(store_id).await?;
+        audit::log::plant(&control.database, &control.sealer).await?;
         control.load().await?;
         let position = control.database.position().await;
         let report = RestoreReport {
@@ -264,7 +265,9 @@ impl Control {
         let filter = filter.clone();
         self.act(actor, Act::ReadAudit, account, move |session, desk| {
             Box::pin(async move {
-                let entries = audit::list(session, &desk.sealer, account, &filter).await?;
+                let entries =
+                    audit::list(session, &desk.sealer, account, &filter, u64::MAX).await?;
+                let entries: Vec<AuditEntry> = entries.into_iter().map(|it| it.entry).collect();
                 let description = format!("{} entries", entries.len());
                 desk.note(session, Action::AuditRead, account.to_string(), description)
                     .await?;

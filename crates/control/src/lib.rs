@@ -32,7 +32,10 @@ mod tests;
 
 pub use account::{Account, NewAccount, Passcode};
 pub use actor::{Actor, ActorKind};
-pub use audit::{AUDIT_PAGE_MAX, Action, AuditEntry, AuditFilter, AuditOutcome};
+pub use audit::{
+    AUDIT_PAGE_MAX, AUDIT_RETENTION_DAYS, Action, AuditDownload, AuditEntry, AuditFilter,
+    AuditOutcome, Checkpoint, DownloadFormat, Verification, VerifiedLog, verify,
+};
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
 pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
 pub use error::{Error, Result};

@@ -46,6 +46,11 @@ impl Sealer {
             .map_err(|_| Error::damaged(context, "a sealed field is not text"))
     }
 
+    /// A fresh salt.
+    pub(crate) fn salt(&self) -> [u8; 16] {
+        self.random.bytes16()
+    }
+
     /// The hash that finds `text` again without saying it.
     pub(crate) fn hash(&self, purpose: &str, text: &str) -> Vec<u8> {
         seal::hmac_sha256(&self.hashes, &[purpose.as_bytes(), &[0], text.as_bytes()]).to_vec()

@@ -7,6 +7,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod audit_tree;
 mod deletions;
 mod formats;
 mod keys;

@@ -96,6 +96,12 @@ impl VerifyingKey {
         .then_some(found)
     }
 
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The text of a note that this key has signed; none when it has not.
     ///
     /// # Source

@@ -54,6 +54,10 @@ pub struct Account {
     pub retention_days: u32,
     /// How long its request log is kept, days.
     pub request_retention_days: u32,
+    /// The domains whose pages may send to it; pages of any domain when there are none.
+    pub domains: Vec<String>,
+    /// Whether it takes messages that SDKs have encrypted in transit.
+    pub takes_encrypted: bool,
     /// Its passcodes, by name.
     pub passcodes: Vec<Passcode>,
 }
@@ -73,7 +77,7 @@ pub struct Passcode {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) id: AccountId,
-    account: Account,
+    pub(crate) account: Account,
     sdk_token_hash: [u8; 32],
     /// As many as `account.passcodes`, in the same order.
     hashes: Vec<[u8; 32]>,
@@ -96,6 +100,13 @@ impl Record {
         };
         rules.retention =
             Duration::from_secs(u64::from(self.account.retention_days).saturating_mul(86_400));
+        rules.web_domains = self
+            .account
+            .domains
+            .iter()
+            .map(|domain| Box::from(domain.as_str()))
+            .collect();
+        rules.takes_encrypted = self.account.takes_encrypted;
         rules.passcodes = self
             .account
             .passcodes
@@ -312,7 +323,7 @@ impl Control {
     }
 
     /// A change of one account: `body` in a transaction, then the account's new rules.
-    async fn change<F>(&self, actor: &Actor, id: AccountId, body: F) -> Result<()>
+    pub(crate) async fn change<F>(&self, actor: &Actor, id: AccountId, body: F) -> Result<()>
     where
         F: for<'c> FnOnce(&'c mut Session, Desk) -> futures::future::BoxFuture<'c, Result<()>>
             + Send
@@ -453,7 +464,9 @@ async fn insert_passcode(
 }
 
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
-    retention_days, request_retention_days, sdk_token_hash FROM accounts ORDER BY id";
+    retention_days, request_retention_days, sdk_token_hash, encrypted_refused \
+    FROM accounts ORDER BY id";
+const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
 const PASSCODE_COLUMNS: &str =
     "SELECT account, name, hash, created_at, revoked_at FROM passcodes ORDER BY account, name";
 
@@ -485,11 +498,23 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
             revoked_at: revoked.map(Timestamp::from_ms),
         });
     }
+    let rows = sqlx::query(DOMAIN_COLUMNS)
+        .fetch_all(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    for row in &rows {
+        let account: String = row.try_get(0).map_err(Error::database(ACT))?;
+        let found = records.binary_search_by(|record| record.id.as_str().cmp(&account));
+        if let Some(record) = found.ok().and_then(|index| records.get_mut(index)) {
+            let domain = row.try_get(1).map_err(Error::database(ACT))?;
+            record.account.domains.push(domain);
+        }
+    }
     Ok(records)
 }
 
 /// One account.
-async fn read(session: &mut Session, id: AccountId) -> Result<Record> {
+pub(crate) async fn read(session: &mut Session, id: AccountId) -> Result<Record> {
     let all = read_all(session).await?;
     all.into_iter()
         .find(|record| record.id == id)
@@ -522,6 +547,8 @@ fn decode(row: &SqliteRow) -> Result<Record> {
             calls_max: number(5)?,
             retention_days: number(6)?,
             request_retention_days: number(7)?,
+            domains: Vec::new(),
+            takes_encrypted: number(9)? == 0,
             passcodes: Vec::new(),
         },
         sdk_token_hash: token.try_into().map_err(damaged)?,

@@ -74,6 +74,10 @@ names! {
         AccountCreated = "account.created",
         /// An account's concurrency ceilings were changed.
         LimitsChanged = "account.limits_changed",
+        /// The domains whose pages may send to an account were changed.
+        DomainsChanged = "account.domains_changed",
+        /// Whether an account takes messages that are encrypted in transit was changed.
+        EncryptionChanged = "account.encryption_changed",
         /// An account's retention was changed.
         RetentionChanged = "account.retention_changed",
         /// A passcode was created.

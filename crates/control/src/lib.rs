@@ -15,6 +15,7 @@ pub mod authz;
 mod account;
 mod catalog;
 mod deletion;
+mod senders;
 mod state;
 
 mod database;

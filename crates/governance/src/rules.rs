@@ -49,6 +49,10 @@ pub struct AccountRules {
     pub retention: Duration,
     /// Events that the account no longer wants: refused with code 528.
     pub discarded_events: BTreeSet<Box<str>>,
+    /// The domains whose pages may send; pages of any domain when it is empty.
+    pub web_domains: BTreeSet<Box<str>>,
+    /// Whether messages that SDKs have encrypted in transit are taken.
+    pub takes_encrypted: bool,
     /// The people who were deleted.
     pub suppressed: Arc<Suppressions>,
 }
@@ -73,6 +77,8 @@ impl AccountRules {
             limits: Limits::default(),
             retention: Duration::from_secs(u64::from(limit::RETENTION_DAYS_DEFAULT) * 86_400),
             discarded_events: BTreeSet::new(),
+            web_domains: BTreeSet::new(),
+            takes_encrypted: true,
             suppressed: Arc::default(),
         }
     }
@@ -98,6 +104,20 @@ impl AccountRules {
     #[must_use]
     pub fn verify_sdk_token(&self, text: &str) -> bool {
         self.sdk_token_hash == PasscodeHash::of(text)
+    }
+
+    /// Whether a page may send that a host of that name has served; none when the page does not say.
+    ///
+    /// A domain stands for itself and for its `www.`, not for other names below it.
+    #[must_use]
+    pub fn takes_page_of(&self, host: Option<&str>) -> bool {
+        if self.web_domains.is_empty() {
+            return true;
+        }
+        host.is_some_and(|host| {
+            let bare = host.strip_prefix("www.").unwrap_or(host);
+            self.web_domains.contains(host) || self.web_domains.contains(bare)
+        })
     }
 
     /// The earliest time that an event may have when it is received `now`.

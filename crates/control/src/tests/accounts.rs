@@ -217,3 +217,69 @@ async fn each_start_has_a_number_of_its_own() {
         "00000001-00000003"
     );
 }
+
+#[tokio::test]
+async fn domains_and_encryption_reach_the_rules_and_outlive_a_start() {
+    let world = World::new(24);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Faulty::new();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let change = async |add: &[&str], remove: &[&str]| {
+        let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        control
+            .change_domains(&operator(), id, &owned(add), &owned(remove))
+            .await
+            .map_err(|error| error.kind())
+    };
+    let rules = control.rules();
+    let takes = |host: &str| {
+        rules
+            .borrow()
+            .account(id)
+            .unwrap()
+            .takes_page_of(Some(host))
+    };
+    assert!(takes("any.test") && rules.borrow().account(id).unwrap().takes_encrypted);
+    let two = vec!["a.test".to_owned(), "b.test".to_owned()];
+    assert_eq!(
+        change(&[" B.test. ", "a.test", "a.test"], &[]).await,
+        Ok(two)
+    );
+    assert!(takes("a.test") && takes("www.b.test") && !takes("c.test"));
+    let illegal = [
+        "",
+        "a..test",
+        "https://a.test",
+        "a.test:80",
+        "a.test/x",
+        "a b",
+        "ä.test",
+        "-a.test",
+    ];
+    for domain in illegal {
+        assert_eq!(
+            change(&[domain], &[]).await,
+            Err(ErrorKind::Invalid),
+            "{domain}"
+        );
+    }
+    assert_eq!(change(&["www.a.test"], &[]).await, Err(ErrorKind::Conflict));
+    let many: Vec<_> = (0..20).map(|it| format!("{it}.test")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(change(&many, &[]).await, Err(ErrorKind::Invalid));
+    assert_eq!(
+        change(&[], &["b.test"]).await,
+        Ok(vec!["a.test".to_owned()])
+    );
+    let set = control.set_takes_encrypted(&operator(), id, false).await;
+    set.unwrap();
+    drop((rules, control));
+
+    let (control, _) = world.open(dir.path(), store).await.unwrap();
+    let rules = control.rules();
+    let rules = rules.borrow().account(id).unwrap().clone();
+    assert!(rules.takes_page_of(Some("a.test")) && !rules.takes_page_of(Some("b.test")));
+    assert!(!rules.takes_encrypted);
+}

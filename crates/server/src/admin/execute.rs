@@ -63,6 +63,32 @@ pub(crate) async fn execute(
                 .with_context(|| format!("failed to show account {id}"))?;
             account_value(&shown)
         }
+        Request::AccountDomains {
+            account,
+            add,
+            remove,
+        } => {
+            let id = account_id(&account)?;
+            let domains = if add.is_empty() && remove.is_empty() {
+                control.account(actor, id).await.map(|it| it.domains)
+            } else {
+                control.change_domains(actor, id, &add, &remove).await
+            };
+            let domains = domains.context("failed to set the domains")?;
+            Ok(json!({"account_id": id.as_str(), "domains": domains}))
+        }
+        Request::AccountEncryption { account, takes } => {
+            let id = account_id(&account)?;
+            if let Some(takes) = takes {
+                control
+                    .set_takes_encrypted(actor, id, takes)
+                    .await
+                    .context("failed to set encryption in transit")?;
+            }
+            let shown = control.account(actor, id).await;
+            let shown = shown.with_context(|| format!("failed to show account {id}"))?;
+            Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
+        }
         Request::Query { account, sql } => {
             Box::pin(run_query(installation, actor, &account, &sql, out)).await
         }

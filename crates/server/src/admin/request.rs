@@ -22,6 +22,23 @@ pub(crate) enum Request {
         /// Its id.
         account: String,
     },
+    /// Changes the domains whose pages may send to an account; shows them when nothing is changed.
+    AccountDomains {
+        /// Its id.
+        account: String,
+        /// Domains that may from now on.
+        add: Vec<String>,
+        /// Domains that may not any more.
+        remove: Vec<String>,
+    },
+    /// Sets whether an account takes messages that SDKs have encrypted in transit; shows it when
+    /// nothing is set.
+    AccountEncryption {
+        /// Its id.
+        account: String,
+        /// Whether it does from now on.
+        takes: Option<bool>,
+    },
     /// Reads by SQL. The data is a JSON array of objects.
     Query {
         /// Whose data.

@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show`.
+//! `strongroom account create|list|show|domains|encryption`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -39,6 +39,47 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Shows or changes the domains whose web pages may send to an account
+    ///
+    /// As long as there are none, pages of any domain may. A domain stands for itself and its `www.`.
+    Domains {
+        /// The account's id
+        account: String,
+        /// A domain that may from now on; may be given more than once
+        #[arg(long, value_name = "DOMAIN")]
+        add: Vec<String>,
+        /// A domain that may not any more; may be given more than once
+        #[arg(long, value_name = "DOMAIN")]
+        remove: Vec<String>,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Shows or sets whether an account takes what SDKs have encrypted in transit
+    ///
+    /// It does unless told otherwise. When it does not, SDKs send the same without that layer; TLS
+    /// protects it in both cases.
+    Encryption {
+        /// The account's id
+        account: String,
+        /// What it does from now on
+        #[arg(long, value_enum)]
+        set: Option<Encryption>,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// What an account does with messages that are encrypted in transit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Encryption {
+    /// They are taken
+    Taken,
+    /// They are refused
+    Refused,
 }
 
 impl Command {
@@ -79,13 +120,41 @@ impl Command {
                 format,
             } => {
                 let shown = ask(&installation, Request::AccountShow { account })?;
-                if format.json {
-                    print_json(&shown)
-                } else {
-                    print(fields(&shown))
-                }
+                show(&shown, &format)
+            }
+            Self::Domains {
+                account,
+                add,
+                remove,
+                installation,
+                format,
+            } => {
+                let request = Request::AccountDomains {
+                    account,
+                    add,
+                    remove,
+                };
+                show(&ask(&installation, request)?, &format)
+            }
+            Self::Encryption {
+                account,
+                set,
+                installation,
+                format,
+            } => {
+                let takes = set.map(|it| it == Encryption::Taken);
+                let request = Request::AccountEncryption { account, takes };
+                show(&ask(&installation, request)?, &format)
             }
         }
+    }
+}
+
+fn show(value: &Value, format: &Format) -> Result<()> {
+    if format.json {
+        print_json(value)
+    } else {
+        print(fields(value))
     }
 }
 

@@ -12,7 +12,10 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("store", &["model", "seal"]),
     ("journal", &["model", "seal"]),
     ("lake", &["model", "governance"]),
-    ("collect", &["model", "wire", "governance", "journal"]),
+    (
+        "collect",
+        &["model", "seal", "wire", "governance", "journal"],
+    ),
     ("query", &["model", "governance", "lake"]),
     ("control", &["model", "governance", "seal"]),
     (

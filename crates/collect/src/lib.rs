@@ -14,6 +14,7 @@ mod credentials;
 mod peer;
 mod request_log;
 mod router;
+mod sdk;
 mod state;
 mod upload;
 

@@ -17,6 +17,21 @@ pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
     hash.iter_mut()
         .zip(digest.as_bytes())
         .for_each(|(to, from)| *to = *from);
+    Peer::Hashed {
+        hash,
+        network: network(address),
+    }
+}
+
+/// The peer of a request of which it is not known whose SDK sends it: the network alone.
+pub(crate) fn network_peer(address: IpAddr) -> Peer {
+    Peer::Hashed {
+        hash: [0; 8],
+        network: network(address.to_canonical()),
+    }
+}
+
+fn network(address: IpAddr) -> Box<str> {
     let network = match address {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
@@ -27,8 +42,5 @@ pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
             format!("{a:x}:{b:x}:{c:x}::/48")
         }
     };
-    Peer::Hashed {
-        hash,
-        network: network.into_boxed_str(),
-    }
+    network.into_boxed_str()
 }

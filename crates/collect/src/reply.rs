@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use wire::rest::Refusal as Words;
 
 use crate::{Facts, Line, Silence};
@@ -16,6 +16,17 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=utf
 /// What the protocol has no words for.
 const UNSUPPORTED: &str =
     r#"{"status":"fail","error":"Content encoding is not supported","code":415}"#;
+/// What an SDK does not read: it goes by the status, which the protocol has for this.
+const NOT_ENCRYPTED: &str =
+    r#"{"status":"fail","error":"Encryption in transit is not enabled","code":402}"#;
+/// The type of an answer that a browser runs.
+const SCRIPT: HeaderValue = HeaderValue::from_static("application/javascript;charset=utf-8");
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+/// The protocol's headers of answers to mobile SDKs.
+const ENCRYPTED: HeaderName = HeaderName::from_static("x-clevertap-encryption-enabled");
+const DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-rd");
+const IMPRESSIONS_DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-spiky-rd");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A request that is not served, and how that is said.
@@ -51,6 +62,10 @@ pub enum Refusal {
     Undecodable,
     /// In silence: the body did not come to its end.
     Broken,
+    /// In silence: the page is of a domain that is not one of the account's.
+    ForeignPage,
+    /// The account does not take what is encrypted in transit: the SDK is to send it plain.
+    EncryptionOff,
 }
 
 impl Refusal {
@@ -73,6 +88,8 @@ impl Refusal {
             Self::UnknownMethod => "unknown_method",
             Self::Undecodable => "undecodable",
             Self::Broken => "body_broken",
+            Self::ForeignPage => "foreign_page",
+            Self::EncryptionOff => "encryption_off",
         }
     }
 
@@ -94,9 +111,14 @@ impl Refusal {
             Self::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, Words::TooManyRequests),
             Self::Busy | Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Words::Internal),
-            Self::UnknownUrl | Self::UnknownMethod | Self::Undecodable | Self::Broken => {
-                return None;
+            Self::EncryptionOff => {
+                return Some((StatusCode::PAYMENT_REQUIRED, String::from(NOT_ENCRYPTED)));
             }
+            Self::UnknownUrl
+            | Self::UnknownMethod
+            | Self::Undecodable
+            | Self::Broken
+            | Self::ForeignPage => return None,
         };
         Some((status, words.body()))
     }
@@ -125,8 +147,23 @@ impl Refusal {
             | Self::UnknownUrl
             | Self::UnknownMethod
             | Self::Undecodable
-            | Self::Broken => Line::Offered,
+            | Self::Broken
+            | Self::ForeignPage
+            | Self::EncryptionOff => Line::Offered,
         }
+    }
+
+    /// The same without a word, as the collect plane refuses whatever it does not serve.
+    #[must_use]
+    pub fn in_silence(self, facts: Facts) -> Response {
+        let facts = Facts {
+            reason: self.reason(),
+            line: Line::Offered,
+            ..facts
+        };
+        let mut response = json(StatusCode::BAD_REQUEST, Body::empty(), facts);
+        response.extensions_mut().insert(Silence);
+        response
     }
 
     /// The response, with what the log needs to know.
@@ -174,5 +211,63 @@ pub fn json(status: StatusCode, body: Body, facts: Facts) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, NO_STORE);
     response.extensions_mut().insert(facts);
+    response
+}
+
+/// The status of everything that is served.
+pub(crate) const SERVED: StatusCode = StatusCode::OK;
+
+/// A script for a web page.
+pub(crate) fn script(body: String, facts: Facts) -> Response {
+    let mut response = json(SERVED, body.into(), facts);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, SCRIPT);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    response
+}
+
+/// Lets a web page of any origin read an answer. No credentials of the browser's are ever read here.
+pub(crate) fn share(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+}
+
+/// JSON that is encrypted in transit.
+pub(crate) fn sealed(body: String, facts: Facts) -> Response {
+    let mut response = json(SERVED, body.into(), facts);
+    response
+        .headers_mut()
+        .insert(ENCRYPTED, HeaderValue::from_static("true"));
+    response
+}
+
+/// A page of any origin may call, with the headers that the web SDK sends.
+pub(crate) fn preflight(facts: Facts) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST"),
+    );
+    let allowed = HeaderValue::from_static("x-clevertap-encryption-enabled, content-type");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("7200"),
+    );
+    response.extensions_mut().insert(facts);
+    response
+}
+
+/// Tells a mobile SDK which domain to send to; without a legal one, none.
+pub(crate) fn hello(domain: &str, facts: Facts) -> Response {
+    let mut response = json(SERVED, Body::from("{}"), facts);
+    if let Ok(domain) = HeaderValue::from_str(domain) {
+        response.headers_mut().insert(DOMAIN, domain.clone());
+        response.headers_mut().insert(IMPRESSIONS_DOMAIN, domain);
+    }
     response
 }

@@ -10,13 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{Method, StatusCode};
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
-use model::{AccountId, Timestamp};
+use model::{AccountId, Secret, Timestamp};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::{Connection, Refusal, Silence, State};
+use crate::peer::network_peer;
+use crate::{Connection, Refusal, Silence, State, hashed_peer};
 
 /// Bytes of an unknown path that are kept.
 const PATH_BYTES_MAX: usize = 128;
@@ -33,6 +34,10 @@ struct HeadParts {
     started: Duration,
     plane: Plane,
     peer: Peer,
+    /// What is kept of the peer instead of its address, once its dialect is known.
+    hashed_peer: OnceLock<Peer>,
+    /// The sender has allowed its address to be kept.
+    is_peer_kept: AtomicBool,
     tls_version: &'static str,
     method: Box<str>,
     path: Box<str>,
@@ -57,6 +62,8 @@ impl Head {
             tls_version: connection.map_or("", |it| it.tls_version),
             method: cleaned_method(request.method()),
             path,
+            hashed_peer: OnceLock::new(),
+            is_peer_kept: AtomicBool::new(false),
             taken: AtomicBool::new(false),
         }))
     }
@@ -94,6 +101,33 @@ impl Head {
         self.0.taken.store(false, Ordering::Relaxed);
     }
 
+    /// Keeps no more of the peer's address than a hash under `key`, and the network.
+    pub(crate) fn hash_peer(&self, key: &Secret<[u8; 32]>) {
+        if let Peer::Address(address) = self.0.peer {
+            self.0.hashed_peer.get_or_init(|| hashed_peer(key, address));
+        }
+    }
+
+    /// Keeps no more of the peer's address than the network.
+    pub(crate) fn keep_network(&self) {
+        if let Peer::Address(address) = self.0.peer {
+            self.0.hashed_peer.get_or_init(|| network_peer(address));
+        }
+    }
+
+    /// Keeps the address after all: the sender has allowed it.
+    pub(crate) fn keep_peer(&self) {
+        self.0.is_peer_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// As much of the peer as may be kept.
+    fn peer(&self) -> &Peer {
+        if self.0.is_peer_kept.load(Ordering::Relaxed) {
+            return &self.0.peer;
+        }
+        self.0.hashed_peer.get().unwrap_or(&self.0.peer)
+    }
+
     fn line(&self, state: &State, status: Option<StatusCode>, facts: &Facts) -> Entry {
         let head = &*self.0;
         let elapsed = state.clock().monotonic().saturating_sub(head.started);
@@ -101,7 +135,7 @@ impl Head {
             id: state.record_ids().batch()(0),
             at: head.at,
             plane: head.plane,
-            peer: head.peer.clone(),
+            peer: self.peer().clone(),
             tls_version: Box::from(head.tls_version),
             method: head.method.clone(),
             path: head.path.clone(),

@@ -5,13 +5,14 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use model::record::Plane;
 
-use crate::{Refusal, State, log_requests};
+use crate::{Refusal, State, log_requests, sdk};
 
-/// The collect plane, complete with its request log. It knows no URL yet, so that everything on it
-/// is dropped in silence, counted and logged.
+/// The collect plane, complete with its request log. What is not one of the SDKs' URLs is dropped in
+/// silence, counted and logged.
 pub fn router(state: &State) -> Router {
-    Router::new()
+    sdk::routes()
         .fallback(drop_in_silence)
+        .with_state(state.clone())
         .layer(from_fn_with_state(
             (state.clone(), Plane::Collect),
             log_requests,

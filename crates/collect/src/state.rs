@@ -2,11 +2,13 @@
 
 use governance::{Announced, Ceilings, Reach, Rules};
 use journal::Journal;
+use model::record::Entry;
 use model::{AccountId, Clock, RecordIds};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::Budget;
+use crate::sdk::Seen;
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ struct Inner {
     ceilings: Ceilings,
     announced: Announced,
     bodies: Budget,
+    seen: Seen,
 }
 
 impl State {
@@ -53,6 +56,7 @@ impl State {
             ceilings: Ceilings::default(),
             announced: Announced::default(),
             bodies: Budget::default(),
+            seen: Seen::default(),
         }))
     }
 
@@ -90,6 +94,18 @@ impl State {
     #[must_use]
     pub fn announced(&self) -> &Announced {
         &self.0.announced
+    }
+
+    /// What SDKs have sent lately.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.0.seen
+    }
+
+    /// Remembers what SDKs sent before this start, so that what they send again is not stored twice;
+    /// whether there is room for more. Entries must be durable.
+    #[must_use]
+    pub fn recall(&self, entries: &[Entry]) -> bool {
+        self.0.seen.recall(entries)
     }
 
     /// Passes on that deleted people were called by other names. What finds no room is counted and

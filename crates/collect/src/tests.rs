@@ -3,4 +3,5 @@
 mod bodies;
 mod harness;
 mod log;
+mod sdk;
 mod uploads;

@@ -13,10 +13,10 @@ use model::submission::Batch;
 use model::{ErrorKind, Timestamp};
 use wire::rest::upload;
 
-use crate::{Call, Ceiling, Facts, Refusal, State, enter, reply};
+use crate::{Call, Ceiling, Facts, Head, Refusal, State, enter, reply};
 
 /// Bytes of an undecodable body that are kept.
-const UNDECODABLE_BYTES_KEPT_MAX: usize = 256 * 1024;
+pub(crate) const UNDECODABLE_BYTES_KEPT_MAX: usize = 256 * 1024;
 
 /// What `/1/upload` takes. The router that mounts it says what happens to other methods.
 pub fn upload_route<S>() -> MethodRouter<S>
@@ -52,7 +52,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     } else {
         admitted.take_entries()
     };
-    if let Err(refusal) = commit(&state, &call, StatusCode::OK, &facts, entries).await {
+    if let Err(refusal) = commit(&state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);
     }
     if !is_dry_run {
@@ -116,7 +116,7 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
         ..call.facts
     };
     let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
-    match commit(state, call, status, &facts, entries).await {
+    match commit(state, &call.head, status, &facts, entries).await {
         Ok(()) => refusal.respond(facts),
         Err(refusal) => refusal.respond(call.facts),
     }
@@ -128,16 +128,16 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
 /// What is to be said when it was not possible: too large, or the outcome is unknown.
 pub async fn commit(
     state: &State,
-    call: &Call,
+    head: &Head,
     status: StatusCode,
     facts: &Facts,
     mut entries: Vec<Entry>,
 ) -> Result<(), Refusal> {
-    entries.push(call.head.take_line(state, status, facts));
+    entries.push(head.take_line(state, status, facts));
     state.journal().append(entries).await.map_err(|error| {
-        call.head.give_line_back();
+        head.give_line_back();
         tracing::warn!(
-            account.id = %call.caller.account(),
+            account.id = facts.account.map(tracing::field::display),
             error = &error as &dyn std::error::Error,
             "failed to commit an upload"
         );
@@ -153,7 +153,7 @@ pub async fn commit(
     })
 }
 
-fn count(result: &'static str, records: u32) {
+pub(crate) fn count(result: &'static str, records: u32) {
     if records > 0 {
         let records = u64::from(records);
         metrics::counter!("strongroom_records_total", "result" => result).increment(records);

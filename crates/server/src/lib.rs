@@ -16,6 +16,7 @@ mod listen;
 mod lock;
 mod logging;
 mod metrics;
+mod recall;
 mod serve;
 pub mod simulation;
 mod tls;

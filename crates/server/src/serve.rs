@@ -22,6 +22,7 @@ use crate::failure::{Failure, Kind};
 use crate::jobs;
 use crate::listen::{self, Listener, Shared};
 use crate::lock::Lock;
+use crate::recall::recall;
 use crate::tls::{self, Certificates};
 
 /// How long a start waits for a command that is using the installation.
@@ -80,6 +81,7 @@ pub(crate) async fn until_signal(loaded: &Loaded) -> Result<()> {
 pub(crate) async fn start(loaded: &Loaded) -> Result<Server> {
     let lock = take_lock(loaded).await?;
     let installation = Arc::new(compose::open(loaded, lock).await?);
+    recall(&installation).await;
     match equip(loaded, &installation).await {
         Ok(server) => Ok(server),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! CleverTap's public protocol: bytes to batches, plain data to answers.
 //!
-//! One folder for each dialect; this is the first, [`rest`]. Everything is a pure function: no I/O,
+//! One folder for each dialect: [`rest`], [`web_sdk`], [`mobile_sdk`]; [`sdk`] is what the latter two
+//! share. Everything is a pure function: no I/O,
 //! no clock, no tasks. Bytes come from anybody, so nothing here may panic, recurse without bound or
 //! allocate more than a small multiple of what it was given; the lints below are stricter for that
 //! reason. A record that cannot be used becomes a rejection and never takes another with it.
@@ -22,4 +23,7 @@
 
 mod json;
 
+pub mod mobile_sdk;
 pub mod rest;
+pub mod sdk;
+pub mod web_sdk;

@@ -13,7 +13,7 @@ mod refusal;
 pub mod report;
 pub mod subscription;
 pub mod upload;
-mod url;
+pub(crate) mod url;
 
 #[cfg(test)]
 mod tests;

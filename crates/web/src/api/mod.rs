@@ -108,7 +108,7 @@ async fn change(
         .into_iter()
         .map(|record| Entry { account, record })
         .collect();
-    collect::commit(state.collect(), call, StatusCode::OK, facts, entries)
+    collect::commit(state.collect(), &call.head, StatusCode::OK, facts, entries)
         .await
         .map_err(Error::Commit)
 }

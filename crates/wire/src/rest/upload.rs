@@ -3,9 +3,9 @@
 //! The body is scanned once; records are cut out of it and decoded one by one. A body that is not
 //! JSON is refused as a whole; a record that is wrong is refused alone.
 
-mod event;
-mod names;
-pub(super) mod profile;
+pub(crate) mod event;
+pub(crate) mod names;
+pub(crate) mod profile;
 mod text;
 mod time;
 mod token;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What a `+` in a value stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plus {
+pub(crate) enum Plus {
     /// A space, as forms encode it.
     Space,
     /// Itself: the vendor's client sends identities and addresses without encoding them.
@@ -13,7 +13,7 @@ pub(super) enum Plus {
 
 /// The decoded value of the first pair with that key; none when there is no such pair or its value
 /// is not UTF-8 once decoded.
-pub(super) fn value<'q>(query: &'q str, key: &str, plus: Plus) -> Option<Cow<'q, str>> {
+pub(crate) fn value<'q>(query: &'q str, key: &str, plus: Plus) -> Option<Cow<'q, str>> {
     let query = query.strip_prefix('?').unwrap_or(query);
     query.split('&').find_map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

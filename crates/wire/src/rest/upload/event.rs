@@ -49,6 +49,21 @@ pub(super) fn decode<'a>(
     data: Option<Value<'a>>,
 ) -> Result<Content<'a>, RejectReason> {
     let name = event_name(name)?;
+    if RESERVED.contains(&name.as_ref()) || RESERVED_CALLS.contains(&name.as_ref()) {
+        return Err(RejectReason::EventNameReserved);
+    }
+    of_name(name, data)
+}
+
+/// An event of an SDK, which raises the system's events too: its users cannot.
+pub(crate) fn decode_sdk<'a>(
+    name: Option<Value<'a>>,
+    data: Option<Value<'a>>,
+) -> Result<Content<'a>, RejectReason> {
+    of_name(event_name(name)?, data)
+}
+
+fn of_name<'a>(name: Cow<'a, str>, data: Option<Value<'a>>) -> Result<Content<'a>, RejectReason> {
     let properties = match present(data) {
         None => RawJson::empty_object(),
         Some(data) => {
@@ -76,9 +91,6 @@ fn event_name(value: Option<Value<'_>>) -> Result<Cow<'_, str>, RejectReason> {
     let chars_max = limit::EVENT_NAME_CHARS_MAX;
     if name.len() > chars_max && name.chars().nth(chars_max).is_some() {
         return Err(RejectReason::EventNameInvalid);
-    }
-    if RESERVED.contains(&name.as_ref()) || RESERVED_CALLS.contains(&name.as_ref()) {
-        return Err(RejectReason::EventNameReserved);
     }
     Ok(name)
 }

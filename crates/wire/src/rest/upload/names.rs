@@ -94,7 +94,7 @@ impl<'a> NameFields<'a> {
 }
 
 /// One name; an empty text and null are none.
-pub(super) fn name(value: Value<'_>) -> Result<Option<Cow<'_, str>>, RejectReason> {
+pub(crate) fn name(value: Value<'_>) -> Result<Option<Cow<'_, str>>, RejectReason> {
     let Some(value) = present(Some(value)) else {
         return Ok(None);
     };

@@ -46,7 +46,7 @@ const PREDEFINED: [&str; 25] = [
     "category-unsubscribe",
 ];
 
-pub(super) fn decode<'a>(
+pub(crate) fn decode<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
 ) -> Result<Content<'a>, RejectReason> {

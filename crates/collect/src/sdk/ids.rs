@@ -1,0 +1,200 @@
+//! Ids that follow from content, and ids that nobody can guess.
+//!
+//! An SDK sends again what it does not know to have arrived. A record that says the same in the same
+//! moment on the same device has the same id, so that what finds two of an id keeps one. Two that are
+//! the same within one batch are two: their ordinals differ.
+
+use model::record::{Entry, Event, ProfileChange, Quarantined, Record};
+use model::{PersonKeySecret, RecordId, Secret, Timestamp};
+use std::collections::HashMap;
+
+use super::seen::follows_from_content;
+
+/// A key for one purpose, derived from the account's secret.
+pub(super) fn purpose_key(secret: &PersonKeySecret, purpose: &str) -> Secret<[u8; 32]> {
+    Secret::new(*blake3::keyed_hash(secret.expose(), purpose.as_bytes()).as_bytes())
+}
+
+/// An id for a browser that has none: 32 hexadecimal digits, as unguessable as the account's secret.
+/// `fresh` must never have been used before.
+pub(super) fn device_id(secret: &PersonKeySecret, fresh: RecordId) -> String {
+    RecordId(digest(&purpose_key(secret, "device id"), &fresh.0)).to_string()
+}
+
+/// A nonce for one answer. `fresh` must never have been used before.
+pub(super) fn nonce(secret: &PersonKeySecret, fresh: RecordId) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    let digest = digest(&purpose_key(secret, "answer nonce"), &fresh.0);
+    nonce
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = from);
+    nonce
+}
+
+fn digest(key: &Secret<[u8; 32]>, bytes: &[u8]) -> [u8; 16] {
+    let mut out = [0; 16];
+    blake3::Hasher::new_keyed(key.expose())
+        .update(bytes)
+        .finalize_xof()
+        .fill(&mut out);
+    out
+}
+
+/// Gives every record of a batch the id that follows from what it says. `salt` tells batches apart
+/// whose equal records are not the same: a browser numbers its requests.
+///
+/// Names and links are left alone: writing one twice changes nothing.
+pub(super) fn derive(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
+    let key = purpose_key(secret, "record id");
+    let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
+    for entry in entries
+        .iter_mut()
+        .filter(|it| follows_from_content(&it.record))
+    {
+        let mut hasher = Content(blake3::Hasher::new_keyed(key.expose()));
+        hasher.bytes(salt);
+        let id = match &mut entry.record {
+            Record::Event(event) => {
+                hasher.event(event);
+                &mut event.id
+            }
+            Record::ProfileChange(change) => {
+                hasher.profile_change(change);
+                &mut change.id
+            }
+            Record::Quarantined(quarantined) => {
+                hasher.quarantined(quarantined);
+                &mut quarantined.id
+            }
+            Record::Link(_) | Record::Request(_) => continue,
+        };
+        let mut content = [0; 16];
+        hasher.0.finalize_xof().fill(&mut content);
+        let ordinal = ordinals.entry(content).or_default();
+        let mut whole = [0; 20];
+        let (first, last) = whole.split_at_mut(16);
+        first.copy_from_slice(&content);
+        last.copy_from_slice(&ordinal.to_le_bytes());
+        *ordinal = ordinal.saturating_add(1);
+        *id = RecordId(digest(&key, &whole));
+    }
+}
+
+/// A hash over parts of which each says how long it is.
+struct Content(blake3::Hasher);
+
+impl Content {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0
+            .update(&(bytes.len() as u64).to_le_bytes())
+            .update(bytes);
+    }
+
+    fn time(&mut self, time: Timestamp) {
+        self.bytes(&time.ms().to_le_bytes());
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.bytes(b"event");
+        self.bytes(&event.person.0);
+        self.bytes(&event.session.unwrap_or(0).to_le_bytes());
+        self.time(event.ts_sent.unwrap_or(event.ts));
+        self.bytes(event.name.as_bytes());
+        self.bytes(event.properties.as_str().as_bytes());
+    }
+
+    fn profile_change(&mut self, change: &ProfileChange) {
+        self.bytes(b"profile");
+        self.bytes(&change.person.0);
+        self.time(change.ts);
+        for step in &change.changes {
+            self.bytes(step.op.as_str().as_bytes());
+            self.bytes(step.property.as_bytes());
+            self.bytes(step.value.as_str().as_bytes());
+        }
+    }
+
+    fn quarantined(&mut self, quarantined: &Quarantined) {
+        self.bytes(b"quarantined");
+        self.bytes(&quarantined.code.to_le_bytes());
+        self.bytes(quarantined.error.as_bytes());
+        self.bytes(&quarantined.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{derive, device_id, nonce};
+    use model::record::{Entry, Event, Record, Source};
+    use model::{AccountId, PersonKey, RawJson, RecordId, Secret, Timestamp};
+
+    fn tap(second: i64, properties: &str) -> Entry {
+        let ts = Timestamp::from_seconds(second);
+        let event = Event {
+            id: RecordId([0; 16]),
+            person: PersonKey([1; 16]),
+            name: "Tap".into(),
+            ts,
+            received_at: ts,
+            ts_sent: None,
+            source: Source::Android,
+            session: Some(7),
+            properties: RawJson::parse(properties).unwrap(),
+            context: None,
+        };
+        Entry {
+            account: AccountId::installation(),
+            record: Record::Event(event),
+        }
+    }
+
+    fn ids(salt: &[u8], mut entries: Vec<Entry>) -> Vec<RecordId> {
+        derive(&Secret::new([3; 32]), salt, &mut entries);
+        entries.iter().map(|it| it.record.id()).collect()
+    }
+
+    #[test]
+    fn a_batch_that_is_sent_again_has_the_ids_it_had() {
+        let batch = || {
+            vec![
+                tap(1, "{}"),
+                tap(1, "{}"),
+                tap(2, "{}"),
+                tap(1, "{\"n\":1}"),
+            ]
+        };
+        let first = ids(b"", batch());
+        assert_eq!(first, ids(b"", batch()));
+        let mut different = first.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert_eq!(different.len(), 4, "two taps of one second are two");
+        // Received later, it is the same still; in a request of another number it is not.
+        let mut later = batch();
+        for entry in &mut later {
+            if let Record::Event(event) = &mut entry.record {
+                event.received_at = Timestamp::from_seconds(99);
+            }
+        }
+        assert_eq!(first, ids(b"", later));
+        assert!(ids(b"rn=2", batch()).iter().all(|id| !first.contains(id)));
+    }
+
+    #[test]
+    fn devices_and_nonces_follow_from_what_was_never_used() {
+        let secret = Secret::new([3; 32]);
+        let one = device_id(&secret, RecordId([1; 16]));
+        assert_eq!(one.len(), 32);
+        assert!(
+            one.bytes()
+                .all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
+        );
+        assert_ne!(one, device_id(&secret, RecordId([2; 16])));
+        assert_ne!(one, device_id(&Secret::new([4; 32]), RecordId([1; 16])));
+        assert_ne!(
+            nonce(&secret, RecordId([1; 16])),
+            nonce(&secret, RecordId([2; 16]))
+        );
+    }
+}

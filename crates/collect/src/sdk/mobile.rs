@@ -1,0 +1,205 @@
+//! `GET /hello` and `POST /a1`: phones.
+//!
+//! The account is named by a header, by the query string or by the body, and whoever names it shows
+//! its SDK token. Names that differ are refused.
+
+use axum::extract::{Request, State as Of};
+use axum::response::Response;
+use governance::AccountRules;
+use http::{HeaderMap, header};
+use model::limit;
+use model::record::Source;
+use std::borrow::Cow;
+use std::sync::Arc;
+use wire::mobile_sdk::{self, Body, Hello, Upload, authority};
+
+use super::intake::{self, Intake};
+use super::page;
+use super::{Dropped, account, discarded, peer_key};
+use crate::body;
+use crate::{Facts, Head, Refusal, State, reply};
+
+const ACCOUNT: &str = "x-clevertap-account-id";
+const TOKEN: &str = "x-clevertap-token";
+/// Bytes of a body whose headers do not show the account's token.
+const STRANGER_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Tells an SDK where to send: here.
+pub(super) async fn hello(Of(state): Of<State>, request: Request) -> Response {
+    let Some(head) = request.extensions().get::<Head>().cloned() else {
+        return Refusal::Internal.in_silence(Facts::default());
+    };
+    let headers = request.headers();
+    let hello = Hello::decode(request.uri().query().unwrap_or_default());
+    let name = text(headers, ACCOUNT).map(Cow::Borrowed).or(hello.account);
+    let Some(rules) = account(&state, name.as_deref()) else {
+        return Refusal::UnknownAccount.in_silence(Facts::default());
+    };
+    head.hash_peer(&peer_key(&rules));
+    if let Err(refusal) = page::check_if_any(&rules, headers) {
+        return Dropped::of(&rules, refusal).respond(0);
+    }
+    let facts = Facts {
+        account: Some(rules.id),
+        ..Facts::default()
+    };
+    let host = request.uri().authority().map(http::uri::Authority::as_str);
+    match host
+        .or_else(|| text(headers, header::HOST.as_str()))
+        .and_then(authority)
+    {
+        Some(domain) => reply::hello(domain, facts),
+        None => Refusal::Undecodable.in_silence(facts),
+    }
+}
+
+/// Takes one batch.
+pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(head) = parts.extensions.get::<Head>().cloned() else {
+        return Refusal::Internal.in_silence(Facts::default());
+    };
+    let hello = Hello::decode(parts.uri.query().unwrap_or_default());
+    let claim = Claim::of(&parts.headers, &hello);
+    // Before the body: should its sender go away, the address is not kept either.
+    claim.hash_peer(&state, &head);
+    let is_known = claim.verify(&state, None).is_ok();
+    let bytes_max = if is_known {
+        limit::BODY_BYTES_MAX
+    } else {
+        STRANGER_BODY_BYTES_MAX
+    };
+    let read = body::read(&parts.headers, body, bytes_max, state.bodies()).await;
+    let body = match read {
+        Ok(body) => body,
+        Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
+    };
+    let size_bytes = body.size_bytes;
+    let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
+    let mut intake = match taken {
+        Ok(intake) => intake,
+        Err(dropped) => return dropped.respond(size_bytes),
+    };
+    let facts = match intake.commit(&state, &head, size_bytes).await {
+        Ok(facts) => facts,
+        Err((refusal, facts)) => return refusal.respond(facts),
+    };
+    let answer = mobile_sdk::answer(&discarded(&intake.rules));
+    match (intake::sealed(&state, &intake, answer), &intake.answer_key) {
+        (Ok(body), None) => reply::ok(body, facts),
+        (Ok(body), Some(_)) => reply::sealed(body, facts),
+        (Err(refusal), _) => refusal.respond(facts),
+    }
+}
+
+/// Who a request says it is, before its body is read.
+pub(super) struct Claim<'a> {
+    name: Option<Cow<'a, str>>,
+    token: Option<&'a str>,
+    os: Option<&'a str>,
+}
+
+impl<'a> Claim<'a> {
+    pub(super) fn of(headers: &'a HeaderMap, hello: &'a Hello<'_>) -> Self {
+        let by_query = hello.account.as_deref().map(Cow::Borrowed);
+        Self {
+            name: text(headers, ACCOUNT).map(Cow::Borrowed).or(by_query),
+            token: text(headers, TOKEN),
+            os: hello.os.as_deref(),
+        }
+    }
+
+    /// Keeps a hash of the sender's address, when there is an account of the name that it gives.
+    pub(super) fn hash_peer(&self, state: &State, head: &Head) {
+        if let Some(rules) = account(state, self.name.as_deref()) {
+            head.hash_peer(&peer_key(&rules));
+        }
+    }
+
+    /// The account, when the body does not speak against it and the token is the account's.
+    pub(super) fn verify(
+        &self,
+        state: &State,
+        body: Option<&Upload<'_>>,
+    ) -> Result<Arc<AccountRules>, Refusal> {
+        let in_body = body.and_then(Upload::account);
+        let name = match (self.name.as_deref(), in_body.as_deref()) {
+            (Some(name), Some(other)) if name != other => return Err(Refusal::InvalidCredentials),
+            (name, other) => name.or(other),
+        };
+        let rules = account(state, name).ok_or(Refusal::UnknownAccount)?;
+        let in_body = body.and_then(Upload::token);
+        let token = self.token.or(in_body.as_deref()).unwrap_or_default();
+        if rules.verify_sdk_token(token) {
+            Ok(rules)
+        } else {
+            Err(Refusal::InvalidCredentials)
+        }
+    }
+
+    fn source(&self, body: Option<&Upload<'_>>) -> Source {
+        let in_body = body.and_then(Upload::os);
+        let known = self.os.and_then(mobile_sdk::source);
+        known
+            .or_else(|| in_body.as_deref().and_then(mobile_sdk::source))
+            .unwrap_or(Source::Android)
+    }
+}
+
+/// Reads a batch and decides on its records.
+fn take(
+    state: &State,
+    head: &Head,
+    headers: &HeaderMap,
+    claim: &Claim<'_>,
+    body: &[u8],
+) -> Result<Intake, Dropped> {
+    let now = state.clock().now();
+    let (plain, answer_key) = match mobile_sdk::decode(body) {
+        Ok(Body::Sealed(sealed)) => {
+            let opened = seal::transit::open(&sealed.key, sealed.nonce, &sealed.payload).ok();
+            (opened.map(Cow::Owned), Some(sealed.key))
+        }
+        Ok(Body::Plain(_)) => (Some(Cow::Borrowed(body)), None),
+        Err(_) => (None, None),
+    };
+    let is_sealed = answer_key.is_some();
+    let upload = match plain.as_deref().map(mobile_sdk::decode) {
+        Some(Ok(Body::Plain(upload))) => Some(*upload),
+        Some(Ok(Body::Sealed(_)) | Err(_)) | None => None,
+    };
+    let verified = claim.verify(state, upload.as_ref());
+    let from = (claim.source(upload.as_ref()), now);
+    // Where the body cannot be read, only headers can tell whose it is.
+    let rules = match &upload {
+        Some(_) => verified?,
+        None => verified.map_err(|_| Refusal::Undecodable)?,
+    };
+    page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
+    if is_sealed && !rules.takes_encrypted {
+        return Err(Dropped::of(&rules, Refusal::EncryptionOff));
+    }
+    let Some(upload) = upload else {
+        return Ok(Intake::of_undecodable(state, rules, body, from));
+    };
+    if upload.uses_ip() {
+        head.keep_peer();
+    } else {
+        head.hash_peer(&peer_key(&rules));
+    }
+    let batch = upload.batch(from.0);
+    let mut intake = Intake::of_records(state, rules, batch, from, b"");
+    intake.answer_key = answer_key;
+    Ok(intake)
+}
+
+/// The value of a header that is there exactly once.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        None
+    } else {
+        value.to_str().ok().map(str::trim)
+    }
+}

@@ -1,0 +1,283 @@
+//! `GET /hello` and `POST /a1`.
+
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Request;
+use model::Secret;
+use model::record::Peer;
+use serde_json::{Value, json};
+
+use super::{kept, send};
+use crate::tests::harness::{ACCOUNT, Room};
+
+const PHONE: &str = "__0123456789abcdef0123456789abcdef";
+
+/// A batch of two taps of one second and a profile.
+fn batch(token: &str) -> String {
+    let tap = json!({"type":"event","evtName":"Tap","evtData":{"n":1},"s":1_789_999_000,"ep":1_789_999_990});
+    let profile =
+        json!({"type":"profile","profile":{"Identity":"u1","n":{"$incr":2}},"ep":1_789_999_991});
+    let meta = json!({"type":"meta","g":PHONE,"id":ACCOUNT,"tk":token,"af":{"OS":"Android","useIP":false}});
+    json!([meta, tap, tap, profile]).to_string()
+}
+
+/// The vendor's header names and query string.
+fn android(room: &Room) -> http::request::Builder {
+    Request::builder()
+        .method("POST")
+        .uri("/a1?os=Android&t=70500&z=TEST-1&ts=1790000000")
+        .header("Content-Type", "application/json; charset=utf-8")
+        .header("X-CleverTap-Account-ID", ACCOUNT)
+        .header("X-CleverTap-Token", &room.passcode)
+}
+
+fn bare(uri: &str) -> http::request::Builder {
+    Request::builder().method("POST").uri(uri)
+}
+
+#[tokio::test]
+async fn a_batch_is_taken_and_answered_so_that_it_is_not_sent_again() {
+    let room = Room::new().await;
+    let answer = send(&room, android(&room).body(batch("").into()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    assert!(!answer.headers.contains_key("x-wzrk-rd"));
+    let identify = format!("{PHONE} identify objectId \"{PHONE}\"");
+    let tap = format!("android {PHONE} Tap {{\"n\":1}}");
+    let link = format!("{PHONE} is u1");
+    let expected = [
+        &*identify,
+        &tap,
+        &tap,
+        "u1 identify identity \"u1\"",
+        &link,
+        "u1 incr n 2",
+    ];
+    assert_eq!(kept(&room).await, expected);
+    let (account, line) = &room.lines().await[0];
+    assert_eq!(
+        (account.as_str(), &*line.path, line.accepted),
+        (ACCOUNT, "/a1", 3)
+    );
+    assert!(matches!(&line.peer, Peer::Hashed { .. }));
+}
+
+#[tokio::test]
+async fn the_body_alone_can_say_who_it_is() {
+    let room = Room::new().await;
+    let body = batch(&room.passcode)
+        .replace("Android", "iOS")
+        .replace("false", "true");
+    let answer = send(&room, bare("/a1?os=iOS").body(body.into()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(
+        kept(&room)
+            .await
+            .contains(&format!("ios {PHONE} Tap {{\"n\":1}}"))
+    );
+    let (_, line) = &room.lines().await[0];
+    assert_eq!(line.peer, Peer::Address("203.0.113.9".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_is_stored_once_and_two_taps_stay_two() {
+    let room = Room::new().await;
+    for _ in 0..2 {
+        let answer = send(&room, android(&room).body(batch("").into()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    let kept = kept(&room).await;
+    assert_eq!(
+        kept.iter().filter(|it| it.contains("Tap")).count(),
+        2,
+        "{kept:?}"
+    );
+    assert_eq!(
+        kept.iter().filter(|it| it.contains("incr")).count(),
+        1,
+        "{kept:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_encrypted_batch_gets_an_encrypted_answer() {
+    let room = Room::new().await;
+    let key = Secret::new([7; 32]);
+    let sealed = seal::transit::seal(&key, [1; 12], batch("").as_bytes()).unwrap();
+    let envelope = json!({
+        "itp": STANDARD.encode(sealed), "itk": STANDARD.encode([7; 32]), "itv": STANDARD.encode([1; 12]),
+    });
+    let request = android(&room).header("X-CleverTap-Encryption-Enabled", "true");
+    let answer = send(&room, request.body(envelope.to_string().into()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.headers["x-clevertap-encryption-enabled"], "true");
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let bytes = |key: &str| STANDARD.decode(body[key].as_str().unwrap()).unwrap();
+    let opened =
+        seal::transit::open(&key, bytes("itv").try_into().unwrap(), &bytes("itp")).unwrap();
+    assert_eq!(opened, b"{}");
+    assert_eq!(
+        kept(&room)
+            .await
+            .iter()
+            .filter(|it| it.contains("Tap"))
+            .count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success() {
+    for body in [
+        "",
+        "{",
+        "[7]",
+        "\u{0}",
+        r#"{"itp":"AAAA","itk":"AAAA","itv":"AAAA"}"#,
+    ] {
+        let room = Room::new().await;
+        let answer = send(&room, android(&room).body(body.into()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{body}");
+        assert_eq!(
+            kept(&room).await,
+            ["quarantined 0 the message cannot be read"],
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_dropped_in_silence() {
+    let room = Room::new().await;
+    let good = batch(&room.passcode);
+    let uri = "/a1?os=Android&z=TEST-1";
+    let requests = [
+        bare(uri).body(batch("wrong").into()).unwrap(),
+        bare(uri)
+            .header("X-CleverTap-Token", "wrong")
+            .body(good.clone().into())
+            .unwrap(),
+        bare("/a1?z=TEST-2").body(good.clone().into()).unwrap(),
+        bare("/a1")
+            .body(good.replace(ACCOUNT, "TEST-2").into())
+            .unwrap(),
+        bare("/a1").body("[]".into()).unwrap(),
+        bare(uri).body("{".into()).unwrap(),
+        bare("/a1").body("{".into()).unwrap(),
+        bare(uri).body(vec![b' '; 2_000_000].into()).unwrap(),
+        android(&room).body(vec![b' '; 17_000_000].into()).unwrap(),
+        bare("/a1/").body(good.clone().into()).unwrap(),
+        Request::get(uri).body(good.into()).unwrap(),
+        Request::get("/hello?os=Android&z=TEST-2")
+            .header("Host", "h")
+            .body(Body::empty())
+            .unwrap(),
+        Request::get("/hello")
+            .header("Host", "h")
+            .body(Body::empty())
+            .unwrap(),
+        Request::get("/hello?z=TEST-1")
+            .header("Host", "a b")
+            .body(Body::empty())
+            .unwrap(),
+        Request::head("/hello?z=TEST-1")
+            .header("Host", "h")
+            .body(Body::empty())
+            .unwrap(),
+    ];
+    for request in requests {
+        let what = format!("{request:?}");
+        assert!(send(&room, request).await.is_none(), "{what}");
+    }
+    assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_phone_is_told_to_come_here() {
+    let room = Room::new().await;
+    let by_query =
+        Request::get("/hello?os=Android&t=70500&z=TEST-1").header("Host", "in.test:8443");
+    let by_header = Request::get("/hello")
+        .header("X-CleverTap-Account-Id", ACCOUNT)
+        .header("Host", "in.test:8443");
+    for request in [by_query, by_header] {
+        let answer = send(&room, request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["x-wzrk-rd"], "in.test:8443");
+        assert_eq!(answer.headers["x-wzrk-spiky-rd"], "in.test:8443");
+    }
+}
+
+#[tokio::test]
+async fn what_is_encrypted_can_be_refused_so_that_it_comes_plain() {
+    let room = Room::with(|rules| rules.takes_encrypted = false).await;
+    let sealed = seal::transit::seal(&Secret::new([7; 32]), [1; 12], batch("").as_bytes()).unwrap();
+    let envelope = json!({
+        "itp": STANDARD.encode(sealed), "itk": STANDARD.encode([7; 32]), "itv": STANDARD.encode([1; 12]),
+    });
+    let send_it = async |request: http::request::Builder| {
+        let body = envelope.to_string();
+        send(&room, request.body(body.into()).unwrap()).await
+    };
+    assert_eq!(send_it(android(&room)).await.unwrap().status, 402);
+    assert!(
+        send_it(bare("/a1?os=iOS")).await.is_none(),
+        "not to strangers"
+    );
+    assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_batch_of_before_the_start_is_not_stored_again() {
+    let (before, after) = (Room::new().await, Room::new().await);
+    let body = batch(&before.passcode);
+    let request = |body: &str| bare("/a1?os=Android").body(body.to_owned().into()).unwrap();
+    send(&before, request(&body)).await.unwrap();
+    assert!(after.state.recall(&before.entries().await));
+    let again = batch(&after.passcode);
+    assert_eq!(send(&after, request(&again)).await.unwrap().status, 200);
+    let kept = kept(&after).await;
+    assert!(
+        !kept
+            .iter()
+            .any(|it| it.contains("Tap") || it.contains("incr")),
+        "{kept:?}"
+    );
+}
+
+#[tokio::test]
+async fn variables_are_taken_from_who_shows_the_token() {
+    let room = Room::new().await;
+    let body = |token: &str| {
+        let meta = json!({"id":ACCOUNT,"tk":token,"type":"meta","g":"abc"});
+        let vars = json!({"greet":{"defaultValue":"hi","type":"string"}});
+        json!([meta, {"type":"varsPayload","vars":vars}]).to_string()
+    };
+    let request = |body: String| {
+        let request = bare("/defineVars").header("Origin", "https://shop.test");
+        request.body(body.into()).unwrap()
+    };
+    let answer = send(&room, request(body(&room.passcode))).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    for body in [
+        body("wrong"),
+        batch(&room.passcode),
+        "[]".to_owned(),
+        "{".to_owned(),
+    ] {
+        assert!(send(&room, request(body)).await.is_none());
+    }
+    assert_eq!(kept(&room).await, Vec::<String>::new());
+}

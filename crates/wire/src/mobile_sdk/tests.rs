@@ -1,0 +1,233 @@
+//! The mobile SDKs' dialect: the forms of both, and what is wrong.
+
+use expect_test::{Expect, expect};
+use model::Timestamp;
+use model::record::Source;
+use model::submission::{Batch, Content};
+use proptest::prelude::*;
+
+use super::{Body, Hello, ITEMS_MAX, Upload, answer, authority, decode, source};
+
+fn upload(text: &str) -> Upload<'_> {
+    match decode(text.as_bytes()).unwrap() {
+        Body::Plain(upload) => *upload,
+        Body::Sealed(_) => panic!("not encrypted"),
+    }
+}
+
+fn show(batch: &Batch<'_>) -> String {
+    let mut shown = Vec::new();
+    for record in &batch.records {
+        let names: Vec<_> = record
+            .names
+            .iter()
+            .map(|(kind, name)| format!("{kind:?}={name}"))
+            .collect();
+        let at = record.ts.map_or(0, Timestamp::seconds);
+        let what = match &record.content {
+            Content::Event {
+                name,
+                properties,
+                session,
+                context,
+            } => format!(
+                "{name} {} session={session:?} {}",
+                properties.as_str(),
+                context.as_ref().map_or("", |it| it.as_str())
+            ),
+            Content::Profile { changes, .. } => changes
+                .iter()
+                .map(|it| format!("{}:{}={}", it.op.as_str(), it.property, it.value.as_str()))
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        shown.push(format!(
+            "{} {at} {} {what}",
+            record.position,
+            names.join(" ")
+        ));
+    }
+    for it in &batch.rejections {
+        shown.push(format!(
+            "{} rejected {} {:?}",
+            it.position,
+            it.reason.as_str(),
+            it.subject
+        ));
+    }
+    shown.join("\n")
+}
+
+fn check(source: Source, text: &str, expect: &Expect) {
+    expect.assert_eq(&show(&upload(text).batch(source)));
+}
+
+#[test]
+fn the_android_form() {
+    let text = r#"[
+        {"type":"meta","g":"__0123456789abcdef0123456789abcdef","id":"A-1","tk":"tok","af":{"Build":"7","Version":"1.2","OS Version":"14","SDK Version":70500,"Make":"x","Model":"y","OS":"Android","useIP":false,"GoogleAdID":"ad"},"l_ts":1,"f_ts":2,"ct_pi":"Identity,Email","ddnd":false,"rtl":[],"frs":true,"fl":true},
+        {"type":"event","evtName":"App Launched","evtData":{"pai":"p"},"s":1790000000,"pg":1,"ep":1790000001,"f":true,"lsl":3,"dsync":false,"n":"_bg","pai":"p"},
+        {"type":"event","evtName":"wzrk_fetch","evtData":{"t":4},"ep":1790000001},
+        {"type":"profile","profile":{"Identity":"u1","Email":"a@b.cc","Carrier":"x","cc":"in","tz":"Asia/Kolkata","n":{"$incr":1.5}},"ep":1790000002,"s":1790000000},
+        {"type":"data","data":{"action":"register","id":"fcm-1","type":"fcm"},"ep":1790000003},
+        {"type":"ping","mc":1,"nt":2,"ep":1790000004},
+        {"type":"page","ep":1790000004},
+        {"type":"event","evtName":"Tap","evtData":{"n":1},"s":1790000000,"ep":1790000005,"wzrk_error":{"c":512,"d":"x"}}
+    ]"#;
+    check(
+        Source::Android,
+        text,
+        &expect![[r#"
+        2 1790000001 ObjectId=__0123456789abcdef0123456789abcdef device:Android={"Build":"7","app_version":"1.2","os_version":"14","SDK Version":70500,"make":"x","model":"y","OS":"Android","useIP":false}
+        2 1790000001 ObjectId=__0123456789abcdef0123456789abcdef App Launched {"pai":"p"} session=Some(1790000000) {"Build":"7","app_version":"1.2","os_version":"14","SDK Version":70500,"make":"x","model":"y","OS":"Android","useIP":false}
+        4 1790000002 Identity=u1 ObjectId=__0123456789abcdef0123456789abcdef put:Email="a@b.cc" put:Carrier="x" put:cc="in" put:tz="Asia/Kolkata" incr:n=1.5
+        5 1790000003 ObjectId=__0123456789abcdef0123456789abcdef device:Android={"Build":"7","app_version":"1.2","os_version":"14","SDK Version":70500,"make":"x","model":"y","OS":"Android","useIP":false}
+        5 1790000003 ObjectId=__0123456789abcdef0123456789abcdef token:fcm={"id":"fcm-1","type":"fcm"}
+        8 1790000005 ObjectId=__0123456789abcdef0123456789abcdef Tap {"n":1} session=Some(1790000000) {"Build":"7","app_version":"1.2","os_version":"14","SDK Version":70500,"make":"x","model":"y","OS":"Android","useIP":false}"#]],
+    );
+    let upload = upload(text);
+    assert_eq!(
+        (upload.account().as_deref(), upload.token().as_deref()),
+        (Some("A-1"), Some("tok"))
+    );
+    assert_eq!(
+        (upload.os().as_deref(), upload.uses_ip()),
+        (Some("Android"), false)
+    );
+}
+
+#[test]
+fn the_old_ios_form() {
+    let text = r#"[{"type":"meta","tk":"t","g":"-0123456789ABCDEF0123456789ABCDEF","id":"A","af":{"useIP":true}},{"type":"data","pg":1,"data":{"id":"x","action":"unregister","type":"gcm"}}]"#;
+    check(
+        Source::Ios,
+        text,
+        &expect![[r#"
+        2 0 ObjectId=-0123456789ABCDEF0123456789ABCDEF device:iOS={"useIP":true}
+        2 0 ObjectId=-0123456789ABCDEF0123456789ABCDEF token:gcm={"type":"gcm","action":"unregister"}"#]],
+    );
+    assert!(upload(text).uses_ip());
+}
+
+#[test]
+fn what_is_wrong_is_rejected_alone() {
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1"},{"type":"event"},{"type":"event","evtName":"a","evtData":7},{"type":"data","data":{"type":"fcm","id":""}},{"type":"data","data":{"id":"x"}},{"type":"other"},{},{"type":"event","type":"ping"},{"type":"event","evtName":"Good"}]"#,
+        &expect![[r#"
+            9 0 ObjectId=__1 Good {} session=None 
+            2 rejected event_name_missing Person(ObjectId, "__1")
+            3 rejected event_data_invalid Person(ObjectId, "__1")
+            4 rejected token_id_missing Person(ObjectId, "__1")
+            5 rejected token_type_missing Person(ObjectId, "__1")
+            6 rejected type_unknown Person(ObjectId, "__1")
+            7 rejected type_unknown Person(ObjectId, "__1")
+            8 rejected key_twice Ambiguous"#]],
+    );
+    check(
+        Source::Android,
+        r#"[{"type":"event","evtName":"Nobody's"}]"#,
+        &expect!["1 rejected identity_missing Nobody"],
+    );
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"a b"},{"type":"event","evtName":"E"}]"#,
+        &expect![[r#"2 rejected object_id_invalid Person(ObjectId, "a b")"#]],
+    );
+}
+
+#[test]
+fn bodies_that_are_none_are_refused_whole() {
+    let many = format!("[{}{{}}]", "{},".repeat(ITEMS_MAX));
+    let deep = "[".repeat(100_000);
+    let bodies: [&[u8]; 11] = [
+        b"",
+        b"7",
+        b"[7]",
+        b"[{}] x",
+        b"[{\"type\":\"meta\"},{\"type\":\"meta\"}]",
+        b"[{\"type\":\"meta\",\"g\":\"a\",\"g\":\"b\"}]",
+        b"{\"itp\":\"\"}",
+        b"{\"itp\":\"\",\"itk\":\"AAAA\",\"itv\":\"AAAA\"}",
+        b"[{\"type\":\"\xff\"}]",
+        many.as_bytes(),
+        deep.as_bytes(),
+    ];
+    for body in bodies {
+        let start = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        assert!(decode(body).is_err(), "{start}");
+    }
+}
+
+#[test]
+fn an_envelope_is_told_from_an_array() {
+    let key = "A".repeat(43);
+    let text = format!(r#"{{"itp":"AAAA","itk":"{key}=","itv":"AAAAAAAAAAAAAAAA"}}"#);
+    assert!(matches!(decode(text.as_bytes()), Ok(Body::Sealed(it)) if it.payload == [0, 0, 0]));
+}
+
+#[test]
+fn query_strings_hosts_and_answers() {
+    let hello = Hello::decode("os=Android&t=70500&z=A-1");
+    assert_eq!(
+        (hello.account.as_deref(), hello.os.as_deref()),
+        (Some("A-1"), Some("Android"))
+    );
+    assert_eq!(
+        Hello::decode(""),
+        Hello {
+            account: None,
+            os: None
+        }
+    );
+    assert_eq!(source("iOS"), Some(Source::Ios));
+    assert_eq!(
+        (source("ANDROID"), source("Windows")),
+        (Some(Source::Android), None)
+    );
+    for (host, expect) in [
+        ("a.example.com:8443", Some("a.example.com:8443")),
+        ("[::1]:1", Some("[::1]:1")),
+        ("", None),
+        ("a b", None),
+        ("evil/x", None),
+        ("a@b", None),
+    ] {
+        assert_eq!(authority(host), expect);
+    }
+    assert_eq!(answer(&[]), "{}");
+    assert_eq!(
+        answer(&["Old", "a\"b"]),
+        r#"{"arp":{"d_e":["Old","a\"b"]}}"#
+    );
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic(body: Vec<u8>) {
+        drop(decode(&body));
+    }
+
+    #[test]
+    fn hostile_arrays_never_panic(
+        items in prop::collection::vec(prop::collection::vec((
+            prop::sample::select(vec!["type", "evtName", "evtData", "profile", "data", "g", "id",
+                "tk", "af", "s", "ep"]),
+            prop::sample::select(vec!["\"event\"", "\"meta\"", "\"profile\"", "\"data\"", "\"ping\"",
+                "{}", "[]", "7", "null", "true", "\"\\ud800\"", "{\"Identity\":\"x\"}",
+                "{\"id\":\"x\",\"type\":\"fcm\"}", "\"App Launched\"", "1e400", "-1"]),
+        ), 0..6), 0..5),
+    ) {
+        let items: Vec<_> = items.iter().map(|item| {
+            let members: Vec<_> = item.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        }).collect();
+        let text = format!("[{}]", items.join(","));
+        if let Ok(Body::Plain(upload)) = decode(text.as_bytes()) {
+            drop((upload.account(), upload.token(), upload.os(), upload.uses_ip()));
+            let batch = upload.batch(Source::Ios);
+            prop_assert!(batch.records.len() + batch.rejections.len() <= 2 * items.len());
+            prop_assert!(batch.records.iter().all(|it| it.names.primary().is_some()));
+        }
+    }
+}

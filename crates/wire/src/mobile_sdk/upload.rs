@@ -1,0 +1,298 @@
+//! The body of `POST /a1`.
+
+use model::record::{Change, ChangeOp, Source};
+use model::submission::{Batch, Content, Names, RejectReason, Submission};
+use model::{RawJson, limit};
+
+use super::item::{Item, text};
+use crate::json::{DEPTH, Kind, Scanner, Value};
+use crate::rest::upload::event;
+use crate::sdk::{self, FETCH, Facts, Sealed, Undecodable};
+
+/// Elements of one body: the SDKs send 50 at most.
+pub const ITEMS_MAX: usize = limit::RECORDS_PER_UPLOAD_MAX;
+/// The event of an app's start, which brings news of the device.
+const APP_LAUNCHED: &str = "App Launched";
+/// The longest push token.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
+/// A body as it came.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// In plain text.
+    Plain(Box<Upload<'a>>),
+    /// Encrypted in transit.
+    Sealed(Sealed),
+}
+
+/// A body in plain text.
+#[derive(Debug, Default)]
+pub struct Upload<'a> {
+    meta: Option<Item<'a>>,
+    items: Vec<Item<'a>>,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// When it is neither an array of objects nor the envelope of an encrypted one, when it has more than
+/// [`ITEMS_MAX`] elements, or two that speak for the device.
+pub fn decode(body: &[u8]) -> Result<Body<'_>, Undecodable> {
+    let text = std::str::from_utf8(body).map_err(|_| Undecodable)?;
+    let mut scanner = Scanner::new(text);
+    let value = scanner.value(DEPTH).map_err(|_| Undecodable)?;
+    scanner.end().map_err(|_| Undecodable)?;
+    match value.kind {
+        Kind::Array => Upload::of(&value).map(|it| Body::Plain(Box::new(it))),
+        Kind::Object => envelope(&value).map(Body::Sealed),
+        Kind::String | Kind::Number | Kind::Bool | Kind::Null => Err(Undecodable),
+    }
+}
+
+fn envelope(value: &Value<'_>) -> Result<Sealed, Undecodable> {
+    let (mut payload, mut key, mut nonce, mut is_twice) = (None, None, None, false);
+    value.members(|name, value| {
+        let field = match name.decode().as_deref() {
+            Some("itp") => &mut payload,
+            Some("itk") => &mut key,
+            Some("itv") => &mut nonce,
+            _ => return,
+        };
+        is_twice |= field.replace(value).is_some();
+    });
+    if is_twice {
+        Err(Undecodable)
+    } else {
+        Sealed::decode(payload, key, nonce)
+    }
+}
+
+impl<'a> Upload<'a> {
+    fn of(array: &Value<'a>) -> Result<Self, Undecodable> {
+        if array.facts.members > ITEMS_MAX {
+            return Err(Undecodable);
+        }
+        let mut upload = Self::default();
+        let mut position = 0_u32;
+        let mut is_wrong = false;
+        array.elements(|element| {
+            position = position.saturating_add(1);
+            is_wrong |= element.kind != Kind::Object;
+            let item = Item::of(&element, position);
+            if &*item.kind() == "meta" {
+                is_wrong |= item.key_twice || upload.meta.replace(item).is_some();
+            } else {
+                upload.items.push(item);
+            }
+        });
+        if is_wrong {
+            Err(Undecodable)
+        } else {
+            Ok(upload)
+        }
+    }
+
+    /// The account that the body names.
+    #[must_use]
+    pub fn account(&self) -> Option<Box<str>> {
+        text(self.meta.and_then(|it| it.account))
+    }
+
+    /// The SDK token that the body shows.
+    #[must_use]
+    pub fn token(&self) -> Option<Box<str>> {
+        text(self.meta.and_then(|it| it.token))
+    }
+
+    /// The operating system that the body names.
+    #[must_use]
+    pub fn os(&self) -> Option<Box<str>> {
+        let mut os = None;
+        if let Some(fields) = self.meta.and_then(|it| it.app_fields) {
+            fields.members(|key, value| {
+                if key.decode().is_some_and(|it| it == "OS") {
+                    os = text(Some(value));
+                }
+            });
+        }
+        os
+    }
+
+    /// Whether it defines variables of the app rather than bringing records.
+    #[must_use]
+    pub fn is_variables(&self) -> bool {
+        self.items.iter().any(|it| &*it.kind() == "varsPayload")
+    }
+
+    /// Whether the peer's address may be kept.
+    #[must_use]
+    pub fn uses_ip(&self) -> bool {
+        let mut uses_ip = false;
+        if let Some(fields) = self.meta.and_then(|it| it.app_fields) {
+            fields.members(|key, value| {
+                uses_ip |= value.text == "true" && key.decode().is_some_and(|it| it == "useIP");
+            });
+        }
+        uses_ip
+    }
+
+    /// The records of the body, all of one device.
+    #[must_use]
+    pub fn batch(&self, source: Source) -> Batch<'a> {
+        let mut reader = Reader {
+            device: text(self.meta.and_then(|it| it.device)).unwrap_or_default(),
+            facts: Facts::of_app_fields(self.meta.and_then(|it| it.app_fields)).json(),
+            platform: if source == Source::Ios {
+                "iOS"
+            } else {
+                "Android"
+            },
+            batch: Batch::default(),
+        };
+        for item in &self.items {
+            if let Err(reason) = reader.take(item) {
+                let names = sdk::device_names(&reader.device);
+                let names = if reader.device.is_empty() {
+                    Names::default()
+                } else {
+                    names
+                };
+                let rejection = sdk::rejection(item.position, reason, item.text, &names);
+                reader.batch.rejections.push(rejection);
+            }
+        }
+        reader.batch
+    }
+}
+
+struct Reader<'a> {
+    device: Box<str>,
+    facts: Option<RawJson>,
+    platform: &'static str,
+    batch: Batch<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, item: &Item<'a>) -> Result<(), RejectReason> {
+        if item.key_twice {
+            return Err(RejectReason::KeyTwice);
+        }
+        match &*item.kind() {
+            "ping" | "page" => return Ok(()),
+            "event" | "profile" | "data" => {}
+            _ => return Err(RejectReason::TypeUnknown),
+        }
+        if self.device.is_empty() {
+            return Err(RejectReason::IdentityMissing);
+        }
+        if !sdk::is_device_id(&self.device) {
+            return Err(RejectReason::ObjectIdInvalid);
+        }
+        match &*item.kind() {
+            "event" => self.event(item),
+            "profile" => {
+                let (names, content) = sdk::profile(item.profile, &self.device)?;
+                self.push(item, names, content);
+                Ok(())
+            }
+            _ => {
+                let change = token(item.data)?;
+                self.push_facts(item);
+                self.push(item, sdk::device_names(&self.device), changed(change));
+                Ok(())
+            }
+        }
+    }
+
+    fn event(&mut self, item: &Item<'a>) -> Result<(), RejectReason> {
+        let decoded = event::decode_sdk(item.event_name, item.event_data)?;
+        let Content::Event {
+            name, properties, ..
+        } = decoded
+        else {
+            return Err(RejectReason::Internal);
+        };
+        if name == FETCH {
+            return Ok(());
+        }
+        if name == APP_LAUNCHED {
+            self.push_facts(item);
+        }
+        let (session, context) = (sdk::seconds(item.session), self.facts.clone());
+        let content = Content::Event {
+            name,
+            properties,
+            session,
+            context,
+        };
+        self.push(item, sdk::device_names(&self.device), content);
+        Ok(())
+    }
+
+    /// Writes down what is known of the device.
+    fn push_facts(&mut self, item: &Item<'a>) {
+        let value = self.facts.clone().unwrap_or_else(RawJson::empty_object);
+        let change = Change {
+            property: Box::from(self.platform),
+            op: ChangeOp::Device,
+            value,
+        };
+        self.push(item, sdk::device_names(&self.device), changed(change));
+    }
+
+    fn push(&mut self, item: &Item<'a>, names: Names<'a>, content: Content<'a>) {
+        self.batch.records.push(Submission {
+            position: item.position,
+            text: item.text,
+            names,
+            ts: sdk::moment(sdk::seconds(item.seconds)),
+            content,
+        });
+    }
+}
+
+fn changed<'a>(change: Change) -> Content<'a> {
+    Content::Profile {
+        changes: vec![change],
+        alias: None,
+    }
+}
+
+/// The device's push token, or the end of it.
+fn token(data: Option<Value<'_>>) -> Result<Change, RejectReason> {
+    let data = data
+        .filter(|it| it.kind == Kind::Object)
+        .ok_or(RejectReason::TokenDataInvalid)?;
+    if data.facts.key_twice {
+        return Err(RejectReason::KeyTwice);
+    }
+    let (mut id, mut service, mut is_end) = (None, None, false);
+    data.members(|key, value| match key.decode().as_deref() {
+        Some("id") => id = Some(value),
+        Some("type") => service = text(Some(value)),
+        Some("action") => is_end = text(Some(value)).as_deref() == Some("unregister"),
+        _ => {}
+    });
+    let service = service
+        .ok_or(RejectReason::TokenTypeMissing)?
+        .to_ascii_lowercase();
+    if !(1..=16).contains(&service.len()) || !service.bytes().all(|it| it.is_ascii_alphanumeric()) {
+        return Err(RejectReason::TokenTypeInvalid);
+    }
+    let value = if is_end {
+        format!("{{\"type\":\"{service}\",\"action\":\"unregister\"}}")
+    } else {
+        let id = id.filter(|it| it.kind == Kind::String && it.text.len() > 2);
+        let id = id.ok_or(RejectReason::TokenIdMissing)?;
+        if id.text.len() > TOKEN_BYTES_MAX {
+            return Err(RejectReason::TokenDataInvalid);
+        }
+        format!("{{\"id\":{},\"type\":\"{service}\"}}", id.text)
+    };
+    let value = RawJson::from_checked(&value);
+    Ok(Change {
+        property: service.into_boxed_str(),
+        op: ChangeOp::Token,
+        value,
+    })
+}

@@ -1,0 +1,106 @@
+//! What the web and the mobile SDKs have in common: encryption in transit, what they say of the
+//! device, and the names that their records carry.
+//!
+//! It must never hold a key longer than the request that brought it, and never copy more of what an
+//! SDK says of a device than [`facts`] bounds.
+
+mod facts;
+mod sealed;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use facts::Facts;
+pub use sealed::{Sealed, sealed_answer};
+
+use model::submission::{Content, Names, RejectReason, Rejection, Subject};
+use model::{RawJson, Timestamp};
+use std::borrow::Cow;
+
+use crate::json::{Kind, Value};
+use crate::rest::upload::{names, profile};
+
+/// The event by which an SDK asks for a full answer: nothing that a person did.
+pub(crate) const FETCH: &str = "wzrk_fetch";
+
+/// What could not be read as a message of an SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undecodable;
+
+/// Whether `text` can be a device's id.
+#[must_use]
+pub fn is_device_id(text: &str) -> bool {
+    names::is_object_id(text)
+}
+
+/// Seconds since the epoch of a number or of digits; none for anything else, and for zero.
+pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
+    let value = value?;
+    let text = match value.kind {
+        Kind::Number => Cow::Borrowed(value.text),
+        Kind::String => value.string()?,
+        Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return None,
+    };
+    text.parse().ok().filter(|it| *it > 0)
+}
+
+/// A moment from seconds.
+pub(crate) fn moment(seconds: Option<u32>) -> Option<Timestamp> {
+    seconds.map(|it| Timestamp::from_seconds(i64::from(it)))
+}
+
+/// A profile of a device: its `Identity`, `FBID` and `GPID` are whom the device belongs to from now on.
+pub(crate) fn profile<'a>(
+    data: Option<Value<'a>>,
+    device: &str,
+) -> Result<(Names<'a>, Content<'a>), RejectReason> {
+    let Content::Profile { changes, alias } = profile::decode(data, None)? else {
+        return Err(RejectReason::Internal);
+    };
+    let mut names = Names {
+        identity: alias,
+        ..device_names(device)
+    };
+    if let Some(data) = data.filter(|it| it.kind == Kind::Object) {
+        data.members(|key, value| match key.decode().as_deref() {
+            Some("FBID") => names.fbid = names::name(value).ok().flatten(),
+            Some("GPID") => names.gpid = names::name(value).ok().flatten(),
+            _ => {}
+        });
+    }
+    Ok((
+        names,
+        Content::Profile {
+            changes,
+            alias: None,
+        },
+    ))
+}
+
+/// The names of a record that only its device names.
+pub(crate) fn device_names<'a>(device: &str) -> Names<'a> {
+    Names {
+        object_id: Some(Cow::Owned(device.to_owned())),
+        ..Names::default()
+    }
+}
+
+/// A record that is refused.
+pub(crate) fn rejection(
+    position: u32,
+    reason: RejectReason,
+    text: &str,
+    names: &Names<'_>,
+) -> Rejection {
+    let subject = match reason {
+        RejectReason::KeyTwice => Subject::Ambiguous,
+        _ => names.primary().map_or(Subject::Nobody, |(kind, name)| {
+            Subject::Person(kind, Box::from(name))
+        }),
+    };
+    Rejection {
+        position,
+        reason,
+        record: RawJson::from_checked(text),
+        subject,
+    }
+}

@@ -1,0 +1,87 @@
+//! What an SDK says of device, app and session, as a JSON object.
+//!
+//! Scalars only, each short, not too many: the object is copied into every event of a batch. Ids for
+//! advertising are left out: nobody has consented to their being kept.
+
+use model::{RawJson, limit};
+
+use crate::json::{Kind, Value};
+
+/// Members that are kept.
+const MEMBERS_MAX: usize = 64;
+/// Bytes of one value that is kept.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// Bytes of the whole object, but for one long value.
+const FACTS_BYTES_MAX: usize = 4 * 1024;
+
+/// Members that are never kept.
+const REFUSED: [&str; 5] = ["GoogleAdID", "GoogleAdIDLimit", "IDFA", "idfa", "adid"];
+
+/// A JSON object that is being written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    text: String,
+    names: Vec<Box<str>>,
+}
+
+impl Facts {
+    /// The members of `af`, under the names that the read-out API has for them.
+    pub(crate) fn of_app_fields(fields: Option<Value<'_>>) -> Self {
+        let mut facts = Self::default();
+        if let Some(fields) = fields {
+            fields.members(|key, value| {
+                if let Some(key) = key.decode() {
+                    facts.add(read_out_name(&key), Some(value));
+                }
+            });
+        }
+        facts
+    }
+
+    /// Adds a scalar, unless there is none, it is long, or the name is taken.
+    pub(crate) fn add(&mut self, name: &str, value: Option<Value<'_>>) {
+        self.add_long(name, value, VALUE_BYTES_MAX);
+    }
+
+    /// As [`Facts::add`], with a limit of the caller's.
+    pub(crate) fn add_long(&mut self, name: &str, value: Option<Value<'_>>, bytes_max: usize) {
+        let Some(value) = value else { return };
+        let is_scalar = matches!(value.kind, Kind::String | Kind::Number | Kind::Bool);
+        let fits = value.text.len() <= bytes_max && name.len() <= limit::PROPERTY_KEY_BYTES_MAX;
+        let is_full = self.names.len() >= MEMBERS_MAX || self.text.len() >= FACTS_BYTES_MAX;
+        let is_refused = is_full || REFUSED.contains(&name);
+        if !is_scalar || !fits || is_refused || self.names.iter().any(|it| **it == *name) {
+            return;
+        }
+        let Ok(quoted) = serde_json::to_string(name) else {
+            return;
+        };
+        self.names.push(Box::from(name));
+        self.text.push(if self.text.is_empty() { '{' } else { ',' });
+        self.text.push_str(&quoted);
+        self.text.push(':');
+        self.text.push_str(value.text);
+    }
+
+    /// The object; none when it is empty.
+    pub(crate) fn json(&self) -> Option<RawJson> {
+        if self.text.is_empty() {
+            return None;
+        }
+        let mut text = self.text.clone();
+        text.push('}');
+        Some(RawJson::from_checked(&text))
+    }
+}
+
+/// The read-out API's name of an app field; most have none.
+fn read_out_name(name: &str) -> &str {
+    match name {
+        "OS Version" => "os_version",
+        "Version" => "app_version",
+        "Make" => "make",
+        "Model" => "model",
+        other => other,
+    }
+}

@@ -1,0 +1,438 @@
+//! The web SDK's dialect, as a browser speaks and hears it.
+
+use expect_test::{Expect, expect};
+use model::record::ChangeOp;
+use model::submission::{Batch, Content};
+use model::{IdentityKind, Timestamp};
+use proptest::prelude::*;
+
+use super::{
+    Answer, Call, Message, Query, Subscription, UNITS_MAX, decompress_from_base64, session,
+};
+
+const DEVICE: &str = "0123456789abcdef0123456789abcdef";
+
+fn packed(text: &str) -> String {
+    lz_str::compress_to_base64(text)
+}
+
+fn query(parameters: &str) -> Query<'_> {
+    Query::decode(parameters).unwrap()
+}
+
+/// What a message of a browser comes to, in short.
+fn show(batch: &Batch<'_>) -> String {
+    let mut shown = Vec::new();
+    for record in &batch.records {
+        let names: Vec<_> = record
+            .names
+            .iter()
+            .map(|(kind, name)| format!("{kind:?}={name}"))
+            .collect();
+        let at = record.ts.map_or(0, Timestamp::seconds);
+        let what = match &record.content {
+            Content::Event {
+                name,
+                properties,
+                session,
+                context,
+            } => format!(
+                "{name} {} session={session:?} {}",
+                properties.as_str(),
+                context.as_ref().map_or("", |it| it.as_str())
+            ),
+            Content::Profile { changes, .. } => changes
+                .iter()
+                .map(|it| format!("{}:{}={}", it.op.as_str(), it.property, it.value.as_str()))
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        shown.push(format!(
+            "{at} {} {what}",
+            names.join(" ").replace(DEVICE, "GUID")
+        ));
+    }
+    for rejection in &batch.rejections {
+        shown.push(format!(
+            "rejected {} {:?}",
+            rejection.reason.as_str(),
+            rejection.subject
+        ));
+    }
+    shown.join("\n").replace(DEVICE, "GUID")
+}
+
+fn check(call: &str, text: &str, expect: &Expect) {
+    let parameters = format!("t=96&type={call}&d=x&rn=3&i=1790000000&sn=0&useIP=false");
+    let message = Message::decode(text).unwrap();
+    expect.assert_eq(&show(&message.batch(&query(&parameters), DEVICE)));
+}
+
+#[test]
+fn an_event_is_kept_as_sent() {
+    check(
+        "push",
+        r#"{"type":"event","evtName":"Product Viewed","evtData":{"Price":59.99,"when":"$D_1700000000","tags":["a"],"nested":{"a":{"b":1}}},"id":"A","g":"x","s":1789999999,"pg":1,"af":{"lib":"web-sdk-v2.5.2","protocol":"https"},"dsync":true}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID Product Viewed {"Price":59.99,"when":"$D_1700000000","tags":["a"],"nested":{"a":{"b":1}}} session=Some(1789999999) {"lib":"web-sdk-v2.5.2","protocol":"https"}"#
+        ]],
+    );
+    check(
+        "push",
+        r#"{"type":"event","evtName":"wzrk_fetch","evtData":{"t":4}}"#,
+        &expect![""],
+    );
+    check(
+        "push",
+        r#"{"type":"event","evtName":"Notification Clicked"}"#,
+        &expect!["1790000000 ObjectId=GUID Notification Clicked {} session=None "],
+    );
+}
+
+#[test]
+fn profiles_carry_operators_and_identities() {
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"Name":"Jack","Phone":14155551234,"DOB":"$D_0","score":{"$incr":5},"tags":{"$add":"c"},"old":{"$delete":true},"l":{"$set":["a"]},"r":{"$remove":["a"]},"tz":"GMT+0000"}}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID put:Name="Jack" put:Phone="+14155551234" put:DOB="$D_0" incr:score=5 add:tags="c" delete:old=true set:l=["a"] remove:r=["a"] put:tz="GMT+0000""#
+        ]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"Identity":"u-42","Name":"Jill"}}"#,
+        &expect![[r#"1790000000 Identity=u-42 ObjectId=GUID put:Name="Jill""#]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","isOUL":true,"rc":true,"profile":{"Identity":7},"af":{"lib":"w"}}"#,
+        &expect![[r#"
+            1790000000 ObjectId=GUID device:Web={"lib":"w"}
+            1790000000 Identity=7 ObjectId=GUID "#]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"FBID":17,"GPID":"g-1","Name":"Jo"}}"#,
+        &expect![[
+            r#"1790000000 Fbid=17 Gpid=g-1 ObjectId=GUID put:FBID=17 put:GPID="g-1" put:Name="Jo""#
+        ]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"ct_optout":true}}"#,
+        &expect!["1790000000 ObjectId=GUID put:ct_optout=true"],
+    );
+}
+
+#[test]
+fn pages_pings_and_push_tokens() {
+    check(
+        "page",
+        r#"{"us":"news","um":"email","uc":"c1","referrer":"x.test","cpg":"https://x.test/a?b","af":{"lib":"w"}}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID device:Web={"lib":"w","utm_source":"news","utm_medium":"email","utm_campaign":"c1","referrer":"x.test","page":"https://x.test/a?b"}"#
+        ]],
+    );
+    check("ping", r#"{"id":"A"}"#, &expect![""]);
+    check(
+        "data",
+        r#"{"endpoint":"tok-1","keys":{"p256dh":"p","auth":"a"},"browser":"Chrome"}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID token:chrome={"id":"tok-1","type":"chrome","keys":{"p256dh":"p","auth":"a"}}"#
+        ]],
+    );
+    check(
+        "data",
+        r#"{"type":"data","action":"unregister","g":"x","id":"A","s":1}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID token:chrome={"type":"chrome","action":"unregister"}"#
+        ]],
+    );
+}
+
+#[test]
+fn what_is_wrong_is_rejected_alone() {
+    check(
+        "data",
+        "{}",
+        &expect![[r#"rejected token_id_missing Person(ObjectId, "GUID")"#]],
+    );
+    check(
+        "push",
+        "{}",
+        &expect![[r#"rejected type_unknown Person(ObjectId, "GUID")"#]],
+    );
+    check(
+        "push",
+        r#"{"type":"event","evtName":"a","evtName":"b"}"#,
+        &expect!["rejected key_twice Ambiguous"],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"Email":"none"}}"#,
+        &expect![[r#"rejected email_invalid Person(ObjectId, "GUID")"#]],
+    );
+    check(
+        "push",
+        r#"{"type":"event","evtName":"a","evtData":[]}"#,
+        &expect![[r#"rejected event_data_invalid Person(ObjectId, "GUID")"#]],
+    );
+    for text in ["", "[]", "7", "{", "{} x", r#"{"id":"A","id":"B"}"#] {
+        assert!(Message::decode(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_browser_keeps_its_id_until_another_person_signs_in() {
+    let check = |text: &str, gc: &str, expect: Option<&str>| {
+        let parameters = format!("d=x&gc={gc}");
+        let device = Message::decode(text).unwrap().device(&query(&parameters));
+        assert_eq!(device.as_deref(), expect, "{text} {gc}");
+    };
+    check("{}", "", None);
+    check(r#"{"g":"abc"}"#, "", Some("abc"));
+    check("{}", "abc", Some("abc"));
+    check("{}", "abc:OO", Some("abc"));
+    check("{}", "abc%3AOO", Some("abc"));
+    check(r#"{"g":"abc:OO"}"#, "", Some("abc"));
+    check(r#"{"isOUL":true}"#, "abc", None);
+    check(r#"{"isOUL":true,"g":"kept"}"#, "abc", Some("kept"));
+    check(r#"{"g":"');alert(1)//"}"#, "", None);
+    check(r#"{"g":7}"#, "%27", None);
+}
+
+#[test]
+fn a_browser_that_has_opted_out_says_so_until_it_opts_in() {
+    let check = |text: &str, parameters: &str, expect: bool| {
+        let parameters = format!("d=x&{parameters}");
+        let is_out = Message::decode(text)
+            .unwrap()
+            .is_opted_out(&query(&parameters));
+        assert_eq!(is_out, expect, "{text} {parameters}");
+    };
+    check("{}", "gc=abc", false);
+    check("{}", "gc=abc:OO", true);
+    check("{}", "gc=abc%3AOO&optOut=true", true);
+    check("{}", "gc=abc:OO&optOut=false", false);
+    check(r#"{"g":"abc:OO"}"#, "", true);
+    check(r#"{"g":"abc:OO"}"#, "gc=abc&optOut=false", false);
+    check(r#"{"g":"abc"}"#, "optOut=true", false);
+}
+
+#[test]
+fn parameters_are_read_leniently() {
+    let whole = query(
+        "t=96&type=push&d=N4%2B%3D&rn=7&i=1790000000&sn=2&gc=abc&useIP=true&optOut=false&s=5",
+    );
+    assert_eq!((&*whole.data, whole.number, whole.sequence), ("N4+=", 7, 2));
+    assert_eq!(
+        (whole.opt_out, whole.uses_ip, whole.session),
+        (Some(false), true, Some(5))
+    );
+    assert_eq!(
+        (whole.call, whole.at()),
+        (Call::Push, Some(Timestamp::from_seconds(1_790_000_000)))
+    );
+    let bare = query("d=x&rn=-1&i=0&optOut=maybe&useIP=TRUE&rn=9&s=99999999999");
+    assert_eq!(
+        (bare.number, bare.at(), bare.opt_out, bare.uses_ip),
+        (0, None, None, false)
+    );
+    assert_eq!((bare.session, bare.call), (None, Call::Other));
+    assert_eq!(Query::decode("t=96&rn=1"), None);
+    assert_eq!(Query::decode("d="), None);
+}
+
+#[test]
+fn answers_are_to_the_letter() {
+    let answer = Answer {
+        device: DEVICE,
+        session: 1_790_000_000,
+        is_login: false,
+        number: 3,
+        opt_out: None,
+        is_out: false,
+        discarded: &[],
+    };
+    let check = |answer: Answer<'_>, script: &Expect, json: &Expect| {
+        script.assert_eq(&answer.script());
+        json.assert_eq(&answer.json());
+        serde_json::from_str::<serde_json::Value>(&answer.json()).unwrap();
+    };
+    check(
+        answer,
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{}});$WZRK_WR.s('0123456789abcdef0123456789abcdef',1790000000,false,3);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":false,"rn":"3"}}"#
+        ]],
+    );
+    check(
+        Answer {
+            opt_out: Some(true),
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{}});$WZRK_WR.s('0123456789abcdef0123456789abcdef:OO',1790000000,false,3,true);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef:OO","sid":1790000000,"rf":false,"rn":"3","optOut":true}}"#
+        ]],
+    );
+    check(
+        Answer {
+            opt_out: Some(false),
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{}});$WZRK_WR.s('0123456789abcdef0123456789abcdef',1790000000,false,3,false);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":false,"rn":"3","optOut":false}}"#
+        ]],
+    );
+    check(
+        Answer {
+            is_login: true,
+            discarded: &["Old", "Caf\u{e9} '</script>"],
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{\"d_e\":[\"GDY2\",\"FDs0iJsQFgh4KTE5PiomdQ==\"],\"isOUL\":true}});$WZRK_WR.s('0123456789abcdef0123456789abcdef',1790000000,true,3);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{"d_e":["GDY2","FDs0iJsQFgh4KTE5PiomdQ=="],"isOUL":true}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":true,"rn":"3"}}"#
+        ]],
+    );
+    check(
+        Answer {
+            is_out: true,
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{}});$WZRK_WR.s('0123456789abcdef0123456789abcdef:OO',1790000000,false,3);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef:OO","sid":1790000000,"rf":false,"rn":"3"}}"#
+        ]],
+    );
+    // An id that could close the string is never said.
+    assert!(
+        Answer {
+            device: "');alert(1)//",
+            ..answer
+        }
+        .script()
+        .contains("s('',")
+    );
+}
+
+#[test]
+fn a_session_goes_on_while_the_browser_says_so() {
+    let now = Timestamp::from_seconds(1_790_000_000);
+    assert_eq!(session(None, now), 1_790_000_000);
+    assert_eq!(session(Some(1_789_999_000), now), 1_789_999_000);
+    assert_eq!(session(Some(1_990_000_000), now), 1_990_000_000);
+    assert_eq!(session(None, Timestamp::from_seconds(-5)), 1);
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_unpacks() {
+    let bomb = packed(&"a".repeat(UNITS_MAX + 1));
+    assert!(bomb.len() < 8_192, "{}", bomb.len());
+    assert_eq!(decompress_from_base64(&bomb), None);
+    let most = packed(&"a".repeat(UNITS_MAX));
+    assert_eq!(
+        decompress_from_base64(&most).map(|it| it.len()),
+        Some(UNITS_MAX)
+    );
+}
+
+#[test]
+fn packed_texts_that_are_cut_or_spoiled_are_refused() {
+    let whole = packed(r#"{"id":"A","type":"event","evtName":"Viewed"}"#);
+    for end in 0..whole.trim_end_matches('=').len() - 2 {
+        assert_eq!(decompress_from_base64(&whole[..end]), None, "{end}");
+    }
+    for text in ["!", "N4\u{e9}", "NoX", "\0"] {
+        assert_eq!(decompress_from_base64(text), None, "{text}");
+    }
+    // Half of a surrogate pair is no text.
+    assert_eq!(
+        decompress_from_base64(&lz_str::compress_to_base64(&[0xd800_u16][..])),
+        None
+    );
+    assert_eq!(decompress_from_base64("Q==="), Some(String::new()));
+}
+
+proptest! {
+    #[test]
+    fn what_lz_string_packs_unpacks(text in any::<String>(), repeats in 1_usize..20) {
+        let text = text.repeat(repeats);
+        let packed = packed(&text);
+        // A form's decoder makes spaces of plus signs.
+        let spaced = decompress_from_base64(&packed.replace('+', " "));
+        prop_assert_eq!(spaced, Some(text.clone()));
+        prop_assert_eq!(decompress_from_base64(&packed), Some(text));
+    }
+
+    #[test]
+    fn like_json_too(text in "[a-z{}\":,0-9 ]{0,2000}") {
+        prop_assert_eq!(decompress_from_base64(&packed(&text)), Some(text));
+    }
+
+    #[test]
+    fn hostile_packed_texts_never_panic(text in "[A-Za-z0-9+/= ]{0,400}") {
+        prop_assert!(decompress_from_base64(&text).is_none_or(|it| it.len() <= 3 * UNITS_MAX));
+    }
+
+    #[test]
+    fn spoiled_packed_texts_never_panic_and_stay_small(
+        text in "[a-c]{0,3000}", place: prop::sample::Index, symbol in "[A-Za-z0-9+/= ]{1,3}",
+    ) {
+        let mut packed = packed(&text);
+        let place = place.index(packed.len());
+        packed.replace_range(place..=place, &symbol);
+        prop_assert!(decompress_from_base64(&packed).is_none_or(|it| it.len() <= 3 * UNITS_MAX));
+    }
+
+    #[test]
+    fn hostile_messages_never_panic(text: String, parameters: String) {
+        drop(Subscription::decode(&parameters));
+        if let (Ok(message), Some(query)) = (Message::decode(&text), Query::decode(&parameters)) {
+            let device = message.device(&query).unwrap_or_default();
+            drop(message.batch(&query, &device));
+            drop(message.sealed());
+        }
+    }
+
+    #[test]
+    fn hostile_objects_never_panic(
+        members in prop::collection::vec((
+            prop::sample::select(vec!["type", "evtName", "evtData", "profile", "g", "s", "af",
+                "endpoint", "keys", "action", "isOUL", "encrypted", "itp", "itk", "itv", "cpg"]),
+            prop::sample::select(vec!["\"event\"", "\"profile\"", "\"data\"", "true", "{}", "[]",
+                "7", "null", "\"\\ud800\"", "{\"Identity\":\"x\"}", "{\"a\":{\"$incr\":1}}", "\"\""]),
+        ), 0..8),
+        call in prop::sample::select(vec!["push", "page", "data", "ping", "?"]),
+    ) {
+        let members: Vec<_> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let parameters = format!("d=x&type={call}");
+        let (message, query) = (Message::decode(&text).unwrap(), query(&parameters));
+        let batch = message.batch(&query, DEVICE);
+        prop_assert!(batch.records.len() + batch.rejections.len() <= 2);
+        for record in &batch.records {
+            let named = record.names.iter().any(|(kind, name)| kind == IdentityKind::ObjectId && name == DEVICE);
+            prop_assert!(named);
+            if let Content::Profile { changes, .. } = &record.content {
+                prop_assert!(changes.iter().all(|it| it.op != ChangeOp::Identify));
+                for change in changes {
+                    prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(change.value.as_str()).is_ok());
+                }
+            }
+        }
+        drop(message.sealed());
+    }
+}

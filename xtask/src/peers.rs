@@ -10,12 +10,17 @@ use std::process::Command;
 
 use crate::command::{is_installed, run, target_directory};
 
-/// npm packages: the vendor's server-side client.
-const NPM: [&str; 1] = ["clevertap@1.3.0"];
+/// npm packages: the vendor's server-side client, its web SDK, and what drives a browser.
+const NPM: [&str; 3] = [
+    "clevertap@1.3.0",
+    "clevertap-web-sdk@2.5.2",
+    "playwright-core@1.65.1",
+];
 /// PyPI packages: a reader of the vendor's export API, and a TLS scanner.
 const PYPI: [&str; 2] = ["quickhouse==0.21.0", "sslyze==6.3.1"];
 /// Programs that the tests call, and the Debian package of each.
-const DEBIAN: [(&str, &str); 4] = [
+const DEBIAN: [(&str, &str); 5] = [
+    ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),

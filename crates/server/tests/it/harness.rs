@@ -31,6 +31,7 @@ pub(crate) struct Installation {
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) passcode: String,
+    pub(crate) sdk_token: String,
 }
 
 impl Installation {
@@ -124,6 +125,7 @@ impl Installation {
         Account {
             id: text("account_id"),
             passcode: text("passcode"),
+            sdk_token: text("sdk_token"),
         }
     }
 

@@ -24,5 +24,7 @@ mod hostile;
 mod kill;
 mod lost_control;
 mod million;
+mod mobile_sdk;
 mod tls;
 mod volumes;
+mod web_sdk;

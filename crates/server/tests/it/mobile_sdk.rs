@@ -1,0 +1,392 @@
+//! What Android's and iOS's SDKs send, replayed through TLS: their headers, query strings and bodies.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::Secret;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::harness::{Account, Installation, Server};
+
+const ANDROID: &str = "__0123456789abcdef0123456789abcdef";
+const IPHONE: &str = "-0123456789ABCDEF0123456789ABCDEF";
+/// 2026-10-01T00:00:00Z.
+const START: u64 = 1_790_812_800;
+
+/// A client of the collect plane.
+fn phone(room: &Installation, server: &Server, account: &Account) -> Client {
+    Client::new(server.address("collect"), &room.ca(), account.clone())
+}
+
+/// Android's request line and headers.
+fn android(client: &Client, account: &Account) -> reqwest::RequestBuilder {
+    let path = format!("/a1?os=Android&t=70500&z={}&ts={START}", account.id);
+    client
+        .anonymous("POST", &path)
+        .header("Content-Type", "application/json; charset=utf-8")
+        .header("X-CleverTap-Account-ID", &account.id)
+        .header("X-CleverTap-Token", &account.sdk_token)
+}
+
+/// A batch of Android's with every type of item: what it does first, and after signing in.
+fn batch(account: &Account) -> Value {
+    let meta = json!({
+        "type": "meta", "g": ANDROID, "id": account.id, "tk": account.sdk_token, "l_ts": 0, "f_ts": 0,
+        "ct_pi": "Identity,Email", "ddnd": false, "rtl": [], "rct": 0, "ait": 0, "frs": true, "fl": true,
+        "af": {"Build": "42", "Version": "1.4.2", "OS Version": "14", "SDK Version": 70_500,
+            "Make": "Fairphone", "Model": "FP5", "Carrier": "x", "useIP": false, "OS": "Android",
+            "wdt": 2.81, "hgt": 6.1, "dpi": 400, "dt": 1, "locale": "en_IN", "cc": "in",
+            "GoogleAdID": "38400000-8cf0-11bd-b23e-10b96e40000d", "GoogleAdIDLimit": false},
+    });
+    let item = |n: u64, mut item: Value| {
+        let more = json!({"s": START, "pg": 1, "ep": START + n, "f": true, "lsl": 0, "dsync": false, "n": "Home"});
+        item.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        item
+    };
+    let event = |n, name: &str, data: Value| {
+        item(
+            n,
+            json!({"type": "event", "evtName": name, "evtData": data}),
+        )
+    };
+    json!([
+        meta,
+        event(1, "App Launched", json!({"Install": "y"})),
+        event(1, "wzrk_fetch", json!({"t": 0})),
+        event(2, "Tap", json!({"button": "buy"})),
+        event(2, "Tap", json!({"button": "buy"})),
+        event(
+            3,
+            "Product Viewed",
+            json!({
+                "name": "Caf\u{e9} \u{1f600}", "price": 59.99, "count": 3, "flag": true, "long": 9_007_199_254_740_993_u64,
+                "when": "$D_1700000000", "tags": ["a", 1, true], "nested": {"a": {"b": null}},
+            })
+        ),
+        item(
+            4,
+            json!({"type": "profile", "profile": {
+                "Identity": "u-1", "Name": "Ana", "Email": "ana@example.com", "Phone": "+919876543210",
+                "Gender": "F", "Carrier": "x", "cc": "in", "tz": "Asia/Kolkata", "score": {"$incr": 5},
+                "tags": {"$set": ["a", "b"]},
+            }})
+        ),
+        item(
+            5,
+            json!({"type": "profile", "profile": {"score": {"$decr": 2}, "tags": {"$add": ["c"]}}})
+        ),
+        item(
+            6,
+            json!({"type": "data", "data": {"action": "register", "id": "fcm-1", "type": "fcm"}})
+        ),
+        item(7, json!({"type": "ping", "mc": 120, "nt": "WiFi"})),
+        item(8, json!({"type": "page"})),
+        event(
+            9,
+            "Charged",
+            json!({"Amount": 300, "Items": [{"c": "Books"}, {"c": "Toys"}]})
+        ),
+    ])
+}
+
+/// The protocol takes nothing but 200 for a success, and a domain for a reason to send again.
+async fn accepted(request: reqwest::RequestBuilder) -> Response {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200, "{response:?}");
+    assert!(
+        !response.headers().contains_key("x-wzrk-rd"),
+        "{response:?}"
+    );
+    response
+}
+
+async fn events(client: &Client, name: &str) -> Vec<Value> {
+    let query = json!({"event_name": name, "from": 20_200_101, "to": 20_991_231});
+    client.export("/1/events.json", 50, query).await
+}
+
+async fn counts(room: &Installation, account: &Account) -> Value {
+    let rows = room.query(
+        account,
+        "SELECT name, count(*) AS n FROM events GROUP BY name ORDER BY name",
+    );
+    let counts = rows
+        .iter()
+        .map(|it| (it["name"].as_str().unwrap().to_owned(), it["n"].clone()));
+    Value::Object(counts.collect())
+}
+
+#[tokio::test]
+async fn a_batch_of_androids_is_read_back_as_it_was_sent() {
+    let room = Installation::new();
+    let account = room.account("android");
+    let server = room.serve();
+    let (phone, client) = (phone(&room, &server, &account), server.client(&account));
+
+    let hello = phone.anonymous(
+        "GET",
+        &format!("/hello?os=Android&t=70500&z={}", account.id),
+    );
+    let hello = hello.send().await.unwrap();
+    let here = server.address("collect").to_string();
+    assert_eq!(hello.status().as_u16(), 200);
+    assert_eq!(hello.headers()["x-wzrk-rd"], *here);
+    assert_eq!(hello.headers()["x-wzrk-spiky-rd"], *here);
+
+    let body = batch(&account);
+    let answer = accepted(android(&phone, &account).body(body.to_string())).await;
+    assert_eq!(answer.text().await.unwrap(), "{}");
+
+    let viewed = events(&client, "Product Viewed").await;
+    assert_eq!(viewed.len(), 1);
+    assert_eq!(viewed[0]["event_props"], body[5]["evtData"]);
+    assert_eq!(viewed[0]["ts"], 20_261_001_000_003_u64);
+    let profile = &viewed[0]["profile"];
+    assert_eq!(profile["objectId"], ANDROID, "{profile}");
+    let app = ["platform", "os_version", "app_version", "make", "model"].map(|it| &profile[it]);
+    assert_eq!(
+        app,
+        ["Android", "14", "1.4.2", "Fairphone", "FP5"],
+        "{profile}"
+    );
+    assert_eq!(
+        events(&client, "Charged").await[0]["event_props"],
+        body[11]["evtData"]
+    );
+    assert_eq!(
+        counts(&room, &account).await,
+        json!({"App Launched": 1, "Charged": 1, "Product Viewed": 1, "Tap": 2}),
+        "two taps of one second are two, and the SDK's own question is none"
+    );
+
+    let ana = client.get("/1/profile.json?identity=u-1").await.body["record"].clone();
+    let known = ["name", "email", "phone"].map(|it| &ana[it]);
+    assert_eq!(known, ["Ana", "ana@example.com", "+919876543210"], "{ana}");
+    assert_eq!(ana["profileData"]["score"], 3, "{ana}");
+    assert_eq!(ana["profileData"]["tags"], json!(["a", "b", "c"]), "{ana}");
+    assert_eq!(ana["platformInfo"][0]["push_token"], "fcm-1", "{ana}");
+    assert_eq!(ana["events"]["Tap"]["count"], 2, "{ana}");
+    let ids = "SELECT count(*) FROM profile_changes WHERE value LIKE '%38400000%'";
+    assert_eq!(
+        room.count(&account, ids),
+        0,
+        "an advertising id is not kept"
+    );
+    let ids = "SELECT count(*) FROM events WHERE context LIKE '%38400000%'";
+    assert_eq!(room.count(&account, ids), 0);
+
+    let lines = room.query(
+        &account,
+        "SELECT DISTINCT path, peer FROM requests WHERE plane = 'collect'",
+    );
+    assert!(
+        lines.iter().all(|it| it["peer"] == "127.0.0.0/24"),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_is_stored_once_even_by_a_server_that_was_killed() {
+    let room = Installation::new();
+    let account = room.account("again");
+    let server = room.serve();
+    let body = batch(&account).to_string();
+    let all = json!({"App Launched": 1, "Charged": 1, "Product Viewed": 1, "Tap": 2});
+    let first = phone(&room, &server, &account);
+    let (one, two) = tokio::join!(
+        accepted(android(&first, &account).body(body.clone())),
+        accepted(android(&first, &account).body(body.clone()))
+    );
+    drop((one, two));
+    assert_eq!(counts(&room, &account).await, all);
+    server.kill();
+
+    let server = room.serve();
+    let again = phone(&room, &server, &account);
+    accepted(android(&again, &account).body(body)).await;
+    assert_eq!(counts(&room, &account).await, all);
+    let ana = server
+        .client(&account)
+        .get("/1/profile.json?identity=u-1")
+        .await;
+    assert_eq!(ana.body["record"]["profileData"]["score"], 3, "{ana:?}");
+}
+
+#[tokio::test]
+async fn an_encrypted_batch_is_answered_encrypted_or_refused_so_that_it_comes_plain() {
+    let room = Installation::new();
+    let account = room.account("encrypted");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let key = Secret::new([7; 32]);
+    let body = batch(&account).to_string();
+    let sealed = seal::transit::seal(&key, [1; 12], body.as_bytes()).unwrap();
+    let envelope = json!({
+        "itp": STANDARD.encode(sealed), "itk": STANDARD.encode(key.expose()), "itv": STANDARD.encode([1; 12]),
+    });
+    let request = || {
+        let request = android(&phone, &account).header("X-CleverTap-Encryption-Enabled", "true");
+        request.body(envelope.to_string())
+    };
+    let answer = accepted(request()).await;
+    assert_eq!(answer.headers()["x-clevertap-encryption-enabled"], "true");
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let bytes = |name: &str| STANDARD.decode(answer[name].as_str().unwrap()).unwrap();
+    let nonce = bytes("itv").try_into().unwrap();
+    assert_eq!(
+        seal::transit::open(&key, nonce, &bytes("itp")).unwrap(),
+        b"{}"
+    );
+    let all = json!({"App Launched": 1, "Charged": 1, "Product Viewed": 1, "Tap": 2});
+    assert_eq!(counts(&room, &account).await, all);
+
+    let set = ["account", "encryption", &account.id, "--set", "refused"];
+    assert_eq!(room.json(&set)["takes_encrypted"], false);
+    assert_eq!(request().send().await.unwrap().status().as_u16(), 402);
+    accepted(android(&phone, &account).body(body)).await;
+    assert_eq!(counts(&room, &account).await, all, "it had come before");
+}
+
+#[tokio::test]
+async fn an_iphone_whose_body_alone_says_who_it_is() {
+    let room = Installation::new();
+    let account = room.account("ios");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let meta = json!({
+        "type": "meta", "tk": account.sdk_token, "g": IPHONE, "id": account.id,
+        "af": {"OS Version": "17.4", "Version": "3.0", "Make": "Apple", "Model": "iPhone15,3", "useIP": true},
+    });
+    let event = json!({"type": "event", "evtName": "Opened", "evtData": {"n": 1.5}, "ep": START, "s": START});
+    let token = json!({"type": "data", "pg": 1, "data": {"id": "apns-1", "action": "register", "type": "apns"}});
+    let body = json!([meta, event, token]);
+    accepted(phone.anonymous("POST", "/a1?os=iOS").body(body.to_string())).await;
+
+    let client = server.client(&account);
+    let opened = events(&client, "Opened").await;
+    assert_eq!(opened[0]["event_props"], json!({"n": 1.5}));
+    assert_eq!(opened[0]["profile"]["objectId"], IPHONE);
+    assert_eq!(opened[0]["profile"]["platform"], "iOS", "{opened:?}");
+    let shown = client
+        .get(&format!("/1/profile.json?objectId={IPHONE}"))
+        .await;
+    let device = &shown.body["record"]["platformInfo"][0];
+    assert_eq!(
+        (&device["push_token"], &device["make"]),
+        (&json!("apns-1"), &json!("Apple")),
+        "{shown:?}"
+    );
+    let peers = room.query(&account, "SELECT peer FROM requests WHERE path = '/a1'");
+    assert_eq!(peers, [json!({"peer": "127.0.0.1"})], "it has allowed it");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_known_phone_is_sealed_in_quarantine_and_nobody_else_is_answered()
+{
+    let room = Installation::new();
+    let account = room.account("unreadable");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    for body in ["{\"CANARY-77f1", "[{\"type\":\"event\",\"evtName\":\"E\"}]"] {
+        let answer = accepted(android(&phone, &account).body(body)).await;
+        assert_eq!(answer.text().await.unwrap(), "{}");
+    }
+    let kept = room.query(
+        &account,
+        "SELECT code, source FROM quarantine ORDER BY code",
+    );
+    assert_eq!(
+        kept,
+        [
+            json!({"code": 0, "source": "android"}),
+            json!({"code": 523, "source": "android"})
+        ]
+    );
+
+    let good = batch(&account).to_string();
+    let path = format!("/a1?os=Android&z={}", account.id);
+    let wrong = good.replace(&account.sdk_token, "wrong");
+    let strangers = [
+        phone.anonymous("POST", &path).body(wrong.clone()),
+        phone.anonymous("POST", &path).body("{"),
+        phone.anonymous("POST", "/a1").body("{"),
+        phone
+            .anonymous("POST", &path)
+            .header("X-CleverTap-Token", "wrong")
+            .body(good.clone()),
+        phone.anonymous("POST", "/a1?z=AAA-AAA-AAAZ").body(good),
+        phone.anonymous("GET", "/hello?os=Android&z=AAA-AAA-AAAZ"),
+        phone.anonymous("POST", "/defineVars").body(wrong),
+    ];
+    for request in strangers {
+        assert!(request.send().await.is_err(), "a stranger was answered");
+    }
+    assert_eq!(counts(&room, &account).await, json!({}));
+}
+
+#[tokio::test]
+async fn pages_of_other_domains_are_dropped_once_an_account_has_a_list() {
+    let room = Installation::new();
+    let account = room.account("domains");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let domains = |flags: &[&str]| {
+        room.json(&[&["account", "domains", &*account.id][..], flags].concat())["domains"].clone()
+    };
+    let message =
+        json!({"id": account.id, "type": "event", "evtName": "Seen", "evtData": {}, "g": "abc"});
+    let packed = lz_str::compress_to_base64(message.to_string().as_str());
+    let packed = packed
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D");
+    let from = async |origin: &str, number: u32| {
+        let path = format!("/a?t=96&type=push&d={packed}&rn={number}&i={START}&sn=0");
+        let request = phone
+            .anonymous("GET", &path)
+            .header("Referer", format!("{origin}/page"));
+        request.send().await.map(|it| it.status().as_u16()).ok()
+    };
+    assert_eq!(domains(&[]), json!([]));
+    assert_eq!(from("https://evil.test", 1).await, Some(200));
+    let both = domains(&["--add", "Shop.Example.com", "--add", "127.0.0.1"]);
+    assert_eq!(both, json!(["127.0.0.1", "shop.example.com"]));
+    assert_eq!(from("https://evil.test", 2).await, None);
+    assert_eq!(from("https://shop.example.com.evil.test", 3).await, None);
+    assert_eq!(from("https://shop.example.com:8443", 4).await, Some(200));
+    let twice = room.run(&[
+        "account",
+        "domains",
+        &account.id,
+        "--add",
+        "www.shop.example.com",
+        "--json",
+    ]);
+    assert!(!twice.status.success());
+    let illegal = room.run(&[
+        "account",
+        "domains",
+        &account.id,
+        "--add",
+        "https://a.test/",
+        "--json",
+    ]);
+    assert!(!illegal.status.success());
+    assert_eq!(
+        domains(&["--remove", "shop.example.com"]),
+        json!(["127.0.0.1"])
+    );
+    assert_eq!(from("https://shop.example.com", 5).await, None);
+    assert_eq!(counts(&room, &account).await, json!({"Seen": 2}));
+    // Phones come from no page.
+    accepted(android(&phone, &account).body(batch(&account).to_string())).await;
+    let reasons = room.query(
+        &account,
+        "SELECT reason, count(*) AS n FROM requests WHERE outcome = 'dropped' GROUP BY reason",
+    );
+    assert_eq!(reasons, [json!({"reason": "foreign_page", "n": 3})]);
+}

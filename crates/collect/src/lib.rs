@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod connection;
 mod credentials;
+mod idempotency;
 mod peer;
 mod request_log;
 mod router;

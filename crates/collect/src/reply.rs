@@ -27,6 +27,8 @@ const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 const ENCRYPTED: HeaderName = HeaderName::from_static("x-clevertap-encryption-enabled");
 const DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-rd");
 const IMPRESSIONS_DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-spiky-rd");
+const KEY_REUSED: &str =
+    r#"{"status":"fail","error":"Idempotency-Key was used for another body","code":422}"#;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A request that is not served, and how that is said.
@@ -46,6 +48,8 @@ pub enum Refusal {
     TooLarge,
     /// The body is encoded in a way, or more often, than is undone here.
     UnsupportedEncoding,
+    /// The `Idempotency-Key` was used for another body within a day.
+    KeyReused,
     /// The account has as many calls in progress as it may.
     TooManyCalls,
     /// The memory for bodies is in use.
@@ -80,6 +84,7 @@ impl Refusal {
             Self::WrongMethod => "wrong_method",
             Self::TooLarge => "too_large",
             Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::KeyReused => "key_reused",
             Self::TooManyCalls => "too_many_calls",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
@@ -107,6 +112,9 @@ impl Refusal {
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     String::from(UNSUPPORTED),
                 ));
+            }
+            Self::KeyReused => {
+                return Some((StatusCode::UNPROCESSABLE_ENTITY, String::from(KEY_REUSED)));
             }
             Self::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, Words::TooManyRequests),
             Self::Busy | Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable),
@@ -138,6 +146,7 @@ impl Refusal {
             | Self::WrongMethod
             | Self::TooLarge
             | Self::UnsupportedEncoding
+            | Self::KeyReused
             | Self::Internal => Line::Awaited,
             Self::UnknownAccount
             | Self::InvalidCredentials

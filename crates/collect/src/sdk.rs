@@ -14,6 +14,7 @@ mod subscription;
 mod variables;
 mod web;
 
+pub(crate) use ids::{derive_for_upload, purpose_key};
 pub(crate) use seen::Seen;
 
 use axum::Router;
@@ -112,7 +113,7 @@ fn account(state: &State, name: Option<&str>) -> Option<Arc<AccountRules>> {
 
 /// The key under which addresses of an account's SDKs are hashed.
 fn peer_key(rules: &AccountRules) -> Secret<[u8; 32]> {
-    ids::purpose_key(&rules.person_key_secret, "peer address")
+    purpose_key(&rules.person_key_secret, "peer address")
 }
 
 /// The account's events that SDKs need not send.

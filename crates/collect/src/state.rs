@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::Budget;
+use crate::idempotency::Answers;
 use crate::sdk::Seen;
 
 /// What [`State`] is made of; `server` constructs it.
@@ -45,6 +46,7 @@ struct Inner {
     announced: Announced,
     bodies: Budget,
     seen: Seen,
+    answers: Answers,
 }
 
 impl State {
@@ -57,6 +59,7 @@ impl State {
             announced: Announced::default(),
             bodies: Budget::default(),
             seen: Seen::default(),
+            answers: Answers::default(),
         }))
     }
 
@@ -94,6 +97,11 @@ impl State {
     #[must_use]
     pub fn announced(&self) -> &Announced {
         &self.0.announced
+    }
+
+    /// What uploads under a key were answered.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// What SDKs have sent lately.

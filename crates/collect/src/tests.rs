@@ -2,6 +2,7 @@
 
 mod bodies;
 mod harness;
+mod idempotency;
 mod log;
 mod sdk;
 mod uploads;

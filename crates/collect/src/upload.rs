@@ -1,11 +1,13 @@
 //! `POST /1/upload`: bytes, records, entries, a durable commit, and only then the answer.
 //!
 //! Whatever was rejected and the request's own line ride in the same commit as the records. With
-//! `dryRun=1` nothing but the line is kept. No record is lost for being beside a bad one.
+//! `dryRun=1` nothing but the line is kept. No record is lost for being beside a bad one. An upload
+//! with an `Idempotency-Key` is stored once, however often it is sent.
 
 use axum::extract::{FromRef, Request, State as Of};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
+use bytes::Bytes;
 use governance::{Admitted, Arrival};
 use http::StatusCode;
 use model::record::{Entry, Quarantined, Record, Source};
@@ -13,6 +15,8 @@ use model::submission::Batch;
 use model::{ErrorKind, Timestamp};
 use wire::rest::upload;
 
+use crate::idempotency::{Answered, Begun, Claim, UploadKey};
+use crate::sdk::derive_for_upload;
 use crate::{Call, Ceiling, Facts, Head, Refusal, State, enter, reply};
 
 /// Bytes of an undecodable body that are kept.
@@ -28,15 +32,54 @@ where
 }
 
 async fn answer(Of(state): Of<State>, request: Request) -> Response {
+    let key = UploadKey::text(request.headers());
     let call = match enter(&state, Ceiling::Uploads, request).await {
         Ok(call) => call,
         Err(response) => return response,
     };
-    let received_at = state.clock().now();
-    let Ok(batch) = upload::decode(call.bytes()) else {
-        return undecodable(&state, &call, received_at).await;
+    let now = state.clock().now();
+    let text = match key {
+        Ok(Some(text)) if !is_dry_run(&call.query) => text,
+        Ok(_) => return take(&state, &call, now, None).await,
+        Err(refusal) => return refusal.respond(call.facts),
     };
-    let mut admitted = admit(&state, &call, batch, received_at);
+    let rules = &call.caller.rules;
+    let key = UploadKey::of(
+        rules.id,
+        &rules.person_key_secret,
+        &text,
+        &call.query,
+        call.bytes(),
+    );
+    match state.answers().begin(key, now).await {
+        Begun::New(claim) => take(&state, &call, now, Some(claim)).await,
+        Begun::Before(answered) => {
+            let facts = Facts {
+                accepted: answered.accepted,
+                rejected: answered.rejected,
+                reason: "repeated",
+                ..call.facts
+            };
+            match commit(&state, &call.head, StatusCode::OK, &facts, Vec::new()).await {
+                Ok(()) => reply::ok(answered.body, facts),
+                Err(refusal) => refusal.respond(call.facts),
+            }
+        }
+        Begun::OtherBody => Refusal::KeyReused.respond(call.facts),
+    }
+}
+
+/// Takes an upload that is new, as far as anybody knows.
+async fn take(
+    state: &State,
+    call: &Call,
+    received_at: Timestamp,
+    claim: Option<Claim<'_>>,
+) -> Response {
+    let Ok(batch) = upload::decode(call.bytes()) else {
+        return undecodable(state, call, received_at).await;
+    };
+    let mut admitted = admit(state, call, batch, received_at);
     let (accepted, suppressed) = (admitted.processed(), admitted.suppressed());
     let rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
     let facts = Facts {
@@ -44,15 +87,19 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         rejected,
         ..call.facts
     };
-    let body = upload::answer(accepted, admitted.rejections());
+    let body = Bytes::from(upload::answer(accepted, admitted.rejections()));
 
     let is_dry_run = is_dry_run(&call.query);
-    let entries = if is_dry_run {
+    let mut entries = if is_dry_run {
         Vec::new()
     } else {
         admitted.take_entries()
     };
-    if let Err(refusal) = commit(&state, &call.head, StatusCode::OK, &facts, entries).await {
+    if let Some(claim) = &claim {
+        let salt = claim.upload().salt(received_at);
+        derive_for_upload(&call.caller.rules.person_key_secret, &salt, &mut entries);
+    }
+    if let Err(refusal) = commit(state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);
     }
     if !is_dry_run {
@@ -61,6 +108,15 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         count("accepted", accepted.saturating_sub(suppressed));
         count("rejected", rejected);
         count("suppressed", suppressed);
+    }
+    if let Some(claim) = claim {
+        let body = body.clone();
+        let answered = Answered {
+            accepted,
+            rejected,
+            body,
+        };
+        claim.durable(received_at, answered);
     }
     reply::ok(body, facts)
 }

@@ -68,7 +68,9 @@ const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
     ),
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, x-clevertap-account-id, x-clevertap-passcode"),
+        HeaderValue::from_static(
+            "content-type, idempotency-key, x-clevertap-account-id, x-clevertap-passcode",
+        ),
     ),
     (
         header::ACCESS_CONTROL_MAX_AGE,

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::seen::follows_from_content;
 
 /// A key for one purpose, derived from the account's secret.
-pub(super) fn purpose_key(secret: &PersonKeySecret, purpose: &str) -> Secret<[u8; 32]> {
+pub(crate) fn purpose_key(secret: &PersonKeySecret, purpose: &str) -> Secret<[u8; 32]> {
     Secret::new(*blake3::keyed_hash(secret.expose(), purpose.as_bytes()).as_bytes())
 }
 
@@ -47,12 +47,29 @@ fn digest(key: &Secret<[u8; 32]>, bytes: &[u8]) -> [u8; 16] {
 /// Names and links are left alone: writing one twice changes nothing.
 pub(super) fn derive(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
     let key = purpose_key(secret, "record id");
+    let own = |entry: &&mut Entry| follows_from_content(&entry.record);
+    assign(&key, salt, true, entries.iter_mut().filter(own));
+}
+
+/// Gives every record of one upload the id that follows from the upload, which `salt` names, and from
+/// its place among equal ones. The time counts for nothing: where none was sent it is the upload's.
+pub(crate) fn derive_for_upload(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
+    let key = purpose_key(secret, "upload's record id");
+    assign(&key, salt, false, entries.iter_mut());
+}
+
+fn assign<'e>(
+    key: &Secret<[u8; 32]>,
+    salt: &[u8],
+    timed: bool,
+    entries: impl Iterator<Item = &'e mut Entry>,
+) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
-    for entry in entries
-        .iter_mut()
-        .filter(|it| follows_from_content(&it.record))
-    {
-        let mut hasher = Content(blake3::Hasher::new_keyed(key.expose()));
+    for entry in entries {
+        let mut hasher = Content {
+            hasher: blake3::Hasher::new_keyed(key.expose()),
+            timed,
+        };
         hasher.bytes(salt);
         let id = match &mut entry.record {
             Record::Event(event) => {
@@ -70,29 +87,35 @@ pub(super) fn derive(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry
             Record::Link(_) | Record::Request(_) => continue,
         };
         let mut content = [0; 16];
-        hasher.0.finalize_xof().fill(&mut content);
+        hasher.hasher.finalize_xof().fill(&mut content);
         let ordinal = ordinals.entry(content).or_default();
         let mut whole = [0; 20];
         let (first, last) = whole.split_at_mut(16);
         first.copy_from_slice(&content);
         last.copy_from_slice(&ordinal.to_le_bytes());
         *ordinal = ordinal.saturating_add(1);
-        *id = RecordId(digest(&key, &whole));
+        *id = RecordId(digest(key, &whole));
     }
 }
 
 /// A hash over parts of which each says how long it is.
-struct Content(blake3::Hasher);
+struct Content {
+    hasher: blake3::Hasher,
+    /// Whether times count.
+    timed: bool,
+}
 
 impl Content {
     fn bytes(&mut self, bytes: &[u8]) {
-        self.0
+        self.hasher
             .update(&(bytes.len() as u64).to_le_bytes())
             .update(bytes);
     }
 
     fn time(&mut self, time: Timestamp) {
-        self.bytes(&time.ms().to_le_bytes());
+        if self.timed {
+            self.bytes(&time.ms().to_le_bytes());
+        }
     }
 
     fn event(&mut self, event: &Event) {

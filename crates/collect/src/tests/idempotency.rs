@@ -1,0 +1,106 @@
+//! Uploads under an `Idempotency-Key`.
+
+use axum::body::Body;
+use model::RecordId;
+use model::record::Record;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::harness::{Answer, Room};
+
+const BODY: &str = r#"{"d":[{"type":"event","identity":"u1","evtName":"Viewed"},
+    {"type":"event","identity":"u1","evtName":"Viewed"},
+    {"type":"event","identity":"u1","evtName":"App Launched"}]}"#;
+
+async fn send(room: &Room, key: &str, body: &'static str) -> Answer {
+    let request = room
+        .request("POST", "/1/upload")
+        .header("Idempotency-Key", key);
+    room.send(request.body(Body::from(body)).unwrap())
+        .await
+        .unwrap()
+}
+
+async fn events(room: &Room) -> Vec<RecordId> {
+    let entries = room.entries().await;
+    let event = |record: &Record| match record {
+        Record::Event(event) => Some(event.id),
+        _ => None,
+    };
+    entries.iter().filter_map(|it| event(&it.record)).collect()
+}
+
+#[tokio::test]
+async fn the_same_key_and_body_is_stored_once_and_answered_alike() {
+    let room = Room::new().await;
+    let first = send(&room, "k1", BODY).await;
+    assert_eq!(first.status, 200);
+    let again = send(&room, "k1", BODY).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(
+        events(&room).await.len(),
+        2,
+        "two that are the same are two"
+    );
+    let lines = room.lines().await;
+    let told: Vec<_> = lines
+        .iter()
+        .map(|(_, it)| (&*it.reason, it.accepted, it.rejected))
+        .collect();
+    assert_eq!(told, [("", 2, 1), ("repeated", 2, 1)]);
+    // Another key, or none, is another upload.
+    send(&room, "k2", BODY).await;
+    room.upload(BODY).await;
+    room.upload(BODY).await;
+    assert_eq!(events(&room).await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_key_is_not_for_two_bodies_and_not_for_dry_runs() {
+    let room = Room::new().await;
+    send(&room, "k1", BODY).await;
+    let other = send(&room, "k1", r#"{"d":[]}"#).await;
+    assert_eq!(other.status, 422, "{}", other.body);
+    for key in ["", "caf\u{e9}"] {
+        assert_eq!(send(&room, key, BODY).await.status, 400);
+    }
+    let request = room
+        .request("POST", "/1/upload?dryRun=1")
+        .header("Idempotency-Key", "k3");
+    let dry = room
+        .send(request.body(Body::from(BODY)).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(dry.status, 200);
+    assert_eq!(events(&room).await.len(), 2);
+    send(&room, "k3", BODY).await;
+    assert_eq!(events(&room).await.len(), 4);
+}
+
+#[tokio::test]
+async fn what_was_not_durable_is_not_remembered() {
+    let room = Room::new().await;
+    room.store.is_failing.store(true, Ordering::Relaxed);
+    assert_eq!(send(&room, "k1", BODY).await.status, 503);
+    room.store.is_failing.store(false, Ordering::Relaxed);
+    assert_eq!(send(&room, "k1", BODY).await.status, 200);
+    assert!(events(&room).await.len() >= 2);
+}
+
+#[tokio::test]
+async fn who_has_forgotten_stores_the_same_ids() {
+    let (one, other) = (Room::new().await, Room::new().await);
+    send(&one, "k1", BODY).await;
+    send(&other, "k1", BODY).await;
+    let ids: BTreeSet<_> = events(&one).await.into_iter().collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids, events(&other).await.into_iter().collect());
+}
+
+#[tokio::test]
+async fn two_at_a_time_are_stored_once() {
+    let room = Room::new().await;
+    let (first, second) = tokio::join!(send(&room, "k1", BODY), send(&room, "k1", BODY));
+    assert_eq!((first.status, &first.body), (second.status, &second.body));
+    assert_eq!(events(&room).await.len(), 2);
+}

@@ -11,6 +11,7 @@
 )]
 
 mod rest;
+mod sdk;
 mod stored;
 
 /// A name, and what is done with an input.
@@ -22,6 +23,9 @@ pub const TARGETS: &[Target] = &[
     ("rest_question", rest::question),
     ("rest_names", rest::names),
     ("rest_cursor", rest::cursor),
+    ("sdk_packed", sdk::packed),
+    ("sdk_web", sdk::web),
+    ("sdk_mobile", sdk::mobile),
     ("stored_commit", stored::commit),
     ("stored_sealed", stored::sealed),
 ];

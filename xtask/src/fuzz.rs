@@ -124,7 +124,8 @@ fn fuzz(
         merge
             .env("STRONGROOM_FUZZ_TARGET", target)
             .arg(format!("-max_len={INPUT_BYTES_MAX}"))
-            .args(["-merge=1", "-verbosity=1"])
+            // By edges alone: what was reached counts, not how often.
+            .args(["-merge=1", "-use_counters=0", "-verbosity=1"])
             .args([kept, found.as_path()]);
         execute(&mut merge)?;
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::index::{Entry, Index, Object};
+use crate::read::Fault;
 use crate::slots::{Out, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
@@ -399,42 +400,61 @@ impl Inner {
             self.verify_present(object, &members).await;
         }
         for (path, writes) in paths {
-            let mut entry = Entry::default();
-            // Oldest first, as the map has them; the newest complete one is the object.
-            for object in writes.into_iter().rev() {
-                let held = members.iter().filter(|index| object.is_on(**index)).count();
-                if entry.current.is_none() && held >= self.geometry.data {
-                    entry.current = Some(object);
-                } else {
-                    entry.garbage.push(object);
-                }
-            }
-            self.index.insert(path, entry);
+            self.index.insert(path, self.choose(writes, &members));
         }
-        let mut repaired: usize = 0;
         for object in partial
-            .into_iter()
+            .iter()
             .filter(|object| self.index.is_current(object))
         {
-            for index in members
-                .iter()
-                .copied()
-                .filter(|index| !object.is_on(*index))
-            {
-                self.want(&object, index);
-            }
-            if repaired < REPAIRS_AT_OPEN_MAX {
-                repaired = repaired.saturating_add(1);
-                self.repair_wanted(Some(&object.path)).await;
-            }
+            let missing = members.iter().filter(|index| !object.is_on(**index));
+            missing.for_each(|index| self.want(object, *index));
+        }
+        let current: Vec<Arc<Object>> = partial
+            .into_iter()
+            .filter(|object| self.index.is_current(object))
+            .take(REPAIRS_AT_OPEN_MAX)
+            .collect();
+        for object in current {
+            self.complete(&object, &members).await;
         }
     }
 
-    /// Looks at every shard of an object and forgets those that are not what they should be.
+    /// Makes whole what a crash may have cut short. When that fails because shards that were good a
+    /// moment ago are not, it is judged again: what is not there k times was never acknowledged.
+    async fn complete(self: &Arc<Self>, object: &Arc<Object>, members: &[usize]) {
+        self.repair_wanted(Some(&object.path)).await;
+        if members.iter().all(|index| object.is_on(*index)) {
+            return;
+        }
+        self.verify_present(object, members).await;
+        let mut writes = self.index.all(&object.path);
+        writes.sort_by_key(|object| object.version);
+        self.index
+            .insert(Arc::clone(&object.path), self.choose(writes, members));
+    }
+
+    /// Which of the writes of a path, oldest first, is the object: the newest one that may be
+    /// complete.
+    fn choose(&self, writes: Vec<Arc<Object>>, members: &[usize]) -> Entry {
+        let mut entry = Entry::default();
+        for object in writes.into_iter().rev() {
+            let held = members.iter().filter(|index| object.is_on(**index)).count();
+            if entry.current.is_none() && held >= self.geometry.data {
+                entry.current = Some(object);
+            } else {
+                entry.garbage.push(object);
+            }
+        }
+        entry
+    }
+
+    /// Looks at every shard of an object and forgets those that are not what they should be. Of one
+    /// whose volume does not answer nothing is known: it still counts, and a read says so.
     async fn verify_present(&self, object: &Object, members: &[usize]) {
         for index in members.iter().copied().filter(|index| object.is_on(*index)) {
-            if self.fetch_whole(object, index).await.is_err() {
-                object.set_off(index);
+            match self.fetch_whole(object, index).await {
+                Ok(_) | Err(Fault::Unreachable(_)) => {}
+                Err(Fault::Wrong(_)) => object.set_off(index),
             }
         }
     }

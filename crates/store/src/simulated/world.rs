@@ -385,6 +385,16 @@ impl SimVolumes {
         Some(name)
     }
 
+    /// A volume loses one shard. False when it does not have it.
+    pub fn drop_shard(&self, position: usize, name: &str) -> bool {
+        let mut world = self.lock();
+        let Some(disk) = world.disk(position) else {
+            return false;
+        };
+        disk.safe.remove(name);
+        disk.now.remove(name).is_some()
+    }
+
     /// The names of the shards on a volume.
     #[must_use]
     pub fn names(&self, position: usize) -> Vec<String> {

@@ -299,3 +299,68 @@ fn an_object_whose_key_was_destroyed_cannot_be_read() {
         assert_eq!(store::kind(&error), ErrorKind::NotFound);
     });
 }
+
+/// Opens while volumes are slow, after one of the others has lost its shard of the object.
+#[test]
+fn an_object_whose_volumes_do_not_answer_at_start_is_not_taken_for_one_that_never_was() {
+    run(async {
+        let sim = SimStore::create(10, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        store
+            .put(&Path::from("a"), "acknowledged".into())
+            .await
+            .unwrap();
+        drop(store);
+        sim.volumes.only(&[store::simulated::Fault::Slow]);
+        let slow = sim.volumes.break_some(3, 1_000);
+        let quick = (0..6).find(|index| !slow.contains(index)).unwrap();
+        let name = sim.volumes.names(quick).pop().unwrap();
+        assert!(sim.volumes.drop_shard(quick, &name));
+        let store = sim.open().await.unwrap();
+        let error = get(&store, "a").await.unwrap_err();
+        assert_eq!(store::kind(&error), ErrorKind::Unavailable, "{error}");
+        drop(store);
+        sim.volumes.heal();
+        let store = sim.open().await.unwrap();
+        assert_eq!(get(&store, "a").await.unwrap(), "acknowledged");
+    });
+}
+
+/// A crash leaves exactly k shards; one rots while the start rebuilds the others.
+#[test]
+fn a_write_that_was_never_complete_is_judged_again_when_it_cannot_be_completed() {
+    run(async {
+        let mut rotted = 0;
+        for seed in 0..40 {
+            let sim = SimStore::create(seed, GEOMETRY).await.unwrap();
+            let store = sim.open().await.unwrap();
+            store
+                .put(&Path::from("a"), "never acknowledged".into())
+                .await
+                .unwrap();
+            drop(store);
+            for index in [4, 5] {
+                let name = sim.volumes.names(index).pop().unwrap();
+                assert!(sim.volumes.drop_shard(index, &name));
+            }
+            sim.volumes.only(&[store::simulated::Fault::BitFlip]);
+            sim.volumes.break_some(2, 300);
+            let store = sim.open().await.unwrap();
+            let flips = sim.volumes.fired().values().sum::<u64>();
+            sim.volumes.heal();
+            match get(&store, "a").await {
+                Ok(bytes) => assert_eq!(bytes, "never acknowledged"),
+                Err(error) => {
+                    assert_eq!(
+                        store::kind(&error),
+                        ErrorKind::NotFound,
+                        "seed {seed}: {error}"
+                    );
+                    assert!(flips > 0);
+                    rotted += 1;
+                }
+            }
+        }
+        assert!(rotted > 0);
+    });
+}

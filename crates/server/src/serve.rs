@@ -200,6 +200,9 @@ impl Server {
     pub(crate) async fn stop(self) -> Result<()> {
         self.stop.cancel();
         self.tasks.wait().await;
+        if let Err(error) = jobs::run(&self.installation, jobs::Job::Checkpoint).await {
+            tracing::error!("the heads of the audit logs were not published: {error:#}");
+        }
         self.installation.close().await
     }
 }

@@ -140,6 +140,7 @@ pub struct AuditDownload {
     open: Option<Section>,
     digest: Sha256,
     stage: Stage,
+    checkpoints: Vec<(AccountId, String)>,
     logs: u64,
     entries: u64,
     purged: u64,
@@ -209,6 +210,7 @@ impl Control {
             open: None,
             digest: Sha256::default(),
             stage: Stage::Begin,
+            checkpoints: Vec::new(),
             logs: 0,
             entries: 0,
             purged: 0,
@@ -221,6 +223,12 @@ impl AuditDownload {
     #[must_use]
     pub const fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// The signed heads in it so far, by account: to be published.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[(AccountId, String)] {
+        &self.checkpoints
     }
 
     /// The next piece of the file; none when it is whole.
@@ -319,11 +327,15 @@ impl AuditDownload {
         });
         match self.format {
             DownloadFormat::Csv => Ok(String::new()),
-            DownloadFormat::JsonLines => line_text(&Line::Log(Head {
-                account: account.to_string(),
-                size: head.size(),
-                checkpoint: sign(&self.key, account, &head),
-            })),
+            DownloadFormat::JsonLines => {
+                let checkpoint = sign(&self.key, account, &head);
+                self.checkpoints.push((account, checkpoint.clone()));
+                line_text(&Line::Log(Head {
+                    account: account.to_string(),
+                    size: head.size(),
+                    checkpoint,
+                }))
+            }
         }
     }
 

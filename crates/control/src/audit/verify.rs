@@ -414,6 +414,14 @@ impl Check {
             .account(&key)
             .map(|it| it.to_string())
             .unwrap_or_default();
+        let size = self.heads.get(&account).map_or(0, |head| head.size);
+        if self.heads.contains_key(&account) && size < kept.size {
+            return self.find(format!(
+                "the log of account {account} ends at entry {size}, and the checkpoint kept elsewhere is of {}: \
+                 the download is older than it, or the newest entries were deleted",
+                kept.size
+            ));
+        }
         let continues = match (self.trees.get(&account), self.heads.get(&account)) {
             (Some(tree), _) => tree.root_at(kept.size) == Some(kept.root),
             (None, Some(head)) if head.size == kept.size => head.root == kept.root,

@@ -8,6 +8,7 @@ use control::{Action, Actor, AuditOutcome, LedgerKey};
 use futures::StreamExt as _;
 use governance::{AccountRules, Suppressions};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use model::{AccountId, IdentityKind, PersonKey, Timestamp};
 use query::{EventsQuery, Lookup, PersonView, ReadPolicy};
 use serde_json::{Map, Value, json};
@@ -119,7 +120,24 @@ pub(crate) async fn execute(
         }
         Request::VolumeStatus => serde_json::to_value(installation.store().status())
             .context("failed to show the volumes"),
-        Request::JobRun { job } => Box::pin(jobs::run(installation, job)).await,
+        Request::Audit(request) => {
+            Box::pin(super::audit::execute(installation, actor, request, out)).await
+        }
+        Request::JobRun { job } => {
+            let (action, outcome) = (Action::JobRun, AuditOutcome::Begun);
+            control
+                .audit(
+                    actor,
+                    AccountId::installation(),
+                    action,
+                    job.as_str(),
+                    "",
+                    outcome,
+                )
+                .await
+                .context("failed to write the audit log: nothing was run")?;
+            Box::pin(jobs::run(installation, job)).await
+        }
     }
 }
 
@@ -137,13 +155,13 @@ fn account_value(account: &control::Account) -> Result<Value> {
     Ok(value)
 }
 
-fn account_id(text: &str) -> Result<AccountId> {
+pub(super) fn account_id(text: &str) -> Result<AccountId> {
     text.parse()
         .map_err(|_| Failure::new(Kind::Invalid, format!("`{text}` is not an account's id")).into())
 }
 
 /// The account's rules; what belongs to no account (`0`) has none, but can be read.
-fn rules(
+pub(super) fn rules(
     installation: &Installation,
     account: &str,
 ) -> Result<(AccountId, Option<Arc<AccountRules>>)> {
@@ -174,7 +192,7 @@ fn rules_of_people(installation: &Installation, account: &str) -> Result<Arc<Acc
     }
 }
 
-async fn send(out: &mpsc::Sender<Frame>, data: impl Into<Bytes>) -> Result<()> {
+pub(super) async fn send(out: &mpsc::Sender<Frame>, data: impl Into<Bytes>) -> Result<()> {
     if out.send(Frame::Data(data.into())).await.is_err() {
         bail!("the reader of the result has gone");
     }
@@ -383,6 +401,22 @@ async fn delete_person(
     Ok(json!({"deletion": deletion.to_string(), "keys": count, "state": "hidden"}))
 }
 
+/// The first moment of a day, or of the one that follows it.
+pub(super) fn day_start(text: &str, following: bool, zone: &TimeZone) -> Result<Timestamp> {
+    let wrong = || {
+        Failure::new(
+            Kind::Invalid,
+            format!("`{text}` is not a day: write YYYY-MM-DD"),
+        )
+    };
+    let mut day: Date = text.parse().map_err(|_| wrong())?;
+    if following {
+        day = day.tomorrow().map_err(|_| wrong())?;
+    }
+    let zoned = day.to_zoned_datetime(zone.clone()).map_err(|_| wrong())?;
+    Ok(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
+}
+
 /// The days of an export, as written.
 struct Days {
     from: Option<String>,
@@ -392,31 +426,16 @@ struct Days {
 impl Days {
     /// The first moment, and the first after the last.
     fn bounds(&self, rules: &AccountRules) -> Result<(Timestamp, Timestamp)> {
-        let start = |text: &str, following: bool| -> Result<Timestamp> {
-            let wrong = || {
-                Failure::new(
-                    Kind::Invalid,
-                    format!("`{text}` is not a day: write YYYY-MM-DD"),
-                )
-            };
-            let mut day: Date = text.parse().map_err(|_| wrong())?;
-            if following {
-                day = day.tomorrow().map_err(|_| wrong())?;
-            }
-            let zoned = day
-                .to_zoned_datetime(rules.time_zone.clone())
-                .map_err(|_| wrong())?;
-            Ok(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
-        };
+        let zone = &rules.time_zone;
         let from = self
             .from
             .as_deref()
-            .map(|text| start(text, false))
+            .map(|text| day_start(text, false, zone))
             .transpose()?;
         let to = self
             .to
             .as_deref()
-            .map(|text| start(text, true))
+            .map(|text| day_start(text, true, zone))
             .transpose()?;
         let all = EventsQuery::default();
         let (from, to) = (from.unwrap_or(all.from), to.unwrap_or(all.to));

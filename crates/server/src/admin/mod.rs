@@ -4,6 +4,7 @@
 //! the installation itself, under the lock. Either way [`execute`] carries it out, so both do the
 //! same. The actor in the audit is the operating system's user.
 
+mod audit;
 mod execute;
 mod frame;
 mod request;
@@ -21,6 +22,7 @@ use crate::config::Loaded;
 use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
 
+pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use request::{ExportFormat, ExportWhat, Request, Whom};

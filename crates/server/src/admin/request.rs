@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::AuditRequest;
 use crate::jobs::Job;
 
 /// One act of an operator.
@@ -73,6 +74,8 @@ pub(crate) enum Request {
         /// How they are written.
         format: ExportFormat,
     },
+    /// Reads or writes out the audit log.
+    Audit(AuditRequest),
     /// Shows the volumes.
     VolumeStatus,
     /// Runs a job now, to its end.

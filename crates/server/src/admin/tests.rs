@@ -1,7 +1,7 @@
 //! What goes through the socket arrives as it was sent, and users have their names.
 
 use super::frame::{self, Frame, Progress};
-use super::{Request, Whom, user_name};
+use super::{AuditRequest, AuditWanted, Request, Whom, user_name};
 use crate::failure::{Failure, Kind};
 use bytes::Bytes;
 
@@ -50,15 +50,24 @@ async fn frames_arrive_as_they_were_sent() {
 #[tokio::test]
 async fn requests_arrive_as_they_were_sent() {
     let (mut near, mut far) = tokio::io::duplex(4096);
-    let request = Request::PersonShow {
-        account: "A".to_owned(),
-        whom: Whom::Email("a@b.c".to_owned()),
-    };
-    frame::write_request(&mut near, &request).await.unwrap();
-    assert_eq!(
-        frame::read_request::<_, Request>(&mut far).await.unwrap(),
-        request
-    );
+    let requests = [
+        Request::PersonShow {
+            account: "A".to_owned(),
+            whom: Whom::Email("a@b.c".to_owned()),
+        },
+        Request::Audit(AuditRequest::Key),
+        Request::Audit(AuditRequest::List {
+            account: "A".to_owned(),
+            wanted: AuditWanted::default(),
+            after: Some(1),
+            limit: 2,
+        }),
+    ];
+    for request in requests {
+        frame::write_request(&mut near, &request).await.unwrap();
+        let read = frame::read_request::<_, Request>(&mut far).await.unwrap();
+        assert_eq!(read, request);
+    }
 }
 
 #[tokio::test]

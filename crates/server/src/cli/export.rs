@@ -127,14 +127,14 @@ fn by_ending(file: &Path) -> Result<ExportFormat> {
 }
 
 /// The file being written: under another name until it is whole, mode 0600 from its first byte.
-struct Target {
+pub(super) struct Target {
     file: PathBuf,
     unfinished: PathBuf,
     writer: BufWriter<File>,
 }
 
 impl Target {
-    fn create(file: &Path) -> Result<Self> {
+    pub(super) fn create(file: &Path) -> Result<Self> {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(".unfinished");
         let unfinished = file.with_file_name(name);
@@ -152,12 +152,12 @@ impl Target {
         })
     }
 
-    fn write(&mut self, data: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<()> {
         let fail = || format!("failed to write `{}`", self.unfinished.display());
         self.writer.write_all(data).with_context(fail)
     }
 
-    fn finish(mut self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
         let fail = format!("failed to write `{}`", self.file.display());
         self.writer.flush().with_context(|| fail.clone())?;
         self.writer

@@ -4,6 +4,7 @@
 //! 2 wrong usage or input, 3 not found, 4 refused, 5 unavailable for now.
 
 mod account;
+mod audit;
 mod demo;
 mod export;
 mod init;
@@ -65,6 +66,9 @@ enum Command {
     Person(person::Command),
     /// Writes events or people to a file
     Export(export::Arguments),
+    /// The audit log: who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Volumes: where the bytes are
     #[command(subcommand)]
     Volume(volume::Command),
@@ -122,6 +126,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Query(it) => it.run(),
         Command::Person(it) => it.run(),
         Command::Export(it) => it.run(),
+        Command::Audit(it) => it.run(),
         Command::Volume(it) => it.run(),
         Command::Job(it) => it.run(),
         Command::Version(it) => it.run(),

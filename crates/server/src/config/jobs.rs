@@ -22,6 +22,8 @@ section! {
         garbage_age_s: u32 = 86_400,
         /// How often volumes are compared, repaired and scrubbed a little further, seconds. 1 to 86400.
         maintain_interval_s: u32 = 30,
+        /// How often heads of audit logs are signed and written to files, seconds. 1 to 86400.
+        checkpoint_interval_s: u32 = 300,
         /// How often certificates are looked at for renewal, seconds. 1 to 604800.
         certificates_interval_s: u32 = 3_600,
         /// How long requests that belong to no account are on record, days; an account's own retention
@@ -68,6 +70,11 @@ impl Jobs {
         within(
             "jobs.maintain_interval_s",
             self.maintain_interval_s.into(),
+            1..=DAY,
+        )?;
+        within(
+            "jobs.checkpoint_interval_s",
+            self.checkpoint_interval_s.into(),
             1..=DAY,
         )?;
         within(

@@ -56,7 +56,35 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
             }
         }
     }
-    Ok(json!({"rows_removed": removed}))
+    let purged = purge_audit(installation, &actor, accounts.iter().map(|it| it.id)).await?;
+    Ok(json!({"rows_removed": removed, "audit_entries_purged": purged}))
+}
+
+/// Removes entries of the audit logs that are past their retention.
+async fn purge_audit(
+    installation: &Installation,
+    actor: &Actor,
+    accounts: impl Iterator<Item = AccountId>,
+) -> Result<u64> {
+    let before = installation
+        .clock()
+        .now()
+        .minus(DAY * control::AUDIT_RETENTION_DAYS);
+    let mut removed = 0;
+    for account in accounts.chain([AccountId::installation()]) {
+        loop {
+            let purged = installation
+                .control()
+                .purge_audit(actor, account, before)
+                .await
+                .with_context(|| format!("failed to purge the audit log of account {account}"))?;
+            removed += purged;
+            if purged == 0 {
+                break;
+            }
+        }
+    }
+    Ok(removed)
 }
 
 /// Since when rows of a table are kept: the start of a day. None for what never grows old: who a

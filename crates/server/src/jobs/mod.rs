@@ -5,6 +5,7 @@
 //! themselves. A job that fails is logged and tried again at its next turn.
 
 mod certificates;
+mod checkpoint;
 mod compaction;
 mod deletion;
 mod expiry;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::compose::Installation;
 pub(crate) use certificates::watch as watch_certificates;
+pub(crate) use checkpoint::keep as keep_checkpoint;
 
 /// A job, as an operator names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -44,10 +46,12 @@ pub(crate) enum Job {
     Maintain,
     /// Makes keys ahead of time
     Keys,
+    /// Signs the heads of the audit logs and writes them to files
+    Checkpoint,
 }
 
 impl Job {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,
@@ -55,6 +59,7 @@ impl Job {
         Self::Garbage,
         Self::Maintain,
         Self::Keys,
+        Self::Checkpoint,
     ];
 
     /// The job's name in logs and metrics.
@@ -67,6 +72,7 @@ impl Job {
             Self::Garbage => "garbage",
             Self::Maintain => "maintain",
             Self::Keys => "keys",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
@@ -82,6 +88,7 @@ impl Job {
             Self::Garbage => settings.garbage_interval_s,
             Self::Maintain => settings.maintain_interval_s,
             Self::Keys => 120,
+            Self::Checkpoint => settings.checkpoint_interval_s,
         };
         Duration::from_secs(seconds.into())
     }
@@ -94,6 +101,8 @@ pub(crate) struct Guards {
     lake: Mutex<()>,
     /// Held by the upkeep of the volumes.
     volumes: Mutex<()>,
+    /// Held by whoever publishes heads of audit logs.
+    audit: Mutex<()>,
 }
 
 /// Runs a job to its end and says what it did.
@@ -127,6 +136,10 @@ pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> 
             maintain::run(installation).await
         }
         Job::Keys => keys::run(installation).await,
+        Job::Checkpoint => {
+            let _guard = installation.guards().audit.lock().await;
+            checkpoint::run(installation).await
+        }
     }
 }
 

@@ -112,7 +112,7 @@ pub(crate) async fn read(
     let mut charge = Charge::none(budget);
     let mut sink = Sink::new(encoding, bytes_max);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| not_taken(Refusal::Broken, size))?;
+        let frame = frame.map_err(|error| not_taken(cause(&error), size))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -136,6 +136,23 @@ pub(crate) async fn read(
         size_bytes: size as u64,
         _charge: charge,
     })
+}
+
+/// Says that a body did not come in time: among the causes of the error that ends it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the body came too slowly")]
+pub struct TooSlow;
+
+/// Why a body did not come to its end.
+fn cause(error: &axum::Error) -> Refusal {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<TooSlow>() {
+            return Refusal::TooSlow;
+        }
+        cause = error.source();
+    }
+    Refusal::Broken
 }
 
 /// Reads a body to its end and keeps nothing of it, so that the answer reaches whoever is still

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use crate::body::{self, NotTaken, Received};
 use crate::credentials::Stranger;
-use crate::{Caller, Facts, Head, Refusal, State};
+use crate::{Caller, Facts, Head, Refusal, State, Voice};
 
 /// Bytes of a stranger's body that are looked at.
 const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -64,6 +64,9 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         Ok(caller) => caller,
         Err(stranger) => return Err(turn_away(state, stranger, &parts, body).await),
     };
+    if let Some(voice) = parts.extensions.get::<Voice>() {
+        voice.allow();
+    }
     let facts = Facts {
         account: Some(caller.account()),
         ..Facts::default()
@@ -157,9 +160,9 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body)
         Ok(body) if is_json(&body.bytes) => (stranger.refusal, body.size_bytes),
         Ok(body) => (Refusal::Undecodable, body.size_bytes),
         Err(NotTaken {
-            refusal: Refusal::Broken,
+            refusal: refusal @ (Refusal::Broken | Refusal::TooSlow),
             size_bytes,
-        }) => (Refusal::Broken, size_bytes),
+        }) => (refusal, size_bytes),
         Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
     };
     refusal.respond(Facts {

@@ -2,6 +2,8 @@
 
 use model::record::Plane;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is known of the connection that a request came on. The listener puts one in the extensions
 /// of every request.
@@ -19,3 +21,21 @@ pub struct Connection {
 /// byte (HTTP/1.1) or resets the stream (HTTP/2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence;
+
+/// In a request's extensions: whether a client that wants to be asked for its body is asked. Until a
+/// handler knows who calls, it is not: not even that much is said to strangers.
+#[derive(Debug, Clone, Default)]
+pub struct Voice(Arc<AtomicBool>);
+
+impl Voice {
+    /// The caller is known: it is asked for its body.
+    pub fn allow(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is asked.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

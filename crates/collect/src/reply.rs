@@ -70,6 +70,8 @@ pub enum Refusal {
     ForeignPage,
     /// The account does not take what is encrypted in transit: the SDK is to send it plain.
     EncryptionOff,
+    /// In silence: the body came too slowly.
+    TooSlow,
 }
 
 impl Refusal {
@@ -95,6 +97,7 @@ impl Refusal {
             Self::Broken => "body_broken",
             Self::ForeignPage => "foreign_page",
             Self::EncryptionOff => "encryption_off",
+            Self::TooSlow => "body_too_slow",
         }
     }
 
@@ -126,7 +129,8 @@ impl Refusal {
             | Self::UnknownMethod
             | Self::Undecodable
             | Self::Broken
-            | Self::ForeignPage => return None,
+            | Self::ForeignPage
+            | Self::TooSlow => return None,
         };
         Some((status, words.body()))
     }
@@ -158,7 +162,8 @@ impl Refusal {
             | Self::Undecodable
             | Self::Broken
             | Self::ForeignPage
-            | Self::EncryptionOff => Line::Offered,
+            | Self::EncryptionOff,
+            | Self::TooSlow => Line::Offered,
         }
     }
 

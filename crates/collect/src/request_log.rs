@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::peer::network_peer;
-use crate::{Connection, Refusal, Silence, State, hashed_peer};
+use crate::{Connection, Preset, Refusal, Silence, State, hashed_peer};
 
 /// Bytes of an unknown path that are kept.
 const PATH_BYTES_MAX: usize = 128;
@@ -196,7 +196,10 @@ pub async fn log_requests(
         head: &head,
         is_closed: false,
     };
-    let mut response = next.run(request).await;
+    let mut response = match request.extensions().get::<Preset>() {
+        Some(preset) => preset.respond(),
+        None => next.run(request).await,
+    };
     open.is_closed = true;
 
     let facts = response
@@ -229,7 +232,11 @@ pub async fn log_requests(
         }
     }
     let status = status(&response);
-    offer(&state, &head.line(&state, status, &facts));
+    let line = head.line(&state, status, &facts);
+    match (status, line.record) {
+        (None, Record::Request(line)) => state.drops().record(*line),
+        (_, record) => offer(&state, &Entry { record, ..line }),
+    }
     count(&head, status, facts.reason);
     response
 }
@@ -284,7 +291,8 @@ fn outcome(status: Option<StatusCode>) -> Outcome {
 }
 
 /// The printable ASCII of a path, percent-escapes as they came, cut.
-fn cleaned_path(path: &str) -> Box<str> {
+#[must_use]
+pub fn cleaned_path(path: &str) -> Box<str> {
     path.bytes()
         .map(|byte| {
             if byte.is_ascii_graphic() {

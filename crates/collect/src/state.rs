@@ -7,9 +7,9 @@ use model::{AccountId, Clock, RecordIds};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-use crate::Budget;
 use crate::idempotency::Answers;
 use crate::sdk::Seen;
+use crate::{Budget, Drops};
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -47,14 +47,21 @@ struct Inner {
     bodies: Budget,
     seen: Seen,
     answers: Answers,
+    drops: Drops,
 }
 
 impl State {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let drops = Drops::new(
+            parts.journal.clone(),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.record_ids),
+        );
         Self(Arc::new(Inner {
             parts,
+            drops,
             ceilings: Ceilings::default(),
             announced: Announced::default(),
             bodies: Budget::default(),
@@ -91,6 +98,12 @@ impl State {
     #[must_use]
     pub fn ceilings(&self) -> &Ceilings {
         &self.0.ceilings
+    }
+
+    /// Where drops go.
+    #[must_use]
+    pub fn drops(&self) -> &Drops {
+        &self.0.drops
     }
 
     /// Whose identity is in the journal already.

@@ -5,4 +5,5 @@ mod harness;
 mod idempotency;
 mod log;
 mod sdk;
+mod replay;
 mod uploads;

@@ -167,6 +167,7 @@ impl Room {
     pub(super) async fn not_served(&self) -> Vec<(String, RequestLine)> {
         let answer = self.upload(r#"{"d":[]}"#).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
+        self.state.drops().flush(crate::Flush::All).await.unwrap();
         let lines = self.lines().await;
         lines
             .into_iter()

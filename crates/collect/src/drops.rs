@@ -1,0 +1,373 @@
+//! Drops: what was refused in silence. Counted exactly, kept in bounded space.
+//!
+//! Each drop is one line of the request log as long as they are few. When more come than a budget
+//! of lines allows, they are gathered: the drops of one plane, reason and path become two lines, the
+//! first and the last of them, and the last one says how many more it stands for (its `rejected`,
+//! which a dropped request has no other use for). Paths beyond a limit are gathered under
+//! [`OTHER_PATHS`]. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
+//! is ever forgotten, or counted twice, because a flush failed. A line never holds a credential, a
+//! query string, a header or a body.
+
+use journal::Journal;
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::{AccountId, Clock, RecordIds};
+use std::collections::HashMap;
+use std::mem;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The path that stands for every path beyond the limit.
+pub const OTHER_PATHS: &str = "(other)";
+
+/// Lines that are kept one by one before drops are gathered.
+const LINES_BURST: u64 = 4_096;
+/// How many lines a second become free for that.
+const LINES_A_SECOND: u64 = 8;
+/// Lines that wait in memory.
+const LINES_WAITING_MAX: usize = 8_192;
+/// Paths that are gathered apart from each other at a time.
+const PATHS_MAX: usize = 128;
+/// How long drops are gathered, unless everything is asked for.
+const GATHER: Duration = Duration::from_secs(10);
+
+/// One drop, as the listener knows it before there is a request, or without one.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Which listener.
+    pub plane: Plane,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The version of TLS, or the one that was offered; empty when there was none.
+    pub tls_version: &'static str,
+    /// The method; `-` when it is not known.
+    pub method: Box<str>,
+    /// The path, cleaned; empty when it is not known.
+    pub path: Box<str>,
+    /// Why: a stable word.
+    pub reason: &'static str,
+    /// Bytes that were read.
+    pub size_bytes: u64,
+}
+
+/// Where drops go. A cheap handle.
+#[derive(Debug, Clone)]
+pub struct Drops(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+    record_ids: Arc<RecordIds>,
+    waiting: Mutex<Waiting>,
+    /// Held by the flush that is under way: what it took is nowhere else until it is durable.
+    flushing: tokio::sync::Mutex<()>,
+}
+
+/// What tells gathered drops apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    plane: Plane,
+    reason: Box<str>,
+    path: Box<str>,
+}
+
+/// Drops of one kind.
+#[derive(Debug)]
+struct Gathered {
+    count: u64,
+    since: Duration,
+    first: RequestLine,
+    last: RequestLine,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<RequestLine>,
+    gathered: HashMap<Kind, Gathered>,
+    /// Lines that may still be kept one by one, thousandths.
+    budget: u64,
+    /// When the budget was last added to; none before the first drop.
+    counted: Option<Duration>,
+}
+
+/// Which drops are made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Lines, and what has been gathered long enough.
+    Due,
+    /// Everything that happened before.
+    All,
+}
+
+impl Drops {
+    pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>, record_ids: Arc<RecordIds>) -> Self {
+        Self(Arc::new(Inner {
+            journal,
+            clock,
+            record_ids,
+            waiting: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Takes a drop that is not a request's: its line is made here, and it is counted.
+    pub fn refuse(&self, refused: Refused) {
+        metrics::counter!(
+            "strongroom_requests_total",
+            "plane" => refused.plane.as_str(), "outcome" => Outcome::Dropped.as_str(),
+            "reason" => refused.reason
+        )
+        .increment(1);
+        self.record(RequestLine {
+            id: self.0.record_ids.batch()(0),
+            at: self.0.clock.now(),
+            plane: refused.plane,
+            peer: Peer::Address(refused.peer.to_canonical()),
+            tls_version: Box::from(refused.tls_version),
+            method: refused.method,
+            path: refused.path,
+            status: 0,
+            outcome: Outcome::Dropped,
+            reason: Box::from(refused.reason),
+            size_bytes: refused.size_bytes,
+            accepted: 0,
+            rejected: 0,
+            duration_us: 0,
+        });
+    }
+
+    /// Takes the line of a dropped request.
+    pub(crate) fn record(&self, line: RequestLine) {
+        metrics::counter!("strongroom_drops_total", "plane" => line.plane.as_str()).increment(1);
+        let now = self.0.clock.monotonic();
+        self.0.waiting().take(now, line);
+    }
+
+    /// Whether anything waits to be made durable.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        let waiting = self.0.waiting();
+        !waiting.lines.is_empty() || !waiting.gathered.is_empty()
+    }
+
+    /// Makes drops durable. With [`Flush::All`], everything that happened before the call is in the
+    /// journal when it returns. Dropping the future does not lose or double anything.
+    ///
+    /// # Errors
+    /// What the journal says; the drops wait on.
+    pub async fn flush(&self, which: Flush) -> journal::Result<()> {
+        let inner = Arc::clone(&self.0);
+        // A task, so that what was taken out is put back or durable whoever stops waiting.
+        let task = tokio::spawn(async move { inner.flush(which).await });
+        task.await.unwrap_or(Err(journal::Error::Closed))
+    }
+}
+
+impl Inner {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn flush(&self, which: Flush) -> journal::Result<()> {
+        let _alone = self.flushing.lock().await;
+        let (lines, gathered) = {
+            let now = self.clock.monotonic();
+            let mut waiting = self.waiting();
+            let lines = mem::take(&mut waiting.lines);
+            let is_due =
+                |it: &Gathered| which == Flush::All || now.saturating_sub(it.since) >= GATHER;
+            let gathered: Vec<_> = waiting.gathered.extract_if(|_, it| is_due(it)).collect();
+            (lines, gathered)
+        };
+        if lines.is_empty() && gathered.is_empty() {
+            return Ok(());
+        }
+        let summaries = gathered.iter().flat_map(|(_, it)| it.lines());
+        let entries = lines.iter().cloned().chain(summaries).map(|line| Entry {
+            account: AccountId::installation(),
+            record: Record::Request(Box::new(line)),
+        });
+        let appended = self.journal.append(entries.collect()).await;
+        if appended.is_err() {
+            self.waiting().put_back(lines, gathered);
+        }
+        appended
+    }
+}
+
+impl Waiting {
+    fn take(&mut self, now: Duration, line: RequestLine) {
+        let full = LINES_BURST * 1_000;
+        let elapsed = self.counted.map_or(u64::MAX, |at| {
+            u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX)
+        });
+        self.counted = Some(now);
+        let more = elapsed.saturating_mul(LINES_A_SECOND);
+        self.budget = self.budget.saturating_add(more).min(full);
+        if self.budget >= 1_000 && self.lines.len() < LINES_WAITING_MAX {
+            self.budget -= 1_000;
+            self.lines.push(line);
+        } else {
+            self.gather(now, line);
+        }
+    }
+
+    fn gather(&mut self, now: Duration, mut line: RequestLine) {
+        let mut kind = Kind {
+            plane: line.plane,
+            reason: line.reason.clone(),
+            path: line.path.clone(),
+        };
+        if self.gathered.len() >= PATHS_MAX && !self.gathered.contains_key(&kind) {
+            kind.path = Box::from(OTHER_PATHS);
+            line.path = Box::from(OTHER_PATHS);
+        }
+        match self.gathered.get_mut(&kind) {
+            Some(found) => {
+                found.count += 1;
+                found.last = line;
+            }
+            None => {
+                let first = line.clone();
+                self.gathered.insert(
+                    kind,
+                    Gathered {
+                        count: 1,
+                        since: now,
+                        first,
+                        last: line,
+                    },
+                );
+            }
+        }
+    }
+
+    /// What a flush took and could not make durable waits on, older than what came meanwhile.
+    fn put_back(&mut self, mut lines: Vec<RequestLine>, gathered: Vec<(Kind, Gathered)>) {
+        lines.append(&mut self.lines);
+        self.lines = lines;
+        for (kind, older) in gathered {
+            match self.gathered.get_mut(&kind) {
+                Some(newer) => {
+                    newer.count += older.count;
+                    newer.since = older.since;
+                    newer.first = older.first;
+                }
+                None => {
+                    self.gathered.insert(kind, older);
+                }
+            }
+        }
+    }
+}
+
+impl Gathered {
+    /// One line for one drop; for more, the first and the last, which stands for the rest as well.
+    fn lines(&self) -> impl Iterator<Item = RequestLine> {
+        let more = self.count.saturating_sub(2);
+        let last = (self.count > 1).then(|| RequestLine {
+            rejected: u32::try_from(more).unwrap_or(u32::MAX),
+            ..self.last.clone()
+        });
+        std::iter::once(self.first.clone()).chain(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINES_BURST, OTHER_PATHS, PATHS_MAX, Waiting};
+    use model::record::{Outcome, Peer, Plane, RequestLine};
+    use model::{RecordId, Timestamp};
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn line(number: u32, path: &str) -> RequestLine {
+        RequestLine {
+            id: RecordId(u128::from(number).to_be_bytes()),
+            at: Timestamp::from_ms(i64::from(number)),
+            plane: Plane::Collect,
+            peer: Peer::Unknown,
+            tls_version: "1.3".into(),
+            method: "GET".into(),
+            path: path.into(),
+            status: 0,
+            outcome: Outcome::Dropped,
+            reason: "unknown_url".into(),
+            size_bytes: 0,
+            accepted: 0,
+            rejected: 0,
+            duration_us: 0,
+        }
+    }
+
+    /// What the lines that leave say, by path: how many, the first and the last time.
+    fn told(waiting: &Waiting) -> BTreeMap<String, (u64, i64, i64)> {
+        let mut told = BTreeMap::new();
+        let gathered = waiting.gathered.values().flat_map(super::Gathered::lines);
+        for line in waiting.lines.iter().cloned().chain(gathered) {
+            let at = line.at.ms();
+            let (count, first, last) =
+                told.entry(line.path.to_string())
+                    .or_insert((0, i64::MAX, i64::MIN));
+            *count += 1 + u64::from(line.rejected);
+            (*first, *last) = (at.min(*first), at.max(*last));
+        }
+        told
+    }
+
+    #[test]
+    fn a_thousand_drops_are_a_thousand_lines() {
+        let mut waiting = Waiting::default();
+        for number in 0..1_000 {
+            waiting.take(Duration::ZERO, line(number, &format!("/{number}")));
+        }
+        assert_eq!(waiting.lines.len(), 1_000);
+        assert!(waiting.gathered.is_empty());
+    }
+
+    #[test]
+    fn a_million_drops_take_little_room_and_none_is_forgotten() {
+        let mut waiting = Waiting::default();
+        for number in 0..1_000_000 {
+            let path = format!("/{}", number % 5_000);
+            waiting.take(
+                Duration::from_millis(u64::from(number / 100)),
+                line(number, &path),
+            );
+        }
+        let told = told(&waiting);
+        assert_eq!(told.values().map(|it| it.0).sum::<u64>(), 1_000_000);
+        assert!(told.contains_key(OTHER_PATHS));
+        assert!(waiting.gathered.len() <= PATHS_MAX + 1);
+        assert!(waiting.lines.len() as u64 <= LINES_BURST + 10 * 8 + 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn counts_and_times_survive_flushes_that_fail(
+            paths in proptest::collection::vec(0..4_u8, 0..200),
+            failures in proptest::collection::vec(proptest::bool::ANY, 0..200),
+        ) {
+            let mut waiting = Waiting { budget: 0, counted: Some(Duration::ZERO), ..Waiting::default() };
+            let mut truth = BTreeMap::new();
+            let mut failures = failures.into_iter().chain(std::iter::repeat(false));
+            for (number, path) in (0..).zip(paths) {
+                let path = format!("/{path}");
+                waiting.take(Duration::ZERO, line(number, &path));
+                let at = i64::from(number);
+                let (count, first, last) = truth.entry(path).or_insert((0, at, at));
+                *count += 1;
+                (*first, *last) = (at.min(*first), at.max(*last));
+                if failures.next() == Some(true) {
+                    let lines = std::mem::take(&mut waiting.lines);
+                    let gathered = waiting.gathered.drain().collect();
+                    waiting.put_back(lines, gathered);
+                }
+            }
+            prop_assert_eq!(told(&waiting), truth);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A quarantined record is decoded again, by the rules as they are now, and stored if they let it.
+//!
+//! What is stored has the id that the record had in quarantine, so that whoever looks for that id
+//! finds out whether it was replayed. Who may ask for it, and that it happens once, is the caller's
+//! matter.
+
+use governance::{Admitted, Arrival, admit};
+use model::record::{ChangeOp, Entry, Quarantined, Record, Source};
+use model::{AccountId, RecordId};
+use wire::rest::upload;
+
+use crate::State;
+
+/// What became of a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// So many records are durable.
+    Stored(u32),
+    /// The rules still refuse it: the code and the text of the first refusal. Nothing was stored.
+    Refused(u16, String),
+    /// It came in a dialect of which single records cannot be decoded again.
+    NotReplayable,
+}
+
+/// Replays one record, or a body that could not be decoded.
+///
+/// # Errors
+/// What the journal says: unavailable means that the outcome is not known.
+pub async fn replay(
+    state: &State,
+    account: AccountId,
+    quarantined: &Quarantined,
+) -> journal::Result<Replayed> {
+    if quarantined.source != Source::Rest {
+        return Ok(Replayed::NotReplayable);
+    }
+    let mut admitted = match decide(state, account, quarantined) {
+        Ok(admitted) => admitted,
+        Err(refused) => return Ok(refused),
+    };
+    let processed = admitted.processed();
+    let mut entries = admitted.take_entries();
+    keep_id(quarantined.id, &mut entries);
+    state.journal().append(entries).await?;
+    state.announced().remember(admitted.take_announcements());
+    state.report_reached(account, admitted.reached());
+    Ok(Replayed::Stored(processed))
+}
+
+/// What the rules make of it now; as an error, why nothing is to be stored.
+fn decide(
+    state: &State,
+    account: AccountId,
+    quarantined: &Quarantined,
+) -> Result<Admitted, Replayed> {
+    let rules = state.rules();
+    let rules = rules.account(account).ok_or(Replayed::NotReplayable)?;
+    let body = if quarantined.code == 0 {
+        quarantined.body.clone()
+    } else {
+        [b"{\"d\":[", quarantined.body.as_slice(), b"]}"].concat()
+    };
+    let batch = upload::decode(&body)
+        .map_err(|_| Replayed::Refused(0, String::from("the body is not an upload")))?;
+    let fresh = state.record_ids().batch();
+    let arrival = Arrival {
+        source: quarantined.source,
+        received_at: quarantined.received_at,
+        ids: &fresh,
+    };
+    let admitted = admit(rules, batch, &arrival, state.announced());
+    if let Some(rejection) = admitted.rejections().first() {
+        let text = rejection.reason.as_str().to_owned();
+        return Err(Replayed::Refused(rejection.reason.code(), text));
+    }
+    Ok(admitted)
+}
+
+/// Gives the first record the id, and further ones of the same body ids that follow from it. Names
+/// and links have ids of their own: writing them twice changes nothing.
+fn keep_id(id: RecordId, entries: &mut [Entry]) {
+    let mut number = 0_u64;
+    for entry in entries {
+        let place = match &mut entry.record {
+            Record::Event(event) => &mut event.id,
+            Record::ProfileChange(change)
+                if change.changes.iter().any(|it| it.op != ChangeOp::Identify) =>
+            {
+                &mut change.id
+            }
+            Record::ProfileChange(_)
+            | Record::Link(_)
+            | Record::Request(_)
+            | Record::Quarantined(_) => continue,
+        };
+        *place = if number == 0 {
+            id
+        } else {
+            following(id, number)
+        };
+        number += 1;
+    }
+}
+
+fn following(id: RecordId, number: u64) -> RecordId {
+    let mut bytes = [0; 16];
+    blake3::Hasher::new()
+        .update(&id.0)
+        .update(&number.to_le_bytes())
+        .finalize_xof()
+        .fill(&mut bytes);
+    RecordId(bytes)
+}

@@ -1,0 +1,99 @@
+//! A quarantined record is stored after all, under its own id, when the rules let it.
+
+use model::record::{Quarantined, Record, Source};
+use model::{RecordId, Timestamp};
+
+use super::harness::{ACCOUNT, NOW, Room};
+use crate::{Replayed, replay};
+
+const ID: RecordId = RecordId([9; 16]);
+
+fn quarantined(source: Source, code: u16, body: &str) -> Quarantined {
+    Quarantined {
+        id: ID,
+        received_at: Timestamp::from_ms(NOW.ms() - 5_000),
+        source,
+        person: None,
+        code,
+        error: "for some reason".into(),
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+async fn check(it: Quarantined) -> (Replayed, Vec<(RecordId, &'static str)>) {
+    let room = Room::new().await;
+    let account = ACCOUNT.parse().unwrap();
+    let replayed = replay(&room.state, account, &it).await.unwrap();
+    let mut ids = Vec::new();
+    for entry in room.entries().await {
+        match entry.record {
+            Record::Event(event) => {
+                assert_eq!(event.received_at, it.received_at);
+                ids.push((event.id, "event"));
+            }
+            Record::ProfileChange(change) => ids.push((change.id, "change")),
+            Record::Quarantined(_) => panic!("nothing is quarantined again"),
+            Record::Link(_) | Record::Request(_) => {}
+        }
+    }
+    (replayed, ids)
+}
+
+#[tokio::test]
+async fn a_record_keeps_its_id() {
+    let event = r#"{"type":"event","identity":"u1","evtName":"E"}"#;
+    let (replayed, ids) = check(quarantined(Source::Rest, 525, event)).await;
+    assert_eq!(replayed, Replayed::Stored(1));
+    assert_eq!(ids.iter().filter(|it| **it == (ID, "event")).count(), 1);
+    assert!(
+        !ids.contains(&(ID, "change")),
+        "a name has an id of its own"
+    );
+
+    let profile = r#"{"type":"profile","identity":"u1","profileData":{"a":1}}"#;
+    let (replayed, ids) = check(quarantined(Source::Rest, 520, profile)).await;
+    assert_eq!(replayed, Replayed::Stored(1));
+    assert!(ids.contains(&(ID, "change")));
+}
+
+#[tokio::test]
+async fn a_body_s_records_have_ids_that_follow_from_it() {
+    let body = r#"{"d":[{"type":"event","identity":"u1","evtName":"A"},
+                        {"type":"event","identity":"u1","evtName":"B"}]}"#;
+    let (replayed, once) = check(quarantined(Source::Rest, 0, body)).await;
+    assert_eq!(replayed, Replayed::Stored(2));
+    let (_, twice) = check(quarantined(Source::Rest, 0, body)).await;
+    let events = |ids: &[(RecordId, &str)]| -> Vec<RecordId> {
+        let events = ids.iter().filter(|it| it.1 == "event");
+        events.map(|it| it.0).collect()
+    };
+    assert_eq!(events(&once), events(&twice));
+    assert_eq!(events(&once)[0], ID);
+    assert_ne!(events(&once)[1], ID);
+}
+
+#[tokio::test]
+async fn what_is_still_refused_stores_nothing() {
+    let cases = [
+        (
+            Source::Rest,
+            513,
+            r#"{"type":"event","identity":"u1","evtName":"App Launched"}"#,
+        ),
+        (Source::Rest, 0, "not an upload"),
+        (Source::Rest, 509, "{\"type\":"),
+        (
+            Source::Web,
+            513,
+            r#"{"type":"event","identity":"u1","evtName":"E"}"#,
+        ),
+    ];
+    for (source, code, body) in cases {
+        let (replayed, ids) = check(quarantined(source, code, body)).await;
+        assert!(
+            !matches!(replayed, Replayed::Stored(_)),
+            "{body}: {replayed:?}"
+        );
+        assert_eq!(ids, [], "{body}");
+    }
+}

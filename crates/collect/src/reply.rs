@@ -162,7 +162,7 @@ impl Refusal {
             | Self::Undecodable
             | Self::Broken
             | Self::ForeignPage
-            | Self::EncryptionOff,
+            | Self::EncryptionOff
             | Self::TooSlow => Line::Offered,
         }
     }

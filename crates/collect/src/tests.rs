@@ -4,6 +4,6 @@ mod bodies;
 mod harness;
 mod idempotency;
 mod log;
-mod sdk;
 mod replay;
+mod sdk;
 mod uploads;

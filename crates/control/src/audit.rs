@@ -122,6 +122,20 @@ names! {
         AuditHeadLogged = "audit.head_logged",
         /// A background job was run by hand.
         JobRun = "job.run",
+        /// Drops were read with the addresses they came from.
+        DropsRead = "drops.read",
+        /// Drops were marked as reviewed.
+        DropsReviewed = "drops.reviewed",
+        /// The request log was read.
+        RequestsRead = "requests.read",
+        /// Quarantined records were read.
+        QuarantineRead = "quarantine.read",
+        /// A quarantined record was stored after all.
+        QuarantineReplayed = "quarantine.replayed",
+        /// A quarantined record was deleted.
+        QuarantineDeleted = "quarantine.deleted",
+        /// What was past its retention was removed.
+        Purged = "data.purged",
         /// Something was refused for want of permission.
         Refused = "access.refused",
     }

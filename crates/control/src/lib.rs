@@ -15,6 +15,7 @@ pub mod authz;
 mod account;
 mod catalog;
 mod deletion;
+mod review;
 mod senders;
 mod state;
 
@@ -42,3 +43,4 @@ pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, Ledge
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
+pub use review::{DropReview, QuarantineMark, SeenDrops};

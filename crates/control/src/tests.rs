@@ -12,5 +12,6 @@ mod deletions;
 mod formats;
 mod keys;
 mod parts;
+mod reviews;
 mod shipping;
 mod support;

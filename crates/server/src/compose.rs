@@ -357,6 +357,16 @@ impl Installation {
         &self.control
     }
 
+    /// Admission.
+    pub(crate) const fn collect(&self) -> &collect::State {
+        &self.collect
+    }
+
+    /// Where drops go.
+    pub(crate) fn drops(&self) -> &collect::Drops {
+        self.collect.drops()
+    }
+
     /// The journal.
     pub(crate) const fn journal(&self) -> &Journal {
         &self.journal
@@ -409,6 +419,12 @@ impl Installation {
     /// # Errors
     /// When the journal could not write its last commit.
     pub(crate) async fn close(&self) -> Result<()> {
+        if let Err(error) = self.drops().flush(collect::Flush::All).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to write down what was dropped last"
+            );
+        }
         self.stop_writer.cancel();
         let writer = self
             .writer

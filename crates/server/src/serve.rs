@@ -132,6 +132,7 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
             plane,
             socket,
             acceptor,
+            certificates: Arc::clone(&certificates),
             router: installation.router(plane),
         });
     }
@@ -147,9 +148,8 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
     let tasks = TaskTracker::new();
     let shared = Arc::new(Shared {
         limits: config.clone(),
-        journal: installation.journal().clone(),
-        record_ids: installation.record_ids(),
-        clock: installation.clock(),
+        drops: installation.drops().clone(),
+        connections_max: listen::connections_max(config.connections_max),
     });
     for listener in listeners {
         tasks.spawn(listen::run(listener, Arc::clone(&shared), stop.clone()));

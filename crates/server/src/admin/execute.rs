@@ -118,6 +118,13 @@ pub(crate) async fn execute(
             ))
             .await
         }
+        Request::Drops(act) => Box::pin(super::drops::execute(installation, actor, act, out)).await,
+        Request::Requests(search) => {
+            Box::pin(super::requests::execute(installation, actor, search, out)).await
+        }
+        Request::Quarantine(act) => {
+            Box::pin(super::quarantine::execute(installation, actor, act, out)).await
+        }
         Request::VolumeStatus => serde_json::to_value(installation.store().status())
             .context("failed to show the volumes"),
         Request::Audit(request) => {

@@ -5,9 +5,15 @@
 //! same. The actor in the audit is the operating system's user.
 
 mod audit;
+mod drops;
 mod execute;
 mod frame;
+mod quarantine;
 mod request;
+mod requests;
+#[cfg(test)]
+mod reviewing;
+mod rows;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -23,9 +29,12 @@ use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
 
 pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};
+pub(crate) use drops::{DropsRequest, groups as drop_groups};
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
+pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
 pub(crate) use request::{ExportFormat, ExportWhat, Request, Whom};
+pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};
 
 /// How long a command waits for another one, or for a server that is starting.

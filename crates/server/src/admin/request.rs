@@ -7,7 +7,7 @@ use crate::jobs::Job;
 
 /// One act of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "act", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     /// Makes an account.
     AccountCreate {
@@ -76,6 +76,12 @@ pub(crate) enum Request {
     },
     /// Reads or writes out the audit log.
     Audit(AuditRequest),
+    /// Lists, shows or reviews what was dropped.
+    Drops(super::DropsRequest),
+    /// Searches the request log. The data is a JSON array.
+    Requests(super::RequestsSearch),
+    /// Lists, shows, replays or deletes quarantined records.
+    Quarantine(super::QuarantineRequest),
     /// Shows the volumes.
     VolumeStatus,
     /// Runs a job now, to its end.

@@ -6,12 +6,16 @@
 mod account;
 mod audit;
 mod demo;
+mod drops;
 mod export;
 mod init;
 mod job;
+mod listed;
 mod output;
 mod person;
+mod quarantine;
 mod query;
+mod requests;
 mod serve;
 mod table;
 mod version;
@@ -69,6 +73,15 @@ enum Command {
     /// The audit log: who did what
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What was dropped without an answer: groups, samples, reviews
+    #[command(subcommand)]
+    Drops(drops::Command),
+    /// The log of every request
+    #[command(subcommand)]
+    Requests(requests::Command),
+    /// Records that were refused: read them, store them after all, delete them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Volumes: where the bytes are
     #[command(subcommand)]
     Volume(volume::Command),
@@ -127,6 +140,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Person(it) => it.run(),
         Command::Export(it) => it.run(),
         Command::Audit(it) => it.run(),
+        Command::Drops(it) => it.run(),
+        Command::Requests(it) => it.run(),
+        Command::Quarantine(it) => it.run(),
         Command::Volume(it) => it.run(),
         Command::Job(it) => it.run(),
         Command::Version(it) => it.run(),

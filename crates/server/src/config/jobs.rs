@@ -29,6 +29,12 @@ section! {
         /// How long requests that belong to no account are on record, days; an account's own retention
         /// says it for its requests. 1 to 36500.
         requests_retention_days: u32 = model::limit::REQUEST_RETENTION_DAYS_DEFAULT,
+        /// How long quarantined records are kept, days. 1 to 36500.
+        quarantine_retention_days: u32 = 30,
+        /// How often it is counted what was dropped and not reviewed, seconds. 1 to 86400.
+        drops_interval_s: u32 = 300,
+        /// How long drops may wait for their review before they count as overdue, days. 0 to 36500.
+        drops_review_days: u32 = 7,
     }
 }
 
@@ -81,6 +87,21 @@ impl Jobs {
             "jobs.certificates_interval_s",
             self.certificates_interval_s.into(),
             1..=7 * DAY,
+        )?;
+        within(
+            "jobs.quarantine_retention_days",
+            self.quarantine_retention_days.into(),
+            1..=36_500,
+        )?;
+        within(
+            "jobs.drops_interval_s",
+            self.drops_interval_s.into(),
+            1..=DAY,
+        )?;
+        within(
+            "jobs.drops_review_days",
+            self.drops_review_days.into(),
+            0..=36_500,
         )?;
         within(
             "jobs.requests_retention_days",

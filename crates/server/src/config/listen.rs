@@ -22,6 +22,9 @@ section! {
         ops: SocketAddr = loopback(8444),
         /// Connections at a time on one plane; more wait in the system's queue. 1 to 100000.
         connections_max: u32 = 4_096,
+        /// Connections at a time of one peer (one IPv4 address, one IPv6 /64) on one plane; more are
+        /// closed. 1 to 100000.
+        connections_per_peer_max: u32 = 2_048,
         /// Time for a TLS handshake, milliseconds. 100 to 60000.
         handshake_timeout_ms: u32 = 10_000,
         /// Time for a request's head to arrive, and for a kept connection to be idle, milliseconds.
@@ -47,6 +50,11 @@ impl Listen {
         within(
             "listen.connections_max",
             self.connections_max.into(),
+            1..=100_000,
+        )?;
+        within(
+            "listen.connections_per_peer_max",
+            self.connections_per_peer_max.into(),
             1..=100_000,
         )?;
         within(

@@ -18,7 +18,8 @@ section! {
     struct Log {
         /// `text` or `json`.
         format: LogFormat = LogFormat::Text,
-        /// Which lines: `error`, `warn`, `info`, `debug`, or a filter such as `info,store=debug`.
-        filter: String = "info".to_owned(),
+        /// Which lines: `error`, `warn`, `info`, `debug`, or a filter such as `info,store=debug`. What
+        /// peers do wrong is in the request log; the libraries' words for it are left out here.
+        filter: String = "info,h2=error,hyper=error,rustls=error".to_owned(),
     }
 }

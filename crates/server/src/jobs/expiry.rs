@@ -1,7 +1,11 @@
-//! What is past its retention is removed, whole days at a time.
+//! The sweeper: what is past its retention is removed, and it is written down what was.
+//!
+//! Whatever grows old is one [`Swept`]: it says what it removed, and each removal is an entry in the
+//! audit log of the account. A kind that fails does not keep the others from being swept.
 
 use anyhow::{Context as _, Result};
-use control::Actor;
+use async_trait::async_trait;
+use control::{Action, Actor, AuditOutcome};
 use model::record::Table;
 use model::{AccountId, Timestamp};
 use serde_json::{Value, json};
@@ -17,74 +21,104 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How often an expiry that met something is tried again at one turn.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// Removes expired rows of every account.
-pub(super) async fn run(installation: &Installation) -> Result<Value> {
-    let actor = Actor::system("expiry");
-    let accounts = installation.control().accounts(&actor).await;
-    let accounts = accounts.context("failed to read the accounts' retention")?;
-    let request_days: BTreeMap<AccountId, u32> = accounts
-        .iter()
-        .map(|account| (account.id, account.request_retention_days))
-        .collect();
-    let mut removed = 0;
-    for (account, table) in tables(installation).await? {
-        let days = request_days.get(&account).copied();
-        let days = days.unwrap_or_else(|| installation.settings().requests_retention_days);
-        let Some(before) = kept_since(installation, account, table, days) else {
-            continue;
-        };
-        let mut attempts = 0;
-        loop {
-            let keep = Visible::by(installation.rules());
-            let expired = installation
-                .lake()
-                .expire(account, table, before, keep as Arc<_>)
-                .await;
-            match expired.map_err(anyhow::Error::from) {
-                Ok(report) => {
-                    removed += report.rows_removed;
-                    if report.complete {
-                        break;
-                    }
-                }
-                Err(error) if attempts < ATTEMPTS_MAX && is_conflict(&error) => attempts += 1,
-                Err(error) => {
-                    return Err(error).with_context(|| {
-                        format!("failed to expire {} of account {account}", table.as_str())
-                    });
-                }
-            }
-        }
-    }
-    let purged = purge_audit(installation, &actor, accounts.iter().map(|it| it.id)).await?;
-    Ok(json!({"rows_removed": removed, "audit_entries_purged": purged}))
+/// Something that grows old.
+#[async_trait]
+trait Swept: Sync {
+    /// Removes what is past its retention, and writes down what was; how many rows.
+    async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64>;
 }
 
-/// Removes entries of the audit logs that are past their retention.
-async fn purge_audit(
-    installation: &Installation,
-    actor: &Actor,
-    accounts: impl Iterator<Item = AccountId>,
-) -> Result<u64> {
-    let before = installation
-        .clock()
-        .now()
-        .minus(DAY * control::AUDIT_RETENTION_DAYS);
+/// Everything that is swept, in order.
+const SWEPT: [&dyn Swept; 3] = [&Rows, &Marks, &AuditLogs];
+
+/// Removes what is past its retention everywhere.
+pub(super) async fn run(installation: &Installation) -> Result<Value> {
+    let actor = Actor::system("expiry");
     let mut removed = 0;
-    for account in accounts.chain([AccountId::installation()]) {
-        loop {
-            let purged = installation
-                .control()
-                .purge_audit(actor, account, before)
-                .await
-                .with_context(|| format!("failed to purge the audit log of account {account}"))?;
-            removed += purged;
-            if purged == 0 {
-                break;
+    let mut failure = None;
+    for swept in SWEPT {
+        match swept.sweep(installation, &actor).await {
+            Ok(rows) => removed += rows,
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(json!({"rows_removed": removed})),
+    }
+}
+
+/// The tables of every account.
+struct Rows;
+
+#[async_trait]
+impl Swept for Rows {
+    async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64> {
+        let accounts = installation.control().accounts(actor).await;
+        let accounts = accounts.context("failed to read the accounts' retention")?;
+        let request_days: BTreeMap<AccountId, u32> = accounts
+            .iter()
+            .map(|account| (account.id, account.request_retention_days))
+            .collect();
+        let mut removed = 0;
+        for (account, table) in tables(installation).await? {
+            let days = request_days.get(&account).copied();
+            let days = days.unwrap_or_else(|| installation.settings().requests_retention_days);
+            let Some(before) = kept_since(installation, account, table, days) else {
+                continue;
+            };
+            let rows = expire(installation, account, table, before).await?;
+            if rows > 0 {
+                removed += rows;
+                let note = format!("{rows} rows from before {before}");
+                installation
+                    .control()
+                    .audit(
+                        actor,
+                        account,
+                        Action::Purged,
+                        table.as_str(),
+                        &note,
+                        AuditOutcome::Done,
+                    )
+                    .await
+                    .context("failed to write down what was removed")?;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Removes the rows of a table from before a time.
+async fn expire(
+    installation: &Installation,
+    account: AccountId,
+    table: Table,
+    before: Timestamp,
+) -> Result<u64> {
+    let mut removed = 0;
+    let mut attempts = 0;
+    loop {
+        let keep = Visible::by(installation.rules());
+        let expired = installation
+            .lake()
+            .expire(account, table, before, keep as Arc<_>)
+            .await;
+        match expired.map_err(anyhow::Error::from) {
+            Ok(report) => {
+                removed += report.rows_removed;
+                if report.complete {
+                    return Ok(removed);
+                }
+            }
+            Err(error) if attempts < ATTEMPTS_MAX && is_conflict(&error) => attempts += 1,
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("failed to expire {} of account {account}", table.as_str())
+                });
             }
         }
     }
-    Ok(removed)
 }
 
 /// Since when rows of a table are kept: the start of a day. None for what never grows old: who a
@@ -98,8 +132,60 @@ fn kept_since(
     let now = installation.clock().now();
     let since = match table {
         Table::Events => installation.rules().account(account)?.kept_since(now),
-        Table::Requests | Table::Quarantine => now.minus(DAY * request_days),
+        Table::Requests => now.minus(DAY * request_days),
+        Table::Quarantine => now.minus(DAY * installation.settings().quarantine_retention_days),
         Table::ProfileChanges | Table::Links => return None,
     };
     Some(since.day().start())
+}
+
+/// What operators noted about rows that are gone.
+struct Marks;
+
+#[async_trait]
+impl Swept for Marks {
+    async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64> {
+        let settings = installation.settings();
+        let now = installation.clock().now();
+        // A mark is younger than its record; a day more, since days go as a whole.
+        let marks = now.minus(DAY * settings.quarantine_retention_days.saturating_add(1));
+        let drops = now.minus(DAY * settings.requests_retention_days.saturating_add(1));
+        let (marks, drops) = installation
+            .control()
+            .forget_marks(actor, marks, drops)
+            .await
+            .context("failed to forget old marks")?;
+        Ok(marks + drops)
+    }
+}
+
+/// Entries of the audit logs; their leaves stay.
+struct AuditLogs;
+
+#[async_trait]
+impl Swept for AuditLogs {
+    async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64> {
+        let accounts = installation.control().accounts(actor).await;
+        let accounts = accounts.context("failed to list the accounts")?;
+        let now = installation.clock().now();
+        let before = now.minus(DAY * control::AUDIT_RETENTION_DAYS);
+        let mut removed = 0;
+        let logs = accounts.iter().map(|account| account.id);
+        for account in logs.chain([AccountId::installation()]) {
+            loop {
+                let purged = installation
+                    .control()
+                    .purge_audit(actor, account, before)
+                    .await
+                    .with_context(|| {
+                        format!("failed to purge the audit log of account {account}")
+                    })?;
+                removed += purged;
+                if purged == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
+    }
 }

@@ -8,6 +8,7 @@ mod certificates;
 mod checkpoint;
 mod compaction;
 mod deletion;
+mod drops;
 mod expiry;
 mod flush;
 mod garbage;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,10 +49,12 @@ pub(crate) enum Job {
     Keys,
     /// Signs the heads of the audit logs and writes them to files
     Checkpoint,
+    /// Counts what was dropped and not reviewed
+    Drops,
 }
 
 impl Job {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,
@@ -60,6 +63,7 @@ impl Job {
         Self::Maintain,
         Self::Keys,
         Self::Checkpoint,
+        Self::Drops,
     ];
 
     /// The job's name in logs and metrics.
@@ -73,6 +77,7 @@ impl Job {
             Self::Maintain => "maintain",
             Self::Keys => "keys",
             Self::Checkpoint => "checkpoint",
+            Self::Drops => "drops",
         }
     }
 
@@ -89,6 +94,7 @@ impl Job {
             Self::Maintain => settings.maintain_interval_s,
             Self::Keys => 120,
             Self::Checkpoint => settings.checkpoint_interval_s,
+            Self::Drops => settings.drops_interval_s,
         };
         Duration::from_secs(seconds.into())
     }
@@ -103,6 +109,15 @@ pub(crate) struct Guards {
     volumes: Mutex<()>,
     /// Held by whoever publishes heads of audit logs.
     audit: Mutex<()>,
+    /// Held by whoever replays or deletes quarantined records.
+    quarantine: Mutex<()>,
+}
+
+impl Guards {
+    /// Waits until nobody else replays or deletes quarantined records.
+    pub(crate) async fn quarantine(&self) -> MutexGuard<'_, ()> {
+        self.quarantine.lock().await
+    }
 }
 
 /// Runs a job to its end and says what it did.
@@ -140,6 +155,7 @@ pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> 
             let _guard = installation.guards().audit.lock().await;
             checkpoint::run(installation).await
         }
+        Job::Drops => drops::count(installation).await,
     }
 }
 
@@ -169,6 +185,7 @@ pub(crate) fn start(
             }
         });
     }
+    tasks.spawn(drops::write(Arc::clone(installation), stop.clone()));
     if let Some(names) = installation.take_reached() {
         tasks.spawn(reached::run(Arc::clone(installation), names, stop.clone()));
     }

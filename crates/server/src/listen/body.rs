@@ -54,7 +54,7 @@ impl Body for Timed {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Broken(error)))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
-                Poll::Ready(Some(Err(Error::TooSlow)))
+                Poll::Ready(Some(Err(Error::TooSlow(collect::TooSlow))))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -73,8 +73,8 @@ impl Body for Timed {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The sender stopped sending.
-    #[error("the body came too slowly")]
-    TooSlow,
+    #[error("the sender stopped sending")]
+    TooSlow(#[source] collect::TooSlow),
     /// The connection or the framing broke.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),

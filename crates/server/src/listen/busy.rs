@@ -16,7 +16,26 @@ const QUIET_LOOKS: u32 = 8;
 
 /// The count of one connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Busy(Arc<AtomicUsize>);
+pub(super) struct Busy(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Requests that have begun and have not ended.
+    in_progress: AtomicUsize,
+    /// Those whose answers wait for the peer to take them.
+    offered: AtomicUsize,
+    /// Requests that have ever begun.
+    begun: AtomicUsize,
+}
+
+/// Why a connection is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// No request for too long.
+    Nothing,
+    /// Nobody takes the answers.
+    NotTaken,
+}
 
 /// One request in progress, until it is dropped.
 #[derive(Debug)]
@@ -25,13 +44,45 @@ pub(super) struct Token(Busy);
 impl Busy {
     /// Counts a request.
     pub(super) fn begin(&self) -> Token {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.in_progress.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         Token(self.clone())
     }
 
     /// How many there are now.
     pub(super) fn in_progress(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.in_progress.load(Ordering::Relaxed)
+    }
+
+    /// Returns once no request has come for `idle`, or the peer has taken nothing of what is ready
+    /// for it for `stall`: `sent` says how much it has taken.
+    pub(super) async fn idle(
+        &self,
+        idle: Duration,
+        stall: Duration,
+        sent: impl Fn() -> u64,
+    ) -> Idle {
+        let pause = idle.min(stall) / 4;
+        let looks = |time: Duration| time.as_millis().div_ceil(pause.as_millis().max(1));
+        let state = || (self.0.begun.load(Ordering::Relaxed), sent());
+        let (mut before, mut same) = (state(), 0);
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = state();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            let in_progress = self.in_progress();
+            if in_progress == 0 {
+                if same >= looks(idle) {
+                    return Idle::Nothing;
+                }
+            } else if self.0.offered.load(Ordering::Relaxed) < in_progress {
+                // Some answer is being worked on.
+                same = 0;
+            } else if same >= looks(stall) {
+                return Idle::NotTaken;
+            }
+        }
     }
 
     /// Returns once nothing has been in progress for a moment.
@@ -50,20 +101,48 @@ impl Busy {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.in_progress.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Token {
     /// The answer's body, which holds the token until it has been sent or given up.
     pub(super) fn hold(self, body: Body) -> Body {
-        Body::new(Held { body, _token: self })
+        self.0.0.offered.fetch_add(1, Ordering::Relaxed);
+        Body::new(Held {
+            body,
+            token: self,
+            is_offered: true,
+        })
     }
 }
 
 struct Held {
     body: Body,
-    _token: Token,
+    token: Token,
+    /// Whether the next piece waits for the peer, and not the peer for it.
+    is_offered: bool,
+}
+
+impl Held {
+    fn set_offered(&mut self, is_offered: bool) {
+        if self.is_offered == is_offered {
+            return;
+        }
+        self.is_offered = is_offered;
+        let offered = &self.token.0.0.offered;
+        if is_offered {
+            offered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            offered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set_offered(false);
+    }
 }
 
 impl http_body::Body for Held {
@@ -74,7 +153,9 @@ impl http_body::Body for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_offered(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,12 +1,18 @@
 //! One connection: handshake, then HTTP/1.1 or HTTP/2 until it ends.
+//!
+//! No byte of ours leaves but as an answer of a router (and what HTTP/2 needs to say about the
+//! connection itself): what the HTTP libraries would refuse in words of their own is refused below
+//! them, by [`Strict`] and [`Frames`].
 
+use axum::Router;
 use axum::body::Body;
+use collect::Refused;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::limit;
-use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::record::Plane;
 use rustls::ProtocolVersion;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,18 +22,22 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::address::Names;
 use super::body::Timed;
-use super::busy::Busy;
-use super::hello::{ALERT_TOO_OLD, BYTES, Hello, rest_of_record};
+use super::busy::{Busy, Idle};
+use super::frames::Frames;
+use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
+use super::report::Report;
 use super::stream::Patient;
+use super::strict::Strict;
 use super::{Listener, Shared};
 
 /// Streams at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// Streams that a peer has reset and we have not yet looked at (CVE-2023-44487).
 const RESET_STREAMS_MAX: usize = 64;
-/// Streams that we have reset for the peer's faults.
-const FAULTY_STREAMS_MAX: usize = 256;
+/// Streams that we have reset for the peer's faults (CVE-2025-8671).
+const FAULTY_STREAMS_MAX: usize = 64;
 /// Bytes of one stream that a peer may send before we take them.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of one connection that a peer may send before we take them.
@@ -36,6 +46,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How often an idle HTTP/2 peer is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// What the library may hold beyond a head: bytes that came with it.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -71,68 +83,64 @@ pub(super) async fn serve(
         return;
     }
     let is_http2 = session.alpn_protocol() == Some(b"h2");
-    let about = collect::Connection {
-        peer,
-        tls_version,
-        plane: listener.plane,
+    let names = Names {
+        asked: session
+            .server_name()
+            .map(|name| name.to_ascii_lowercase().into_boxed_str()),
+        covered: listener.certificates.names(listener.plane),
     };
     metrics::counter!(
         "strongroom_handshakes_total",
         "plane" => listener.plane.as_str(), "tls_version" => tls_version
     )
     .increment(1);
-
-    let stall = shared.limits.stall_timeout();
-    let busy = Busy::default();
-    let service = service_fn(|request: Request<Incoming>| {
-        let router = listener.router.clone();
-        let about = about.clone();
-        let token = busy.begin();
-        async move {
-            let mut request = request.map(|body| Body::new(Timed::new(body, stall)));
-            request.extensions_mut().insert(about);
-            let Ok(response) = router.oneshot(request).await;
-            speak(response.map(|body| token.hold(body)))
-        }
-    });
-    let io = TokioIo::new(tls);
-    // Errors of a connection are the peer's: it went away, was too slow or broke the protocol. Each
-    // request has its own line already.
+    let about = collect::Connection {
+        peer,
+        tls_version,
+        plane: listener.plane,
+    };
+    let requests = Requests {
+        router: listener.router.clone(),
+        names,
+        report: Report::new(about, shared.drops.clone()),
+        busy: Busy::default(),
+        stall: shared.limits.stall_timeout(),
+    };
     if is_http2 {
-        let connection = http2(shared).serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => drop(ended),
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => drop(ended),
-                    () = busy.quiet() => {}
-                }
-            }
-        }
+        serve_http2(tls, requests, shared, stop).await;
     } else {
-        let connection = http1(shared).serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => drop(ended),
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => drop(ended),
-                    () = busy.quiet() => {}
-                }
-            }
-        }
+        serve_http1(tls, requests, shared, stop).await;
     }
 }
 
-/// An answer, or nothing at all where the routers say so.
-fn speak(response: Response<Body>) -> Result<Response<Body>, Silenced> {
-    if response.extensions().get::<collect::Silence>().is_some() {
-        return Err(Silenced);
+/// What the requests of one connection share.
+#[derive(Debug, Clone)]
+struct Requests {
+    router: Router,
+    names: Names,
+    report: Report,
+    busy: Busy,
+    stall: Duration,
+}
+
+impl Requests {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Silenced> {
+        let token = self.busy.begin();
+        let preset = self.names.judge(&request).map(collect::Preset);
+        let mut request = request.map(|body| Body::new(Timed::new(body, self.stall)));
+        let extensions = request.extensions_mut();
+        extensions.insert(self.report.about().clone());
+        extensions.insert(self.report.voice());
+        if let Some(preset) = preset {
+            extensions.insert(preset);
+        }
+        let Ok(response) = self.router.oneshot(request).await;
+        if response.extensions().get::<collect::Silence>().is_some() {
+            return Err(Silenced);
+        }
+        self.report.answer();
+        Ok(response.map(|body| token.hold(body)))
     }
-    Ok(response)
 }
 
 /// Makes the HTTP library close the connection, or reset the stream, without a byte.
@@ -140,12 +148,68 @@ fn speak(response: Response<Body>) -> Result<Response<Body>, Silenced> {
 #[error("dropped in silence")]
 struct Silenced;
 
+// Errors of a connection are the peer's: it went away, was too slow or broke the protocol. What was
+// dropped has its line already.
+
+async fn serve_http1(
+    tls: TlsStream<Patient>,
+    requests: Requests,
+    shared: &Shared,
+    stop: CancellationToken,
+) {
+    let (report, busy) = (requests.report.clone(), requests.busy.clone());
+    let io = TokioIo::new(Strict::new(tls, report.clone()));
+    let service = service_fn(|request| requests.clone().answer(request));
+    let mut connection = std::pin::pin!(http1(shared).serve_connection(io, service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                () = busy.quiet() => Ok(()),
+            }
+        }
+    };
+    if ended.is_err_and(|error| error.is_timeout()) && report.is_in_head() {
+        report.refuse("head_timeout", Box::default(), Box::default());
+    }
+}
+
+async fn serve_http2(
+    tls: TlsStream<Patient>,
+    requests: Requests,
+    shared: &Shared,
+    stop: CancellationToken,
+) {
+    let (report, busy) = (requests.report.clone(), requests.busy.clone());
+    let io = TokioIo::new(Frames::new(tls, report.clone()));
+    let service = service_fn(|request| requests.clone().answer(request));
+    let mut connection = std::pin::pin!(http2(shared).serve_connection(io, service));
+    let sent = || report.sent();
+    tokio::select! {
+        ended = connection.as_mut() => drop(ended),
+        idle = busy.idle(shared.limits.head_timeout(), shared.limits.stall_timeout(), sent) => {
+            if idle == Idle::Nothing && report.is_in_head() {
+                report.refuse("head_timeout", Box::default(), Box::default());
+            }
+        }
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => drop(ended),
+                () = busy.quiet() => {}
+            }
+        }
+    }
+}
+
 fn http1(shared: &Shared) -> hyper::server::conn::http1::Builder {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.head_timeout())
-        .max_buf_size(limit::HEAD_BYTES_MAX)
+        .max_buf_size(limit::HEAD_BYTES_MAX + READ_AHEAD_BYTES)
         .max_headers(limit::HEADERS_MAX);
     builder
 }
@@ -181,13 +245,10 @@ async fn handshake(
     listener: &Listener,
     shared: &Shared,
 ) -> Result<TlsStream<Patient>, Refusal> {
-    let mut first = [0; BYTES];
-    if tcp.read_exact(&mut first).await.is_err() {
-        return Err(Refusal {
-            reason: "closed",
-            offered: "",
-        });
-    }
+    let first = first_bytes(&mut tcp).await.map_err(|reason| Refusal {
+        reason,
+        offered: "",
+    })?;
     let hello = Hello::read(&first);
     let offered = hello.version();
     if hello == Hello::NotTls {
@@ -211,6 +272,24 @@ async fn handshake(
         reason: reason(&error),
         offered,
     })
+}
+
+/// The first bytes of a connection, or why there are none: whatever is not TLS is known by its first
+/// byte, and need not send more.
+async fn first_bytes(tcp: &mut TcpStream) -> Result<[u8; BYTES], &'static str> {
+    let mut first = [0; BYTES];
+    let mut come = 0;
+    while let Some(rest) = first.get_mut(come..).filter(|rest| !rest.is_empty()) {
+        match tcp.read(rest).await {
+            Ok(count) if count > 0 => come += count,
+            Ok(_) | Err(_) if come == 0 => return Err("closed"),
+            Ok(_) | Err(_) => return Err("malformed"),
+        }
+        if first.first() != Some(&HANDSHAKE_RECORD) {
+            return Err("not_tls");
+        }
+    }
+    Ok(first)
 }
 
 /// Tells a client that its version of TLS is too old. Its hello is read to its end first: closing
@@ -266,26 +345,13 @@ fn refuse(refusal: &Refusal, peer: SocketAddr, plane: Plane, shared: &Shared) {
     if refusal.reason == "closed" {
         return;
     }
-    let line = RequestLine {
-        id: shared.record_ids.batch()(0),
-        at: shared.clock.now(),
+    shared.drops.refuse(Refused {
         plane,
-        peer: Peer::Address(peer.ip().to_canonical()),
-        tls_version: refusal.offered.into(),
+        peer: peer.ip(),
+        tls_version: refusal.offered,
         method: "-".into(),
-        path: "".into(),
-        status: 0,
-        outcome: Outcome::Dropped,
-        reason: refusal.reason.into(),
+        path: Box::default(),
+        reason: refusal.reason,
         size_bytes: 0,
-        accepted: 0,
-        rejected: 0,
-        duration_us: 0,
-    };
-    let account = model::AccountId::installation();
-    // When the queue is full the journal counts the loss; the metric above has it in any case.
-    let _taken = shared.journal.offer(&Entry {
-        account,
-        record: Record::Request(Box::new(line)),
     });
 }

@@ -6,6 +6,9 @@
 /// How many bytes are looked at.
 pub(super) const BYTES: usize = 11;
 
+/// The first byte of a record that a TLS client begins with.
+pub(super) const HANDSHAKE_RECORD: u8 = 22;
+
 /// The fatal alert `protocol_version` (RFC 8446 §6) in a record that old clients read.
 pub(super) const ALERT_TOO_OLD: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];
 

@@ -5,19 +5,27 @@
 //! decide, and a response with [`collect::Silence`] becomes a close without a byte (HTTP/1.1) or a
 //! reset of the stream (HTTP/2).
 
+mod address;
 mod body;
 mod busy;
 mod connection;
+mod descriptors;
+mod flood;
+mod frames;
+mod framing;
 mod hello;
 mod ops;
+mod peers;
+mod report;
 mod stream;
+mod strict;
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use collect::{Drops, Refused};
 use model::record::Plane;
-use model::{Clock, RecordIds};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +36,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Listen;
+use crate::tls::Certificates;
+pub(crate) use descriptors::connections_max;
 pub(crate) use ops::{Health, run as run_ops};
+use peers::Peers;
 
 /// One plane, ready to accept.
 pub(crate) struct Listener {
@@ -38,6 +49,8 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     /// Its TLS.
     pub(crate) acceptor: TlsAcceptor,
+    /// The certificates that it shows.
+    pub(crate) certificates: Arc<Certificates>,
     /// What answers.
     pub(crate) router: Router,
 }
@@ -55,12 +68,10 @@ impl std::fmt::Debug for Listener {
 pub(crate) struct Shared {
     /// Limits.
     pub(crate) limits: Listen,
-    /// Where refused handshakes are logged.
-    pub(crate) journal: journal::Journal,
-    /// Ids for their lines.
-    pub(crate) record_ids: Arc<RecordIds>,
-    /// The time.
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Where what is refused is logged.
+    pub(crate) drops: Drops,
+    /// Connections at a time on one plane that the system's limit of open files allows.
+    pub(crate) connections_max: u32,
 }
 
 /// Opens a listening socket.
@@ -78,8 +89,9 @@ pub(crate) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener>
 pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(
-        usize::try_from(shared.limits.connections_max).unwrap_or(usize::MAX >> 4),
+        usize::try_from(shared.connections_max).unwrap_or(usize::MAX >> 4),
     ));
+    let peers = Peers::default();
     let listener = Arc::new(listener);
     let plane = listener.plane.as_str();
     loop {
@@ -94,13 +106,20 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
             continue;
         };
         metrics::counter!("strongroom_connections_total", "plane" => plane).increment(1);
+        let most = shared.limits.connections_per_peer_max;
+        let Some(counted) = peers.enter(peer.ip(), most) else {
+            shared
+                .drops
+                .refuse(too_many_connections(listener.plane, peer));
+            continue;
+        };
         let (listener, shared, stop) = (Arc::clone(&listener), Arc::clone(&shared), stop.clone());
         connections.spawn(async move {
             let open = metrics::gauge!("strongroom_connections_open", "plane" => plane);
             open.increment(1.0);
             connection::serve(tcp, peer, &listener, &shared, stop).await;
             open.decrement(1.0);
-            drop(slot);
+            drop((slot, counted));
         });
     }
     connections.close();
@@ -113,6 +132,18 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
             connections.open = connections.len(),
             "requests were still in progress when the time to drain was over"
         );
+    }
+}
+
+fn too_many_connections(plane: Plane, peer: SocketAddr) -> Refused {
+    Refused {
+        plane,
+        peer: peer.ip(),
+        tls_version: "",
+        method: "-".into(),
+        path: Box::default(),
+        reason: "too_many_connections",
+        size_bytes: 0,
     }
 }
 

@@ -1,12 +1,13 @@
 //! A TCP stream that gives back what was read ahead, and that does not wait for ever to be written.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 
 use super::hello::BYTES;
 
@@ -105,5 +106,33 @@ impl AsyncWrite for Patient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// Ends a TLS session as well as that can be done without waiting: `last`, which may be nothing, and
+/// the notice that no more will come. A client then knows that nothing was cut off by somebody else.
+pub(super) fn farewell(tls: &mut TlsStream<Patient>, last: &[u8]) {
+    let (stream, session) = tls.get_mut();
+    // A peer that takes nothing, or has gone, does not hear it.
+    drop(session.writer().write_all(last));
+    session.send_close_notify();
+    while session.wants_write() {
+        match session.write_tls(&mut AtOnce(&stream.tcp)) {
+            Ok(count) if count > 0 => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Writes what the system takes at once.
+struct AtOnce<'a>(&'a TcpStream);
+
+impl io::Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -7,9 +7,11 @@ use anyhow::{Context as _, Result};
 use model::Timestamp;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
@@ -84,6 +86,27 @@ pub(super) fn chain(chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Kind
         }
     }
     Ok(kind.ok_or(Weakness::Empty)?)
+}
+
+/// The names and addresses that a certificate is for, in lower case.
+pub(super) fn names(der: &CertificateDer<'_>) -> Vec<Box<str>> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return Vec::new();
+    };
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into_boxed_str()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let v6 = <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
+            v4.or(v6).ok().map(|it| it.to_string().into_boxed_str())
+        }
+        _ => None,
+    };
+    let names = &extension.value.general_names;
+    names.iter().filter_map(name).collect()
 }
 
 /// Checks that a key file is its owner's alone (its group may read it).

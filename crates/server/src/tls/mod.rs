@@ -123,6 +123,12 @@ impl Certificates {
         Ok(())
     }
 
+    /// The names and addresses that a plane's certificates are for, in lower case.
+    pub(crate) fn names(&self, plane: Plane) -> Arc<[Box<str>]> {
+        let found = self.planes.iter().find(|it| it.plane == plane);
+        found.map_or_else(Arc::default, |it| it.resolver.chains().names)
+    }
+
     /// The TLS settings of a plane.
     ///
     /// # Errors
@@ -197,8 +203,10 @@ fn digest(pairs: &[Pair]) -> blake3::Hash {
 /// Reads and checks pairs: at most one of each kind of key.
 fn load(pairs: &[Pair], now: Timestamp) -> Result<Chains> {
     let mut chains = Chains::default();
+    let mut names = Vec::new();
     for pair in pairs {
         let (kind, chain) = load_pair(&pair.certificate, &pair.key, now)?;
+        names.extend(chain.cert.first().into_iter().flat_map(check::names));
         let slot = match kind {
             Kind::Rsa => &mut chains.rsa,
             Kind::Ecdsa => &mut chains.ecdsa,
@@ -210,6 +218,7 @@ fn load(pairs: &[Pair], now: Timestamp) -> Result<Chains> {
             );
         }
     }
+    chains.names = names.into();
     Ok(chains)
 }
 

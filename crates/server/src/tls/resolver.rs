@@ -14,6 +14,8 @@ pub(super) struct Chains {
     pub(super) rsa: Option<Arc<CertifiedKey>>,
     /// For clients that verify ECDSA; preferred, since it costs less.
     pub(super) ecdsa: Option<Arc<CertifiedKey>>,
+    /// The names and addresses in them, in lower case.
+    pub(super) names: Arc<[Box<str>]>,
 }
 
 /// Chooses by the client's offer; its chains can be swapped at any time.

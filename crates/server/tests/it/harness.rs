@@ -146,7 +146,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(command: &mut Command, ca: PathBuf) -> Self {
+    pub(crate) fn start(command: &mut Command, ca: PathBuf) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();

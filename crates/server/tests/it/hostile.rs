@@ -5,12 +5,12 @@ use serde_json::json;
 use std::io::Write as _;
 
 use crate::client::Client;
-use crate::harness::Installation;
+use crate::harness::{Installation, text};
 
 const GOOD: &str = r#"{"type":"event","identity":"good","evtName":"Good"}"#;
 
 #[tokio::test]
-async fn a_bad_record_takes_no_good_one_with_it() {
+async fn b14_a_bad_record_takes_no_good_one_with_it() {
     let room = Installation::new();
     let account = room.account("hostile");
     let server = room.serve();
@@ -49,7 +49,7 @@ async fn a_bad_record_takes_no_good_one_with_it() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_json_get_the_documented_answer() {
+async fn b11_bodies_that_are_not_json_get_the_documented_answer() {
     let room = Installation::new();
     let account = room.account("hostile");
     let server = room.serve();
@@ -84,7 +84,7 @@ async fn bodies_that_are_not_json_get_the_documented_answer() {
 }
 
 #[tokio::test]
-async fn duplicate_keys_follow_one_rule_everywhere() {
+async fn b12_duplicate_keys_follow_one_rule_everywhere() {
     let room = Installation::new();
     let account = room.account("hostile");
     let server = room.serve();
@@ -111,7 +111,7 @@ async fn duplicate_keys_follow_one_rule_everywhere() {
 }
 
 #[tokio::test]
-async fn large_bodies_and_bombs_are_refused_with_flat_memory() {
+async fn b08_b09_large_bodies_and_bombs_are_refused_with_flat_memory() {
     let room = Installation::new();
     let account = room.account("hostile");
     let server = room.serve();
@@ -162,4 +162,47 @@ fn bomb(length: u64) -> Vec<u8> {
     }
     let member = encoder.finish().unwrap();
     member.repeat(usize::try_from(length / (64 << 20)).unwrap())
+}
+
+#[tokio::test]
+async fn b14_numbers_come_back_as_sent_or_are_refused() {
+    let room = Installation::new();
+    let account = room.account("hostile");
+    let server = room.serve();
+    let client = server.client(&account);
+    let digits = "9".repeat(4_096);
+    let numbers = [
+        "1e400",
+        "-1e400",
+        "-0",
+        "-0.0",
+        "9223372036854775808",
+        "18446744073709551617",
+        "1.0e-999",
+        "0.1000000000000000055511151231257827",
+        &digits,
+    ];
+    let mut kept = Vec::new();
+    for number in numbers {
+        let record = format!(
+            r#"{{"type":"event","identity":"u","evtName":"E","evtData":{{"v":{number},"at":{}}}}}"#,
+            kept.len()
+        );
+        let answer = client
+            .post_text("/1/upload", format!(r#"{{"d":[{record}]}}"#))
+            .await;
+        assert!(matches!(answer.status, 200 | 400), "{number}: {answer:?}");
+        if answer.body["status"] == "success" {
+            kept.push(number);
+        }
+    }
+    assert!(kept.len() >= 6, "{kept:?}");
+    let sql = r#"SELECT "p:v" FROM events ORDER BY "p:at""#;
+    let output = room.run(&["query", "--account", &account.id, "--json", sql]);
+    let printed: String = text(&output.stdout).split_whitespace().collect();
+    let expected: Vec<String> = kept
+        .iter()
+        .map(|number| format!(r#"{{"p:v":{number}}}"#))
+        .collect();
+    assert_eq!(printed, format!("[{}]", expected.join(",")));
 }

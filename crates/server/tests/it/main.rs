@@ -16,7 +16,9 @@ mod audit;
 mod client;
 mod generate;
 mod harness;
+mod raw;
 
+mod abuse;
 mod clients;
 mod deletion;
 mod demo;

@@ -1,0 +1,44 @@
+//! A list that a command asked for: JSON as it comes, or a table.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::output::print;
+use super::table::{Table, cell};
+use super::{Paint, block_on};
+use crate::admin::{Frame, Request, call};
+use crate::config::Loaded;
+
+/// Asks, and prints the array that comes as JSON, or as a table of `columns` (a head, and the member
+/// that stands under it). What was said at the end is returned.
+pub(super) fn print_list(
+    loaded: &Loaded,
+    request: Request,
+    is_json: bool,
+    columns: &[(&str, &str)],
+) -> Result<Value> {
+    if is_json {
+        let end = block_on(call(loaded, request, |frame| match frame {
+            Frame::Data(data) => print(data),
+            _ => Ok(()),
+        }))?;
+        print("\n")?;
+        return Ok(end);
+    }
+    let mut data = Vec::new();
+    let end = block_on(call(loaded, request, |frame| {
+        if let Frame::Data(bytes) = frame {
+            data.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }))?;
+    let rows: Vec<Value> =
+        serde_json::from_slice(&data).context("failed to understand the list")?;
+    let mut table = Table::new(columns.iter().map(|(head, _)| *head));
+    for row in &rows {
+        let of = |member: &str| cell(row.get(member).unwrap_or(&Value::Null));
+        table.push(columns.iter().map(|(_, member)| of(member)));
+    }
+    print(table.render(Paint::stdout()))?;
+    Ok(end)
+}

@@ -1,0 +1,160 @@
+//! Whether a request was meant for this server, and has no more parts than a client of ours sends.
+//!
+//! One certificate, one set of names, one service: no content depends on the host, and no link is
+//! built from it. A request that names another host than its TLS session did was sent by somebody
+//! who tries something, and is dropped.
+
+use http::{Request, header};
+use model::limit;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Parameters of a query string.
+const PARAMETERS_MAX: usize = 1_000;
+/// The protocol's own host names: clients that cannot be told another one are led here by DNS.
+const PROTOCOL_DOMAINS: [&str; 2] = ["clevertap.com", "wzrkt.com"];
+
+/// The names of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    /// The one that the TLS session asked for, in lower case; none when it asked for none.
+    pub(super) asked: Option<Box<str>>,
+    /// Those in the plane's certificates, in lower case.
+    pub(super) covered: Arc<[Box<str>]>,
+}
+
+impl Names {
+    /// Why a request is dropped before anything looks at it; none when it is not.
+    pub(super) fn judge<B>(&self, request: &Request<B>) -> Option<&'static str> {
+        if request.headers().len() > limit::HEADERS_MAX {
+            return Some("too_many_headers");
+        }
+        let query = request.uri().query().unwrap_or_default();
+        if query.bytes().filter(|byte| *byte == b'&').count() >= PARAMETERS_MAX {
+            return Some("too_many_parameters");
+        }
+        let named = request.headers().get(header::HOST);
+        let named = named.map(|it| it.to_str().unwrap_or_default());
+        let in_target = request.uri().authority().map(http::uri::Authority::as_str);
+        let mut hosts = in_target.into_iter().chain(named).map(host);
+        let is_meant = match (hosts.next(), hosts.next()) {
+            (Some(first), Some(second)) => first == second && self.is_meant(&first),
+            (Some(only), None) => self.is_meant(&only),
+            // HTTP/1.0 knows no hosts.
+            (None, _) => request.version() == http::Version::HTTP_10,
+        };
+        (!is_meant).then_some("host")
+    }
+
+    fn is_meant(&self, host: &str) -> bool {
+        match &self.asked {
+            Some(asked) => host == &**asked || (self.covers(asked) && self.covers(host)),
+            None => {
+                let address = host.trim_start_matches('[').trim_end_matches(']');
+                address.parse::<IpAddr>().is_ok() || self.covers(host) || is_protocol_name(host)
+            }
+        }
+    }
+
+    fn covers(&self, host: &str) -> bool {
+        self.covered
+            .iter()
+            .any(|name| match name.strip_prefix("*.") {
+                Some(domain) => host
+                    .split_once('.')
+                    .is_some_and(|(label, rest)| !label.is_empty() && rest == domain),
+                None => **name == *host,
+            })
+    }
+}
+
+fn is_protocol_name(host: &str) -> bool {
+    PROTOCOL_DOMAINS.iter().any(|domain| {
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+/// A host without its port, in lower case.
+fn host(text: &str) -> String {
+    let name = match text.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|it| it.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
+        _ => text,
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+    use http::Request;
+
+    fn judge(asked: Option<&str>, uri: &str, host: Option<&str>) -> Option<&'static str> {
+        let names = Names {
+            asked: asked.map(Box::from),
+            covered: ["localhost", "*.shop.example", "127.0.0.1"]
+                .map(Box::from)
+                .into(),
+        };
+        let mut request = Request::get(uri);
+        if let Some(host) = host {
+            request = request.header("Host", host);
+        }
+        names.judge(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn a_request_names_the_host_that_its_session_named() {
+        let cases = [
+            (Some("localhost"), "/", Some("localhost:8441"), true),
+            (Some("localhost"), "/", Some("LOCALHOST."), true),
+            (Some("localhost"), "/", Some("evil.example"), false),
+            (Some("evil.example"), "/", Some("localhost"), false),
+            (
+                Some("sdk.shop.example"),
+                "/",
+                Some("api.shop.example"),
+                true,
+            ),
+            (
+                Some("sdk.shop.example"),
+                "/",
+                Some("a.b.shop.example"),
+                false,
+            ),
+            (
+                Some("eu1.api.clevertap.com"),
+                "/",
+                Some("eu1.api.clevertap.com"),
+                true,
+            ),
+            (None, "/", Some("127.0.0.1:8441"), true),
+            (None, "/", Some("[::1]:8441"), true),
+            (None, "/", Some("eu1.api.clevertap.com"), true),
+            (None, "/", Some("localhost"), true),
+            (None, "/", Some("evilclevertap.com"), false),
+            (None, "/", Some("evil.example"), false),
+            (None, "/", Some(""), false),
+            (None, "/", None, false),
+            (None, "https://127.0.0.1:8441/", None, true),
+            (None, "https://127.0.0.1:8441/", Some("evil.example"), false),
+            (Some("localhost"), "https://evil.example/", None, false),
+        ];
+        for (asked, uri, host, passes) in cases {
+            let reason = (!passes).then_some("host");
+            assert_eq!(judge(asked, uri, host), reason, "{asked:?} {uri} {host:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_bounded() {
+        let uri = |count: usize| format!("/a?{}", vec!["a=1"; count].join("&"));
+        assert_eq!(judge(None, &uri(1_000), Some("127.0.0.1")), None);
+        let reason = Some("too_many_parameters");
+        assert_eq!(judge(None, &uri(1_001), Some("127.0.0.1")), reason);
+    }
+}

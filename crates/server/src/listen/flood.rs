@@ -1,0 +1,403 @@
+//! The frames of HTTP/2 as far as floods are concerned: their kinds, lengths and error codes.
+//!
+//! RFC 9113 §4.1: a frame has 9 bytes of head (length 3, kind 1, flags 1, stream 4). Inwards, every
+//! frame that makes us work without bringing a request further is paid for from a budget that
+//! requests, answers and time fill again. So a flood of resets (CVE-2023-44487), CONTINUATION
+//! (CVE-2024-27316), SETTINGS or PING frames ends after a bounded number, and what honest clients
+//! do never comes near. Nothing here reads, writes or waits.
+
+use model::limit;
+use tokio::time::Instant;
+
+use super::framing::Fault;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEAD_BYTES: usize = 9;
+/// Frames of one block of headers.
+const CONTINUATIONS_MAX: u32 = 16;
+/// Streams that a peer may reset at once, and a second.
+const RESETS: (u32, u32) = (100, 10);
+/// Frames that carry nothing of a request, at once and a second.
+const CONTROL: (u32, u32) = (1_000, 100);
+/// What a request or a frame of data is worth in such frames.
+const CONTROL_FOR_PROGRESS: u32 = 8;
+/// What an answer is worth in resets.
+const RESETS_FOR_ANSWER: u32 = 1;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// So many at once, and so many more each second.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    left: u32,
+    most: u32,
+    a_second: u32,
+    filled: Instant,
+}
+
+impl Budget {
+    const fn new((most, a_second): (u32, u32), now: Instant) -> Self {
+        Self {
+            left: most,
+            most,
+            a_second,
+            filled: now,
+        }
+    }
+
+    /// Takes one; false when there is none.
+    fn take(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.filled).as_secs();
+        if seconds > 0 {
+            let more = u32::try_from(seconds).unwrap_or(u32::MAX);
+            self.add(more.saturating_mul(self.a_second));
+            self.filled = now;
+        }
+        let has = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        has
+    }
+
+    fn add(&mut self, count: u32) {
+        self.left = self.left.saturating_add(count).min(self.most);
+    }
+}
+
+/// The head of a frame, as it comes in pieces, and how much of the frame is still to come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    head: [u8; HEAD_BYTES],
+    head_bytes: usize,
+    left: usize,
+}
+
+/// A frame's head.
+#[derive(Debug, Clone, Copy)]
+struct FrameHead {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    bytes: u32,
+}
+
+impl Cursor {
+    /// Takes bytes of heads until one is complete.
+    fn head(&mut self, bytes: &mut &[u8]) -> Option<FrameHead> {
+        while let Some((first, rest)) = bytes.split_first() {
+            *bytes = rest;
+            if let Some(place) = self.head.get_mut(self.head_bytes) {
+                *place = *first;
+            }
+            self.head_bytes += 1;
+            if self.head_bytes == HEAD_BYTES {
+                self.head_bytes = 0;
+                let [a, b, c, kind, flags, s0, s1, s2, s3] = self.head;
+                let bytes = u32::from_be_bytes([0, a, b, c]);
+                self.left = usize::try_from(bytes).unwrap_or(usize::MAX);
+                return Some(FrameHead {
+                    kind,
+                    flags,
+                    stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]),
+                    bytes,
+                });
+            }
+        }
+        None
+    }
+
+    /// Takes what has come of the frame.
+    fn payload<'a>(&mut self, bytes: &mut &'a [u8]) -> &'a [u8] {
+        let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+        *bytes = rest;
+        self.left -= payload.len();
+        payload
+    }
+}
+
+/// What the peer sends.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    /// Bytes of the preface that have come.
+    preface: usize,
+    cursor: Cursor,
+    /// Bytes and frames of the block of headers that is coming in; none between blocks.
+    block: Option<(usize, u32)>,
+    last_stream: u32,
+    resets: Budget,
+    control: Budget,
+}
+
+impl Inbound {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            preface: 0,
+            cursor: Cursor {
+                head: [0; HEAD_BYTES],
+                head_bytes: 0,
+                left: 0,
+            },
+            block: None,
+            last_stream: 0,
+            resets: Budget::new(RESETS, now),
+            control: Budget::new(CONTROL, now),
+        }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Why the connection is to be cut.
+    pub(super) fn push(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Fault> {
+        while let (Some(wanted), Some((first, rest))) =
+            (PREFACE.get(self.preface), bytes.split_first())
+        {
+            if first != wanted {
+                return Err(Fault("http2_preface"));
+            }
+            self.preface += 1;
+            bytes = rest;
+        }
+        while !bytes.is_empty() {
+            if self.cursor.left > 0 {
+                self.cursor.payload(&mut bytes);
+            } else if let Some(head) = self.cursor.head(&mut bytes) {
+                self.frame(head, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a block of headers has begun and is not complete.
+    pub(super) const fn is_in_head(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// An answer has gone out.
+    pub(super) fn answered(&mut self) {
+        self.resets.add(RESETS_FOR_ANSWER);
+        self.control.add(CONTROL_FOR_PROGRESS);
+    }
+
+    /// A part of an answer has gone out.
+    pub(super) fn progressed(&mut self) {
+        self.control.add(CONTROL_FOR_PROGRESS);
+    }
+
+    /// The frame that says: no more, and calm down.
+    pub(super) fn go_away(&self) -> Vec<u8> {
+        let mut frame = vec![0, 0, 8, GOAWAY, 0, 0, 0, 0, 0];
+        frame.extend_from_slice(&self.last_stream.to_be_bytes());
+        frame.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+        frame
+    }
+
+    fn frame(&mut self, head: FrameHead, now: Instant) -> Result<(), Fault> {
+        let bytes = usize::try_from(head.bytes).unwrap_or(usize::MAX);
+        match head.kind {
+            HEADERS => {
+                self.last_stream = self.last_stream.max(head.stream);
+                self.control.add(CONTROL_FOR_PROGRESS);
+                self.block(head, (bytes, 0))
+            }
+            CONTINUATION => {
+                let (before, frames) = self.block.unwrap_or_default();
+                self.block(head, (before.saturating_add(bytes), frames + 1))
+            }
+            RST_STREAM if !self.resets.take(now) => Err(Fault("http2_resets")),
+            RST_STREAM => Ok(()),
+            DATA if bytes > 0 || head.flags & END_STREAM != 0 => {
+                self.control.add(CONTROL_FOR_PROGRESS);
+                Ok(())
+            }
+            _ if !self.control.take(now) => Err(Fault("http2_flood")),
+            _ => Ok(()),
+        }
+    }
+
+    fn block(&mut self, head: FrameHead, (bytes, frames): (usize, u32)) -> Result<(), Fault> {
+        self.block = (head.flags & END_HEADERS == 0).then_some((bytes, frames));
+        if bytes > limit::HEAD_BYTES_MAX {
+            return Err(Fault("head_too_large"));
+        }
+        if frames > CONTINUATIONS_MAX {
+            return Err(Fault("http2_continuation"));
+        }
+        Ok(())
+    }
+}
+
+/// Something of note that goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Out {
+    /// The head of an answer.
+    Head,
+    /// A frame of an answer's body, with its length.
+    Data(u32),
+    /// A stream is reset, with the error code.
+    Reset(u32),
+    /// The connection is ended, with the error code.
+    GoAway(u32),
+}
+
+/// What we send.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outbound {
+    cursor: Cursor,
+    kind: u8,
+    /// The last four bytes seen of the frame: an error code stands there, of the first eight.
+    code: u32,
+    seen: usize,
+}
+
+impl Outbound {
+    /// Takes the next bytes, and says what is in them.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut on: impl FnMut(Out)) {
+        while !bytes.is_empty() {
+            if self.cursor.left == 0 {
+                let Some(head) = self.cursor.head(&mut bytes) else {
+                    return;
+                };
+                (self.kind, self.code, self.seen) = (head.kind, 0, 0);
+                match head.kind {
+                    HEADERS => on(Out::Head),
+                    DATA => on(Out::Data(head.bytes)),
+                    _ => {}
+                }
+                continue;
+            }
+            let payload = self.cursor.payload(&mut bytes);
+            let place = match self.kind {
+                RST_STREAM => 4,
+                GOAWAY => 8,
+                _ => continue,
+            };
+            for byte in payload {
+                self.code = (self.code << 8) | u32::from(*byte);
+                self.seen += 1;
+                if self.seen == place {
+                    on(if self.kind == GOAWAY {
+                        Out::GoAway(self.code)
+                    } else {
+                        Out::Reset(self.code)
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether a frame of ours may follow.
+    pub(super) const fn is_between_frames(&self) -> bool {
+        self.cursor.left == 0 && self.cursor.head_bytes == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbound, Out, Outbound, PREFACE};
+    use crate::listen::framing::Fault;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// After how many of these frames the connection is cut, and why.
+    fn flood(frame: &[u8], most: usize) -> Option<(usize, &'static str)> {
+        let now = Instant::now();
+        let mut inbound = Inbound::new(now);
+        inbound.push(PREFACE, now).unwrap();
+        (1..=most).find_map(|count| {
+            let Fault(reason) = inbound.push(frame, now).err()?;
+            Some((count, reason))
+        })
+    }
+
+    #[test]
+    fn floods_end_after_a_bounded_number_of_frames() {
+        let open = frame(1, 0, 1, b"");
+        let rapid_reset = [frame(1, 5, 1, b"x"), frame(3, 0, 1, &[0, 0, 0, 8])].concat();
+        let cases = [
+            (frame(3, 0, 1, &[0; 4]), Some((101, "http2_resets"))),
+            (rapid_reset, Some((101, "http2_resets"))),
+            (frame(4, 0, 0, b""), Some((1_001, "http2_flood"))),
+            (frame(6, 0, 0, &[0; 8]), Some((1_001, "http2_flood"))),
+            (frame(2, 0, 1, &[0; 5]), Some((1_001, "http2_flood"))),
+            (frame(8, 0, 0, &[0, 0, 0, 1]), Some((1_001, "http2_flood"))),
+            (frame(0, 0, 1, b""), Some((1_001, "http2_flood"))),
+            (frame(200, 0, 0, b""), Some((1_001, "http2_flood"))),
+            (open, None),
+            (frame(9, 0, 1, b"x"), Some((17, "http2_continuation"))),
+            (frame(9, 0, 1, &[0; 16_384]), Some((9, "head_too_large"))),
+            (frame(0, 0, 1, b"x"), None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(flood(&bytes, 5_000), expected, "{:?}", &bytes[..9]);
+        }
+    }
+
+    #[test]
+    fn what_honest_clients_do_goes_on_for_ever() {
+        let mut now = Instant::now();
+        let mut inbound = Inbound::new(now);
+        inbound.push(PREFACE, now).unwrap();
+        for _ in 0..100_000 {
+            // A request with a body, the window for its answer, a cancelled one now and then.
+            for bytes in [
+                frame(1, 4, 1, b"xx"),
+                frame(0, 1, 1, b"body"),
+                frame(8, 0, 0, &[0, 0, 0, 1]),
+                frame(8, 0, 1, &[0, 0, 0, 1]),
+                frame(3, 0, 1, &[0; 4]),
+            ] {
+                inbound.push(&bytes, now).unwrap();
+            }
+            inbound.answered();
+        }
+        for _ in 0..100_000 {
+            now += Duration::from_secs(10);
+            inbound.push(&frame(6, 0, 0, &[0; 8]), now).unwrap();
+        }
+    }
+
+    #[test]
+    fn another_preface_is_a_fault() {
+        let now = Instant::now();
+        let outcome = Inbound::new(now).push(b"GET / HTTP/1.1\r\n", now);
+        assert_eq!(outcome, Err(Fault("http2_preface")));
+    }
+
+    #[test]
+    fn what_goes_out_is_known_however_it_is_cut() {
+        let bytes = [
+            frame(4, 0, 0, &[0; 6]),
+            frame(1, 4, 1, b"abc"),
+            frame(0, 1, 1, b"abcdef"),
+            frame(3, 0, 3, &[0, 0, 0, 1]),
+            frame(7, 0, 0, &[0, 0, 0, 5, 0, 0, 0, 11, 9, 9, 9, 9]),
+        ]
+        .concat();
+        let expected = [Out::Head, Out::Data(6), Out::Reset(1), Out::GoAway(11)];
+        for size in 1..=bytes.len() {
+            let mut outbound = Outbound::default();
+            let mut seen = Vec::new();
+            for piece in bytes.chunks(size) {
+                outbound.push(piece, |out| seen.push(out));
+            }
+            assert_eq!(seen, expected, "{size}");
+            assert!(outbound.is_between_frames());
+        }
+    }
+}

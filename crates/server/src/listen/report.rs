@@ -1,0 +1,114 @@
+//! How the layers below the routers say what they refused, and what they may say to the peer.
+
+use collect::{Connection, Drops, Refused, Voice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// What one connection shares between its reading, its writing and its requests.
+#[derive(Debug, Clone)]
+pub(super) struct Report(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    about: Connection,
+    drops: Drops,
+    /// Lets an interim answer out before the first real one.
+    voice: Voice,
+    /// Answers of ours that have not begun to be written.
+    answers: AtomicUsize,
+    /// Something of ours may be written: at least one request has been answered.
+    is_answered: AtomicBool,
+    /// A head has begun and is not complete.
+    is_in_head: AtomicBool,
+    /// Bytes of answers that the peer has taken.
+    sent: AtomicU64,
+}
+
+impl Report {
+    pub(super) fn new(about: Connection, drops: Drops) -> Self {
+        Self(Arc::new(Inner {
+            about,
+            drops,
+            voice: Voice::default(),
+            answers: AtomicUsize::new(0),
+            is_answered: AtomicBool::new(false),
+            is_in_head: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+        }))
+    }
+
+    /// What is known of the connection.
+    pub(super) fn about(&self) -> &Connection {
+        &self.0.about
+    }
+
+    /// What a request of this connection gets, so that its handler can let an interim answer out.
+    pub(super) fn voice(&self) -> Voice {
+        self.0.voice.clone()
+    }
+
+    /// Something was refused that never became a request.
+    pub(super) fn refuse(&self, reason: &'static str, method: Box<str>, path: Box<str>) {
+        let about = &self.0.about;
+        self.0.drops.refuse(Refused {
+            plane: about.plane,
+            peer: about.peer.ip(),
+            tls_version: about.tls_version,
+            method: if method.is_empty() {
+                "-".into()
+            } else {
+                method
+            },
+            path,
+            reason,
+            size_bytes: 0,
+        });
+    }
+
+    /// A request is answered: its head may be written.
+    pub(super) fn answer(&self) {
+        self.0.answers.fetch_add(1, Ordering::Relaxed);
+        self.0.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether any request has been answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.is_answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether interim answers may be written.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.0.voice.is_allowed()
+    }
+
+    /// Answers whose heads have not been written.
+    pub(super) fn answers(&self) -> usize {
+        self.0.answers.load(Ordering::Relaxed)
+    }
+
+    /// The heads of so many answers have been written.
+    pub(super) fn heads_sent(&self, count: usize) {
+        self.0.answers.fetch_sub(count, Ordering::Relaxed);
+        self.moved(count as u64);
+    }
+
+    /// So many bytes of answers have been written.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.0.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of answers written so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a head has begun and is not complete.
+    pub(super) fn set_in_head(&self, is_in_head: bool) {
+        self.0.is_in_head.store(is_in_head, Ordering::Relaxed);
+    }
+
+    /// Whether a head has begun and is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.0.is_in_head.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,170 @@
+//! A TLS stream that hands the HTTP/1 library sound requests only, and lets nothing out that is not
+//! an answer of ours.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use super::framing::{Fault, Framing};
+use super::report::Report;
+use super::stream::{Patient, farewell};
+
+/// What the library writes by itself when a client wants to be asked for its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 ";
+
+/// See the file's head.
+#[derive(Debug)]
+pub(super) struct Strict {
+    tls: TlsStream<Patient>,
+    framing: Framing,
+    /// Sound bytes that the library has not taken yet.
+    ready: Vec<u8>,
+    given: usize,
+    fault: Option<Fault>,
+    report: Report,
+}
+
+impl Strict {
+    pub(super) fn new(tls: TlsStream<Patient>, report: Report) -> Self {
+        Self {
+            tls,
+            framing: Framing::default(),
+            ready: Vec::new(),
+            given: 0,
+            fault: None,
+            report,
+        }
+    }
+
+    /// Gives the library what waits for it; false when nothing does.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let rest = self.ready.get(self.given..).unwrap_or_default();
+        if rest.is_empty() {
+            self.ready = Vec::new();
+            self.given = 0;
+            return false;
+        }
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(rest.get(..count).unwrap_or_default());
+        self.given += count;
+        true
+    }
+
+    /// Remembers a fault, and says it where it is no request's own.
+    fn fail(&mut self, fault: Fault) {
+        if self.fault.replace(fault).is_some() {
+            return;
+        }
+        if !self.framing.is_in_body() {
+            let (method, path) = self.framing.asked();
+            self.report.refuse(fault.0, method, path);
+        }
+        self.report.set_in_head(false);
+    }
+
+    /// What may be written of `bytes`: all of it, or nothing, which looks as if it had been.
+    fn judge(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        if self.fault.is_some() && !self.report.is_answered() {
+            return Err(broken());
+        }
+        if self.report.is_answered() || self.report.may_go_on() {
+            return Ok(true);
+        }
+        if bytes.starts_with(CONTINUE) {
+            return Ok(false);
+        }
+        // The library would say something by itself: nothing that passes `Framing` makes it.
+        self.fail(Fault("refused"));
+        Err(broken())
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "not HTTP/1 as it is spoken here",
+    )
+}
+
+impl AsyncRead for Strict {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            if buffer.remaining() == 0 || this.give(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if this.fault.is_some() {
+                return Poll::Ready(Err(broken()));
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.tls).poll_read(cx, buffer))?;
+            let came = buffer.filled().get(before..).unwrap_or_default();
+            if came.is_empty() {
+                if this.framing.is_in_head() {
+                    this.fail(Fault("head_broken"));
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if this.framing.pass(came) {
+                return Poll::Ready(Ok(()));
+            }
+            let judged = this.framing.push(came, &mut this.ready);
+            buffer.set_filled(before);
+            match judged {
+                Ok(()) => this.report.set_in_head(this.framing.is_in_head()),
+                Err(fault) => this.fail(fault),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Strict {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.judge(bytes)? {
+            Pin::new(&mut self.tls).poll_write(cx, bytes)
+        } else {
+            Poll::Ready(Ok(bytes.len()))
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|it| !it.is_empty());
+        if self.judge(first.map_or(&[], |it| it))? {
+            Pin::new(&mut self.tls).poll_write_vectored(cx, slices)
+        } else {
+            Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()))
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Strict {
+    fn drop(&mut self) {
+        farewell(&mut self.tls, &[]);
+    }
+}

@@ -1,0 +1,148 @@
+//! B: what costs the server more than it costs the attacker.
+
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{expect, is_alive, reasons};
+use crate::client::Client;
+use crate::harness::{Installation, json as parsed};
+use crate::raw::{Door, Frame, HEADERS, Http2, configure, kinds, rest};
+
+fn event(identity: &str) -> Value {
+    json!({"type":"event","identity":identity,"evtName":"E"})
+}
+
+#[tokio::test]
+async fn b05_slow_heads_and_bodies_end_and_good_clients_are_served_meanwhile() {
+    let room = Installation::new();
+    for key in [
+        "handshake_timeout_ms",
+        "head_timeout_ms",
+        "stall_timeout_ms",
+    ] {
+        configure(&room, key, 400);
+    }
+    let account = room.account("slow");
+    let server = room.serve();
+    let client = server.client(&account);
+    let door = Door::of(&room, &server, "api");
+    let head = format!(
+        "POST /1/upload HTTP/1.1\r\nHost: localhost\r\nX-CleverTap-Account-Id: {}\r\n\
+         X-CleverTap-Passcode: {}\r\nContent-Length: 1000\r\n\r\n",
+        account.id, account.passcode
+    );
+    // Each begins and then says nothing: a handshake, a head, a body, a block of headers.
+    let mut slow = Vec::new();
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        waiting.push(door.tcp().await);
+        for start in [
+            "GET / HT",
+            "GET / HTTP/1.1\r\nHost: localhost\r\nX: y\r\n",
+            &head,
+        ] {
+            let mut tls = door.tls("localhost", b"http/1.1").await;
+            tls.write_all(start.as_bytes()).await.unwrap();
+            slow.push(tls);
+        }
+    }
+    let mut http2 = Http2::open(&door).await;
+    assert!(http2.send(&[Frame::new(HEADERS, 0, 1, *b"\x82")]).await);
+    client.upload(vec![event("meanwhile")]).await;
+    for mut tls in slow {
+        assert_eq!(rest(&mut tls).await, b"");
+    }
+    assert!(!kinds(&http2.rest().await).contains(&HEADERS));
+    drop(waiting);
+    let dropped = reasons(&room);
+    assert_eq!(dropped["head_timeout"], 11, "{dropped:?}");
+    assert_eq!(dropped["body_too_slow"], 5, "{dropped:?}");
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+}
+
+#[tokio::test]
+async fn b05_a_connection_without_requests_ends() {
+    let room = Installation::new();
+    for key in ["head_timeout_ms", "stall_timeout_ms"] {
+        configure(&room, key, 300);
+    }
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let mut http1 = door.tls("localhost", b"http/1.1").await;
+    let mut http2 = Http2::open(&door).await;
+    assert_eq!(rest(&mut http1).await, b"");
+    assert!(!kinds(&http2.rest().await).contains(&HEADERS));
+    // Nothing was asked, so nothing was dropped.
+    assert_eq!(reasons(&room), expect([]));
+}
+
+#[tokio::test]
+async fn b05_running_out_of_files_is_survived() {
+    let room = Installation::new();
+    let account = room.account("files");
+    let server = crate::harness::Server::start(
+        Command::new("sh")
+            .args(["-c", "ulimit -n 160; exec \"$0\" serve --config \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_strongroom"))
+            .arg(room.config()),
+        room.ca(),
+    );
+    let client = server.client(&account);
+    client.upload(vec![event("before")]).await;
+    {
+        let mut held = Vec::new();
+        for plane in ["collect", "api", "console"] {
+            for _ in 0..100 {
+                let connect = tokio::net::TcpStream::connect(server.address(plane));
+                held.push(tokio::time::timeout(Duration::from_secs(20), connect).await);
+            }
+        }
+        assert!(is_alive(&server));
+    }
+    client.upload(vec![event("after")]).await;
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 2);
+    let status = room.json(&["volume", "status"]);
+    assert_eq!(status["healthy"], 6, "{status}");
+}
+
+#[tokio::test]
+async fn b21_expensive_questions_end_soon() {
+    let room = Installation::new();
+    let account = room.account("expensive");
+    let server = room.serve();
+    let client = server.client(&account);
+    client.upload(vec![event("u")]).await;
+    let filters: Vec<_> = (0..10_000)
+        .map(
+            |number| json!({"name": format!("p{number}"), "operator": "equals", "value": "(a+)+$"}),
+        )
+        .collect();
+    let questions = [
+        json!({"event_name":"E","from":19_700_101,"to":99_991_231}),
+        json!({"event_name":"E","from":20_260_101,"to":20_261_231,"event_properties":filters}),
+        json!({"event_name":"E","from":20_260_101,"to":20_261_231,
+               "event_properties":[{"name":"p","operator":"contains","value":"(a+)+$"}]}),
+    ];
+    for question in questions {
+        let asked = client
+            .request("POST", "/1/events.json")
+            .body(question.to_string());
+        let answer = tokio::time::timeout(Duration::from_secs(10), Client::send(asked)).await;
+        let answer = answer.expect("in time").unwrap();
+        assert!(matches!(answer.status, 200 | 400), "{answer:?}");
+    }
+    let clauses = vec!["1=1"; 10_000].join(" OR ");
+    let output = room.run(&[
+        "query",
+        "--account",
+        &account.id,
+        "--json",
+        &format!("SELECT count(*) FROM events WHERE {clauses}"),
+    ]);
+    assert!(!output.status.success());
+    let sql = "SELECT count(*) AS n FROM events WHERE ts < to_timestamp_millis(253370764800000)";
+    let rows = parsed(&room.run(&["query", "--account", &account.id, "--json", sql]));
+    assert_eq!(rows[0]["n"], 1);
+}

@@ -1,0 +1,388 @@
+//! B: what an HTTP parser might forgive. On no plane does a byte leave.
+
+use serde_json::json;
+
+use super::{expect, is_alive, reasons};
+use crate::harness::{Installation, text};
+use crate::raw::{CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, block, kinds};
+
+const HOST: &str = "Host: localhost\r\n";
+
+fn post(headers: &str, body: &str) -> String {
+    format!("POST /1/upload HTTP/1.1\r\n{HOST}{headers}\r\n{body}")
+}
+
+/// Sends each request to each plane; nothing comes back, and each is dropped for its reason.
+async fn check(cases: &[(String, &str)]) {
+    let room = Installation::new();
+    let server = room.serve();
+    let mut expected = std::collections::BTreeMap::new();
+    for plane in ["collect", "api", "console"] {
+        let door = Door::of(&room, &server, plane);
+        for (bytes, reason) in cases {
+            let start: String = bytes.chars().take(120).collect();
+            assert_eq!(text(&door.say(bytes).await), "", "{plane} {start:?}");
+            *expected.entry((*reason).to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(reasons(&room), expected);
+    assert!(is_alive(&server));
+}
+
+#[tokio::test]
+async fn b01_smuggled_requests_go_nowhere() {
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let ambiguous = [
+        format!(
+            "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
+            smuggled.len() + 5
+        ),
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n".to_owned(),
+        "Content-Length: 5\r\nContent-Length: 6\r\n".to_owned(),
+        "Content-Length: 5\r\nContent-Length: 5\r\n".to_owned(),
+    ];
+    let encodings = [
+        "xchunked",
+        "chunked, identity",
+        "identity, chunked",
+        "gzip, chunked",
+        "chunked, chunked",
+    ];
+    let lengths = ["+5", "5 5", "-5", "0x5", "5,5", "99999999999999999999"];
+    let body = format!("0\r\n\r\n{smuggled}");
+    let cases: Vec<_> = ambiguous
+        .iter()
+        .map(|headers| (post(headers, &body), "length_ambiguous"))
+        .chain(encodings.map(|it| {
+            let headers = format!("Transfer-Encoding: {it}\r\n");
+            (post(&headers, &body), "transfer_encoding")
+        }))
+        .chain(lengths.map(|it| {
+            let headers = format!("Content-Length: {it}\r\n");
+            (post(&headers, &body), "content_length")
+        }))
+        .chain([(
+            format!("POST / HTTP/1.0\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n{body}"),
+            "transfer_encoding",
+        )])
+        .collect();
+    check(&cases).await;
+}
+
+#[tokio::test]
+async fn b03_what_is_not_exactly_http_is_not_answered() {
+    let get = |rest: &str| format!("GET / HTTP/1.1\r\n{rest}");
+    let cases = [
+        ("GET / HTTP/1.1\nHost: localhost\n\n".to_owned(), "bare_lf"),
+        (get("Host: localhost\nX: y\r\n\r\n"), "bare_lf"),
+        (get("Host: localhost\rX: y\r\n\r\n"), "bare_cr"),
+        (
+            get("Host: localhost\r\nX: a\r\n b\r\n\r\n"),
+            "header_folded",
+        ),
+        (get("Host: localhost\r\nX: a\0b\r\n\r\n"), "header"),
+        (get("Host: localhost\r\nX : a\r\n\r\n"), "header"),
+        (get("Host: localhost\r\nX\r\n\r\n"), "header"),
+        (get("X: a\r\n\r\n"), "host"),
+        (get("Host: localhost\r\nHost: localhost\r\n\r\n"), "host"),
+        ("GET /\r\n".to_owned(), "http_version"),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "http_version"),
+        (
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+            "http_version",
+        ),
+        ("\0\u{1}\u{2}".to_owned(), "request_line"),
+    ];
+    check(&cases).await;
+}
+
+#[tokio::test]
+async fn b04_chunks_that_are_not_sound_end_the_connection() {
+    let room = Installation::new();
+    let account = room.account("chunks");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let before = server.peak_memory_bytes();
+    let head = format!(
+        "POST /1/upload HTTP/1.1\r\n{HOST}X-CleverTap-Account-Id: {}\r\nX-CleverTap-Passcode: {}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n",
+        account.id, account.passcode
+    );
+    let bodies = [
+        format!("8;{}", "x".repeat(1 << 20)),
+        "-8\r\n{\"d\":[]}\r\n0\r\n\r\n".to_owned(),
+        "fffffffffffffffff\r\n".to_owned(),
+        "8\n{\"d\":[]}\n0\n\n".to_owned(),
+        "7\r\n{\"d\":[]}\r\n0\r\n\r\n".to_owned(),
+        format!(
+            "8\r\n{{\"d\":[]}}\r\n0\r\n{}\r\n",
+            "X: y\r\n".repeat(10_000)
+        ),
+    ];
+    for body in &bodies {
+        let start: String = body.chars().take(40).collect();
+        let said = text(&door.say(format!("{head}{body}")).await);
+        assert_eq!(said, "", "{start:?}");
+    }
+    // The same in order is an upload.
+    let good = "8\r\n{\"d\":[]}\r\n0\r\nX: y\r\n\r\n";
+    let close = head.replace("Transfer", "Connection: close\r\nTransfer");
+    let said = text(&door.say(format!("{close}{good}")).await);
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert_eq!(
+        reasons(&room),
+        expect([("body_broken", bodies.len() as u64)])
+    );
+    assert!(server.peak_memory_bytes().saturating_sub(before) < 64 << 20);
+}
+
+#[tokio::test]
+async fn b06_floods_of_headers_are_not_answered() {
+    let flood = |count: usize| "X: y\r\n".repeat(count);
+    let cases = [
+        (
+            format!("GET / HTTP/1.1\r\n{HOST}{}\r\n", flood(5_000)),
+            "too_many_headers",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{HOST}X: {}\r\n\r\n", "y".repeat(1 << 20)),
+            "head_too_large",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\n{HOST}Cookie: {}\r\n\r\n",
+                "name=value; ".repeat(11_000)
+            ),
+            "head_too_large",
+        ),
+    ];
+    check(&cases).await;
+}
+
+#[tokio::test]
+async fn b06_floods_of_headers_are_not_answered_by_http2() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/"),
+    ];
+    let large = "v".repeat(15_000);
+    // 200 headers, within every size.
+    let mut many = fields.to_vec();
+    many.extend([("x", "y"); 200]);
+    let mut http2 = Http2::open(&door).await;
+    let frames = http2.ask(&[Frame::new(HEADERS, 5, 1, block(&many))]).await;
+    assert!(!kinds(&frames).contains(&HEADERS), "{frames:?}");
+
+    // A head of 150,000 bytes, and two that unpack to 160,000 and 800,000 from a table.
+    let piece = block(&[("x", &large)]);
+    let mut frames = vec![Frame::new(HEADERS, 1, 1, block(&fields))];
+    frames.extend((0..10).map(|_| Frame::new(CONTINUATION, 0, 1, piece.clone())));
+    let mut indexed = block(&fields);
+    indexed.extend([0x40, 1, b'x', 127, 0x81, 0x1e]);
+    indexed.extend(vec![b'v'; 127 + 1 + 0x1e * 128]);
+    let bomb = |times: usize| {
+        let block = [indexed.as_slice(), &vec![0xbe; times]].concat();
+        vec![Frame::new(HEADERS, 5, 1, block)]
+    };
+    for frames in [frames, bomb(40), bomb(200)] {
+        let mut http2 = Http2::open(&door).await;
+        http2.send(&frames).await;
+        let back = http2.rest().await;
+        assert!(!kinds(&back).contains(&HEADERS), "{back:?}");
+    }
+    // Where the library counts first, it calls it a flood.
+    let dropped = reasons(&room);
+    let of = |reason: &str| dropped.get(reason).copied().unwrap_or(0);
+    assert_eq!(of("head_too_large") + of("http2_flood"), 3, "{dropped:?}");
+    assert_eq!(of("too_many_headers"), 1, "{dropped:?}");
+}
+
+#[tokio::test]
+async fn b07_long_urls_and_floods_of_parameters_are_not_answered() {
+    let parameters = vec!["a=1"; 10_000].join("&");
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\n{HOST}\r\n");
+    let cases = [
+        (get(&format!("/{}", "a".repeat(65_536))), "uri_too_long"),
+        (
+            get(&format!("/1/upload?{parameters}")),
+            "too_many_parameters",
+        ),
+    ];
+    check(&cases).await;
+}
+
+#[tokio::test]
+async fn b13_text_that_is_not_text_is_refused_or_kept_exactly() {
+    let room = Installation::new();
+    let account = room.account("text");
+    let server = room.serve();
+    let client = server.client(&account);
+    let identities = [
+        r"a\u0000b",
+        r"\ud800",
+        r"\ud83d\ude00",
+        "\u{feff}x",
+        "é",
+        r"a\/b",
+    ];
+    let mut kept = 0;
+    for identity in identities {
+        let record = format!(r#"{{"type":"event","identity":"{identity}","evtName":"E"}}"#);
+        let answer = client
+            .post_text("/1/upload", format!(r#"{{"d":[{record}]}}"#))
+            .await;
+        assert!(matches!(answer.status, 200 | 400), "{identity}: {answer:?}");
+        if answer.body["status"] == "success" {
+            kept += 1;
+            let name: String = serde_json::from_str(&format!("\"{identity}\"")).unwrap();
+            let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let shown = client
+                .get(&format!("/1/profile.json?identity={encoded}"))
+                .await;
+            assert_eq!(shown.body["record"]["identity"], json!(name), "{shown:?}");
+        }
+    }
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), kept);
+    assert!(kept >= 3);
+}
+
+#[tokio::test]
+async fn b16_a_rapid_reset_is_told_to_calm_down() {
+    let room = Installation::new();
+    let server = room.serve();
+    for plane in ["collect", "api"] {
+        let door = Door::of(&room, &server, plane);
+        let mut http2 = Http2::open(&door).await;
+        let mut sent = 0;
+        for batch in 0..100_u32 {
+            let frames: Vec<_> = (0..200)
+                .flat_map(|number| {
+                    let stream = (batch * 200 + number) * 2 + 1;
+                    let reset = Frame::new(RST_STREAM, 0, stream, [0, 0, 0, 8]);
+                    [Frame::get(stream, "GET", "/x"), reset]
+                })
+                .collect();
+            if !http2.send(&frames).await {
+                break;
+            }
+            sent += 200;
+        }
+        let back = http2.rest().await;
+        assert!(!kinds(&back).contains(&HEADERS), "{back:?}");
+        // A peer that goes on sending may lose what was said last.
+        let said = back.iter().rfind(|it| it.kind == GOAWAY);
+        assert!(sent < 20_000 || said.is_some(), "{sent} {plane}");
+        if let Some(said) = said {
+            assert_eq!(said.payload[4..8], [0, 0, 0, 11], "{said:?}");
+        }
+    }
+    let dropped = reasons(&room);
+    let ended =
+        dropped.get("http2_resets").unwrap_or(&0) + dropped.get("http2_flood").unwrap_or(&0);
+    assert_eq!(ended, 2, "{dropped:?}");
+    assert!(is_alive(&server));
+}
+
+#[tokio::test]
+async fn b17_floods_of_frames_end_the_connection() {
+    let fields = [(":method", "GET"), (":scheme", "https"), (":path", "/")];
+    let block = block(&fields);
+    let ping = Frame::new(6, 0, 0, [0; 8]);
+    let settings = Frame::new(4, 0, 0, []);
+    // Legal frames that make the library reset a stream each (CVE-2025-8671).
+    let made_you_reset: Vec<Frame> = (0..2_000_u32)
+        .flat_map(|number| {
+            let stream = number * 2 + 1;
+            let request = Frame::new(
+                HEADERS,
+                4,
+                stream,
+                crate::raw::block(&[
+                    (":method", "POST"),
+                    (":scheme", "https"),
+                    (":authority", "localhost"),
+                    (":path", "/1/upload"),
+                ]),
+            );
+            [request, Frame::new(8, 0, stream, [0, 0, 0, 0])]
+        })
+        .collect();
+    let continuation = || {
+        let more = (0..20_000).map(|_| Frame::new(CONTINUATION, 0, 1, []));
+        std::iter::once(Frame::new(HEADERS, 1, 1, block.clone()))
+            .chain(more)
+            .collect()
+    };
+    let floods: [(Vec<Frame>, &[&str]); 4] = [
+        (continuation(), &["http2_continuation", "http2_flood"]),
+        (vec![ping; 20_000], &["http2_flood"]),
+        (vec![settings; 20_000], &["http2_flood"]),
+        (
+            made_you_reset,
+            &[
+                "http2_flood",
+                "http2_stream",
+                "http2_protocol",
+                "http2_resets",
+            ],
+        ),
+    ];
+    for (frames, expected) in floods {
+        let room = Installation::new();
+        let server = room.serve();
+        let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
+        for some in frames.chunks(500) {
+            if !http2.send(some).await {
+                break;
+            }
+        }
+        let back = http2.rest().await;
+        assert!(!kinds(&back).contains(&HEADERS), "{:?}", kinds(&back));
+        let dropped = reasons(&room);
+        assert!(
+            expected.iter().any(|it| dropped.contains_key(*it)),
+            "{expected:?} {dropped:?}"
+        );
+        assert!(is_alive(&server));
+    }
+}
+
+#[tokio::test]
+async fn b17_http2_that_is_not_sound_is_not_answered() {
+    let room = Installation::new();
+    let server = room.serve();
+    let head = |fields: &[(&str, &str)]| Frame::new(HEADERS, 5, 1, block(fields));
+    let (method, scheme, path) = ((":method", "GET"), (":scheme", "https"), (":path", "/"));
+    let cases = [
+        head(&[method, scheme]),
+        head(&[method, scheme, path, ("X-Upper", "y")]),
+        head(&[method, scheme, path, ("connection", "close")]),
+        head(&[method, scheme, path, ("transfer-encoding", "chunked")]),
+        head(&[method, method, scheme, path]),
+        Frame::new(HEADERS, 5, 2, block(&[method, scheme, path])),
+        Frame::new(0, 1, 5, *b"data"),
+        Frame::new(HEADERS, 5, 1, [0xff; 8]),
+        Frame::new(RST_STREAM, 0, 0, [0; 4]),
+    ];
+    for plane in ["collect", "api", "console"] {
+        let door = Door::of(&room, &server, plane);
+        for frame in &cases {
+            let mut http2 = Http2::open(&door).await;
+            http2.send(std::slice::from_ref(frame)).await;
+            http2.send(&[Frame::new(GOAWAY, 0, 0, [0; 8])]).await;
+            let back = http2.rest().await;
+            assert!(
+                !kinds(&back).contains(&HEADERS),
+                "{plane} {frame:?} {back:?}"
+            );
+        }
+    }
+    let dropped = reasons(&room);
+    let count: u64 = dropped.values().sum();
+    assert_eq!(count, 3 * cases.len() as u64, "{dropped:?}");
+}

@@ -1,0 +1,245 @@
+//! C: the short list of URLs, and the log of everything else.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{expect, groups, is_alive, metric, reasons};
+use crate::harness::{Installation, files, text};
+use crate::raw::{Door, Frame, HEADERS, Http2, RST_STREAM, kinds, rest};
+
+#[tokio::test]
+async fn c01_a_thousand_unknown_urls_are_a_thousand_drops_and_not_one_byte() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let paths: Vec<String> = (0..1_000).map(|number| format!("/word-{number}")).collect();
+    let (some, others) = paths.split_at(100);
+    for path in some {
+        let said = door
+            .say(format!(
+                "GET {path}?q=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(text(&said), "", "{path}");
+    }
+    let mut http2 = Http2::open(&door).await;
+    let requests: Vec<Frame> = (0..)
+        .zip(others)
+        .map(|(number, path)| Frame::get(number * 2 + 1, "GET", &format!("{path}?q=1")))
+        .collect();
+    let frames = http2.ask(&requests).await;
+    assert!(!kinds(&frames).contains(&HEADERS));
+    let resets = frames.iter().filter(|it| it.kind == RST_STREAM).count();
+    assert_eq!(resets, 900);
+
+    let listed = groups(&room);
+    assert_eq!(listed.len(), 1_000);
+    let seen: BTreeSet<&str> = listed
+        .iter()
+        .map(|it| it["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen, paths.iter().map(String::as_str).collect());
+    for group in &listed {
+        assert_eq!(
+            (&group["reason"], &group["count"]),
+            (&"unknown_url".into(), &1.into())
+        );
+        assert!(group["first_seen"].is_string() && group["last_seen"] == group["first_seen"]);
+    }
+    assert_eq!(
+        metric(&server, "strongroom_drops_total", &["collect"]),
+        1_000.0
+    );
+    // They are there after any crash.
+    server.kill();
+    assert_eq!(reasons(&room), expect([("unknown_url", 1_000)]));
+}
+
+#[tokio::test]
+async fn c02_detours_to_known_urls_and_files_are_dropped() {
+    let paths = [
+        "/../",
+        "/../../etc/passwd",
+        "/%2e%2e/",
+        "/%252e%252e/",
+        "/..;/",
+        "//1/upload",
+        "/1/upload/",
+        "/1/UPLOAD",
+        "/1/upload%00",
+        "/1/upload;x",
+        "/1\\upload",
+        "/./1/upload",
+        "/1/%75pload",
+        "/a/../1/upload",
+        "/1/upload%2f",
+        "/A",
+        "/a/",
+        "//a",
+        "/a%00",
+    ];
+    let room = Installation::new();
+    let server = room.serve();
+    for plane in ["collect", "api"] {
+        let door = Door::of(&room, &server, plane);
+        for path in paths {
+            let request =
+                format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+            assert_eq!(text(&door.say(request).await), "", "{plane} {path}");
+        }
+    }
+    let count: u64 = reasons(&room).values().sum();
+    assert_eq!(count, 2 * paths.len() as u64);
+}
+
+#[tokio::test]
+async fn c03_odd_methods_and_proxy_requests_are_dropped() {
+    let lines = [
+        "TRACE / HTTP/1.1",
+        "CONNECT internal:80 HTTP/1.1",
+        "PUT / HTTP/1.1",
+        "OPTIONS / HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+        "BREW /pot HTTP/1.1",
+        "GET http://169.254.169.254/ HTTP/1.1",
+        "GET /",
+        "DELETE /1/upload HTTP/1.1",
+        "GET http://localhost/1/upload HTTP/1.1",
+    ];
+    let room = Installation::new();
+    let server = room.serve();
+    for plane in ["collect", "api"] {
+        let door = Door::of(&room, &server, plane);
+        for line in lines {
+            let said = door.say(format!("{line}\r\nHost: localhost\r\n\r\n")).await;
+            assert_eq!(text(&said), "", "{plane} {line}");
+        }
+    }
+    let count: u64 = reasons(&room).values().sum();
+    assert_eq!(count, 2 * lines.len() as u64);
+    assert!(is_alive(&server));
+}
+
+#[tokio::test]
+async fn c05_what_is_logged_stays_one_object_a_line() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let paths = [
+        "/a%0d%0aGET%20/b",
+        "/\"},{\"",
+        "/%1b[2J",
+        "/\u{2028}",
+        "/\u{202e}txt",
+        "/'<script>",
+    ];
+    for path in paths {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: \u{1b}[2J\"}},{{\"\r\n\r\n"
+        );
+        assert_eq!(text(&door.say(request).await), "");
+    }
+    let mut http2 = Http2::open(&door).await;
+    let requests: Vec<_> = (0..)
+        .zip(paths)
+        .map(|(number, path)| Frame::get(number * 2 + 1, "GET", path))
+        .collect();
+    let frames = http2.ask(&requests).await;
+    assert!(!kinds(&frames).contains(&HEADERS));
+    let listed = groups(&room);
+    let count: u64 = listed.iter().filter_map(|it| it["count"].as_u64()).sum();
+    assert_eq!(count, 2 * paths.len() as u64, "{listed:?}");
+    for group in &listed {
+        let path = group["path"].as_str().unwrap();
+        assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "{path:?}");
+    }
+    let output = room.run(&["drops", "list"]);
+    let printed = text(&output.stdout);
+    assert!(
+        !printed.chars().any(|it| it.is_control() && it != '\n'),
+        "{printed:?}"
+    );
+    let search = room.run(&["requests", "search", "--json"]);
+    let found: Vec<Value> = serde_json::from_slice(&search.stdout).unwrap();
+    assert_eq!(found.len(), 2 * paths.len());
+}
+
+#[tokio::test]
+async fn c06_no_secret_reaches_the_log_or_the_disk() {
+    let canary = "canary-7d1f0e5a";
+    let room = Installation::new();
+    let account = room.account("secrets");
+    let server = room.serve();
+    for plane in ["collect", "api", "console"] {
+        let door = Door::of(&room, &server, plane);
+        let requests = [
+            format!("GET /reset?token={canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!(
+                "POST /saml HTTP/1.1\r\nHost: localhost\r\nCookie: session={canary}\r\n\
+                 Authorization: Bearer {canary}\r\nX-CleverTap-Account-Id: {}\r\n\
+                 X-CleverTap-Passcode: {canary}\r\nContent-Length: 28\r\nConnection: close\r\n\r\n\
+                 SAMLResponse={canary}",
+                account.id
+            ),
+            format!("GET /x HTTP/1.1\r\nHost: localhost\r\nX-Secret: {canary}\n\r\n"),
+            format!("GET /x#{canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ];
+        for request in requests {
+            let mut tls = door.tls("localhost", b"http/1.1").await;
+            tls.write_all(request.as_bytes()).await.unwrap();
+            if plane == "console" {
+                tls.shutdown().await.unwrap();
+            }
+            let said = text(&rest(&mut tls).await);
+            assert!(!said.contains(canary), "{said}");
+        }
+    }
+    let listed = room.run(&["drops", "list", "--json"]);
+    let found = room.run(&["requests", "search", "--json"]);
+    for output in [listed, found] {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(!text(&output.stdout).contains(canary));
+    }
+    assert!(server.stop().success());
+    for path in files(&room.root()) {
+        let bytes = std::fs::read(&path).unwrap();
+        let is_there = memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
+        assert!(!is_there, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn c07_a_flood_of_garbage_is_counted_exactly_and_kept_small() {
+    const REQUESTS: u32 = 12_000;
+    let room = Installation::new();
+    let account = room.account("flood");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let mut http2 = Http2::open(&door).await;
+    let requests: Vec<Frame> = (0..REQUESTS)
+        .map(|number| Frame::get(number * 2 + 1, "GET", &format!("/garbage/{number}")))
+        .collect();
+    let frames = http2.ask(&requests).await;
+    assert!(!kinds(&frames).contains(&HEADERS));
+    // Good clients are served meanwhile.
+    let event = serde_json::json!({"type":"event","identity":"u","evtName":"E"});
+    server.client(&account).upload(vec![event]).await;
+    assert_eq!(
+        metric(&server, "strongroom_drops_total", &["collect"]),
+        f64::from(REQUESTS)
+    );
+    assert_eq!(reasons(&room), expect([("unknown_url", REQUESTS.into())]));
+    let rows = room.json(&[
+        "query",
+        "--account",
+        "0",
+        "SELECT count(*) AS n FROM requests",
+    ]);
+    assert!(rows[0]["n"].as_u64().unwrap() < 6_000, "{rows}");
+    let others = groups(&room).iter().any(|it| it["path"] == "(other)");
+    assert!(others, "paths beyond the limit are one group");
+    assert!(server.stop().success());
+    assert_eq!(reasons(&room), expect([("unknown_url", REQUESTS.into())]));
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+}

@@ -1,0 +1,61 @@
+//! What attackers try, each case under its id: A transport, B parsing and resources, C URLs and the
+//! log of what was dropped. The timing and memory halves of these cases are measured by
+//! `cargo xtask bench attack`.
+
+mod a_transport;
+mod b_exhaustion;
+mod b_parsing;
+mod c_urls;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use crate::harness::{Installation, Server, text};
+
+/// How often each reason was dropped for, by `drops list`; what the test itself does not do is left
+/// out by the caller.
+fn reasons(room: &Installation) -> BTreeMap<String, u64> {
+    let mut reasons = BTreeMap::new();
+    for group in groups(room) {
+        let reason = group["reason"].as_str().unwrap().to_owned();
+        *reasons.entry(reason).or_insert(0) += group["count"].as_u64().unwrap();
+    }
+    reasons
+}
+
+/// The groups of `drops list`.
+fn groups(room: &Installation) -> Vec<Value> {
+    match room.json(&["drops", "list"]) {
+        Value::Array(groups) => groups,
+        other => panic!("an array, not {other}"),
+    }
+}
+
+fn expect<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    pairs
+        .map(|(reason, count)| (reason.to_owned(), count))
+        .into()
+}
+
+/// A path of the operators' listener.
+fn ops(server: &Server, path: &str) -> String {
+    let url = format!("http://{}{path}", server.address("ops"));
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--max-time", "60", &url])
+        .output()
+        .unwrap();
+    text(&output.stdout)
+}
+
+fn is_alive(server: &Server) -> bool {
+    ops(server, "/healthz") == "ok\n" && ops(server, "/readyz") == "ready\n"
+}
+
+/// The sum of the samples of a metric whose labels hold all of `labels`.
+fn metric(server: &Server, name: &str, labels: &[&str]) -> f64 {
+    ops(server, "/metrics")
+        .lines()
+        .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}

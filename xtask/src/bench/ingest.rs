@@ -369,7 +369,7 @@ fn replace_table(page: &str, table: &str) -> anyhow::Result<String> {
     Ok(format!("{head}{START}\n{table}{END}{tail}"))
 }
 
-fn output(command: &mut Command) -> anyhow::Result<Value> {
+pub(super) fn output(command: &mut Command) -> anyhow::Result<Value> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("failed to start {program}"))?;
@@ -379,7 +379,7 @@ fn output(command: &mut Command) -> anyhow::Result<Value> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("{program} printed no JSON"))
 }
 
-fn text(value: &Value, field: &str) -> anyhow::Result<String> {
+pub(super) fn text(value: &Value, field: &str) -> anyhow::Result<String> {
     Ok(value
         .get(field)
         .and_then(Value::as_str)

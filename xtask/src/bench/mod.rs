@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the product beside its peers, in one run, and writes
 //! `docs/benchmarks.md`.
 
+mod attack;
 mod ingest;
 mod process;
 
@@ -26,12 +27,17 @@ pub(crate) struct Options {
     /// Runs of each server, in turn; medians are reported
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Seconds of each flood of `attack`
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Name {
     /// Uploads over TLS, acknowledged when durable, beside nginx writing the bodies to its log
     Ingest,
+    /// A good client's p99 and the server's memory while others attack
+    Attack,
 }
 
 /// # Errors
@@ -40,5 +46,6 @@ enum Name {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match options.name {
         Name::Ingest => ingest::run(options),
+        Name::Attack => attack::run(options),
     }
 }

@@ -6,6 +6,7 @@
 //! in a volume of another store, never two places for one volume, and never a place that holds what
 //! it cannot vouch for.
 
+use futures::future::join_all;
 use model::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -62,9 +63,13 @@ impl Inner {
             slots: &self.slots,
             places,
         };
+        let looks = unplaced
+            .places
+            .iter()
+            .map(async |place| (Arc::clone(place), self.look(place).await));
         let mut claims = Vec::with_capacity(unplaced.places.len());
-        for place in unplaced.places.clone() {
-            match self.look(&place).await {
+        for (place, look) in join_all(looks).await {
+            match look {
                 Ok(claim) => claims.push((place, claim, String::new())),
                 Err(why) => report.places_unused.push((place.name(), why)),
             }

@@ -3,7 +3,7 @@
 use super::{Advance, Tally, run};
 use std::sync::Arc;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 56;
 /// Faults that must have happened, or the run has tested nothing.
 const FAULTS: u64 = 1_000;
 

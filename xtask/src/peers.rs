@@ -4,6 +4,7 @@
 //! versions named here. Nothing of them is part of the project.
 
 use anyhow::{Context as _, bail};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,12 +20,17 @@ const NPM: [&str; 3] = [
 /// PyPI packages: a reader of the vendor's export API, and a TLS scanner.
 const PYPI: [&str; 2] = ["quickhouse==0.21.0", "sslyze==6.3.1"];
 /// Programs that the tests call, and the Debian package of each.
-const DEBIAN: [(&str, &str); 5] = [
+const DEBIAN: [(&str, &str); 10] = [
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
     ("openssl", "openssl"),
+    ("strace", "strace"),
+    ("prlimit", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
 ];
 
 /// Makes sure that everything is there; returns the folder that holds `node_modules` and `python`.
@@ -51,6 +57,8 @@ fn missing_debian_packages() -> Vec<&'static str> {
         .iter()
         .filter(|(program, _)| !is_installed(program))
         .map(|(_, package)| *package)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
         .collect()
 }
 

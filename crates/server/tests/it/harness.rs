@@ -19,9 +19,23 @@ pub(crate) fn strongroom() -> Command {
     Command::new(env!("CARGO_BIN_EXE_strongroom"))
 }
 
+/// The binary under test, as the last words of another command; alone when there are none.
+fn started_by(words: &[String]) -> Command {
+    let Some((program, arguments)) = words.split_first() else {
+        return strongroom();
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .arg(env!("CARGO_BIN_EXE_strongroom"));
+    command
+}
+
 /// A folder made by `strongroom init`.
 pub(crate) struct Installation {
     folder: tempfile::TempDir,
+    /// What every command is started by: a program and its arguments, or nothing.
+    within: Vec<String>,
     /// What `init --json` printed.
     pub(crate) printed: Value,
 }
@@ -42,10 +56,15 @@ impl Installation {
 
     /// As `new`, with more arguments to `init`.
     pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::within(Vec::new(), arguments)
+    }
+
+    /// As `with`, where every command is started by another one, which runs what follows it.
+    pub(crate) fn within(within: Vec<String>, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("room");
         let listen = ["--collect", "--api", "--console", "--ops"];
-        let output = strongroom()
+        let output = started_by(&within)
             .arg("init")
             .arg(&target)
             .args(listen.iter().flat_map(|plane| [*plane, "127.0.0.1:0"]))
@@ -54,7 +73,11 @@ impl Installation {
             .output()
             .unwrap();
         let printed = json(&output);
-        Self { folder, printed }
+        Self {
+            folder,
+            within,
+            printed,
+        }
     }
 
     /// The folder that `init` filled.
@@ -83,7 +106,7 @@ impl Installation {
 
     /// Runs `strongroom WORDS… --config FILE`.
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        strongroom()
+        started_by(&self.within)
             .args(words)
             .arg("--config")
             .arg(self.config())
@@ -131,10 +154,21 @@ impl Installation {
 
     /// Starts the server and waits until it listens everywhere.
     pub(crate) fn serve(&self) -> Server {
-        Server::start(
-            strongroom().arg("serve").arg("--config").arg(self.config()),
-            self.ca(),
-        )
+        let mut command = started_by(&self.within);
+        command.arg("serve").arg("--config").arg(self.config());
+        match Server::start(&mut command, self.ca()) {
+            Ok(server) => server,
+            Err(status) => panic!("the server ended before it listened: {status}"),
+        }
+    }
+
+    /// As `serve`, started by another command; how it ended when it did before it listened.
+    pub(crate) fn serve_by(&self, program: &[&str]) -> Result<Server, ExitStatus> {
+        let mut words = self.within.clone();
+        words.extend(program.iter().map(|word| (*word).to_owned()));
+        let mut command = started_by(&words);
+        command.arg("serve").arg("--config").arg(self.config());
+        Server::start(&mut command, self.ca())
     }
 }
 
@@ -146,7 +180,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(command: &mut Command, ca: PathBuf) -> Self {
+    fn start(command: &mut Command, ca: PathBuf) -> Result<Self, ExitStatus> {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -165,17 +199,18 @@ impl Server {
         {
             let line = match lines.recv_timeout(PATIENCE) {
                 Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(child.wait().unwrap()),
                 Err(error) => panic!("the server did not say where it listens ({error})"),
             };
             if let Some((plane, address)) = parse_listening(&line) {
                 addresses.insert(plane, address);
             }
         }
-        Self {
+        Ok(Self {
             child,
             ca,
             addresses,
-        }
+        })
     }
 
     /// Where a plane listens.
@@ -211,6 +246,11 @@ impl Server {
     /// SIGTERM, then the exit status once everything is drained.
     pub(crate) fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
+        self.child.wait().unwrap()
+    }
+
+    /// The exit status, once it has ended by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
@@ -260,6 +300,13 @@ pub(crate) fn json(output: &Output) -> Value {
 /// Bytes as text.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Says on the terminal, past the test's captured output, what could not be tested here, and why.
+pub(crate) fn say_not_tested(what: &str, why: &str) {
+    use std::io::Write as _;
+    let said = writeln!(std::io::stderr(), "\nNOT TESTED: {what}: {why}");
+    said.unwrap();
 }
 
 /// Every file below `folder`.

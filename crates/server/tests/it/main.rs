@@ -22,6 +22,7 @@ mod abuse;
 mod clients;
 mod deletion;
 mod demo;
+mod disks;
 mod first_steps;
 mod hostile;
 mod kill;

@@ -82,13 +82,7 @@ async fn b05_a_connection_without_requests_ends() {
 async fn b05_running_out_of_files_is_survived() {
     let room = Installation::new();
     let account = room.account("files");
-    let server = crate::harness::Server::start(
-        Command::new("sh")
-            .args(["-c", "ulimit -n 160; exec \"$0\" serve --config \"$1\""])
-            .arg(env!("CARGO_BIN_EXE_strongroom"))
-            .arg(room.config()),
-        room.ca(),
-    );
+    let server = room.serve_by(&["prlimit", "--nofile=160:160"]).unwrap();
     let client = server.client(&account);
     client.upload(vec![event("before")]).await;
     {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State as Of};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use governance::Permit;
+use governance::{Permit, Scope};
 use http::request::Parts;
 use model::limit;
 use serde::de::IgnoredAny;
@@ -27,6 +27,20 @@ pub enum Ceiling {
     Uploads,
     /// The one of other calls; each path, given as its pattern, has its own count.
     Calls(&'static str),
+}
+
+/// The path whose calls delete.
+const DELETION_PATH: &str = "/1/delete/profiles.json";
+
+impl Ceiling {
+    /// What a passcode must be good for.
+    fn scope(self) -> Scope {
+        match self {
+            Self::Uploads => Scope::Upload,
+            Self::Calls(DELETION_PATH) => Scope::Delete,
+            Self::Calls(_) => Scope::Read,
+        }
+    }
 }
 
 /// A request that was let in: who calls, and what was sent.
@@ -60,7 +74,7 @@ impl Call {
 /// The response that says why not.
 pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<Call, Response> {
     let (parts, body) = request.into_parts();
-    let caller = match Caller::of(state, &parts.headers) {
+    let caller = match Caller::of(state, &parts.headers, parts.extensions.get()) {
         Ok(caller) => caller,
         Err(stranger) => return Err(turn_away(state, stranger, &parts, body).await),
     };
@@ -75,6 +89,9 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         // The log layer stands before every route.
         return Err(Refusal::Internal.respond(facts));
     };
+    if !caller.terms.scopes.hold(ceiling.scope()) {
+        return Err(Refusal::OutOfScope.respond(facts));
+    }
     let limits = caller.rules.limits;
     let (path, most) = match ceiling {
         Ceiling::Uploads => ("/1/upload", limits.uploads),
@@ -127,7 +144,7 @@ pub async fn wrong_method(Of(state): Of<State>, request: Request) -> Response {
 }
 
 fn known(state: &State, request: &Request) -> Option<Facts> {
-    let caller = Caller::of(state, request.headers()).ok()?;
+    let caller = Caller::of(state, request.headers(), request.extensions().get()).ok()?;
     Some(Facts {
         account: Some(caller.account()),
         ..Facts::default()

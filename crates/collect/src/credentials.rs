@@ -1,11 +1,11 @@
 //! Who calls: account id and passcode, checked against the snapshot of the rules.
 
-use governance::AccountRules;
+use governance::{AccountRules, PasscodeTerms};
 use http::HeaderMap;
 use model::AccountId;
 use std::sync::Arc;
 
-use crate::{Refusal, State};
+use crate::{Head, Refusal, State};
 
 const ACCOUNT_ID: &str = "x-clevertap-account-id";
 const PASSCODE: &str = "x-clevertap-passcode";
@@ -17,6 +17,8 @@ pub struct Caller {
     pub rules: Arc<AccountRules>,
     /// Which of the account's passcodes it showed, by name.
     pub passcode_name: Box<str>,
+    /// What the passcode is good for; time and place are right.
+    pub terms: PasscodeTerms,
 }
 
 /// A caller that was not let in.
@@ -35,8 +37,13 @@ impl Caller {
         self.rules.id
     }
 
-    /// Who the headers say is calling. Each header must be there once.
-    pub(crate) fn of(state: &State, headers: &HeaderMap) -> Result<Self, Stranger> {
+    /// Who the headers say is calling. Each header must be there once. A passcode that is past its
+    /// time, or comes from elsewhere than it may, is as good as a wrong one.
+    pub(crate) fn of(
+        state: &State,
+        headers: &HeaderMap,
+        head: Option<&Head>,
+    ) -> Result<Self, Stranger> {
         let unknown = Stranger {
             refusal: Refusal::UnknownAccount,
             account: None,
@@ -45,7 +52,10 @@ impl Caller {
         let account: AccountId = account.ok_or(unknown)?;
         let rules = state.rules();
         let rules = rules.account(account).ok_or(unknown)?;
-        let passcode = only(headers, PASSCODE).and_then(|text| rules.verify_passcode(text));
+        let (now, peer) = (state.clock().now(), head.and_then(Head::peer_address));
+        let passcode = only(headers, PASSCODE)
+            .and_then(|text| rules.verify_passcode(text))
+            .filter(|passcode| passcode.terms.accept(now, peer));
         let Some(passcode) = passcode else {
             let account = Some(account);
             return Err(Stranger {
@@ -55,6 +65,7 @@ impl Caller {
         };
         Ok(Self {
             passcode_name: passcode.name.clone(),
+            terms: passcode.terms.clone(),
             rules: Arc::clone(rules),
         })
     }

@@ -38,6 +38,8 @@ pub enum Refusal {
     UnknownAccount,
     /// The passcode is not one of the account's.
     InvalidCredentials,
+    /// The passcode is right and not good for this call.
+    OutOfScope,
     /// The request cannot be decoded, or a mandatory parameter is missing.
     Malformed,
     /// There is no such URL; said to authenticated callers only.
@@ -81,6 +83,7 @@ impl Refusal {
         match self {
             Self::UnknownAccount => "unknown_account",
             Self::InvalidCredentials => "invalid_credentials",
+            Self::OutOfScope => "out_of_scope",
             Self::Malformed => "malformed",
             Self::NotFound => "not_found",
             Self::WrongMethod => "wrong_method",
@@ -106,6 +109,7 @@ impl Refusal {
         let (status, words) = match self {
             Self::UnknownAccount => (StatusCode::UNAUTHORIZED, Words::AccountUnknown),
             Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Words::CredentialsInvalid),
+            Self::OutOfScope => (StatusCode::FORBIDDEN, Words::Forbidden),
             Self::Malformed => (StatusCode::BAD_REQUEST, Words::Malformed),
             Self::NotFound => (StatusCode::NOT_FOUND, Words::NotFound),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, Words::MethodNotAllowed),
@@ -145,7 +149,8 @@ impl Refusal {
     /// has been let in, but never when that is what cannot be done.
     const fn line(self) -> Line {
         match self {
-            Self::Malformed
+            Self::OutOfScope
+            | Self::Malformed
             | Self::NotFound
             | Self::WrongMethod
             | Self::TooLarge

@@ -6,4 +6,5 @@ mod idempotency;
 mod log;
 mod replay;
 mod sdk;
+mod terms;
 mod uploads;

@@ -1,9 +1,11 @@
 //! Accounts and the credentials of programs.
 
-use governance::{AccountRules, Limits, NewPasscode, PasscodeHash, PasscodeRule};
+use governance::{
+    AccountRules, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Scopes,
+};
 use jiff::tz::TimeZone;
 use model::{AccountId, PersonKeySecret, Random, Secret, Timestamp, limit};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::time::Duration;
@@ -19,8 +21,8 @@ const NAME_BYTES_MAX: usize = 200;
 /// Passcodes of one account, revoked ones too.
 const PASSCODES_MAX: usize = 100;
 const RETENTION_DAYS_MAX: u32 = 3_660;
-/// What a passcode may do; there is one kind for now.
-const SCOPES: &str = "api";
+/// Networks that one passcode may be used from.
+const NETWORKS_MAX: usize = 20;
 /// The name of the passcode that an account is created with.
 const FIRST_PASSCODE: &str = "default";
 
@@ -71,6 +73,25 @@ pub struct Passcode {
     pub created_at: Timestamp,
     /// Since when it is not accepted any more.
     pub revoked_at: Option<Timestamp>,
+    /// Until when, for what and from where it is accepted.
+    #[serde(flatten, serialize_with = "show_terms")]
+    pub terms: PasscodeTerms,
+}
+
+fn show_terms<S: Serializer>(terms: &PasscodeTerms, to: S) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown {
+        expires_at: Option<Timestamp>,
+        scopes: String,
+        networks: Vec<String>,
+    }
+    let networks = terms.networks.iter().map(ToString::to_string);
+    Shown {
+        expires_at: terms.expires_at,
+        scopes: terms.scopes.to_string(),
+        networks: networks.collect(),
+    }
+    .serialize(to)
 }
 
 /// An account and the hashes of its credentials.
@@ -116,6 +137,7 @@ impl Record {
             .map(|(passcode, hash)| PasscodeRule {
                 name: Box::from(passcode.name.as_str()),
                 hash: PasscodeHash::from_bytes(*hash),
+                terms: passcode.terms.clone(),
             })
             .collect();
         Ok(rules)
@@ -147,7 +169,8 @@ impl Control {
         self.act(actor, Act::ManageInstallation, id, move |session, desk| {
             Box::pin(async move {
                 insert_account(session, &desk, &name, &zone, token_hash).await?;
-                insert_passcode(session, &desk, FIRST_PASSCODE, hash).await?;
+                let terms = PasscodeTerms::default();
+                insert_passcode(session, &desk, FIRST_PASSCODE, hash, &terms).await?;
                 let record = read(session, id).await?;
                 session.then(Effect::Account(Box::new(record.rules(secret)?)));
                 let description = "account created with its first passcode".to_owned();
@@ -199,7 +222,7 @@ impl Control {
         if limits.uploads == 0 || limits.calls == 0 {
             return Err(Error::Invalid("a limit must be at least 1".to_owned()));
         }
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 sqlx::query("UPDATE accounts SET uploads_max = $1, calls_max = $2 WHERE id = $3")
                     .bind(i64::from(limits.uploads))
@@ -233,7 +256,7 @@ impl Control {
             let text = format!("a retention must be 1 to {RETENTION_DAYS_MAX} days");
             return Err(Error::Invalid(text));
         }
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE accounts SET retention_days = $1, request_retention_days = $2 \
@@ -264,10 +287,35 @@ impl Control {
         id: AccountId,
         name: &str,
     ) -> Result<Secret<String>> {
+        let terms = PasscodeTerms::default();
+        self.create_passcode_on(actor, id, name, terms).await
+    }
+
+    /// Makes another passcode, accepted on `terms` only. Its text is returned once.
+    ///
+    /// # Errors
+    /// As [`Control::create_passcode`]; [`model::ErrorKind::Invalid`] for a time that has passed, or
+    /// too many networks.
+    pub async fn create_passcode_on(
+        &self,
+        actor: &Actor,
+        id: AccountId,
+        name: &str,
+        terms: PasscodeTerms,
+    ) -> Result<Secret<String>> {
         let name = legal_name("a passcode", name)?;
+        if terms.expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Error::Invalid(
+                "a passcode must expire later than now".to_owned(),
+            ));
+        }
+        if terms.networks.len() > NETWORKS_MAX {
+            let text = format!("a passcode has at most {NETWORKS_MAX} networks");
+            return Err(Error::Invalid(text));
+        }
         let passcode = NewPasscode::generate(self.random.as_ref());
         let hash = passcode.hash.to_bytes();
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageCredentials, id, move |session, desk| {
             Box::pin(async move {
                 let record = read(session, id).await?;
                 if record
@@ -284,8 +332,9 @@ impl Control {
                     let text = format!("an account has at most {PASSCODES_MAX} passcodes");
                     return Err(Error::Invalid(text));
                 }
-                insert_passcode(session, &desk, &name, hash).await?;
-                desk.note(session, Action::PasscodeCreated, name, "created".to_owned())
+                insert_passcode(session, &desk, &name, hash, &terms).await?;
+                let words = words(&terms);
+                desk.note(session, Action::PasscodeCreated, name, words)
                     .await
             })
         })
@@ -300,7 +349,7 @@ impl Control {
     /// [`Control::account`].
     pub async fn revoke_passcode(&self, actor: &Actor, id: AccountId, name: &str) -> Result<()> {
         let name = name.to_owned();
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageCredentials, id, move |session, desk| {
             Box::pin(async move {
                 let done = sqlx::query(
                     "UPDATE passcodes SET revoked_at = $1 \
@@ -323,7 +372,13 @@ impl Control {
     }
 
     /// A change of one account: `body` in a transaction, then the account's new rules.
-    pub(crate) async fn change<F>(&self, actor: &Actor, id: AccountId, body: F) -> Result<()>
+    pub(crate) async fn change<F>(
+        &self,
+        actor: &Actor,
+        act: Act,
+        id: AccountId,
+        body: F,
+    ) -> Result<()>
     where
         F: for<'c> FnOnce(&'c mut Session, Desk) -> futures::future::BoxFuture<'c, Result<()>>
             + Send
@@ -331,7 +386,7 @@ impl Control {
     {
         self.account(actor, id).await?;
         let secret = self.keys.person_key_secret(id)?;
-        self.act(actor, Act::ManageAccount, id, move |session, desk| {
+        self.act(actor, act, id, move |session, desk| {
             Box::pin(async move {
                 body(session, desk).await?;
                 let record = read(session, id).await?;
@@ -447,16 +502,19 @@ async fn insert_passcode(
     desk: &Desk,
     name: &str,
     hash: [u8; 32],
+    terms: &PasscodeTerms,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO passcodes (account, name, hash, scopes, created_at, revoked_at) \
-         VALUES ($1, $2, $3, $4, $5, NULL)",
+        "INSERT INTO passcodes (account, name, hash, scopes, created_at, revoked_at, expires_at, \
+         networks) VALUES ($1, $2, $3, $4, $5, NULL, $6, $7)",
     )
     .bind(desk.account.as_str().to_owned())
     .bind(name.to_owned())
     .bind(hash.to_vec())
-    .bind(SCOPES)
+    .bind(terms.scopes.to_string())
     .bind(desk.now.ms())
+    .bind(terms.expires_at.map(Timestamp::ms))
+    .bind(networks(terms))
     .execute(session.connection())
     .await
     .map(|_| ())
@@ -467,8 +525,42 @@ const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_m
     retention_days, request_retention_days, sdk_token_hash, encrypted_refused \
     FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
-const PASSCODE_COLUMNS: &str =
-    "SELECT account, name, hash, created_at, revoked_at FROM passcodes ORDER BY account, name";
+const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
+    scopes, networks FROM passcodes ORDER BY account, name";
+
+/// The networks with commas between.
+fn networks(terms: &PasscodeTerms) -> String {
+    let networks: Vec<String> = terms.networks.iter().map(ToString::to_string).collect();
+    networks.join(",")
+}
+
+/// The terms for the audit log.
+fn words(terms: &PasscodeTerms) -> String {
+    let until = match terms.expires_at {
+        Some(end) => format!("until {end}"),
+        None => "for ever".to_owned(),
+    };
+    let from = match terms.networks.is_empty() {
+        true => "everywhere".to_owned(),
+        false => networks(terms),
+    };
+    format!("created {until}, for {}, from {from}", terms.scopes)
+}
+
+fn read_terms(row: &SqliteRow) -> Result<PasscodeTerms> {
+    const ACT: &str = "read the accounts";
+    let damaged = || Error::damaged("a passcode", "its terms are malformed");
+    let expires: Option<i64> = row.try_get(5).map_err(Error::database(ACT))?;
+    let scopes: String = row.try_get(6).map_err(Error::database(ACT))?;
+    let networks: String = row.try_get(7).map_err(Error::database(ACT))?;
+    let parts = networks.split(',').filter(|text| !text.is_empty());
+    let networks: std::result::Result<Vec<_>, _> = parts.map(str::parse).collect();
+    Ok(PasscodeTerms {
+        expires_at: expires.map(Timestamp::from_ms),
+        scopes: Scopes::parse(&scopes).ok_or_else(damaged)?,
+        networks: networks.map_err(|_| damaged())?,
+    })
+}
 
 /// Every account, by id.
 pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
@@ -496,6 +588,7 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
             name: row.try_get(1).map_err(Error::database(ACT))?,
             created_at: Timestamp::from_ms(row.try_get(3).map_err(Error::database(ACT))?),
             revoked_at: revoked.map(Timestamp::from_ms),
+            terms: read_terms(row)?,
         });
     }
     let rows = sqlx::query(DOMAIN_COLUMNS)

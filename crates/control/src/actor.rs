@@ -1,6 +1,8 @@
 //! Who does something. Each act in this crate has one.
 
+use governance::access::Standing;
 use model::AccountId;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Who acts, and from where.
@@ -26,6 +28,13 @@ pub enum ActorKind {
     },
     /// A job of the product itself.
     System(&'static str),
+    /// Somebody who has signed in.
+    User {
+        /// By which address.
+        email: Box<str>,
+        /// What the user's roles amount to, in each account.
+        standings: BTreeMap<AccountId, Standing>,
+    },
 }
 
 impl Actor {
@@ -59,6 +68,18 @@ impl Actor {
         }
     }
 
+    /// Somebody who has signed in as `email`, with what the roles amount to at this moment.
+    #[must_use]
+    pub fn user(email: &str, standings: impl IntoIterator<Item = (AccountId, Standing)>) -> Self {
+        Self {
+            kind: ActorKind::User {
+                email: Box::from(email),
+                standings: standings.into_iter().collect(),
+            },
+            peer: None,
+        }
+    }
+
     /// The same, seen at `peer`.
     #[must_use]
     pub fn with_peer(self, peer: IpAddr) -> Self {
@@ -75,6 +96,7 @@ impl Actor {
             ActorKind::OsUser(_) => "os_user",
             ActorKind::Passcode { .. } => "passcode",
             ActorKind::System(_) => "system",
+            ActorKind::User { .. } => "user",
         }
     }
 
@@ -84,16 +106,20 @@ impl Actor {
         match &self.kind {
             ActorKind::OsUser(name) | ActorKind::Passcode { name, .. } => name,
             ActorKind::System(job) => job,
+            ActorKind::User { email, .. } => email,
         }
     }
 
-    /// The role that the actor acts in.
+    /// The role that the actor has in `account`; several are joined by `+`.
     #[must_use]
-    pub const fn role(&self) -> &'static str {
-        match self.kind {
+    pub fn role_in(&self, account: AccountId) -> &str {
+        match &self.kind {
             ActorKind::OsUser(_) => "operator",
             ActorKind::Passcode { .. } => "program",
             ActorKind::System(_) => "system",
+            ActorKind::User { standings, .. } => standings
+                .get(&account)
+                .map_or("", |standing| &standing.roles),
         }
     }
 }

@@ -84,6 +84,22 @@ names! {
         PasscodeCreated = "passcode.created",
         /// A passcode was revoked.
         PasscodeRevoked = "passcode.revoked",
+        /// Somebody was given access to an account.
+        UserInvited = "user.invited",
+        /// A user's access to an account ended.
+        UserRevoked = "user.revoked",
+        /// A user was given a role.
+        RoleGranted = "role.granted",
+        /// A role was taken from a user.
+        RoleWithdrawn = "role.withdrawn",
+        /// A role of an account's own was made or changed.
+        RoleChanged = "role.changed",
+        /// A role of an account's own was deleted.
+        RoleDeleted = "role.deleted",
+        /// A set-up link was made.
+        LinkCreated = "link.created",
+        /// A link was presented.
+        LinkUsed = "link.used",
         /// A node started.
         NodeStarted = "node.started",
         /// A deletion was requested.
@@ -248,7 +264,7 @@ pub(crate) async fn write(
         at,
         actor_kind: actor.kind_name().to_owned(),
         actor: actor.name().to_owned(),
-        role: actor.role().to_owned(),
+        role: actor.role_in(note.account).to_owned(),
         action: note.action,
         action_id: cut(&note.object).to_owned(),
         description: cut(&note.description).to_owned(),

@@ -1,8 +1,14 @@
-//! Who may do what: one pure function.
+//! Who may do what: one pure function of the actor, the act and the account.
+//!
+//! What users may do follows from their roles (`governance::access`) and from nothing else. The
+//! whole of it is written out in `authz_matrix.txt`, which a test compares.
 
+use governance::access::{CLASSIFIED_PROPERTIES, Component, Level, Standing};
 use model::AccountId;
+use std::collections::BTreeSet;
+use std::fmt;
 
-use crate::{Actor, ActorKind};
+use crate::{Action, Actor, ActorKind};
 
 /// What an actor wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,27 +17,61 @@ pub enum Act {
     ManageInstallation,
     /// See an account's settings.
     ReadAccount,
-    /// Change an account's settings and credentials.
+    /// Change an account's settings.
     ManageAccount,
+    /// Make and revoke passcodes and tokens.
+    ManageCredentials,
+    /// See who has access.
+    ReadUsers,
+    /// Invite, give and take roles, end access.
+    ManageUsers,
+    /// See the roles.
+    ReadRoles,
+    /// Make, change and delete roles.
+    ManageRoles,
     /// Have people deleted, see deletions.
     DeletePeople,
     /// Carry a deletion out.
     CarryOutDeletion,
+    /// Count, and read events without a person in view.
+    Analyse,
     /// Read people's data, as an entry of the audit log says.
     ReadPeople,
+    /// Take people's data away in a file.
+    Export,
     /// Read the audit log.
     ReadAudit,
 }
 
+/// What an act asks of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// A level on a component, in the account.
+    Level(Component, Level),
+    /// A level on a component, in the installation.
+    Installation(Component, Level),
+    /// Any right in the account.
+    AnyRole,
+    /// It is not for users.
+    JobsOnly,
+}
+
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 14] = [
         Self::ManageInstallation,
         Self::ReadAccount,
         Self::ManageAccount,
+        Self::ManageCredentials,
+        Self::ReadUsers,
+        Self::ManageUsers,
+        Self::ReadRoles,
+        Self::ManageRoles,
         Self::DeletePeople,
         Self::CarryOutDeletion,
+        Self::Analyse,
         Self::ReadPeople,
+        Self::Export,
         Self::ReadAudit,
     ];
 
@@ -42,44 +82,196 @@ impl Act {
             Self::ManageInstallation => "manage the installation",
             Self::ReadAccount => "read the account's settings",
             Self::ManageAccount => "change the account's settings",
+            Self::ManageCredentials => "change the account's credentials",
+            Self::ReadUsers => "see the users",
+            Self::ManageUsers => "change who has access",
+            Self::ReadRoles => "see the roles",
+            Self::ManageRoles => "change the roles",
             Self::DeletePeople => "delete people",
             Self::CarryOutDeletion => "carry out a deletion",
+            Self::Analyse => "analyse events",
             Self::ReadPeople => "read people's data",
+            Self::Export => "export people's data",
             Self::ReadAudit => "read the audit log",
+        }
+    }
+
+    /// The act that an entry about a read tells of.
+    #[must_use]
+    pub const fn of_read(action: Action) -> Self {
+        match action {
+            Action::EventsRead | Action::CountRead => Self::Analyse,
+            Action::Exported => Self::Export,
+            Action::JobRun => Self::ManageInstallation,
+            _ => Self::ReadPeople,
+        }
+    }
+
+    const fn need(self) -> Need {
+        use Component as C;
+        use Level::{Read, Write};
+        match self {
+            Self::ManageInstallation => Need::Installation(C::Storage, Write),
+            Self::ReadAccount => Need::AnyRole,
+            Self::ManageAccount => Need::Level(C::Security, Write),
+            Self::ManageCredentials => Need::Level(C::Credentials, Write),
+            Self::ReadUsers => Need::Level(C::Users, Read),
+            Self::ManageUsers => Need::Level(C::Users, Write),
+            Self::ReadRoles => Need::Level(C::Roles, Read),
+            Self::ManageRoles => Need::Level(C::Roles, Write),
+            Self::DeletePeople => Need::Level(C::PrivacyRequests, Write),
+            Self::CarryOutDeletion => Need::JobsOnly,
+            Self::Analyse => Need::Level(C::Analysis, Read),
+            Self::ReadPeople => Need::Level(C::People, Read),
+            Self::Export => Need::Level(C::Exports, Read),
+            Self::ReadAudit => Need::Level(C::AuditLog, Read),
         }
     }
 }
 
-/// Whether `actor` may do `act` in `account`.
+/// Why an actor may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The passcode is of another account.
+    AnotherAccount,
+    /// Programs do not do this.
+    NotForPrograms,
+    /// Jobs do not do this: somebody must order it.
+    NotForJobs,
+    /// Only jobs do this.
+    JobsOnly,
+    /// The user has no role there.
+    NoRole,
+    /// The role gives more than the user has.
+    GivesMoreThanHeld,
+    /// The user's roles there give too little.
+    TooLittle {
+        /// Of what.
+        component: Component,
+        /// How much is asked.
+        needed: Level,
+        /// How much there is.
+        held: Level,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AnotherAccount => f.write_str("the passcode is of another account"),
+            Self::NotForPrograms => f.write_str("programs do not do this"),
+            Self::NotForJobs => f.write_str("jobs do not do this"),
+            Self::JobsOnly => f.write_str("only jobs do this"),
+            Self::NoRole => f.write_str("no role there"),
+            Self::GivesMoreThanHeld => f.write_str("it gives more than the actor has"),
+            Self::TooLittle {
+                component,
+                needed,
+                held,
+            } => write!(
+                f,
+                "it needs {} on {}, and the roles give {}",
+                needed.as_str(),
+                component.as_str(),
+                held.as_str()
+            ),
+        }
+    }
+}
+
+/// Whether `actor` may do `act` in `account`, or why not.
 ///
 /// The operator of the operating system may do everything that a person may do. A passcode reads
 /// and deletes people, in its own account and nowhere else. Jobs may do what jobs are for: carry
-/// out what a person has ordered, and note what they read.
-#[must_use]
-pub fn allows(actor: &Actor, act: Act, account: AccountId) -> bool {
+/// out what a person has ordered, and note what they read. A user may do what the roles give.
+///
+/// # Errors
+/// Why not.
+pub fn decide(actor: &Actor, act: Act, account: AccountId) -> Result<(), Why> {
     match &actor.kind {
-        ActorKind::OsUser(_) => match act {
-            Act::ManageInstallation
-            | Act::ReadAccount
-            | Act::ManageAccount
-            | Act::DeletePeople
-            | Act::CarryOutDeletion
-            | Act::ReadPeople
-            | Act::ReadAudit => true,
-        },
+        ActorKind::OsUser(_) => Ok(()),
         ActorKind::Passcode { account: own, .. } => match act {
-            Act::ReadAccount | Act::DeletePeople | Act::ReadPeople => *own == account,
+            Act::ReadAccount | Act::DeletePeople | Act::Analyse | Act::ReadPeople | Act::Export => {
+                if *own == account {
+                    Ok(())
+                } else {
+                    Err(Why::AnotherAccount)
+                }
+            }
             Act::ManageInstallation
             | Act::ManageAccount
+            | Act::ManageCredentials
+            | Act::ReadUsers
+            | Act::ManageUsers
+            | Act::ReadRoles
+            | Act::ManageRoles
             | Act::CarryOutDeletion
-            | Act::ReadAudit => false,
+            | Act::ReadAudit => Err(Why::NotForPrograms),
         },
         ActorKind::System(_) => match act {
             Act::ManageInstallation
             | Act::ReadAccount
             | Act::CarryOutDeletion
-            | Act::ReadPeople => true,
-            Act::ManageAccount | Act::DeletePeople | Act::ReadAudit => false,
+            | Act::Analyse
+            | Act::ReadPeople => Ok(()),
+            Act::ManageAccount
+            | Act::ManageCredentials
+            | Act::ReadUsers
+            | Act::ManageUsers
+            | Act::ReadRoles
+            | Act::ManageRoles
+            | Act::DeletePeople
+            | Act::Export
+            | Act::ReadAudit => Err(Why::NotForJobs),
         },
+        ActorKind::User { standings, .. } => {
+            let standing = |id: AccountId| standings.get(&id);
+            match act.need() {
+                Need::JobsOnly => Err(Why::JobsOnly),
+                Need::AnyRole => match standing(account) {
+                    Some(found) if !found.roles.is_empty() => Ok(()),
+                    Some(_) | None => Err(Why::NoRole),
+                },
+                Need::Level(component, needed) => enough(standing(account), component, needed),
+                Need::Installation(component, needed) => {
+                    enough(standing(AccountId::installation()), component, needed)
+                }
+            }
+        }
+    }
+}
+
+fn enough(standing: Option<&Standing>, component: Component, needed: Level) -> Result<(), Why> {
+    let standing = standing
+        .filter(|it| !it.roles.is_empty())
+        .ok_or(Why::NoRole)?;
+    if standing.rights.allow(component, needed) {
+        return Ok(());
+    }
+    Err(Why::TooLittle {
+        component,
+        needed,
+        held: standing.rights.level(component),
+    })
+}
+
+/// Whether `actor` may do `act` in `account`.
+#[must_use]
+pub fn allows(actor: &Actor, act: Act, account: AccountId) -> bool {
+    decide(actor, act, account).is_ok()
+}
+
+/// The properties whose values `actor` does not see in `account`: what a `ReadPolicy` masks.
+#[must_use]
+pub fn masked(actor: &Actor, account: AccountId) -> BTreeSet<String> {
+    let sees = match &actor.kind {
+        ActorKind::OsUser(_) | ActorKind::Passcode { .. } | ActorKind::System(_) => true,
+        ActorKind::User { standings, .. } => standings
+            .get(&account)
+            .is_some_and(Standing::sees_personal_information),
+    };
+    match sees {
+        true => BTreeSet::new(),
+        false => CLASSIFIED_PROPERTIES.map(str::to_owned).into(),
     }
 }

@@ -242,12 +242,17 @@ impl Control {
         outcome: AuditOutcome,
     ) -> Result<()> {
         let (object, description) = (object.to_owned(), description.to_owned());
-        self.act(actor, Act::ReadPeople, account, move |session, desk| {
-            Box::pin(async move {
-                desk.note_outcome(session, action, object, description, outcome)
-                    .await
-            })
-        })
+        self.act(
+            actor,
+            Act::of_read(action),
+            account,
+            move |session, desk| {
+                Box::pin(async move {
+                    desk.note_outcome(session, action, object, description, outcome)
+                        .await
+                })
+            },
+        )
         .await
     }
 
@@ -305,11 +310,11 @@ impl Control {
         act: Act,
         account: AccountId,
     ) -> Result<()> {
-        if authz::allows(actor, act, account) {
+        let Err(why) = authz::decide(actor, act, account) else {
             return Ok(());
-        }
+        };
         let desk = self.desk(actor, account);
-        let description = format!("refused to {}", act.as_str());
+        let description = format!("refused to {}: {why}", act.as_str());
         self.database
             .write(move |session| {
                 Box::pin(async move {
@@ -326,7 +331,7 @@ impl Control {
         })
     }
 
-    fn desk(&self, actor: &Actor, account: AccountId) -> Desk {
+    pub(crate) fn desk(&self, actor: &Actor, account: AccountId) -> Desk {
         Desk {
             sealer: Arc::clone(&self.sealer),
             actor: actor.clone(),

@@ -13,6 +13,8 @@ mod audit;
 pub mod authz;
 
 mod account;
+mod users;
+
 mod catalog;
 mod deletion;
 mod review;
@@ -44,3 +46,6 @@ pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
 pub use review::{DropReview, QuarantineMark, SeenDrops};
+pub use users::links::Invitation;
+pub use users::roles::Role;
+pub use users::{User, UserGrant, UserId};

@@ -7,6 +7,7 @@ use model::AccountId;
 
 use crate::account::read;
 use crate::audit::Action;
+use crate::authz::Act;
 use crate::control::Control;
 use crate::{Actor, Error, Result};
 
@@ -34,7 +35,7 @@ impl Control {
         let add = add.collect::<Result<Vec<_>>>()?;
         let remove = remove.iter().map(|it| legal_domain(it));
         let remove = remove.collect::<Result<Vec<_>>>()?;
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 const ACT: &str = "change the domains";
                 let mut domains = read(session, id).await?.account.domains;
@@ -78,7 +79,7 @@ impl Control {
         id: AccountId,
         takes: bool,
     ) -> Result<()> {
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 sqlx::query("UPDATE accounts SET encrypted_refused = $1 WHERE id = $2")
                     .bind(i64::from(!takes))

@@ -12,6 +12,8 @@ mod deletions;
 mod formats;
 mod keys;
 mod parts;
+mod passcodes;
 mod reviews;
 mod shipping;
 mod support;
+mod users;

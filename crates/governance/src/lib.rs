@@ -5,19 +5,24 @@
 //! do I/O, read a clock or start a task. Bytes have been decoded before they come here; what leaves
 //! ([`Admitted`]) is what the journal takes.
 
+pub mod access;
 mod admission;
 mod announced;
 mod ceilings;
 mod fold;
+mod network;
 mod number;
 mod passcode;
 mod rules;
 mod suppression;
+mod terms;
 
 pub use admission::{Admitted, Arrival, Reach, admit};
 pub use announced::{Announced, Announcements};
 pub use ceilings::{Ceilings, Permit};
 pub use fold::{Device, Identity, Profile, PushToken, fold};
+pub use network::{Network, NotANetwork};
 pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule};
 pub use rules::{AccountRules, Limits, Rules};
 pub use suppression::{Stretch, Suppressions};
+pub use terms::{PasscodeTerms, Scope, Scopes};

@@ -5,6 +5,8 @@
 
 use model::{Random, Secret};
 
+use crate::PasscodeTerms;
+
 /// The BLAKE3 hash of a passcode or token. `==` takes the same time wherever the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasscodeHash(blake3::Hash);
@@ -36,6 +38,8 @@ pub struct PasscodeRule {
     pub name: Box<str>,
     /// What is stored of it.
     pub hash: PasscodeHash,
+    /// Until when, for what and from where it is accepted.
+    pub terms: PasscodeTerms,
 }
 
 /// A passcode just made.

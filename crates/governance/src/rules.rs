@@ -89,7 +89,8 @@ impl AccountRules {
         PersonKey::of(&self.person_key_secret, self.id, kind, identity)
     }
 
-    /// The passcode that `text` is; none when it is wrong. The time taken depends on how many
+    /// The passcode that `text` is; none when it is wrong. Whether its terms are met is the caller's
+    /// question. The time taken depends on how many
     /// passcodes there are, never on which one it was or how close.
     #[must_use]
     pub fn verify_passcode(&self, text: &str) -> Option<&PasscodeRule> {

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use futures::stream::BoxStream;
-use governance::{AccountRules, NewPasscode, PasscodeRule, Rules};
+use governance::{AccountRules, NewPasscode, PasscodeRule, PasscodeTerms, Rules};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
@@ -66,6 +66,7 @@ impl Room {
         rules.passcodes.push(PasscodeRule {
             name: "first".into(),
             hash: passcode.hash,
+            terms: PasscodeTerms::default(),
         });
         change(&mut rules);
         let accounts = [(id, Arc::new(rules))].into_iter().collect();

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::{Admitted, Arrival, Reach, admit};
 use crate::{
-    AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, Stretch, Suppressions,
+    AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Stretch,
+    Suppressions,
 };
 
 const RECORD: &str = "{\"as\":\"sent\"}";
@@ -443,6 +444,7 @@ fn passcodes_are_random_stored_as_hashes_and_told_apart() {
     let rule = |name: &str, hash| PasscodeRule {
         name: name.into(),
         hash,
+        terms: PasscodeTerms::default(),
     };
     let passcodes = vec![rule("one", one.hash), rule("two", two.hash)];
     let rules = AccountRules {

@@ -1,7 +1,6 @@
 //! B: what costs the server more than it costs the attacker.
 
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 

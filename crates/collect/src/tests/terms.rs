@@ -1,0 +1,57 @@
+//! A passcode is good until its end, from its networks, for its scopes.
+
+use governance::{PasscodeTerms, Scopes};
+use model::Timestamp;
+
+use super::harness::{NOW, Room};
+
+async fn check(terms: PasscodeTerms, expect: (u16, &str)) {
+    let words = format!("{terms:?}");
+    let room = Room::with(|rules| rules.passcodes[0].terms = terms).await;
+    let answer = room.upload(r#"{"d":[]}"#).await.unwrap();
+    assert_eq!(answer.status, expect.0, "{words}: {}", answer.body);
+    assert!(answer.body.contains(expect.1), "{words}: {}", answer.body);
+}
+
+#[tokio::test]
+async fn each_term_is_held() {
+    let all = PasscodeTerms::default;
+    let until = |ms: i64| PasscodeTerms {
+        expires_at: Some(Timestamp::from_ms(NOW.ms() + ms)),
+        ..all()
+    };
+    let from = |network: &str| PasscodeTerms {
+        networks: vec![network.parse().unwrap()],
+        ..all()
+    };
+    let scoped = |scopes: &str| PasscodeTerms {
+        scopes: Scopes::parse(scopes).unwrap(),
+        ..all()
+    };
+    let wrong = (401, "Invalid Credentials");
+    check(all(), (200, "success")).await;
+    check(until(1), (200, "success")).await;
+    check(until(0), wrong).await;
+    check(until(-1), wrong).await;
+    // Requests of the room come from 203.0.113.9.
+    check(from("203.0.113.0/24"), (200, "success")).await;
+    check(from("203.0.113.8"), wrong).await;
+    check(from("::/0"), wrong).await;
+    check(scoped("upload"), (200, "success")).await;
+    check(scoped("read,delete"), (403, "Not allowed")).await;
+}
+
+#[tokio::test]
+async fn a_refused_scope_is_on_record_and_nothing_is_kept() {
+    let read = PasscodeTerms {
+        scopes: Scopes::parse("read").unwrap(),
+        ..PasscodeTerms::default()
+    };
+    let room = Room::with(|rules| rules.passcodes[0].terms = read).await;
+    let event = r#"{"d":[{"type":"event","identity":"u1","evtName":"Viewed"}]}"#;
+    assert_eq!(room.upload(event).await.unwrap().status, 403);
+    let lines = room.lines().await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(&*lines[0].1.reason, "out_of_scope");
+    assert_eq!(room.entries().await.len(), 1);
+}

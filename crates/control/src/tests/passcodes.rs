@@ -1,0 +1,90 @@
+//! Passcodes with terms.
+
+use governance::{PasscodeTerms, Scopes};
+use model::{Clock as _, ErrorKind};
+use std::time::Duration;
+
+use super::support::{Faulty, World, operator};
+use crate::{AuditFilter, Error};
+
+#[tokio::test]
+async fn a_passcode_keeps_its_terms_over_a_restart_and_its_end_is_seen_at_once() {
+    let world = World::new(400);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Faulty::new();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let made = control
+        .create_account(&operator(), "Shop", "UTC")
+        .await
+        .unwrap();
+    let id = made.account_id;
+    let now = world.clock.now();
+    let terms = PasscodeTerms {
+        expires_at: Some(now.plus(Duration::from_secs(60))),
+        scopes: Scopes::parse("read").unwrap(),
+        networks: vec!["192.0.2.0/24".parse().unwrap()],
+    };
+    let text = control
+        .create_passcode_on(&operator(), id, "billing", terms.clone())
+        .await
+        .unwrap();
+    drop(control);
+    let (control, _) = world.open(dir.path(), store).await.unwrap();
+    let kept = || {
+        let rules = std::sync::Arc::clone(&control.rules().borrow());
+        let rules = rules.account(id).unwrap().clone();
+        rules
+            .verify_passcode(text.expose())
+            .map(|it| it.terms.clone())
+    };
+    assert_eq!(kept(), Some(terms.clone()));
+    let shown = control.account(&operator(), id).await.unwrap();
+    assert_eq!(shown.passcodes[0].terms, terms);
+    assert_eq!(shown.passcodes[1].terms, PasscodeTerms::default());
+    let value = serde_json::to_value(&shown.passcodes[0]).unwrap();
+    assert_eq!(value["scopes"], "read");
+    assert_eq!(value["networks"][0], "192.0.2.0/24");
+    let log = control
+        .audit_log(&operator(), id, &AuditFilter::default())
+        .await
+        .unwrap();
+    assert!(
+        log[1].description.ends_with("for read, from 192.0.2.0/24"),
+        "{log:?}"
+    );
+    control
+        .revoke_passcode(&operator(), id, "billing")
+        .await
+        .unwrap();
+    assert_eq!(kept(), None);
+}
+
+#[tokio::test]
+async fn terms_that_could_never_be_met_are_refused() {
+    let world = World::new(401);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control
+        .create_account(&operator(), "Shop", "UTC")
+        .await
+        .unwrap();
+    let past = PasscodeTerms {
+        expires_at: Some(world.clock.now()),
+        ..PasscodeTerms::default()
+    };
+    let many = PasscodeTerms {
+        networks: (0..21)
+            .map(|n| format!("192.0.2.{n}").parse().unwrap())
+            .collect(),
+        ..PasscodeTerms::default()
+    };
+    for terms in [past, many] {
+        let made = control
+            .create_passcode_on(&operator(), made.account_id, "x", terms)
+            .await;
+        assert_eq!(
+            made.map(drop).map_err(|it: Error| it.kind()),
+            Err(ErrorKind::Invalid)
+        );
+    }
+}

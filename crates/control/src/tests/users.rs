@@ -1,0 +1,316 @@
+//! Users, their roles, and the links that let them in.
+
+use governance::access::Rights;
+use model::{AccountId, Clock as _, ErrorKind};
+use std::time::Duration;
+
+use super::support::{Faulty, World, dump, operator};
+use crate::authz::{Act, allows};
+use crate::{Actor, AuditFilter, Control, Error};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+async fn world(seed: u64) -> (World, tempfile::TempDir, Control, AccountId) {
+    let world = World::new(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control
+        .create_account(&operator(), "Shop", "UTC")
+        .await
+        .unwrap();
+    (world, dir, control, made.account_id)
+}
+
+async fn invite(control: &Control, id: AccountId, email: &str, role: &str) -> String {
+    let invited = control
+        .invite_user(&operator(), id, email, "", role, None)
+        .await;
+    invited.unwrap().expose().clone()
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_user_is_what_the_roles_give_until_they_are_taken() {
+    let (world, _dir, control, id) = world(500).await;
+    invite(&control, id, "Ann@Example.com ", "admin").await;
+    invite(&control, id, "bob@example.com", "member").await;
+    let bob = control.user_actor("bob@example.com").await.unwrap();
+    assert!(allows(&bob, Act::ReadPeople, id) && !allows(&bob, Act::ReadAudit, id));
+    let end = world.clock.now().plus(HOUR);
+    control
+        .grant_role(&operator(), id, "bob@example.com", "auditor", Some(end))
+        .await
+        .unwrap();
+    let bob = control.user_actor("bob@example.com").await.unwrap();
+    assert!(allows(&bob, Act::ReadAudit, id));
+    assert_eq!(bob.role_in(id), "auditor+member");
+    // The time of the grant passes.
+    world.clock.advance(HOUR);
+    let bob = control.user_actor("bob@example.com").await.unwrap();
+    assert!(!allows(&bob, Act::ReadAudit, id));
+    let error = control.audit_log(&bob, id, &AuditFilter::default()).await;
+    assert_eq!(kind(error), Some(ErrorKind::Denied));
+    control
+        .revoke_user(&operator(), id, "bob@example.com")
+        .await
+        .unwrap();
+    let bob = control.user_actor("bob@example.com").await.unwrap();
+    assert!(Act::ALL.iter().all(|act| !allows(&bob, *act, id)));
+    let users = control.users(&operator(), id).await.unwrap();
+    let shown: Vec<_> = users
+        .iter()
+        .map(|it| (it.email.as_str(), it.state.as_str()))
+        .collect();
+    assert_eq!(shown, [("ann@example.com", "invited")]);
+    let log = control
+        .audit_log(&operator(), id, &AuditFilter::default())
+        .await
+        .unwrap();
+    let acts: Vec<&str> = log.iter().map(|it| it.action.as_str()).collect();
+    let expect = [
+        "account.created",
+        "user.invited",
+        "user.invited",
+        "role.granted",
+        "access.refused",
+        "user.revoked",
+    ];
+    assert_eq!(acts, expect);
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let (world, _dir, control, id) = world(501).await;
+    invite(&control, id, "ann@example.com", "admin").await;
+    let ann = control.user_actor("ann@example.com").await.unwrap();
+    let end = Some(world.clock.now().plus(HOUR));
+    for actor in [&ann, &operator()] {
+        let withdrawn = control
+            .withdraw_role(actor, id, "ann@example.com", "admin")
+            .await;
+        assert_eq!(kind(withdrawn), Some(ErrorKind::Conflict));
+        let revoked = control.revoke_user(actor, id, "ann@example.com").await;
+        assert_eq!(kind(revoked), Some(ErrorKind::Conflict));
+        // An end is a demotion, too.
+        let ended = control
+            .grant_role(actor, id, "ann@example.com", "admin", end)
+            .await;
+        assert_eq!(kind(ended), Some(ErrorKind::Conflict));
+    }
+    // One whose role ends is none to rely on.
+    let temporary = control
+        .invite_user(&ann, id, "tim@example.com", "", "admin", end)
+        .await;
+    temporary.unwrap();
+    let withdrawn = control
+        .withdraw_role(&ann, id, "ann@example.com", "admin")
+        .await;
+    assert_eq!(kind(withdrawn), Some(ErrorKind::Conflict));
+    invite(&control, id, "bea@example.com", "admin").await;
+    control
+        .withdraw_role(&ann, id, "ann@example.com", "admin")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn roles_are_per_account_and_nobody_gives_what_they_do_not_have() {
+    let (_world, _dir, control, id) = world(502).await;
+    let other = control
+        .create_account(&operator(), "Other", "UTC")
+        .await
+        .unwrap()
+        .account_id;
+    invite(&control, id, "ann@example.com", "admin").await;
+    invite(&control, other, "ann@example.com", "member").await;
+    let rights = Rights::parse("users=write,roles=write,analysis=read").unwrap();
+    control
+        .set_role(&operator(), id, "clerk", rights)
+        .await
+        .unwrap();
+    invite(&control, id, "carl@example.com", "clerk").await;
+    let ann = control.user_actor("ann@example.com").await.unwrap();
+    let carl = control.user_actor("carl@example.com").await.unwrap();
+    let denied = Some(ErrorKind::Denied);
+
+    // An Admin here is a Member there.
+    let elsewhere = control
+        .invite_user(&ann, other, "x@example.com", "", "member", None)
+        .await;
+    assert_eq!(kind(elsewhere), denied);
+    assert_eq!(kind(control.users(&ann, other).await), denied);
+    // A clerk makes nobody an Admin, not even himself, takes no Admin's role, and widens no role.
+    for role in ["admin", "privacy_officer", "member"] {
+        let given = control
+            .grant_role(&carl, id, "carl@example.com", role, None)
+            .await;
+        assert_eq!(kind(given), denied, "{role}");
+    }
+    assert_eq!(
+        kind(control.revoke_user(&carl, id, "ann@example.com").await),
+        denied
+    );
+    let wider = Rights::parse("users=write,security=write").unwrap();
+    assert_eq!(
+        kind(control.set_role(&carl, id, "clerk", wider).await),
+        denied
+    );
+    let narrower = Rights::parse("analysis=read").unwrap();
+    control
+        .set_role(&carl, id, "reader", narrower)
+        .await
+        .unwrap();
+    control
+        .invite_user(&carl, id, "rita@example.com", "", "reader", None)
+        .await
+        .unwrap();
+    // Programs and jobs give nothing.
+    for actor in [Actor::passcode(id, "default"), Actor::system("job")] {
+        let given = control
+            .grant_role(&actor, id, "rita@example.com", "reader", None)
+            .await;
+        assert_eq!(kind(given), denied);
+    }
+}
+
+#[tokio::test]
+async fn a_role_of_an_account_changes_for_all_who_have_it_and_goes_when_nobody_does() {
+    let (_world, _dir, control, id) = world(503).await;
+    let wide = Rights::parse("people=write,audit_log=read").unwrap();
+    control
+        .set_role(&operator(), id, "desk", wide)
+        .await
+        .unwrap();
+    invite(&control, id, "dora@example.com", "desk").await;
+    let dora = control.user_actor("dora@example.com").await.unwrap();
+    assert!(allows(&dora, Act::ReadAudit, id));
+    let narrow = Rights::parse("people=read").unwrap();
+    control
+        .set_role(&operator(), id, "desk", narrow)
+        .await
+        .unwrap();
+    let dora = control.user_actor("dora@example.com").await.unwrap();
+    assert!(!allows(&dora, Act::ReadAudit, id) && allows(&dora, Act::ReadPeople, id));
+    let deleted = control.delete_role(&operator(), id, "desk").await;
+    assert_eq!(kind(deleted), Some(ErrorKind::Conflict));
+    control
+        .withdraw_role(&operator(), id, "dora@example.com", "desk")
+        .await
+        .unwrap();
+    control.delete_role(&operator(), id, "desk").await.unwrap();
+    let roles = control.roles(&operator(), id).await.unwrap();
+    assert!(roles.iter().all(|role| role.is_system) && roles.len() == 5);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let (world, _dir, control, id) = world(504).await;
+    let installation = AccountId::installation();
+    let now = Some(world.clock.now());
+    let cases = [
+        (id, "not an address", "member", None, ErrorKind::Invalid),
+        (id, "a@b@c", "member", None, ErrorKind::Invalid),
+        (id, "a@b.c", "nothing", None, ErrorKind::NotFound),
+        (id, "a@b.c", "operator", None, ErrorKind::Invalid),
+        (installation, "a@b.c", "admin", None, ErrorKind::Invalid),
+        (id, "a@b.c", "member", now, ErrorKind::Invalid),
+        (
+            "NOBODY".parse().unwrap(),
+            "a@b.c",
+            "member",
+            None,
+            ErrorKind::NotFound,
+        ),
+    ];
+    for (account, email, role, end, expect) in cases {
+        let invited = control
+            .invite_user(&operator(), account, email, "", role, end)
+            .await;
+        assert_eq!(kind(invited), Some(expect), "{account} {email} {role}");
+    }
+    for name in ["", " ", "admin", "operator"] {
+        let made = control.set_role(&operator(), id, name, Rights::NONE).await;
+        assert_eq!(kind(made), Some(ErrorKind::Invalid), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_works_once_and_for_72_hours() {
+    let (world, _dir, control, id) = world(505).await;
+    let first = control.create_setup_link(&operator(), id).await.unwrap();
+    let invitation = control.use_link(first.expose()).await.unwrap();
+    assert_eq!(
+        (invitation.account, invitation.role.as_str()),
+        (id, "admin")
+    );
+    assert_eq!(invitation.user, None);
+    let gone = Some(ErrorKind::NotFound);
+    assert_eq!(kind(control.use_link(first.expose()).await), gone);
+    assert_eq!(kind(control.use_link("guessed").await), gone);
+    let installation = AccountId::installation();
+    let late = control
+        .create_setup_link(&operator(), installation)
+        .await
+        .unwrap();
+    let soon = control
+        .create_setup_link(&operator(), installation)
+        .await
+        .unwrap();
+    world.clock.advance(HOUR * 72 - Duration::from_millis(1));
+    assert_eq!(
+        control.use_link(soon.expose()).await.unwrap().role,
+        "operator"
+    );
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(kind(control.use_link(late.expose()).await), gone);
+    // The links of somebody who is revoked die with the roles.
+    invite(&control, id, "ann@example.com", "admin").await;
+    let link = invite(&control, id, "bob@example.com", "member").await;
+    control
+        .revoke_user(&operator(), id, "bob@example.com")
+        .await
+        .unwrap();
+    assert_eq!(kind(control.use_link(&link).await), gone);
+    let denied = control
+        .create_setup_link(&Actor::passcode(id, "default"), id)
+        .await;
+    assert_eq!(kind(denied), Some(ErrorKind::Denied));
+}
+
+#[tokio::test]
+async fn twenty_bearers_of_one_link_are_let_in_once() {
+    let (_world, _dir, control, id) = world(506).await;
+    let link = control.create_setup_link(&operator(), id).await.unwrap();
+    let uses = (0..20).map(|_| control.use_link(link.expose()));
+    let let_in = futures::future::join_all(uses).await;
+    assert_eq!(let_in.iter().filter(|it| it.is_ok()).count(), 1);
+}
+
+#[tokio::test]
+async fn addresses_names_and_links_are_not_in_the_file_in_plain_text() {
+    let (_world, dir, control, id) = world(507).await;
+    let invited = control
+        .invite_user(
+            &operator(),
+            id,
+            "wilhelmina@example.net",
+            "Mina Harker",
+            "admin",
+            None,
+        )
+        .await
+        .unwrap();
+    let rows = dump(&control).await.join("\n").to_lowercase();
+    let mut bytes = std::fs::read(dir.path().join("control.db")).unwrap();
+    bytes.extend(std::fs::read(dir.path().join("control.db-wal")).unwrap());
+    for canary in ["wilhelmina", "Mina Harker", invited.expose().as_str()] {
+        assert!(!rows.contains(&canary.to_lowercase()), "{canary}");
+        let found = bytes
+            .windows(canary.len())
+            .any(|it| it == canary.as_bytes());
+        assert!(!found, "{canary}");
+    }
+}

@@ -1,0 +1,539 @@
+//! Users: who has access to which account, in which roles, and until when.
+//!
+//! A user is known by an email address, which is a sealed field and a keyed hash; nothing else of a
+//! user is in the database in plain text. Nobody gives what they do not have, and an account that
+//! has an Admin keeps one.
+
+pub(crate) mod links;
+pub(crate) mod roles;
+
+use governance::access::{Grant, GrantedRole, Rights, Standing, SystemRole};
+use model::{AccountId, Secret, Timestamp};
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeMap;
+
+use crate::audit::Action;
+use crate::authz::{Act, Why};
+use crate::control::{Control, Desk};
+use crate::database::Session;
+use crate::{Actor, ActorKind, Error, Result, account};
+
+const EMAIL_BYTES_MAX: usize = 254;
+const NAME_BYTES_MAX: usize = 200;
+/// Users of one account.
+const USERS_MAX: i64 = 10_000;
+/// Grants of one user in one account.
+const GRANTS_MAX: usize = 20;
+
+/// A user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub [u8; 16]);
+
+impl std::fmt::Display for UserId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// A user as an account sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Its id, as text.
+    pub id: String,
+    /// Its address.
+    pub email: String,
+    /// Its name.
+    pub name: String,
+    /// `invited`, `active`, `locked` or `revoked`.
+    pub state: String,
+    /// Its roles in the account.
+    pub grants: Vec<UserGrant>,
+}
+
+/// A role that a user has in an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserGrant {
+    /// The role's name.
+    pub role: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; for ever when none.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Control {
+    /// Gives the owner of an address a role in an account; whoever is new is invited by the link
+    /// that is returned, once.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Invalid`] for what is not an address, a role that is not of such an
+    /// account, or an end that has passed; [`model::ErrorKind::NotFound`] for an unknown account or
+    /// role; [`model::ErrorKind::Denied`] when the actor may not, or has less than the role gives.
+    pub async fn invite_user(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        email: &str,
+        name: &str,
+        role: &str,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Secret<String>> {
+        let email = legal_email(email)?;
+        let name = legal_text("a user's name", name)?;
+        let role = role.to_owned();
+        let id = UserId(self.random.bytes16());
+        let link = links::NewLink::generate(self.random.as_ref());
+        let hash = link.hash;
+        self.refuse_past(expires_at)?;
+        self.act(actor, Act::ManageUsers, account, move |session, desk| {
+            Box::pin(async move {
+                require_place(session, account).await?;
+                let found = roles::find(session, account, &role).await?;
+                desk.covers(&found)?;
+                let id = match by_email(session, &desk, &email).await? {
+                    Some(id) => id,
+                    None => {
+                        count_users(session, account).await?;
+                        insert(session, &desk, id, &email, &name).await?;
+                        id
+                    }
+                };
+                insert_grant(session, &desk, id, &role, expires_at).await?;
+                links::insert(session, &desk, hash, &role, Some(id)).await?;
+                let words = format!("invited as {role}{}", until(expires_at));
+                desk.note(session, Action::UserInvited, id.to_string(), words)
+                    .await
+            })
+        })
+        .await?;
+        Ok(link.text)
+    }
+
+    /// Gives a user another role in an account.
+    ///
+    /// # Errors
+    /// As [`Control::invite_user`].
+    pub async fn grant_role(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        email: &str,
+        role: &str,
+        expires_at: Option<Timestamp>,
+    ) -> Result<()> {
+        let (email, role) = (legal_email(email)?, role.to_owned());
+        self.refuse_past(expires_at)?;
+        self.act(actor, Act::ManageUsers, account, move |session, desk| {
+            Box::pin(async move {
+                let found = roles::find(session, account, &role).await?;
+                desk.covers(&found)?;
+                let id = require(session, &desk, &email).await?;
+                insert_grant(session, &desk, id, &role, expires_at).await?;
+                let words = format!("{role}{}", until(expires_at));
+                desk.note(session, Action::RoleGranted, id.to_string(), words)
+                    .await
+            })
+        })
+        .await
+    }
+
+    /// Takes a role from a user.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] when it is the last Admin's; [`model::ErrorKind::NotFound`]
+    /// when the user does not have it; [`model::ErrorKind::Denied`].
+    pub async fn withdraw_role(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        email: &str,
+        role: &str,
+    ) -> Result<()> {
+        let (email, role) = (legal_email(email)?, role.to_owned());
+        self.act(actor, Act::ManageUsers, account, move |session, desk| {
+            Box::pin(async move {
+                let found = roles::find(session, account, &role).await?;
+                desk.covers(&found)?;
+                let id = require(session, &desk, &email).await?;
+                let before = admins(session, account).await?;
+                if delete_grants(session, account, id, Some(&role)).await? == 0 {
+                    return Err(Error::NotFound(format!("role `{role}` of this user")));
+                }
+                keep_an_admin(session, account, before).await?;
+                desk.note(session, Action::RoleWithdrawn, id.to_string(), role)
+                    .await
+            })
+        })
+        .await
+    }
+
+    /// Ends a user's access to an account: every role there is taken, every link dies.
+    ///
+    /// # Errors
+    /// As [`Control::withdraw_role`].
+    pub async fn revoke_user(&self, actor: &Actor, account: AccountId, email: &str) -> Result<()> {
+        let email = legal_email(email)?;
+        self.act(actor, Act::ManageUsers, account, move |session, desk| {
+            Box::pin(async move {
+                let id = require(session, &desk, &email).await?;
+                for grant in grants_of(session, id, account).await? {
+                    desk.covers(&grant.role)?;
+                }
+                let before = admins(session, account).await?;
+                if delete_grants(session, account, id, None).await? == 0 {
+                    return Err(Error::NotFound("user in this account".to_owned()));
+                }
+                keep_an_admin(session, account, before).await?;
+                links::kill(session, &desk, id).await?;
+                let words = "every role was taken".to_owned();
+                desk.note(session, Action::UserRevoked, id.to_string(), words)
+                    .await
+            })
+        })
+        .await
+    }
+
+    /// The users of an account, by address.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`]; [`model::ErrorKind::Unavailable`].
+    pub async fn users(&self, actor: &Actor, account: AccountId) -> Result<Vec<User>> {
+        self.authorize(actor, Act::ReadUsers, account).await?;
+        let sealer = std::sync::Arc::clone(&self.sealer);
+        self.database
+            .read(move |session| {
+                Box::pin(async move { read_users(session, &sealer, account).await })
+            })
+            .await
+    }
+
+    /// The owner of an address as an actor, with what the roles amount to at this moment: asked for
+    /// at each request, so that who lost a role has lost it at once.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::NotFound`] when there is no such user; [`model::ErrorKind::Unavailable`].
+    pub async fn user_actor(&self, email: &str) -> Result<Actor> {
+        let email = legal_email(email)?;
+        let (desk, now) = (
+            self.desk(&Actor::system("sign-in"), AccountId::installation()),
+            self.clock.now(),
+        );
+        self.database
+            .read(move |session| {
+                Box::pin(async move {
+                    let id = require(session, &desk, &email).await?;
+                    let mut standings = BTreeMap::new();
+                    for account in accounts_of(session, id).await? {
+                        let grants = grants_of(session, id, account).await?;
+                        standings.insert(account, Standing::of(&grants, now));
+                    }
+                    Ok(Actor::user(&email, standings))
+                })
+            })
+            .await
+    }
+
+    fn refuse_past(&self, end: Option<Timestamp>) -> Result<()> {
+        match end {
+            Some(end) if end <= self.clock.now() => {
+                Err(Error::Invalid("a role must end later than now".to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Desk {
+    /// Whether the actor has all that a role gives: nobody gives, or takes, more than that.
+    pub(crate) fn covers(&self, role: &GrantedRole) -> Result<()> {
+        let rights = match role {
+            GrantedRole::System(role) => role.rights(),
+            GrantedRole::Custom { rights, .. } => *rights,
+        };
+        self.covers_rights(&rights)
+    }
+
+    /// As [`Desk::covers`], of rights.
+    pub(crate) fn covers_rights(&self, rights: &Rights) -> Result<()> {
+        let covered = match &self.actor.kind {
+            ActorKind::OsUser(_) => true,
+            ActorKind::Passcode { .. } | ActorKind::System(_) => false,
+            ActorKind::User { standings, .. } => standings
+                .get(&self.account)
+                .is_some_and(|standing| standing.rights.cover(rights)),
+        };
+        if covered {
+            return Ok(());
+        }
+        let why = Why::GivesMoreThanHeld;
+        Err(Error::Refused(format!(
+            "refused to give or take a role: {why}"
+        )))
+    }
+}
+
+fn until(end: Option<Timestamp>) -> String {
+    end.map_or_else(String::new, |end| format!(" until {end}"))
+}
+
+/// An address as it is looked for: without white space around it, in small letters.
+fn legal_email(text: &str) -> Result<String> {
+    let text = text.trim().to_lowercase();
+    let parts = text.split_once('@');
+    let legal = text.len() <= EMAIL_BYTES_MAX
+        && !text.contains(|it: char| it.is_whitespace() || it.is_control())
+        && parts.is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+        });
+    if legal {
+        return Ok(text);
+    }
+    Err(Error::Invalid(
+        "what was given is not an email address".to_owned(),
+    ))
+}
+
+pub(crate) fn legal_text(what: &str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(Error::Invalid(format!(
+            "{what} must be at most {NAME_BYTES_MAX} bytes without control characters"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+/// Fails unless it is the installation, or an account that exists.
+pub(crate) async fn require_place(session: &mut Session, place: AccountId) -> Result<()> {
+    if place == AccountId::installation() {
+        return Ok(());
+    }
+    account::require(session, place).await
+}
+
+async fn by_email(session: &mut Session, desk: &Desk, email: &str) -> Result<Option<UserId>> {
+    const ACT: &str = "look for a user";
+    let row = sqlx::query("SELECT id FROM users WHERE email_hash = $1")
+        .bind(desk.sealer.hash("user email", email))
+        .fetch_optional(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    row.map(|row| user_id(&row)).transpose()
+}
+
+async fn require(session: &mut Session, desk: &Desk, email: &str) -> Result<UserId> {
+    let found = by_email(session, desk, email).await?;
+    found.ok_or_else(|| Error::NotFound("user".to_owned()))
+}
+
+fn user_id(row: &SqliteRow) -> Result<UserId> {
+    let id: Vec<u8> = row.try_get(0).map_err(Error::database("read a user"))?;
+    let id = id
+        .try_into()
+        .map_err(|_| Error::damaged("a user", "its id is malformed"))?;
+    Ok(UserId(id))
+}
+
+async fn count_users(session: &mut Session, account: AccountId) -> Result<()> {
+    const ACT: &str = "count users";
+    let row = sqlx::query("SELECT COUNT(DISTINCT user_id) FROM grants WHERE account = $1")
+        .bind(account.as_str().to_owned())
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    let count: i64 = row.try_get(0).map_err(Error::database(ACT))?;
+    if count >= USERS_MAX {
+        return Err(Error::Invalid(format!(
+            "an account has at most {USERS_MAX} users"
+        )));
+    }
+    Ok(())
+}
+
+async fn insert(
+    session: &mut Session,
+    desk: &Desk,
+    id: UserId,
+    email: &str,
+    name: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO users (id, email_hash, email_sealed, name_sealed, state, created_at) \
+         VALUES ($1, $2, $3, $4, 'invited', $5)",
+    )
+    .bind(id.0.to_vec())
+    .bind(desk.sealer.hash("user email", email))
+    .bind(desk.sealer.seal(&format!("users/email/{id}"), email)?)
+    .bind(desk.sealer.seal(&format!("users/name/{id}"), name)?)
+    .bind(desk.now.ms())
+    .execute(session.connection())
+    .await
+    .map(|_| ())
+    .map_err(Error::database("write a user"))
+}
+
+async fn insert_grant(
+    session: &mut Session,
+    desk: &Desk,
+    id: UserId,
+    role: &str,
+    expires_at: Option<Timestamp>,
+) -> Result<()> {
+    let held = grants_of(session, id, desk.account).await?;
+    if held.len() >= GRANTS_MAX {
+        return Err(Error::Invalid(format!(
+            "a user has at most {GRANTS_MAX} roles"
+        )));
+    }
+    let before = admins(session, desk.account).await?;
+    sqlx::query(
+        "INSERT INTO grants (user_id, account, role, granted_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id, account, role) \
+         DO UPDATE SET granted_at = excluded.granted_at, expires_at = excluded.expires_at",
+    )
+    .bind(id.0.to_vec())
+    .bind(desk.account.as_str().to_owned())
+    .bind(role.to_owned())
+    .bind(desk.now.ms())
+    .bind(expires_at.map(Timestamp::ms))
+    .execute(session.connection())
+    .await
+    .map_err(Error::database("write a grant"))?;
+    // An Admin who is given an end may have been the last one without.
+    keep_an_admin(session, desk.account, before).await
+}
+
+/// Takes one role, or all of them.
+async fn delete_grants(
+    session: &mut Session,
+    account: AccountId,
+    id: UserId,
+    role: Option<&str>,
+) -> Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM grants WHERE user_id = $1 AND account = $2 AND ($3 IS NULL OR role = $3)",
+    )
+    .bind(id.0.to_vec())
+    .bind(account.as_str().to_owned())
+    .bind(role.map(str::to_owned))
+    .execute(session.connection())
+    .await
+    .map_err(Error::database("take a role"))?;
+    Ok(done.rows_affected())
+}
+
+/// How many users have the account's highest role without an end.
+async fn admins(session: &mut Session, account: AccountId) -> Result<i64> {
+    const ACT: &str = "count Admins";
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM grants WHERE account = $1 AND role = $2 AND expires_at IS NULL",
+    )
+    .bind(account.as_str().to_owned())
+    .bind(highest(account).as_str())
+    .fetch_one(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    row.try_get(0).map_err(Error::database(ACT))
+}
+
+fn highest(account: AccountId) -> SystemRole {
+    match account == AccountId::installation() {
+        true => SystemRole::Operator,
+        false => SystemRole::Admin,
+    }
+}
+
+/// An account that had an Admin `before` must still have one; the installation an Operator.
+async fn keep_an_admin(session: &mut Session, account: AccountId, before: i64) -> Result<()> {
+    if before == 0 || admins(session, account).await? > 0 {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "the last {} cannot be removed or demoted, and its role cannot end: give somebody else the \
+         role first",
+        highest(account).as_str()
+    )))
+}
+
+async fn grants_of(session: &mut Session, id: UserId, account: AccountId) -> Result<Vec<Grant>> {
+    const ACT: &str = "read grants";
+    let rows = sqlx::query(
+        "SELECT role, expires_at FROM grants WHERE user_id = $1 AND account = $2 ORDER BY role",
+    )
+    .bind(id.0.to_vec())
+    .bind(account.as_str().to_owned())
+    .fetch_all(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    let mut grants = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let role: String = row.try_get(0).map_err(Error::database(ACT))?;
+        let end: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
+        grants.push(Grant {
+            role: roles::find(session, account, &role).await?,
+            expires_at: end.map(Timestamp::from_ms),
+        });
+    }
+    Ok(grants)
+}
+
+async fn accounts_of(session: &mut Session, id: UserId) -> Result<Vec<AccountId>> {
+    const ACT: &str = "read grants";
+    let rows = sqlx::query("SELECT DISTINCT account FROM grants WHERE user_id = $1")
+        .bind(id.0.to_vec())
+        .fetch_all(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    rows.iter()
+        .map(|row| {
+            let account: String = row.try_get(0).map_err(Error::database(ACT))?;
+            let damaged = |_| Error::damaged("a grant", "its account is malformed");
+            account.parse().map_err(damaged)
+        })
+        .collect()
+}
+
+async fn read_users(
+    session: &mut Session,
+    sealer: &crate::sealer::Sealer,
+    account: AccountId,
+) -> Result<Vec<User>> {
+    const ACT: &str = "read users";
+    let rows = sqlx::query(
+        "SELECT u.id, u.email_sealed, u.name_sealed, u.state, g.role, g.granted_at, g.expires_at \
+         FROM users u JOIN grants g ON g.user_id = u.id WHERE g.account = $1 ORDER BY u.id, g.role",
+    )
+    .bind(account.as_str().to_owned())
+    .fetch_all(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    let mut users: Vec<User> = Vec::new();
+    for row in &rows {
+        let id = user_id(row)?;
+        let at: i64 = row.try_get(5).map_err(Error::database(ACT))?;
+        let end: Option<i64> = row.try_get(6).map_err(Error::database(ACT))?;
+        let grant = UserGrant {
+            role: row.try_get(4).map_err(Error::database(ACT))?,
+            granted_at: Timestamp::from_ms(at),
+            expires_at: end.map(Timestamp::from_ms),
+        };
+        match users.last_mut().filter(|last| last.id == id.to_string()) {
+            Some(last) => last.grants.push(grant),
+            None => {
+                let email: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
+                let name: Vec<u8> = row.try_get(2).map_err(Error::database(ACT))?;
+                users.push(User {
+                    id: id.to_string(),
+                    email: sealer.open(&format!("users/email/{id}"), &email)?,
+                    name: sealer.open(&format!("users/name/{id}"), &name)?,
+                    state: row.try_get(3).map_err(Error::database(ACT))?,
+                    grants: vec![grant],
+                });
+            }
+        }
+    }
+    users.sort_by(|a, b| a.email.cmp(&b.email));
+    Ok(users)
+}

@@ -4,6 +4,7 @@
 //! to a text, say) it leaves undone: the change is in the history, the profile keeps its value.
 
 mod list;
+mod superseded;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use model::{IdentityKind, PersonKey, RawJson};
 use std::collections::BTreeMap;
 
 use crate::number;
+pub use superseded::{Step, superseded};
 
 /// What is known of one person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod terms;
 pub use admission::{Admitted, Arrival, Reach, admit};
 pub use announced::{Announced, Announcements};
 pub use ceilings::{Ceilings, Permit};
-pub use fold::{Device, Identity, Profile, PushToken, fold};
+pub use fold::{Device, Identity, Profile, PushToken, Step, fold, superseded};
 pub use network::{Network, NotANetwork};
 pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule};
 pub use rules::{AccountRules, Limits, Rules};

@@ -37,6 +37,8 @@ pub struct CompactReport {
     pub hidden: u64,
     /// Rows left out because they were there twice.
     pub duplicates: u64,
+    /// Profile changes left out because later ones made them say nothing.
+    pub superseded: u64,
 }
 
 impl Lake {
@@ -88,6 +90,7 @@ impl Lake {
                     account,
                     keep,
                     from: None,
+                    superseded_before: Some(now.minus(settings.superseded_age_min)),
                 };
                 let cut = routes.outputs.len() > 1;
                 // What is merged fits in one part, or nearly so; a split would be merged again.
@@ -111,6 +114,7 @@ impl Lake {
             rows: tally.kept,
             hidden: tally.hidden,
             duplicates: tally.duplicates,
+            superseded: tally.superseded,
         };
         let remove = chosen.iter().map(|it| it.id).collect();
         self.publish(Publication {
@@ -121,6 +125,15 @@ impl Lake {
         })
         .await?;
         Ok(report)
+    }
+}
+
+/// Whether days with many rows get parts of their own. Profile changes are read by person whatever
+/// their time, and the older ones end when they meet the newer ones.
+pub(crate) const fn has_days(table: Table) -> bool {
+    match table {
+        Table::Events | Table::Links | Table::Requests | Table::Quarantine => true,
+        Table::ProfileChanges => false,
     }
 }
 
@@ -138,7 +151,7 @@ pub(crate) fn choose(
     for part in parts {
         match part.day {
             Some(day) => days.entry(day).or_default().push(part),
-            None if part.rows < settings.day_rows_min => {
+            None if part.rows < settings.day_rows_min || !has_days(part.table) => {
                 small.entry(tier(part)).or_default().push(part);
             }
             None => wide.entry(tier(part)).or_default().push(part),
@@ -217,6 +230,12 @@ fn overlapping(parts: &[&Arc<PartMeta>], settings: &Settings) -> Option<Vec<Arc<
 
 /// Which parts the rows of `inputs` go to.
 pub(crate) fn routes(inputs: &[Input], settings: &Settings) -> Result<Routes> {
+    if inputs.iter().any(|it| !has_days(it.meta.table)) {
+        return Ok(Routes {
+            outputs: vec![None],
+            by_day: BTreeMap::new(),
+        });
+    }
     let day = inputs.first().and_then(|it| it.meta.day);
     if day.is_some() && inputs.iter().all(|it| it.meta.day == day) {
         return Ok(Routes {

@@ -80,6 +80,7 @@ impl Lake {
             account,
             keep,
             from: None,
+            superseded_before: None,
         };
         let mut report = RewriteReport {
             complete: true,
@@ -123,6 +124,7 @@ impl Lake {
             account,
             keep,
             from: Some(before),
+            superseded_before: None,
         };
         let mut report = ExpireReport {
             complete: true,
@@ -313,7 +315,7 @@ impl Lake {
     }
 }
 
-fn read_failed(part: &PartMeta, error: ParquetError) -> Error {
+pub(crate) fn read_failed(part: &PartMeta, error: ParquetError) -> Error {
     let path = part.path.clone();
     match error {
         ParquetError::External(source) => match source.downcast::<object_store::Error>() {

@@ -7,12 +7,14 @@
 use model::catalog::{Consumed, Publication};
 use model::record::{Entry, Record, Table};
 use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::keep::{self, Keep, Seen};
-use crate::part::{Place, Writer};
+use crate::compact::has_days;
+use crate::keep::{self, Keep};
+use crate::part::{Ids, Place, Writer};
+use crate::record_index::{COUNTED_MAX, Probe, may_come_twice};
 use crate::rows;
 use crate::schema;
 use crate::uploads::Sink;
@@ -37,7 +39,10 @@ impl Lake {
     /// Writes the records of `commits` into parts and publishes them in one transaction, which
     /// also moves the watermarks as `consumed` says. `commits` are all that lie in `consumed` and
     /// still hold anything; the caller bounds how many it hands over, and they are what memory is
-    /// mostly used for (about 70 bytes a record come on top, and one part).
+    /// mostly used for (about 150 bytes a record come on top, and one part).
+    ///
+    /// A record that is in a part already is not written again: of two with one id the first stays.
+    /// That holds as long as one flush of an account runs at a time.
     ///
     /// # Errors
     /// `Conflict` when a watermark or the ledger has moved: nothing was changed, take fresh state
@@ -62,8 +67,9 @@ impl Lake {
         let ledger = keep.ledger();
         let now = self.clock.now();
         let settings = self.settings.clone();
+        let stored = self.stored(&commits).await?;
         let (parts, report) = self
-            .store_parts(move |sink| write(&commits, &*keep, now, &settings, sink))
+            .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;
         let report = FlushReport {
             parts: parts.len(),
@@ -82,6 +88,32 @@ impl Lake {
     }
 }
 
+/// The records of each account and table that are in parts already.
+pub(crate) type Stored = HashMap<(AccountId, Table), HashSet<RecordId>>;
+
+impl Lake {
+    async fn stored(&self, commits: &[(CommitId, Arc<Vec<Entry>>)]) -> Result<Stored> {
+        let mut probes: BTreeMap<(AccountId, Table), Vec<Probe>> = BTreeMap::new();
+        for entry in commits.iter().flat_map(|(_, entries)| entries.iter()) {
+            let table = entry.record.table();
+            if may_come_twice(table) {
+                let probes = probes.entry((entry.account, table)).or_default();
+                probes.push(Probe::of(&entry.record));
+            }
+        }
+        let mut stored = Stored::new();
+        for ((account, table), probes) in probes {
+            let view = self.catalog.view(Some(account), &[table]).await;
+            let view = view.map_err(Error::catalog("read the list of parts"))?;
+            let found = self.records.stored(&view.parts, &probes).await?;
+            if !found.is_empty() {
+                stored.insert((account, table), found);
+            }
+        }
+        Ok(stored)
+    }
+}
+
 /// A record and what it is sorted by.
 struct Row<'a> {
     person: Option<PersonKey>,
@@ -90,8 +122,9 @@ struct Row<'a> {
     record: &'a Record,
 }
 
-fn write(
+pub(crate) fn write(
     commits: &[(CommitId, Arc<Vec<Entry>>)],
+    stored: &Stored,
     keep: &dyn Keep,
     now: Timestamp,
     settings: &Settings,
@@ -117,13 +150,23 @@ fn write(
         }
     }
     while let Some(((account, table), mut rows)) = groups.pop_first() {
-        // Stable, so that of two records with one id the first to arrive stays.
-        rows.sort_by_key(|it| (it.person, it.ts, it.id));
-        let mut seen = Seen::default();
+        // In the order of arrival: of two records with one id the first stays.
         let before = rows.len();
-        rows.retain(|row| seen.is_new(row.person, row.id, 0));
+        let stored = stored.get(&(account, table));
+        let mut seen = HashSet::with_capacity(before);
+        rows.retain(|row| {
+            stored.is_none_or(|it| !it.contains(&row.id)) && seen.insert((row.person, row.id))
+        });
+        drop(seen);
         report.duplicates += (before - rows.len()) as u64;
-        for (day, records) in by_day(&rows, settings.day_rows_min) {
+        let ids = ids_of(&rows);
+        rows.sort_unstable_by_key(|it| (it.person, it.ts, it.id));
+        let day_rows_min = if has_days(table) {
+            settings.day_rows_min
+        } else {
+            u64::MAX
+        };
+        for (day, records) in by_day(&rows, day_rows_min) {
             let place = Place {
                 account,
                 table,
@@ -131,10 +174,23 @@ fn write(
                 level: 0,
                 created_at: now,
             };
-            write_records(place, &records, settings, sink)?;
+            write_records(place, ids, &records, settings, sink)?;
         }
     }
     Ok(report)
+}
+
+/// Counted ids share their first halves.
+fn ids_of(rows: &[Row<'_>]) -> Ids {
+    let mut halves: HashSet<u64> = HashSet::new();
+    for row in rows {
+        let [a, b, c, d, e, f, g, h, ..] = row.id.0;
+        halves.insert(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        if halves.len() > COUNTED_MAX {
+            return Ids::Scattered;
+        }
+    }
+    Ids::Counted
 }
 
 /// The days with at least `day_rows_min` rows, each with its rows, and the rest under none.
@@ -158,13 +214,14 @@ fn by_day<'a>(rows: &[Row<'a>], day_rows_min: u64) -> BTreeMap<Option<Day>, Vec<
 /// Writes sorted records into as many parts as they need.
 fn write_records(
     place: Place,
+    ids: Ids,
     records: &[&Record],
     settings: &Settings,
     sink: &Sink,
 ) -> Result<()> {
     let plan = rows::plan_of(records.iter().copied());
     let schema = schema::part_schema(place.table, &plan.columns);
-    let begin = || Writer::new(place, Arc::clone(&schema), settings);
+    let begin = || Writer::new(place, Arc::clone(&schema), ids, settings);
     let mut writer = begin()?;
     rows::each_batch(place.table, &plan, records, |batch| {
         writer.write(&batch)?;

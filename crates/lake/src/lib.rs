@@ -21,8 +21,10 @@ mod shred;
 mod encoder;
 mod part;
 mod part_reader;
+mod record_index;
 mod uploads;
 
+mod changes;
 mod compact;
 mod filter;
 mod flush;
@@ -39,6 +41,7 @@ pub use flush::FlushReport;
 pub use garbage::GarbageReport;
 pub use keep::Keep;
 pub use property::PropertyReader;
+pub use record_index::{Probe, RecordIndex, may_come_twice};
 pub use rows::tail_batches;
 pub use shred::render_float;
 
@@ -59,6 +62,7 @@ pub struct Lake {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: Settings,
+    records: Arc<RecordIndex>,
 }
 
 impl Lake {
@@ -71,12 +75,14 @@ impl Lake {
         random: Arc<dyn Random>,
         settings: Settings,
     ) -> Self {
+        let records = Arc::new(RecordIndex::new(Arc::clone(&store)));
         Self {
             store,
             catalog,
             clock,
             random,
             settings,
+            records,
         }
     }
 }
@@ -92,6 +98,8 @@ pub struct Settings {
     pub page_rows: usize,
     /// How often the filter of person keys says 'perhaps' wrongly.
     pub bloom_fpp: f64,
+    /// How often the filter of record ids says 'perhaps' wrongly: each time some pages are read.
+    pub record_fpp: f64,
     /// A part ends at about this size, encoded; merges take no more than this together.
     pub part_bytes_max: usize,
     /// A part ends at about this size in memory.
@@ -104,6 +112,8 @@ pub struct Settings {
     pub merge_parts_max: usize,
     /// A day whose newest part is older than this has its parts merged whatever their sizes.
     pub quiet: Duration,
+    /// A profile change that later ones made say nothing is kept for so long, as history.
+    pub superseded_age_min: Duration,
     /// Objects that no list names are spared until they are this old.
     pub orphan_age_min: Duration,
 }
@@ -115,12 +125,14 @@ impl Default for Settings {
             row_group_rows: 256 * 1024,
             page_rows: 16 * 1024,
             bloom_fpp: 0.01,
+            record_fpp: 0.000_1,
             part_bytes_max: 64 * 1024 * 1024,
             part_raw_bytes_max: 768 * 1024 * 1024,
             day_rows_min: 100_000,
             merge_parts_min: 4,
             merge_parts_max: 16,
             quiet: Duration::from_secs(60 * 60),
+            superseded_age_min: Duration::from_hours(30 * 24),
             orphan_age_min: Duration::from_secs(24 * 60 * 60),
         }
     }

@@ -1,7 +1,8 @@
-//! Merges the rows of parts, in order, into new parts; leaves out what is hidden, old or double.
+//! Merges the rows of parts, in order, into new parts; leaves out what is hidden, old, double or
+//! superseded.
 //!
 //! Compaction, deletion and expiry are all this one pass with different inputs. It works on bytes
-//! that are already in memory and must never lose a row for any other reason than these three.
+//! that are already in memory and must never lose a row for any other reason than these four.
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, StringArray,
@@ -19,8 +20,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
+use crate::changes::{Changes, Row};
 use crate::keep::{self, Keep, Named, Seen};
-use crate::part::{self, Place, Writer};
+use crate::part::{self, Ids, Place, Writer};
 use crate::plan::{Counts, Plan};
 use crate::property::PropertyReader;
 use crate::rows::BATCH_ROWS_MAX;
@@ -45,6 +47,8 @@ pub(crate) struct Filter {
     pub(crate) keep: Arc<dyn Keep>,
     /// Rows before this moment go.
     pub(crate) from: Option<Timestamp>,
+    /// Profile changes before this moment go when later ones made them say nothing.
+    pub(crate) superseded_before: Option<Timestamp>,
 }
 
 /// What became of the rows.
@@ -54,6 +58,7 @@ pub(crate) struct Tally {
     pub(crate) hidden: u64,
     pub(crate) expired: u64,
     pub(crate) duplicates: u64,
+    pub(crate) superseded: u64,
 }
 
 /// How many rows of `input` the filter would take out; reads only the columns that it judges by.
@@ -102,14 +107,15 @@ pub(crate) fn merge(
     settings: &Settings,
     sink: &Sink,
 ) -> Result<Tally> {
-    let plan = plan_of(inputs)?;
+    let (plan, ids) = plan_of(inputs)?;
     let schema = schema::part_schema(place.table, &plan.columns);
     let mut outputs = Vec::new();
     for day in &routes.outputs {
         let place = Place { day: *day, ..place };
-        let writer = Writer::new(place, Arc::clone(&schema), settings)?;
+        let writer = Writer::new(place, Arc::clone(&schema), ids, settings)?;
         outputs.push(Output {
             place,
+            ids,
             writer,
             pending: Vec::new(),
         });
@@ -135,6 +141,10 @@ pub(crate) fn merge(
     }
     let mut tally = Tally::default();
     let mut seen = Seen::default();
+    let mut changes = filter
+        .superseded_before
+        .filter(|_| place.table == Table::ProfileChanges)
+        .map(Changes::new);
     let mut pending = 0_usize;
     let window_max = inputs.len().saturating_mul(2) + 4;
     while let Some(Reverse((key, number))) = heap.pop() {
@@ -146,10 +156,22 @@ pub(crate) fn merge(
         {
             if seen.is_new(key.person, key.id, key.ordinal) {
                 let output = routes.by_day.get(&key.ts.day()).copied().unwrap_or(0);
-                if let Some(output) = outputs.get_mut(output) {
-                    output.pending.push((at.batch, at.row));
-                    pending += 1;
+                let row = Row {
+                    output,
+                    batch: at.batch,
+                    row: at.row,
+                };
+                match &mut changes {
+                    Some(changes) => {
+                        if changes.person != key.person {
+                            changes.settle(&window, &mut outputs, &mut tally)?;
+                            changes.begin(key.person);
+                        }
+                        changes.rows.push((key, row));
+                    }
+                    None => row.leave(&mut outputs),
                 }
+                pending += 1;
             } else {
                 tally.kept -= 1;
                 tally.duplicates += 1;
@@ -159,12 +181,18 @@ pub(crate) fn merge(
             heap.push(Reverse((key, number)));
         }
         if pending >= BATCH_ROWS_MAX || window.batches.len() > window_max {
+            if let Some(changes) = &mut changes {
+                changes.settle(&window, &mut outputs, &mut tally)?;
+            }
             for output in &mut outputs {
                 output.write(&window, settings, sink)?;
             }
             pending = 0;
             window.forget(&mut cursors);
         }
+    }
+    if let Some(changes) = &mut changes {
+        changes.settle(&window, &mut outputs, &mut tally)?;
     }
     for mut output in outputs {
         output.write(&window, settings, sink)?;
@@ -176,9 +204,10 @@ pub(crate) fn merge(
 }
 
 /// The columns of the outputs: those with values in any input, the most used ones if there are
-/// too many.
-fn plan_of(inputs: &[Input]) -> Result<Plan> {
+/// too many. And what the record ids are.
+fn plan_of(inputs: &[Input]) -> Result<(Plan, Ids)> {
     let mut counts = Counts::default();
+    let mut ids = Ids::Counted;
     for Input { meta, bytes } in inputs {
         let reader = part::open(&meta.path, bytes.clone())?;
         for group in reader.metadata().row_groups() {
@@ -191,6 +220,10 @@ fn plan_of(inputs: &[Input]) -> Result<Plan> {
                     .unwrap_or(0)
                     .saturating_sub(nulls);
                 let name = column.column_path().parts().first();
+                if name.is_some_and(|it| it == RECORD_ID) && column.bloom_filter_offset().is_some()
+                {
+                    ids = Ids::Scattered;
+                }
                 if let Some(column) = name.and_then(|it| PropertyColumn::parse(it))
                     && values > 0
                 {
@@ -199,7 +232,7 @@ fn plan_of(inputs: &[Input]) -> Result<Plan> {
             }
         }
     }
-    Ok(counts.into_plan())
+    Ok((counts.into_plan(), ids))
 }
 
 /// Reads a part in its order, all columns or those of `columns` that it has.
@@ -255,11 +288,11 @@ struct Keys {
 
 /// What rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct RowKey {
-    person: Option<PersonKey>,
-    ts: Timestamp,
-    id: RecordId,
-    ordinal: u32,
+pub(crate) struct RowKey {
+    pub(crate) person: Option<PersonKey>,
+    pub(crate) ts: Timestamp,
+    pub(crate) id: RecordId,
+    pub(crate) ordinal: u32,
 }
 
 impl Keys {
@@ -313,9 +346,9 @@ fn key(keys: Option<&FixedSizeBinaryArray>, row: usize) -> Option<PersonKey> {
 }
 
 /// The batches that rows at hand lie in.
-struct Window {
+pub(crate) struct Window {
     schema: SchemaRef,
-    batches: Vec<RecordBatch>,
+    pub(crate) batches: Vec<RecordBatch>,
 }
 
 impl Window {
@@ -376,11 +409,12 @@ impl Cursor<'_> {
     }
 }
 
-struct Output {
+pub(crate) struct Output {
     place: Place,
+    ids: Ids,
     writer: Writer,
     /// Rows of the window, in order.
-    pending: Vec<(usize, usize)>,
+    pub(crate) pending: Vec<(usize, usize)>,
 }
 
 impl Output {
@@ -394,7 +428,8 @@ impl Output {
         self.pending.clear();
         self.writer.write(&rows)?;
         if self.writer.is_full(settings) {
-            let next = Writer::new(self.place, Arc::clone(&window.schema), settings)?;
+            let schema = Arc::clone(&window.schema);
+            let next = Writer::new(self.place, schema, self.ids, settings)?;
             sink.finish(std::mem::replace(&mut self.writer, next))?;
         }
         Ok(())

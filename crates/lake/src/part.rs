@@ -39,6 +39,15 @@ pub(crate) struct Place {
     pub(crate) created_at: Timestamp,
 }
 
+/// What the record ids of a part are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// Counted up by servers: the part's bounds tell new ones apart.
+    Counted,
+    /// Made from what the records say: only a filter tells.
+    Scattered,
+}
+
 /// A part that is ready to be put into the store.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -58,8 +67,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(place: Place, schema: SchemaRef, settings: &Settings) -> Result<Self> {
-        let properties = Arc::new(writer_properties(place.table, &schema, settings)?);
+    pub(crate) fn new(
+        place: Place,
+        schema: SchemaRef,
+        ids: Ids,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let properties = Arc::new(writer_properties(place.table, &schema, ids, settings)?);
         let out = Encoder::new(schema, properties, settings.row_group_rows)?;
         Ok(Self {
             place,
@@ -148,6 +162,7 @@ pub(crate) const ROOT: &str = "lake";
 fn writer_properties(
     table: Table,
     schema: &SchemaRef,
+    ids: Ids,
     settings: &Settings,
 ) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(settings.zstd_level).map_err(Error::parquet("set up a part"))?;
@@ -198,6 +213,12 @@ fn writer_properties(
             properties = properties
                 .set_column_bloom_filter_enabled(path(), true)
                 .set_column_bloom_filter_fpp(path(), settings.bloom_fpp)
+                .set_column_bloom_filter_max_ndv(path(), settings.row_group_rows as u64);
+        }
+        if field.name() == RECORD_ID && ids == Ids::Scattered {
+            properties = properties
+                .set_column_bloom_filter_enabled(path(), true)
+                .set_column_bloom_filter_fpp(path(), settings.record_fpp)
                 .set_column_bloom_filter_max_ndv(path(), settings.row_group_rows as u64);
         }
     }

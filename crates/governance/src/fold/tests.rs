@@ -4,7 +4,7 @@ use model::record::{Change, ChangeOp, ProfileChange, Source};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 use proptest::prelude::*;
 
-use super::{Profile, fold};
+use super::{Profile, Step, fold, superseded};
 
 const PERSON: PersonKey = PersonKey([1; 16]);
 
@@ -223,4 +223,88 @@ proptest! {
         let profile = folded(&changes);
         prop_assert_eq!(profile.properties["p"].as_str(), start);
     }
+}
+
+/// Changes of one key, each with its time; the first says whose it is.
+fn history() -> impl Strategy<Value = Vec<(u8, Change)>> {
+    let timed = (any::<u8>(), operation());
+    prop::collection::vec(timed, 0..30).prop_map(|mut steps| {
+        let name = change(ChangeOp::Identify, "identity", "\"anna\"");
+        steps.extend([(100, name.clone()), (200, name)]);
+        steps
+    })
+}
+
+/// What is left of changes once those that say nothing are left out; they are put in order first.
+fn compacted(mut steps: Vec<(u8, Change)>) -> Vec<(u8, Change)> {
+    steps.sort_by_key(|(time, _)| *time);
+    let of: Vec<Step<'_>> = steps
+        .iter()
+        .map(|(_, it)| Step {
+            op: it.op,
+            property: &it.property,
+        })
+        .collect();
+    let dead = superseded(&of);
+    let kept = steps.iter().enumerate();
+    kept.filter(|(place, _)| !dead.contains(place))
+        .map(|(_, it)| it.clone())
+        .collect()
+}
+
+fn in_order(mut steps: Vec<(u8, Change)>) -> Profile {
+    // Stable: those of one time keep their order.
+    steps.sort_by_key(|(time, _)| *time);
+    let changes: Vec<Change> = steps.into_iter().map(|(_, it)| it).collect();
+    folded(&changes)
+}
+
+proptest! {
+    /// Whatever part of a history was compacted, in however many pieces, and whatever arrives later
+    /// at whatever time: the profile is that of the whole history.
+    #[test]
+    fn compaction_changes_no_profile(
+        history in history(), pieces in prop::collection::vec(0_u8..4, 32),
+    ) {
+        // Distinct times, so that the order is that of the history in every piece.
+        let mut history = history;
+        history.sort_by_key(|(time, _)| *time);
+        let history: Vec<(u8, Change)> = (0..).zip(history).map(|(n, (_, it))| (n, it)).collect();
+        let mut of: [Vec<(u8, Change)>; 4] = Default::default();
+        for (piece, step) in pieces.iter().zip(&history) {
+            of[usize::from(*piece)].push(step.clone());
+        }
+        let [first, second, third, late] = of;
+        let mut merged = compacted(first);
+        merged.extend(compacted(second));
+        let mut merged = compacted(merged);
+        merged.extend(compacted(third));
+        let mut left = compacted(merged);
+        left.extend(late);
+        prop_assert_eq!(in_order(left), in_order(history));
+    }
+}
+
+#[test]
+fn only_what_a_known_identity_overwrote_is_superseded() {
+    use ChangeOp::{Add, Delete, Identify, Incr, Put};
+    let check = |steps: &[(ChangeOp, &'static str)], expect: &[usize]| {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|&(op, property)| Step { op, property })
+            .collect();
+        let found: Vec<usize> = superseded(&steps).into_iter().collect();
+        assert_eq!(found, expect, "{steps:?}");
+    };
+    let anna = (Identify, "identity");
+    check(&[anna, (Put, "p"), (Put, "p")], &[1]);
+    check(
+        &[(Put, "p"), (Put, "q"), (Delete, "p"), anna, anna],
+        &[0, 4],
+    );
+    check(&[anna, (Put, "p"), (Add, "p"), (Incr, "p")], &[]);
+    check(&[anna, (Add, "p"), (Put, "p"), (Add, "p")], &[1]);
+    // A device's, or nobody knows whose.
+    check(&[(Put, "p"), (Put, "p")], &[]);
+    check(&[(Identify, "objectId"), (Put, "p"), (Put, "p")], &[]);
 }

@@ -2,7 +2,7 @@
 
 use model::ErrorKind;
 use model::catalog::Catalog;
-use model::record::{Record, Table};
+use model::record::{Entry, Record, Table};
 use model::{Day, RawJson};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,15 +71,16 @@ fn compaction_while_data_comes_keeps_parts_few_and_writes_little() {
 }
 
 #[test]
-fn records_that_two_flushes_brought_are_merged_into_one() {
+fn records_that_two_parts_hold_are_merged_into_one() {
     run(async {
         let world = World::new(small());
         let record = world.event(person(1), 0, "{\"a\":1}");
         for _ in 0..4 {
-            world
-                .flush(account(1), vec![record.clone()], &everyone())
-                .await
-                .unwrap();
+            let entry = Entry {
+                account: account(1),
+                record: record.clone(),
+            };
+            world.flush_blindly(vec![entry]).await;
         }
         let report = world
             .lake

@@ -249,3 +249,101 @@ fn commits_outside_of_what_is_consumed_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Internal);
     });
 }
+
+/// `record` as it comes again: with its id, received later.
+fn again(record: &Record) -> Record {
+    let mut record = record.clone();
+    let later = |ts: model::Timestamp| ts.plus(std::time::Duration::from_secs(60));
+    match &mut record {
+        Record::Event(it) => it.received_at = later(it.received_at),
+        Record::ProfileChange(it) => it.received_at = later(it.received_at),
+        Record::Quarantined(it) => it.received_at = later(it.received_at),
+        Record::Link(_) | Record::Request(_) => {}
+    }
+    record
+}
+
+fn with_id(record: Record, id: model::RecordId) -> Record {
+    let mut record = record;
+    match &mut record {
+        Record::Event(it) => it.id = id,
+        Record::ProfileChange(it) => it.id = id,
+        Record::Quarantined(it) => it.id = id,
+        Record::Link(it) => it.id = id,
+        Record::Request(it) => it.id = id,
+    }
+    record
+}
+
+/// Events of some people and days, with ids that are counted or made from content.
+fn some(world: &World, rows: u8, scattered: bool) -> Vec<Record> {
+    let records = (0..rows).map(|n| {
+        let ms = i64::from(n % 3) * DAY_MS + i64::from(n);
+        let record = world.event(person(n % 7), ms, "{\"n\":1}");
+        if scattered {
+            let number = u128::from(n) + 1;
+            let id = number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            with_id(record, model::RecordId(id.to_be_bytes()))
+        } else {
+            record
+        }
+    });
+    records.collect()
+}
+
+#[test]
+fn a_record_that_is_in_a_part_is_not_written_again() {
+    for scattered in [false, true] {
+        run(async {
+            let world = World::new(small());
+            let mut first = some(&world, 200, scattered);
+            first.extend(world.others(person(1)));
+            let flush = async |records| {
+                let report = world.flush(account(1), records, &everyone()).await;
+                report.unwrap()
+            };
+            assert_eq!(flush(first.clone()).await.duplicates, 0);
+            // Half of them come again, a few new ones in between.
+            let half = first.iter().step_by(2).map(again);
+            let new = some(&world, 210, scattered).split_off(200);
+            let mut second: Vec<Record> = half.collect();
+            let repeated = second.iter().filter(|it| it.table() != Table::Requests);
+            let repeated = repeated.count() as u64;
+            second.retain(|it| it.table() != Table::Requests);
+            second.extend(new);
+            let report = flush(second).await;
+            assert_eq!((report.duplicates, report.rows), (repeated, 10));
+            // And once more, after a merge.
+            world.compact(account(1), Table::Events).await;
+            let report = flush(first[..200].iter().map(again).collect()).await;
+            assert_eq!((report.duplicates, report.rows), (200, 0));
+            assert_eq!(world.keys(account(1), Table::Events).await.len(), 210);
+            // Another account may have the same ids.
+            let keep = everyone();
+            let report = world.flush(account(2), first[..200].to_vec(), &keep);
+            assert_eq!(report.await.unwrap().duplicates, 0);
+        });
+    }
+}
+
+#[test]
+fn a_record_that_was_ahead_of_the_clock_is_known_under_either_time() {
+    run(async {
+        let world = World::new(small());
+        let Record::Event(mut ahead) = world.event(person(1), 0, "{}") else {
+            unreachable!()
+        };
+        let mut in_time = ahead.clone();
+        in_time.ts = ahead.ts.plus(std::time::Duration::from_hours(30));
+        ahead.ts_sent = Some(in_time.ts);
+        let both = [Record::Event(ahead), Record::Event(in_time)];
+        let flush = async |record: &Record| {
+            let keep = everyone();
+            let report = world.flush(account(1), vec![record.clone()], &keep);
+            report.await.unwrap().rows
+        };
+        assert_eq!((flush(&both[0]).await, flush(&both[1]).await), (1, 0));
+        let other = both.map(|it| with_id(it, model::RecordId([9; 16])));
+        assert_eq!((flush(&other[1]).await, flush(&other[0]).await), (1, 0));
+    });
+}

@@ -19,12 +19,13 @@ use model::Clock;
 use model::catalog::Catalog;
 use model::record::Table;
 use object_store::ObjectStore;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::people::LinkCache;
+use crate::people::{self, LinkCache, PeopleTable};
 use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
@@ -113,8 +114,9 @@ impl Engine {
             .build_arc()
             .map_err(Error::Engine)?;
         let url = ObjectStoreUrl::parse(STORE_URL).map_err(Error::Engine)?;
-        runtime.register_object_store(url.as_ref(), store);
-        let snapshots = Arc::new(Snapshots::new(catalog, tail, settings.tail_bytes_max));
+        runtime.register_object_store(url.as_ref(), Arc::clone(&store));
+        let bytes_max = settings.tail_bytes_max;
+        let snapshots = Arc::new(Snapshots::new(store, catalog, tail, bytes_max));
         let links = LinkCache::default();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -141,13 +143,24 @@ impl Engine {
     async fn begin_sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
         let allowed = statement::parse(text)?;
         let context = SessionContext::new_with_state(self.session(Order::Any));
-        let names = self.tables_of(&context.state(), &allowed.statement)?;
-        let snapshot = self.inner.snapshots.take(policy.account, &names).await?;
+        let (names, with_people) = self.tables_of(&context.state(), &allowed.statement)?;
+        let mut needed: BTreeSet<Table> = names.iter().copied().collect();
+        if with_people {
+            needed.extend(people::TABLES);
+        }
+        let needed: Vec<Table> = needed.into_iter().collect();
+        let snapshot = self.inner.snapshots.take(policy.account, &needed).await?;
         for table in names {
             let rows = snapshot.table(table)?;
             let view = tables::view(rows, &self.inner.snapshots, policy, &allowed.properties)?;
             context
                 .register_table(table.as_str(), Arc::new(ViewTable::new(view, None)))
+                .map_err(|error| self.engine_error(error))?;
+        }
+        if with_people {
+            let table = PeopleTable::new(self, snapshot, policy, &allowed.properties).await?;
+            context
+                .register_table(people::NAME, Arc::new(table))
                 .map_err(|error| self.engine_error(error))?;
         }
         let state = context.state();
@@ -163,25 +176,30 @@ impl Engine {
             .await
     }
 
-    fn tables_of(&self, state: &SessionState, statement: &Statement) -> Result<Vec<Table>> {
+    /// The tables that a statement reads, and whether it reads people.
+    fn tables_of(&self, state: &SessionState, statement: &Statement) -> Result<(Vec<Table>, bool)> {
         let references = state
             .resolve_table_references(statement)
             .map_err(|error| self.engine_error(error))?;
         let mut found = Vec::new();
+        let mut with_people = false;
         for reference in references {
             match Table::from_name(reference.table()) {
                 Some(table) if reference.schema().is_none() => found.push(table),
+                None if reference.schema().is_none() && reference.table() == people::NAME => {
+                    with_people = true;
+                }
                 _ => {
                     return Err(Error::Statement(format!(
-                        "there is no table `{reference}`; there are events, profile_changes, \
-                         links, requests and quarantine"
+                        "there is no table `{reference}`; there are events, people, \
+                         profile_changes, links, requests and quarantine"
                     )));
                 }
             }
         }
         found.sort_unstable();
         found.dedup();
-        Ok(found)
+        Ok((found, with_people))
     }
 
     /// A session of its own for one query: nothing is shared but the runtime.

@@ -56,14 +56,14 @@ impl Default for EventsQuery {
 }
 
 /// A condition on one property of an event. An event without the property never matches, but for
-/// [`Operator::NotEquals`].
+/// [`Operator::NotEquals`], [`Operator::NotContains`] and [`Operator::NotExists`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyFilter {
     /// The property.
     pub name: String,
     /// How it is compared.
     pub operator: Operator,
-    /// With what: one JSON value.
+    /// With what: one JSON value. Nothing is compared by [`Operator::Exists`] and its opposite.
     pub value: RawJson,
 }
 
@@ -76,6 +76,12 @@ pub enum Operator {
     NotEquals,
     /// Its text has the value's text in it; upper and lower case are the same.
     Contains,
+    /// Its text has not, or it is not there.
+    NotContains,
+    /// There is a value; a JSON `null` that was sent is one.
+    Exists,
+    /// There is none.
+    NotExists,
     /// Greater.
     GreaterThan,
     /// Greater or the same.
@@ -497,7 +503,16 @@ pub(crate) fn property_reader(batch: &RecordBatch) -> Result<PropertyReader> {
 impl PropertyFilter {
     fn matches(&self, properties: &PropertyReader, row: usize) -> bool {
         let Some(value) = properties.value(row, &self.name) else {
-            return self.operator == Operator::NotEquals;
+            return match self.operator {
+                Operator::NotEquals | Operator::NotContains | Operator::NotExists => true,
+                Operator::Equals
+                | Operator::Contains
+                | Operator::Exists
+                | Operator::GreaterThan
+                | Operator::GreaterOrEqual
+                | Operator::LessThan
+                | Operator::LessOrEqual => false,
+            };
         };
         self.holds(value.as_str())
     }
@@ -511,10 +526,14 @@ impl PropertyFilter {
             (Some(a), Some(b)) => a.partial_cmp(&b),
             _ => Some(text.cmp(&wanted_text)),
         };
+        let contains = || text.to_lowercase().contains(&wanted_text.to_lowercase());
         match self.operator {
             Operator::Equals => text == wanted_text || ordering.is_some_and(|it| it.is_eq()),
             Operator::NotEquals => text != wanted_text && ordering.is_none_or(|it| it.is_ne()),
-            Operator::Contains => text.to_lowercase().contains(&wanted_text.to_lowercase()),
+            Operator::Contains => contains(),
+            Operator::NotContains => !contains(),
+            Operator::Exists => true,
+            Operator::NotExists => false,
             Operator::GreaterThan => ordering.is_some_and(|it| it.is_gt()),
             Operator::GreaterOrEqual => ordering.is_some_and(|it| it.is_ge()),
             Operator::LessThan => ordering.is_some_and(|it| it.is_lt()),

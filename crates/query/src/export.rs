@@ -23,13 +23,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::csv::{self, Formulas};
 use crate::events::{self, EventsQuery};
-use crate::people::{PersonView, ProfileParts};
+use crate::people::{PAGE, PersonView};
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::{Engine, Error, ReadPolicy, Result, Rows, json};
-
-/// People folded at a time.
-const PEOPLE_PAGE: usize = 2_000;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,25 +123,15 @@ impl Engine {
             to,
             ..EventsQuery::default()
         };
+        let people = self.people(policy, &query).await?;
+        let pages: Vec<Vec<PersonKey>> = people.chunks(PAGE).map(<[_]>::to_vec).collect();
         let schema = people_schema();
         let (engine, policy) = (self.clone(), policy.clone());
-        let first = Some((None, query));
-        let pages = futures::stream::try_unfold(first, move |state| {
+        let pages = futures::stream::iter(pages).then(move |page| {
             let (engine, policy) = (engine.clone(), policy.clone());
             async move {
-                let Some((after, query)) = state else {
-                    return Ok(None);
-                };
-                let parts = ProfileParts {
-                    profile: true,
-                    events: false,
-                };
-                let page = engine
-                    .people_page(&policy, &query, parts, after, PEOPLE_PAGE)
-                    .await?;
-                let batch = people_batch(&page.people)?;
-                let state = page.next.map(|next| (Some(next), query));
-                Ok::<_, Error>(Some((batch, state)))
+                let people = engine.profiles(&policy, &page).await?;
+                people_batch(&people)
             }
         });
         Ok(Rows {
@@ -336,7 +323,7 @@ struct KeyOut {
     to: Option<String>,
 }
 
-fn identities_json(profile: &Profile) -> Result<String> {
+pub(crate) fn identities_json(profile: &Profile) -> Result<String> {
     #[derive(serde::Serialize)]
     struct Out<'a> {
         kind: &'static str,
@@ -352,7 +339,7 @@ fn identities_json(profile: &Profile) -> Result<String> {
     text_of(&all)
 }
 
-fn devices_json(profile: &Profile) -> Result<String> {
+pub(crate) fn devices_json(profile: &Profile) -> Result<String> {
     #[derive(serde::Serialize)]
     struct Out<'a> {
         #[serde(skip_serializing_if = "Option::is_none", rename = "objectId")]

@@ -16,6 +16,7 @@ mod scan;
 mod snapshot;
 mod statement;
 mod tables;
+mod tail_index;
 
 mod events;
 mod people;

@@ -41,6 +41,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::snapshot::{Snapshots, TableRows, TailRows, adapt, scan_schema};
+use crate::tail_index::CommitFacts;
 
 /// The address under which the store is registered.
 pub(crate) const STORE_URL: &str = "strongroom://lake/";
@@ -288,7 +289,7 @@ impl TableProvider for Scan {
 #[derive(Debug)]
 struct CommitStream {
     rows: Arc<TableRows>,
-    commits: Vec<CommitId>,
+    commits: Vec<(CommitId, Arc<CommitFacts>)>,
     snapshots: Arc<Snapshots>,
     schema: SchemaRef,
 }
@@ -303,12 +304,12 @@ impl PartitionStream for CommitStream {
         let schema = Arc::clone(&self.schema);
         let commits = futures::stream::iter(self.commits.clone());
         let batches = commits
-            .then(move |commit| {
+            .then(move |(commit, facts)| {
                 let (rows, snapshots) = (Arc::clone(&rows), Arc::clone(&snapshots));
                 let schema = Arc::clone(&schema);
                 async move {
                     let batches = snapshots
-                        .commit_rows(rows.table, rows.account, commit)
+                        .commit_rows(rows.table, rows.account, commit, &facts)
                         .await?;
                     let batches: crate::Result<Vec<_>> =
                         batches.iter().map(|it| adapt(it, &schema)).collect();

@@ -5,16 +5,20 @@
 //! was retired before it, so it is in the view's parts. One that is in the list and in the parts is
 //! at or below the watermark and is skipped. One that is retired between listing and reading cannot
 //! be read; then everything is taken anew. So no acknowledged record is missing and none doubled.
+//! A record that was sent twice is shown once: see [`crate::tail_index`].
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
-use arrow::datatypes::{Schema, SchemaRef, TimestampMillisecondType};
-use lake::schema::{OVERFLOW, PropertyColumn, PropertyColumns, TS};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{Schema, SchemaRef};
+use lake::RecordIndex;
+use lake::schema::PropertyColumns;
 use model::catalog::{Catalog, PartMeta};
 use model::record::Table;
-use model::{AccountId, CommitId, PartId, WriterId};
+use model::{AccountId, CommitId, WriterId};
+use object_store::ObjectStore;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::tail_index::{CommitFacts, TailIndexes};
 use crate::{Error, Result, Tail};
 
 /// How often a snapshot is taken anew because a flush retired a commit under it.
@@ -23,7 +27,6 @@ const ATTEMPTS_MAX: usize = 16;
 /// What one query sees.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    pub(crate) account: AccountId,
     tables: BTreeMap<Table, Arc<TableRows>>,
 }
 
@@ -55,16 +58,16 @@ pub(crate) enum TailRows {
     /// Few: all of them, each batch with its own property columns.
     Memory(Vec<RecordBatch>),
     /// Many: the commits, to be read again while the query runs.
-    Streamed(Vec<CommitId>),
+    Streamed(Vec<(CommitId, Arc<CommitFacts>)>),
 }
 
 impl TableRows {
-    /// The same table without the journal's rows.
-    pub(crate) fn parts_alone(&self) -> Self {
+    /// One part of it.
+    pub(crate) fn part_alone(&self, part: &Arc<PartMeta>) -> Self {
         Self {
             table: self.table,
             account: self.account,
-            parts: self.parts.clone(),
+            parts: vec![Arc::clone(part)],
             tail: TailRows::Memory(Vec::new()),
             tail_times: None,
             columns: self.columns.clone(),
@@ -82,13 +85,6 @@ impl TableRows {
             columns: self.columns.clone(),
         }
     }
-
-    /// Identifies the parts: two views with the same key have the same parts.
-    pub(crate) fn parts_key(&self) -> Vec<PartId> {
-        let mut ids: Vec<_> = self.parts.iter().map(|it| it.id).collect();
-        ids.sort_unstable();
-        ids
-    }
 }
 
 /// Takes snapshots; keeps the Arrow rows of recent commits.
@@ -98,11 +94,14 @@ pub(crate) struct Snapshots {
     pub(crate) tail: Arc<dyn Tail>,
     /// Above so many bytes of rows a table's tail is streamed.
     tail_bytes_max: usize,
+    records: RecordIndex,
+    indexes: TailIndexes,
     cache: Mutex<Cache>,
 }
 
 impl Snapshots {
     pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
         catalog: Arc<dyn Catalog>,
         tail: Arc<dyn Tail>,
         tail_bytes_max: usize,
@@ -115,6 +114,8 @@ impl Snapshots {
             catalog,
             tail,
             tail_bytes_max,
+            records: RecordIndex::new(store),
+            indexes: TailIndexes::default(),
             cache,
         }
     }
@@ -152,7 +153,7 @@ impl Snapshots {
             let parts: Vec<_> = view.parts.iter().filter(belongs).map(Arc::clone).collect();
             let mut columns = PropertyColumns::of_parts(parts.iter().map(AsRef::as_ref));
             let (tail, tail_times) = self
-                .tail_rows(*table, account, &commits, &mut columns)
+                .tail_rows(*table, account, &commits, &parts, &mut columns)
                 .await?;
             let table_rows = TableRows {
                 table: *table,
@@ -164,10 +165,7 @@ impl Snapshots {
             };
             rows.insert(*table, Arc::new(table_rows));
         }
-        Ok(Snapshot {
-            account,
-            tables: rows,
-        })
+        Ok(Snapshot { tables: rows })
     }
 
     async fn tail_rows(
@@ -175,47 +173,89 @@ impl Snapshots {
         table: Table,
         account: AccountId,
         commits: &[CommitId],
+        parts: &[Arc<PartMeta>],
         columns: &mut PropertyColumns,
     ) -> Result<(TailRows, Option<(i64, i64)>)> {
-        let mut times = None;
-        let mut batches = Vec::new();
-        let mut bytes = 0_usize;
-        for commit in commits {
-            let rows = self.commit_rows(table, account, *commit).await?;
-            for batch in rows.iter() {
-                add_columns(columns, batch);
-                widen(&mut times, batch);
-                bytes = bytes.saturating_add(batch.get_array_memory_size());
-                if bytes <= self.tail_bytes_max {
-                    batches.push(batch.clone());
-                }
-            }
-            if bytes > self.tail_bytes_max {
-                batches.clear();
+        let known = self.facts(table, account, commits, parts).await?;
+        let mut times: Option<(i64, i64)> = None;
+        for (_, facts) in &known {
+            facts.add_columns(columns);
+            if let Some((min, max)) = facts.times {
+                let (first, last) = times.unwrap_or((min, max));
+                times = Some((first.min(min), last.max(max)));
             }
         }
+        let bytes: usize = known.iter().map(|(_, it)| it.bytes).sum();
         if bytes > self.tail_bytes_max {
-            return Ok((TailRows::Streamed(commits.to_vec()), times));
+            return Ok((TailRows::Streamed(known), times));
+        }
+        let mut batches = Vec::new();
+        for (commit, facts) in &known {
+            let rows = self.commit_rows(table, account, *commit, facts).await?;
+            batches.extend(rows.iter().cloned());
         }
         Ok((TailRows::Memory(batches), times))
     }
 
-    /// The rows that one commit adds to a table.
+    /// What is known of each of `commits` that has rows to show.
+    async fn facts(
+        &self,
+        table: Table,
+        account: AccountId,
+        commits: &[CommitId],
+        parts: &[Arc<PartMeta>],
+    ) -> Result<Vec<(CommitId, Arc<CommitFacts>)>> {
+        let index = self.indexes.of(account, table, commits);
+        let mut index = index.lock().await;
+        index.prepare(commits);
+        let mut known = Vec::new();
+        for commit in commits {
+            let facts = match index.find(*commit) {
+                Some(facts) => facts,
+                None => {
+                    let all = self.decode(table, account, *commit).await?;
+                    let added = index
+                        .add(table, *commit, &all, parts, &self.records)
+                        .await?;
+                    let (facts, shown) = added;
+                    self.cache()
+                        .insert((*commit, account, table), &shown.into());
+                    facts
+                }
+            };
+            if facts.rows > 0 {
+                known.push((*commit, facts));
+            }
+        }
+        Ok(known)
+    }
+
+    /// The rows that one commit adds to a table, without doubles.
     pub(crate) async fn commit_rows(
         &self,
         table: Table,
         account: AccountId,
         commit: CommitId,
+        facts: &CommitFacts,
     ) -> Result<Arc<[RecordBatch]>> {
         let key = (commit, account, table);
         if let Some(rows) = self.cache().rows.get(&key) {
             return Ok(Arc::clone(rows));
         }
-        let entries = self.tail.read(commit).await?;
-        let rows = lake::tail_batches(table, account, entries.iter()).map_err(Error::Lake)?;
-        let rows: Arc<[RecordBatch]> = rows.into();
+        let all = self.decode(table, account, commit).await?;
+        let rows: Arc<[RecordBatch]> = facts.shown(&all)?.into();
         self.cache().insert(key, &rows);
         Ok(rows)
+    }
+
+    async fn decode(
+        &self,
+        table: Table,
+        account: AccountId,
+        commit: CommitId,
+    ) -> Result<Vec<RecordBatch>> {
+        let entries = self.tail.read(commit).await?;
+        lake::tail_batches(table, account, entries.iter()).map_err(Error::Lake)
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -253,31 +293,6 @@ impl Cache {
             self.rows.remove(&key);
             self.bytes -= bytes;
         }
-    }
-}
-
-/// Adds the property columns of journal rows, and overflow only where a row has one: the journal's
-/// schema always names it.
-fn add_columns(columns: &mut PropertyColumns, batch: &RecordBatch) {
-    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let name = field.name();
-        if PropertyColumn::parse(name).is_some()
-            || (name == OVERFLOW && array.null_count() < array.len())
-        {
-            columns.add(name);
-        }
-    }
-}
-
-fn widen(times: &mut Option<(i64, i64)>, batch: &RecordBatch) {
-    let column = batch.column_by_name(TS);
-    let Some(column) = column.and_then(|it| it.as_primitive_opt::<TimestampMillisecondType>())
-    else {
-        return;
-    };
-    for ts in column.values() {
-        let (min, max) = times.unwrap_or((*ts, *ts));
-        *times = Some((min.min(*ts), max.max(*ts)));
     }
 }
 

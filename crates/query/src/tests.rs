@@ -1,8 +1,10 @@
 //! Tests of the reads, each by what it must do; `world` holds what they share.
 
 mod catalog;
+mod doubles;
 mod events;
 mod export;
+mod folding;
 mod people;
 mod policy;
 mod races;

@@ -5,14 +5,15 @@
 //! first identity too. A person is a set of identities joined by aliases, with their devices'
 //! stretches of time; it is called by the smallest of its identity keys.
 //!
-//! The links of parts are held in memory, for each account as long as its parts stay the same; those
-//! of the journal are added for each read. Links of deleted people are looked over at reading.
+//! The links of each part are held in memory, so that after a flush those of the new part are read
+//! and no others; those of the journal are added for each read. Links of deleted people are looked
+//! over at reading.
 
 use futures::StreamExt;
 use governance::{Stretch, Suppressions};
 use lake::schema::{PERSON_KEY, RECORD_ID, TO_KEY, TS};
 use model::record::{LinkKind, Table};
-use model::{AccountId, PartId, PersonKey, RecordId, Timestamp};
+use model::{PartId, PersonKey, RecordId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,28 +53,41 @@ impl LinkMap {
     }
 }
 
-type Cached = (Vec<PartId>, Arc<LinkMap>);
-
-/// The links of parts, by account.
+/// The links of parts, which never change; those that were used longest ago go first.
 #[derive(Debug, Default)]
-pub(crate) struct LinkCache(Mutex<HashMap<AccountId, Cached>>);
+pub(crate) struct LinkCache(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    parts: HashMap<PartId, (Arc<LinkMap>, u64)>,
+    links: usize,
+    reads: u64,
+}
 
 impl LinkCache {
-    fn find(&self, account: AccountId, parts: &[PartId]) -> Option<Arc<LinkMap>> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (cached, links) = cache.get(&account)?;
-        (cached == parts).then(|| Arc::clone(links))
+    fn find(&self, part: PartId) -> Option<Arc<LinkMap>> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.reads += 1;
+        let now = held.reads;
+        let (links, last) = held.parts.get_mut(&part)?;
+        *last = now;
+        Some(Arc::clone(links))
     }
 
-    fn insert(&self, account: AccountId, parts: Vec<PartId>, links: &Arc<LinkMap>) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.remove(&account);
-        let held: usize = cache.values().map(|(_, links)| links.count).sum();
-        if held + links.count > CACHED_LINKS_MAX {
-            cache.clear();
+    fn insert(&self, part: PartId, links: &Arc<LinkMap>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = held.reads;
+        if held.parts.insert(part, (Arc::clone(links), now)).is_none() {
+            held.links += links.count.max(1);
         }
-        if links.count <= CACHED_LINKS_MAX {
-            cache.insert(account, (parts, Arc::clone(links)));
+        while held.links > CACHED_LINKS_MAX {
+            let oldest = held.parts.iter().min_by_key(|(_, (_, last))| *last);
+            let Some(oldest) = oldest.map(|(part, _)| *part) else {
+                break;
+            };
+            if let Some((links, _)) = held.parts.remove(&oldest) {
+                held.links = held.links.saturating_sub(links.count.max(1));
+            }
         }
     }
 }
@@ -82,19 +96,21 @@ impl Engine {
     /// The links of a snapshot, as `policy` lets them be seen.
     pub(crate) async fn links(&self, snapshot: &Snapshot, policy: &ReadPolicy) -> Result<Links> {
         let rows = snapshot.table(Table::Links)?;
-        let parts = rows.parts_key();
-        let base = match self.inner.links.find(snapshot.account, &parts) {
-            Some(cached) => cached,
-            None => {
-                let base = Arc::new(self.link_map(rows.parts_alone(), policy).await?);
-                self.inner.links.insert(snapshot.account, parts, &base);
-                base
-            }
-        };
-        let tail = self.link_map(rows.tail_alone(), policy).await?;
+        let mut maps = Vec::with_capacity(rows.parts.len() + 1);
+        for part in &rows.parts {
+            let map = match self.inner.links.find(part.id) {
+                Some(known) => known,
+                None => {
+                    let map = Arc::new(self.link_map(rows.part_alone(part), policy).await?);
+                    self.inner.links.insert(part.id, &map);
+                    map
+                }
+            };
+            maps.push(map);
+        }
+        maps.push(Arc::new(self.link_map(rows.tail_alone(), policy).await?));
         Ok(Links {
-            base,
-            tail,
+            maps,
             suppressed: Arc::clone(&policy.suppressed),
             names: HashMap::new(),
             uses: HashMap::new(),
@@ -141,8 +157,8 @@ impl Engine {
 /// The links of one snapshot, and what has been worked out from them.
 #[derive(Debug)]
 pub(crate) struct Links {
-    base: Arc<LinkMap>,
-    tail: LinkMap,
+    /// Of each part, and of the journal.
+    maps: Vec<Arc<LinkMap>>,
     suppressed: Arc<Suppressions>,
     names: HashMap<PersonKey, PersonKey>,
     uses: HashMap<PersonKey, Arc<[Owned]>>,
@@ -179,7 +195,7 @@ impl Links {
             // A key that is itself a device: what is nobody's is its own.
             let own = owned.iter().filter(|it| it.by.is_none());
             keys.extend(own.map(|it| (*identity, it.stretch)));
-            for map in [&*self.base, &self.tail] {
+            for map in &self.maps {
                 devices.extend(map.by_to.get(identity).into_iter().flatten().copied());
             }
         }
@@ -210,14 +226,14 @@ impl Links {
         let mut next = vec![key];
         while let Some(key) = next.pop() {
             let mut neighbours: Vec<PersonKey> = Vec::new();
-            for map in [&*self.base, &self.tail] {
+            for map in &self.maps {
                 let uses = map.by_from.get(&key).into_iter().flatten();
                 neighbours.extend(
                     uses.filter(|it| it.kind == LinkKind::Alias && self.seen(key, it))
                         .map(|it| it.to),
                 );
             }
-            for map in [&*self.base, &self.tail] {
+            for map in &self.maps {
                 let sources = map.by_to.get(&key).into_iter().flatten();
                 neighbours.extend(sources.copied().filter(|from| self.is_alias(*from, key)));
             }
@@ -227,7 +243,7 @@ impl Links {
     }
 
     fn is_alias(&self, from: PersonKey, to: PersonKey) -> bool {
-        [&*self.base, &self.tail].into_iter().any(|map| {
+        self.maps.iter().any(|map| {
             let mut uses = map.by_from.get(&from).into_iter().flatten();
             uses.any(|it| it.kind == LinkKind::Alias && it.to == to && self.seen(from, it))
         })
@@ -243,7 +259,7 @@ impl Links {
             return Arc::clone(known);
         }
         let mut uses: Vec<Use> = Vec::new();
-        for map in [&*self.base, &self.tail] {
+        for map in &self.maps {
             let links = map.by_from.get(&key).into_iter().flatten();
             uses.extend(links.filter(|it| it.kind != LinkKind::Alias && self.seen(key, it)));
         }

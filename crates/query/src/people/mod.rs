@@ -2,9 +2,13 @@
 
 mod links;
 mod profile;
+mod reader;
+mod table;
 
 pub(crate) use links::{LinkCache, Links};
+pub(crate) use profile::TABLES;
 pub use profile::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
-pub(crate) use profile::{PeopleReader, TABLES, placeholder};
+pub(crate) use reader::{PeopleReader, placeholder};
+pub(crate) use table::{NAME, PAGE, PeopleTable};

@@ -189,6 +189,9 @@ async fn counts_and_filters_agree() {
         (Operator::LessThan, "6", 2),
         (Operator::LessOrEqual, "7.5", 3),
         (Operator::Equals, "\"true\"", 1),
+        (Operator::NotContains, "\"piz\"", 5),
+        (Operator::Exists, "null", 5),
+        (Operator::NotExists, "null", 1),
     ] {
         let value = RawJson::parse(value).unwrap();
         let filter = PropertyFilter {

@@ -240,3 +240,143 @@ async fn pages_of_people_hold_everybody_once() {
         2
     );
 }
+
+#[tokio::test]
+async fn people_are_rows_in_sql() {
+    let world = World::new();
+    world.write([
+        world.link(person(9), person(1), 0, LinkKind::Device),
+        world.link(person(2), person(1), 0, LinkKind::Alias),
+        world.change(
+            person(1),
+            0,
+            &[
+                ("identity", ChangeOp::Identify, "\"anna\""),
+                ("Plan", ChangeOp::Put, "\"gold\""),
+                ("Visits", ChangeOp::Incr, "2"),
+            ],
+        ),
+        world.event(person(9), "E", HOUR, "{}"),
+    ]);
+    world.flush().await;
+    world.write([
+        world.change(person(2), 2 * HOUR, &[("Visits", ChangeOp::Incr, "1.5")]),
+        world.event(person(2), "E", 3 * HOUR, "{}"),
+        world.event(person(3), "E", 4 * HOUR, "{}"),
+    ]);
+    let anna = person(1);
+    let bob = person(3);
+    assert_eq!(
+        world.sql("SELECT * FROM people ORDER BY person_key").await,
+        format!(
+            "[{{\"person_key\":\"{anna}\",\"identity\":\"anna\",\
+             \"identities\":[{{\"kind\":\"identity\",\"identity\":\"anna\"}}],\"devices\":[],\
+             \"first_seen\":\"2026-11-02T01:00:00.000Z\",\"last_seen\":\"2026-11-02T03:00:00.000Z\",\
+             \"changed_at\":\"2026-11-02T02:00:00.000Z\",\"p:Plan\":\"gold\",\"p:Visits\":3.5}},\
+             {{\"person_key\":\"{bob}\",\"identity\":null,\"identities\":[],\"devices\":[],\
+             \"first_seen\":\"2026-11-02T04:00:00.000Z\",\"last_seen\":\"2026-11-02T04:00:00.000Z\",\
+             \"changed_at\":null,\"p:Plan\":null,\"p:Visits\":null}}]"
+        )
+    );
+    for (statement, expect) in [
+        ("SELECT count(*) AS n FROM people", "[{\"n\":2}]".to_owned()),
+        (
+            "SELECT identity FROM people WHERE \"p:Visits\" > 3 AND \"p:Plan\" = 'gold'",
+            "[{\"identity\":\"anna\"}]".to_owned(),
+        ),
+        (
+            &format!("SELECT identity FROM people WHERE person_key = '{anna}'"),
+            "[{\"identity\":\"anna\"}]".to_owned(),
+        ),
+        // A key that is not what its person is called names nobody.
+        (
+            &format!(
+                "SELECT identity FROM people WHERE person_key IN ('{}', '{}')",
+                person(9),
+                person(7)
+            ),
+            "[]".to_owned(),
+        ),
+        (
+            "SELECT count(*) AS n FROM people p JOIN events e ON e.person_key = p.person_key",
+            "[{\"n\":1}]".to_owned(),
+        ),
+        (
+            "SELECT person_key FROM people ORDER BY last_seen DESC LIMIT 1",
+            format!("[{{\"person_key\":\"{bob}\"}}]"),
+        ),
+    ] {
+        assert_eq!(world.sql(statement).await, expect, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn deleted_people_and_masked_values_are_not_in_people() {
+    let world = World::new();
+    for n in [1, 2] {
+        let name = format!("\"name {n}\"");
+        let changes = [
+            ("identity", ChangeOp::Identify, &*name),
+            ("Name", ChangeOp::Put, &name),
+        ];
+        world.write([
+            world.change(person(n), 0, &changes),
+            world.event(person(n), "E", HOUR, "{}"),
+        ]);
+    }
+    let gone = without(&[(person(1), Stretch::WHOLE)]);
+    let all = world.sql_as(&gone, "SELECT identity FROM people").await;
+    assert_eq!(all.unwrap(), "[{\"identity\":\"name 2\"}]");
+    let named = format!(
+        "SELECT identity FROM people WHERE person_key = '{}'",
+        person(1)
+    );
+    assert_eq!(world.sql_as(&gone, &named).await.unwrap(), "[]");
+    let hidden = masked(&["Name", "identity"]);
+    let all = world
+        .sql_as(&hidden, "SELECT identity, \"p:Name\" FROM people")
+        .await;
+    let row = "{\"identity\":\"***\",\"p:Name\":\"***\"}";
+    assert_eq!(all.unwrap(), format!("[{row},{row}]"));
+    let filtered = "SELECT identity FROM people WHERE \"p:Name\" = 'name 1'";
+    let error = world.sql_as(&hidden, filtered).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+}
+
+/// More people than a page has, each once, in the table and in the export.
+#[tokio::test]
+async fn people_of_several_pages_are_each_there_once() {
+    let world = World::new();
+    let key = |n: u32| {
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        model::PersonKey(key)
+    };
+    let count = 2 * crate::people::PAGE as u32 + 7;
+    let changes = |from: u32, to: u32| {
+        let all =
+            (from..to).map(|n| world.change(key(n), 0, &[("N", ChangeOp::Put, &n.to_string())]));
+        all.collect::<Vec<_>>()
+    };
+    world.write(changes(0, 3_000));
+    world.flush().await;
+    world.write(changes(3_000, count));
+    let sum: u64 = (0..u64::from(count)).sum();
+    let statement = "SELECT count(DISTINCT person_key) AS n, CAST(sum(num(\"p:N\")) AS BIGINT) AS s FROM people";
+    assert_eq!(
+        world.sql(statement).await,
+        format!("[{{\"n\":{count},\"s\":{sum}}}]")
+    );
+    let rows = world
+        .engine
+        .export_people(&policy(), at(-DAY), at(DAY))
+        .await
+        .unwrap();
+    let done = crate::export::write(
+        rows,
+        crate::export::Format::JsonLines,
+        tokio::io::sink(),
+        |_| {},
+    );
+    assert_eq!(done.await.unwrap().rows, u64::from(count));
+}

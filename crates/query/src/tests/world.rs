@@ -253,6 +253,18 @@ impl World {
         self.catalog.flush().await;
     }
 
+    /// Merges parts until there is nothing to merge.
+    pub(super) async fn compact(&self, table: Table) {
+        while self
+            .lake
+            .compact(account(), table, Arc::new(Everyone))
+            .await
+            .unwrap()
+            .merged
+            > 0
+        {}
+    }
+
     /// The journal never answers again.
     pub(super) fn stall(&self) {
         self.tail.stalled.store(true, Ordering::Relaxed);

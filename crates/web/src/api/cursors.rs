@@ -168,14 +168,17 @@ fn filter(asked: &Filter) -> Result<PropertyFilter> {
         Asked::GreaterThanEquals => Operator::GreaterOrEqual,
         Asked::LessThan => Operator::LessThan,
         Asked::LessThanEquals => Operator::LessOrEqual,
-        Asked::NotContains | Asked::Exists | Asked::NotExists => {
-            return Err(Refusal::Malformed.into());
-        }
+        Asked::NotContains => Operator::NotContains,
+        Asked::Exists => Operator::Exists,
+        Asked::NotExists => Operator::NotExists,
     };
     let value = match &asked.value {
         Some(FilterValue::Text(text)) => RawJson::of(text),
         Some(FilterValue::Number(number)) => RawJson::parse(number),
         Some(FilterValue::Bool(value)) => RawJson::of(value),
+        None if matches!(asked.operator, Asked::Exists | Asked::NotExists) => {
+            RawJson::parse("null")
+        }
         None => return Err(Refusal::Malformed.into()),
     };
     let value = value.map_err(|_| Refusal::Malformed)?;

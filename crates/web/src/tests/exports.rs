@@ -139,6 +139,28 @@ async fn an_event_s_record_is_what_was_sent_in_the_account_s_time() {
 }
 
 #[tokio::test]
+async fn conditions_may_ask_for_absence() {
+    let room = room().await;
+    for (condition, count) in [
+        (r#"{"name":"Price","operator":"exists"}"#, 1),
+        (r#"{"name":"Price","operator":"notExists"}"#, 2),
+        (r#"{"name":"n","operator":"contains","value":3}"#, 1),
+        (r#"{"name":"n","operator":"notContains","value":3}"#, 2),
+        (
+            r#"{"name":"Price","operator":"notContains","value":"9"}"#,
+            2,
+        ),
+    ] {
+        let question = DAY.replace('}', &format!(r#","event_properties":[{condition}]}}"#));
+        let counted = room.post("/1/counts/events.json", question.clone()).await;
+        assert_eq!(counted.json()["count"], count, "{condition}");
+        let first = cursor(&room, "/1/events.json", &question).await;
+        let (records, _) = pages(&room, "/1/events.json", first).await;
+        assert_eq!(records.len(), count, "{condition}");
+    }
+}
+
+#[tokio::test]
 async fn people_come_by_what_they_did() {
     let room = room().await;
     let first = cursor(&room, "/1/profiles.json?batch_size=1", DAY).await;

@@ -1,0 +1,377 @@
+//! Reads people out of one snapshot: whose each row is, their changes folded in order, and how often
+//! they did what.
+
+use arrow::datatypes::UInt32Type;
+use datafusion::logical_expr::{Expr, lit};
+use futures::StreamExt;
+use governance::{Profile, Stretch};
+use lake::schema::{ORDINAL, PERSON_KEY, RECORD_ID, TS};
+use model::record::{ChangeOp, Table};
+use model::{PersonKey, RawJson, RecordId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::profile::{EventStats, PersonView, ProfileParts, Seen};
+use crate::events::EventsQuery;
+use crate::people::Links;
+use crate::policy::PLACEHOLDER;
+use crate::reads::{self, Read};
+use crate::scan::Order;
+use crate::snapshot::Snapshot;
+use crate::tables::{self, column};
+use crate::{Engine, Error, ReadPolicy, Result, functions};
+
+/// Reads people out of one snapshot.
+#[derive(Debug)]
+pub(crate) struct PeopleReader<'a> {
+    engine: &'a Engine,
+    snapshot: &'a Snapshot,
+    policy: &'a ReadPolicy,
+    pub(crate) links: Links,
+}
+
+/// One change with what decides its place.
+struct Placed {
+    place: (Timestamp, Timestamp, RecordId, u32),
+    key: PersonKey,
+    op: ChangeOp,
+    property: Box<str>,
+    value: RawJson,
+}
+
+/// Whose key it is, by stretch.
+type Owners = HashMap<PersonKey, Vec<(Stretch, PersonKey)>>;
+
+impl<'a> PeopleReader<'a> {
+    pub(crate) async fn new(
+        engine: &'a Engine,
+        snapshot: &'a Snapshot,
+        policy: &'a ReadPolicy,
+    ) -> Result<Self> {
+        let links = engine.links(snapshot, policy).await?;
+        Ok(Self {
+            engine,
+            snapshot,
+            policy,
+            links,
+        })
+    }
+
+    /// The people named by their keys.
+    pub(crate) async fn read(
+        &mut self,
+        people: &[PersonKey],
+        parts: ProfileParts,
+    ) -> Result<HashMap<PersonKey, PersonView>> {
+        let mut found = HashMap::new();
+        let mut owners: Owners = HashMap::new();
+        for person in people {
+            let keys = self.links.keys(*person);
+            for (key, stretch) in &keys {
+                owners.entry(*key).or_default().push((*stretch, *person));
+            }
+            let view = PersonView {
+                key: Some(*person),
+                keys,
+                ..PersonView::default()
+            };
+            found.insert(*person, view);
+        }
+        if owners.is_empty() {
+            return Ok(found);
+        }
+        if parts.profile {
+            self.fold(&owners, &mut found).await?;
+        }
+        if parts.events {
+            self.count(&owners, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn fold(
+        &self,
+        owners: &Owners,
+        found: &mut HashMap<PersonKey, PersonView>,
+    ) -> Result<()> {
+        let mut changes: HashMap<PersonKey, Vec<Placed>> = HashMap::new();
+        let keys: Vec<PersonKey> = owners.keys().copied().collect();
+        let filter = reads::of_persons(PERSON_KEY, &keys);
+        self.changes(filter, |placed| {
+            if let Some(person) = owner(owners, placed.key, placed.place.0) {
+                changes.entry(person).or_default().push(placed);
+            }
+        })
+        .await?;
+        for (person, mut changes) in changes {
+            let Some(view) = found.get_mut(&person) else {
+                continue;
+            };
+            changes.sort_by_key(|it| it.place);
+            view.changed_at = changes.last().map(|it| it.place.0);
+            for it in changes {
+                view.profile.apply(it.key, it.op, &it.property, &it.value);
+            }
+            mask(&mut view.profile, self.policy);
+        }
+        Ok(())
+    }
+
+    async fn changes(&self, filter: Expr, mut take: impl FnMut(Placed)) -> Result<()> {
+        let rows = self.snapshot.table(Table::ProfileChanges)?;
+        let read = Read {
+            filter: Some(filter),
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let keys = reads::keys(&batch, PERSON_KEY)?;
+            let ids = reads::keys(&batch, RECORD_ID)?;
+            let ordinals = reads::numbers::<UInt32Type>(&batch, ORDINAL)?;
+            let ts = reads::times(&batch, TS)?;
+            let received_at = reads::times(&batch, "received_at")?;
+            let ops = reads::texts(&batch, "op")?;
+            let properties = reads::texts(&batch, "property")?;
+            let values = reads::texts(&batch, "value")?;
+            for row in 0..batch.num_rows() {
+                let op = ChangeOp::from_name(ops.value(row));
+                let (Some(op), Ok(value)) = (op, RawJson::parse(values.value(row))) else {
+                    return Err(Error::Internal(
+                        "read a profile change: it is not well-formed",
+                    ));
+                };
+                take(Placed {
+                    place: (
+                        reads::time(ts, row),
+                        reads::time(received_at, row),
+                        reads::record(ids, row),
+                        ordinals.value(row),
+                    ),
+                    key: reads::person(keys, row),
+                    op,
+                    property: Box::from(properties.value(row)),
+                    value,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(
+        &self,
+        owners: &Owners,
+        found: &mut HashMap<PersonKey, PersonView>,
+    ) -> Result<()> {
+        let keys: Vec<PersonKey> = owners.keys().copied().collect();
+        let rows = self.snapshot.table(Table::Events)?;
+        let columns = [PERSON_KEY, "name", TS].map(String::from).to_vec();
+        let filter = Some(reads::of_persons(PERSON_KEY, &keys));
+        let read = Read {
+            filter,
+            columns,
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let keys = reads::keys(&batch, PERSON_KEY)?;
+            let names = reads::texts(&batch, "name")?;
+            let times = reads::times(&batch, TS)?;
+            for row in 0..batch.num_rows() {
+                let ts = reads::time(times, row);
+                let person = owner(owners, reads::person(keys, row), ts);
+                let Some(view) = person.and_then(|it| found.get_mut(&it)) else {
+                    continue;
+                };
+                let name = names.value(row);
+                match view.events.get_mut(name) {
+                    Some(stats) => stats.add(ts),
+                    None => {
+                        view.events.insert(Box::from(name), EventStats::of(ts));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The people who did what `query` says, or everybody when it names no event.
+    pub(crate) async fn people_of(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Timestamp,
+    ) -> Result<BTreeSet<PersonKey>> {
+        let mut people = self.doers(query, cut_off).await?;
+        if query.event.is_some() || !query.filters.is_empty() {
+            return Ok(people);
+        }
+        self.changed(query, cut_off, |person| {
+            people.insert(person);
+        })
+        .await?;
+        Ok(people)
+    }
+
+    /// Calls `take` with the person of each change in the time that `query` says.
+    async fn changed(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Timestamp,
+        mut take: impl FnMut(PersonKey),
+    ) -> Result<()> {
+        let rows = self.snapshot.table(Table::ProfileChanges)?;
+        let filter = column("received_at")
+            .lt_eq(tables::time(cut_off))
+            .and(column(TS).gt_eq(tables::time(query.from)))
+            .and(column(TS).lt(tables::time(query.to)));
+        let columns = [PERSON_KEY, TS].map(String::from).to_vec();
+        let read = Read {
+            filter: Some(filter),
+            columns,
+            ..Read::default()
+        };
+        let mut batches = self
+            .engine
+            .read(rows, self.policy, Order::Any, read)
+            .await?
+            .batches;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
+            for row in 0..batch.num_rows() {
+                let ts = reads::time(times, row);
+                take(self.links.person(reads::person(keys, row), ts));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody of whom anything is known, by key, and when they did something.
+    pub(crate) async fn everybody(
+        &mut self,
+        cut_off: Timestamp,
+    ) -> Result<BTreeMap<PersonKey, Option<Seen>>> {
+        let mut people: BTreeMap<PersonKey, Option<Seen>> = BTreeMap::new();
+        let query = EventsQuery::default();
+        let links = &mut self.links;
+        self.engine
+            .each_event(self.snapshot, self.policy, &query, cut_off, |key, ts| {
+                let seen = people.entry(links.person(key, ts)).or_default();
+                let (first, last) = seen.map_or((ts, ts), |it| (it.first.min(ts), it.last.max(ts)));
+                *seen = Some(Seen { first, last });
+            })
+            .await?;
+        self.changed(&query, cut_off, |person| {
+            people.entry(person).or_default();
+        })
+        .await?;
+        Ok(people)
+    }
+
+    /// The people with events that match.
+    pub(crate) async fn doers(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Timestamp,
+    ) -> Result<BTreeSet<PersonKey>> {
+        let mut people = BTreeSet::new();
+        let links = &mut self.links;
+        self.engine
+            .each_event(self.snapshot, self.policy, query, cut_off, |person, ts| {
+                people.insert(links.person(person, ts));
+            })
+            .await?;
+        Ok(people)
+    }
+
+    /// The person whose email is `email` now; the one changed last, when several have it.
+    pub(crate) async fn by_email(&mut self, email: &str) -> Result<Option<PersonView>> {
+        let wanted = BTreeSet::from([email.to_lowercase()]);
+        let found = self.having("Email", &wanted).await?;
+        let people = found.iter().map(|(_, person)| person);
+        let newest = people.max_by_key(|it| (it.changed_at, it.key));
+        let Some(person) = newest.and_then(|it| it.key) else {
+            return Ok(None);
+        };
+        Ok(self
+            .read(&[person], ProfileParts::ALL)
+            .await?
+            .remove(&person))
+    }
+
+    /// The people whose `property` is one of the `wanted` texts now, each with that text. These are
+    /// in lower case; upper and lower case are the same.
+    pub(crate) async fn having(
+        &mut self,
+        property: &str,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Vec<(String, PersonView)>> {
+        // Candidates are those who ever had it: a value is text, so its case may differ.
+        let text = functions::string().call(vec![column("value")]);
+        let lower = datafusion::functions::string::lower();
+        let wanted_texts = wanted.iter().map(|it| lit(it.clone())).collect();
+        let filter = column("property")
+            .eq(lit(property))
+            .and(lower.call(vec![text]).in_list(wanted_texts, false));
+        let mut had = Vec::new();
+        self.changes(filter, |placed| had.push((placed.key, placed.place.0)))
+            .await?;
+        let people: BTreeSet<PersonKey> = had
+            .into_iter()
+            .map(|(key, ts)| self.links.person(key, ts))
+            .collect();
+        let people: Vec<PersonKey> = people.into_iter().collect();
+        let only_profiles = ProfileParts {
+            profile: true,
+            events: false,
+        };
+        let found = self.read(&people, only_profiles).await?;
+        let has = |view: &PersonView| {
+            let current = view.profile.properties.get(property)?;
+            let current = functions::json_string(current.as_str())?.to_lowercase();
+            wanted.contains(&current).then_some(current)
+        };
+        Ok(found
+            .into_values()
+            .filter_map(|view| Some((has(&view)?, view)))
+            .collect())
+    }
+}
+
+fn owner(owners: &Owners, key: PersonKey, ts: Timestamp) -> Option<PersonKey> {
+    let stretches = owners.get(&key)?;
+    stretches
+        .iter()
+        .find(|(stretch, _)| stretch.contains(ts))
+        .map(|(_, person)| *person)
+}
+
+/// Replaces what is masked. The mask `identity` covers identities in plain text.
+fn mask(profile: &mut Profile, policy: &ReadPolicy) {
+    if policy.masked.is_empty() {
+        return;
+    }
+    for (name, value) in &mut profile.properties {
+        if policy.masks(name) {
+            *value = placeholder();
+        }
+    }
+    for identity in &mut profile.identities {
+        if policy.masks(identity.kind.as_str()) {
+            identity.text = Box::from(PLACEHOLDER);
+        }
+    }
+}
+
+/// What stands for a masked JSON value.
+pub(crate) fn placeholder() -> RawJson {
+    RawJson::of(PLACEHOLDER).unwrap_or_else(|_| RawJson::empty_object())
+}

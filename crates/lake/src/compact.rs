@@ -145,13 +145,15 @@ pub(crate) fn choose(
 ) -> Option<Vec<Arc<PartMeta>>> {
     let mut parts: Vec<&Arc<PartMeta>> = parts.iter().collect();
     parts.sort_by_key(|it| (it.ts_min, it.created_at, it.id));
+    let mut whole: Vec<&Arc<PartMeta>> = Vec::new();
     let mut days: BTreeMap<Day, Vec<&Arc<PartMeta>>> = BTreeMap::new();
     let mut small: BTreeMap<u32, Vec<&Arc<PartMeta>>> = BTreeMap::new();
     let mut wide: BTreeMap<u32, Vec<&Arc<PartMeta>>> = BTreeMap::new();
     for part in parts {
         match part.day {
+            _ if !has_days(part.table) => whole.push(part),
             Some(day) => days.entry(day).or_default().push(part),
-            None if part.rows < settings.day_rows_min || !has_days(part.table) => {
+            None if part.rows < settings.day_rows_min => {
                 small.entry(tier(part)).or_default().push(part);
             }
             None => wide.entry(tier(part)).or_default().push(part),
@@ -162,7 +164,8 @@ pub(crate) fn choose(
         .find_map(|it| fitting(it, settings.merge_parts_min, settings));
     let of_wide = || wide.values().find_map(|it| overlapping(it, settings));
     let of_days = || days.values().find_map(|it| of_day(it, now, settings));
-    of_small.or_else(of_days).or_else(of_wide)
+    let of_whole = || of_day(&whole, now, settings);
+    of_small.or_else(of_days).or_else(of_wide).or_else(of_whole)
 }
 
 /// Parts of one tier have about the same number of rows, within a factor of 4.
@@ -194,7 +197,7 @@ fn fitting(
     (chosen.len() >= min.max(2)).then_some(chosen)
 }
 
-/// Parts of one day: of one tier, or all that fit when nothing has come for a while.
+/// Parts of one day, or of a table without days: of one tier, or all that fit when nothing has come for a while.
 fn of_day(
     parts: &[&Arc<PartMeta>],
     now: Timestamp,

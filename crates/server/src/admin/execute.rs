@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use model::{AccountId, IdentityKind, PersonKey, Timestamp};
 use query::{EventsQuery, Lookup, PersonView, ReadPolicy};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
@@ -94,7 +94,7 @@ pub(crate) async fn execute(
             Box::pin(run_query(installation, actor, &account, &sql, out)).await
         }
         Request::PersonShow { account, whom } => {
-            Box::pin(show_person(installation, actor, &account, whom)).await
+            Box::pin(show_person(installation, actor, &account, whom, out)).await
         }
         Request::PersonDelete { account, whom } => {
             Box::pin(delete_person(installation, actor, &account, whom)).await
@@ -303,6 +303,7 @@ async fn show_person(
     actor: &Actor,
     account: &str,
     whom: Whom,
+    out: mpsc::Sender<Frame>,
 ) -> Result<Value> {
     let rules = rules_of_people(installation, account)?;
     let found = find_person(installation, &rules, whom).await?;
@@ -322,46 +323,9 @@ async fn show_person(
         )
         .await
         .context("failed to write the audit log: nothing was read")?;
-    person_value(&found.ok_or_else(nobody)?)
-}
-
-fn person_value(view: &PersonView) -> Result<Value> {
-    let mut profile = Map::new();
-    for (name, value) in &view.profile.properties {
-        // Numbers that JSON libraries would round keep their text in exports and queries.
-        let value: Value = serde_json::from_str(value.as_str())
-            .unwrap_or_else(|_| Value::String(value.as_str().to_owned()));
-        profile.insert(name.to_string(), value);
-    }
-    let mut events = Map::new();
-    for (name, stats) in &view.events {
-        let of = json!({
-            "count": stats.count,
-            "first_seen": stats.first_seen.to_string(),
-            "last_seen": stats.last_seen.to_string(),
-        });
-        events.insert(name.to_string(), of);
-    }
-    let identities: Vec<Value> = view
-        .profile
-        .identities
-        .iter()
-        .map(|it| json!({"kind": it.kind.as_str(), "identity": it.text}))
-        .collect();
-    let devices: Vec<Value> = view
-        .profile
-        .devices
-        .values()
-        .map(|it| json!({"object_id": it.object_id, "platform": it.platform}))
-        .collect();
-    Ok(json!({
-        "person_key": view.key.map(|key| key.to_string()),
-        "identity": view.profile.identity(),
-        "identities": identities,
-        "devices": devices,
-        "profile": profile,
-        "events": events,
-    }))
+    let view = found.ok_or_else(nobody)?;
+    send(&out, super::portrait::of(&view)?).await?;
+    Ok(json!({"person_key": view.key.map(|key| key.to_string())}))
 }
 
 async fn delete_person(

@@ -8,6 +8,7 @@ mod audit;
 mod drops;
 mod execute;
 mod frame;
+mod portrait;
 mod quarantine;
 mod request;
 mod requests;

@@ -1,13 +1,12 @@
 //! `strongroom person show|delete`.
 
-use anyhow::{Result, bail};
-use serde_json::Value;
+use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
+use super::table::{Row, Table};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{Request, Whom, call};
+use crate::admin::{Frame, Request, Whom, call};
 use crate::failure::{Failure, Kind};
 
 /// What can be done with people.
@@ -93,11 +92,19 @@ impl Command {
                 let (account, whom) = who.into_parts()?;
                 let loaded = installation.read()?;
                 let request = Request::PersonShow { account, whom };
-                let shown = block_on(call(&loaded, request, |_| Ok(())))?;
+                let mut data = Vec::new();
+                block_on(call(&loaded, request, |frame| {
+                    if let Frame::Data(bytes) = frame {
+                        data.extend_from_slice(&bytes);
+                    }
+                    Ok(())
+                }))?;
                 if format.json {
-                    print_json(&shown)
+                    data.push(b'\n');
+                    print(data)
                 } else {
-                    print(portrait(&shown))
+                    let shown = serde_json::from_slice(&data);
+                    print(portrait(&shown.context("failed to understand the person")?))
                 }
             }
             Self::Delete {
@@ -140,8 +147,17 @@ fn confirm() -> Result<()> {
     bail!(Failure::new(Kind::Refused, "nothing was deleted"))
 }
 
+/// What is read of a person to be shown; values stay as they were sent.
+#[derive(serde::Deserialize)]
+struct Shown {
+    identities: Vec<Row>,
+    devices: Vec<Row>,
+    profile: Row,
+    events: Row,
+}
+
 /// A person for people to read.
-fn portrait(shown: &Value) -> String {
+fn portrait(shown: &Shown) -> String {
     let paint = Paint::stdout();
     let mut text = String::new();
     let mut section = |title: &str, table: &Table| {
@@ -151,43 +167,26 @@ fn portrait(shown: &Value) -> String {
             table.render(paint)
         ));
     };
-    let member = |of: &Value, key: &str| cell(of.get(key).unwrap_or(&Value::Null));
-    let list = |key: &str| {
-        shown
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-    };
     let mut identities = Table::new(["KIND", "ID"]);
-    for it in list("identities") {
-        identities.push([member(it, "kind"), member(it, "identity")]);
+    for it in &shown.identities {
+        identities.push(["kind", "identity"].map(|key| it.cell(key)));
     }
     section("identities", &identities);
     let mut devices = Table::new(["DEVICE", "PLATFORM"]);
-    for it in list("devices") {
-        devices.push([member(it, "object_id"), member(it, "platform")]);
+    for it in &shown.devices {
+        devices.push(["object_id", "platform"].map(|key| it.cell(key)));
     }
     section("devices", &devices);
     let mut profile = Table::new(["PROPERTY", "VALUE"]);
-    for (name, value) in shown
-        .get("profile")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        profile.push([name.clone(), cell(value)]);
+    for (name, _) in &shown.profile.0 {
+        profile.push([name.clone(), shown.profile.cell(name)]);
     }
     section("profile", &profile);
     let mut events = Table::new(["EVENT", "COUNT", "FIRST SEEN", "LAST SEEN"]);
-    for (name, of) in shown
-        .get("events")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let times = ["count", "first_seen", "last_seen"].map(|key| member(of, key));
-        events.push([&[name.clone()][..], &times[..]].concat());
+    for (name, of) in &shown.events.0 {
+        let of: Row = serde_json::from_str(of.get()).unwrap_or_default();
+        let of = ["count", "first_seen", "last_seen"].map(|key| of.cell(key));
+        events.push([&[name.clone()][..], &of[..]].concat());
     }
     section("events", &events);
     text

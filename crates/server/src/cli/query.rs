@@ -9,8 +9,8 @@ use crate::admin::{Frame, Request, call};
 
 /// Reads an account's tables by SQL
 ///
-/// Tables: `events`, `profile_changes`, `links`, `requests`, `quarantine`. A column of `events` named
-/// "p:PROPERTY" is the property of that name, as sent. Every read of personal data is in the audit.
+/// Tables: `events`, `people`, `profile_changes`, `links`, `requests`, `quarantine`. A column named
+/// "p:PROPERTY" of an event or a person is the property of that name. Every read is in the audit.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// One SELECT statement

@@ -100,7 +100,7 @@ pub(crate) fn cell(value: &Value) -> String {
 }
 
 /// One object of a result: its members in order, their values as written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Row(pub(super) Vec<(String, Box<RawValue>)>);
 
 impl Row {

@@ -142,7 +142,8 @@ async fn tell(
         account: account.id.clone(),
         whom: Whom::Identity(identity.to_owned()),
     };
-    story.person(&ask(server, show(hero)).await?.0)?;
+    let (_, portrait) = ask(server, show(hero)).await?;
+    story.person(&serde_json::from_slice(&portrait)?)?;
 
     let flushed = ask(server, Request::JobRun { job: Job::Flush }).await?.0;
     story.volumes(&ask(server, Request::VolumeStatus).await?.0, &flushed)?;

@@ -124,6 +124,10 @@ pub(crate) async fn read(
             .push(data, size, announced)
             .and_then(|held| charge.hold(held));
         taken.map_err(|refusal| not_taken(refusal, size))?;
+        if encoding != Encoding::Identity {
+            // A small piece may unpack to much: others have their turn before the next one.
+            tokio::task::yield_now().await;
+        }
     }
     let bytes = sink
         .finish(size)

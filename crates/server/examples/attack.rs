@@ -63,6 +63,8 @@ struct Target {
     account: (String, String),
     roots: Arc<RootCertStore>,
     slow: u64,
+    /// Made before the clock starts: packing it takes seconds.
+    bomb: Arc<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +117,7 @@ async fn main() -> anyhow::Result<()> {
         account: (id.to_owned(), passcode.to_owned()),
         roots: Arc::new(roots),
         slow: options.slow,
+        bomb: Arc::new(bomb()),
     };
     let bundle = reqwest::Certificate::from_pem_bundle(&std::fs::read(&options.ca)?)?;
     let good = Good {
@@ -244,13 +247,10 @@ async fn attack(flood: Flood, target: &Target) {
             drop(rapid_reset(target).await);
             tokio::task::yield_now().await;
         },
-        Flood::Bombs => {
-            let bomb = bomb();
-            loop {
-                drop(explode(target, &bomb).await);
-                tokio::task::yield_now().await;
-            }
-        }
+        Flood::Bombs => loop {
+            drop(explode(target).await);
+            tokio::task::yield_now().await;
+        },
         Flood::Garbage => loop {
             drop(garbage(target).await);
             tokio::task::yield_now().await;
@@ -349,7 +349,8 @@ fn bomb() -> Vec<u8> {
     encoder.finish().unwrap_or_default().repeat(160)
 }
 
-async fn explode(target: &Target, bomb: &[u8]) -> anyhow::Result<()> {
+async fn explode(target: &Target) -> anyhow::Result<()> {
+    let bomb = target.bomb.as_slice();
     let mut tls = connect(target.api, target, b"http/1.1").await?;
     let head = format!(
         "POST /1/upload HTTP/1.1\r\nHost: localhost\r\nX-CleverTap-Account-Id: {}\r\n\

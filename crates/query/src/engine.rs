@@ -30,8 +30,9 @@ use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
 
-/// How often a typed read is begun anew because the journal moved under it.
-const ATTEMPTS_MAX: usize = 4;
+/// How often a typed read is begun anew because the journal moved under it: a flush moves it once a
+/// round, and a long journal has many. The time of a query bounds it too.
+const ATTEMPTS_MAX: usize = 256;
 
 /// What queries may cost.
 #[derive(Debug, Clone)]

@@ -192,10 +192,10 @@ impl Journal {
             .collect()
     }
 
-    /// The entries of a live commit.
+    /// The entries of a commit that is live, or held by a [`Tail`].
     ///
     /// # Errors
-    /// `NotFound` when it is not live; Corrupt when it is not what was written; Unavailable when the
+    /// `NotFound` when it is neither; Corrupt when it is not what was written; Unavailable when the
     /// store cannot give it.
     pub async fn read(&self, id: CommitId) -> Result<Arc<Vec<Entry>>> {
         let live = self
@@ -222,6 +222,13 @@ impl Journal {
     pub fn tail(&self, after: &[(WriterId, u64)]) -> Result<Tail> {
         let held = self.shared.state().pin(after)?;
         Ok(Tail::new(Arc::clone(&self.shared), held))
+    }
+
+    /// Everything that is live now, held so that [`Journal::read`] finds it until the tail is dropped.
+    #[must_use]
+    pub fn hold(&self) -> Tail {
+        let held = self.shared.state().pin_all();
+        Tail::new(Arc::clone(&self.shared), held)
     }
 
     /// Retires the commits at or below `watermarks`, which are in parts now, and deletes their

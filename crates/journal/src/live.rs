@@ -142,14 +142,25 @@ impl State {
         }
         let wanted = |live: &&Live| live.header.id.number > above(&live.header.id.writer);
         let held: Vec<Live> = self.live.values().filter(wanted).cloned().collect();
-        for live in &held {
-            let pins = self.pins.entry(live.header.id).or_default();
-            *pins = pins.saturating_add(1);
-        }
+        self.count_pins(&held);
         Ok(held)
     }
 
-    /// Lets go of commits that [`State::pin`] gave.
+    /// Holds every live commit for a reader.
+    pub(crate) fn pin_all(&mut self) -> Vec<Live> {
+        let held: Vec<Live> = self.live.values().cloned().collect();
+        self.count_pins(&held);
+        held
+    }
+
+    fn count_pins(&mut self, held: &[Live]) {
+        for live in held {
+            let pins = self.pins.entry(live.header.id).or_default();
+            *pins = pins.saturating_add(1);
+        }
+    }
+
+    /// Lets go of commits that [`State::pin`] or [`State::pin_all`] gave.
     pub(crate) fn unpin(&mut self, ids: impl IntoIterator<Item = CommitId>) {
         for id in ids {
             if let Some(pins) = self.pins.get_mut(&id) {

@@ -14,7 +14,7 @@ use crate::live::{Live, LiveCommit};
 /// Commits that are decoded ahead of a stream's reader.
 const AHEAD: usize = 2;
 
-/// A snapshot of live commits; see [`crate::Journal::tail`].
+/// A snapshot of live commits; see [`crate::Journal::tail`] and [`crate::Journal::hold`].
 #[derive(Debug)]
 pub struct Tail {
     shared: Arc<Shared>,

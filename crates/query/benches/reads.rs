@@ -80,6 +80,10 @@ impl Tail for Commits {
         Ok(self.live.lock().unwrap().keys().copied().collect())
     }
 
+    fn hold(&self) -> query::Held {
+        query::Held::default()
+    }
+
     async fn read(&self, id: CommitId) -> query::Result<Arc<Vec<Entry>>> {
         let commits = self.live.lock().unwrap();
         commits.get(&id).cloned().ok_or(query::Error::Retired(id))

@@ -30,9 +30,8 @@ use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
 
-/// How often a typed read is begun anew because the journal moved under it: a flush moves it once a
-/// round, and a long journal has many. The time of a query bounds it too.
-const ATTEMPTS_MAX: usize = 256;
+/// How often a typed read is begun anew because a commit was gone before it could be held.
+const ATTEMPTS_MAX: usize = 4;
 
 /// What queries may cost.
 #[derive(Debug, Clone)]

@@ -38,4 +38,4 @@ pub use people::{
 };
 pub use policy::{PLACEHOLDER, ReadPolicy};
 pub use reports::{Measure, Subject, ValueCounts, ValueType};
-pub use tail::Tail;
+pub use tail::{Held, Tail};

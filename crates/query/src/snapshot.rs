@@ -3,8 +3,9 @@
 //! The rule: list the journal first, then take the catalog's view, then read the commits above the
 //! view's watermarks. A commit that was acknowledged before the listing is either in the list or
 //! was retired before it, so it is in the view's parts. One that is in the list and in the parts is
-//! at or below the watermark and is skipped. One that is retired between listing and reading cannot
-//! be read; then everything is taken anew. So no acknowledged record is missing and none doubled.
+//! at or below the watermark and is skipped. The commits are held before they are listed, so that they
+//! can be read as long as the snapshot lives; one that came in between and is gone again cannot be,
+//! and then everything is taken anew. So no acknowledged record is missing and none doubled.
 //! A record that was sent twice is shown once: see [`crate::tail_index`].
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::tail_index::{CommitFacts, TailIndexes};
-use crate::{Error, Result, Tail};
+use crate::{Error, Held, Result, Tail};
 
 /// How often a snapshot is taken anew because a flush retired a commit under it.
 const ATTEMPTS_MAX: usize = 16;
@@ -50,6 +51,8 @@ pub(crate) struct TableRows {
     pub(crate) tail_times: Option<(i64, i64)>,
     /// The properties of parts and journal together.
     pub(crate) columns: PropertyColumns,
+    /// Keeps the commits of the tail readable.
+    held: Held,
 }
 
 /// Rows of the journal.
@@ -71,6 +74,7 @@ impl TableRows {
             tail: TailRows::Memory(Vec::new()),
             tail_times: None,
             columns: self.columns.clone(),
+            held: self.held.clone(),
         }
     }
 
@@ -83,6 +87,7 @@ impl TableRows {
             tail: self.tail.clone(),
             tail_times: self.tail_times,
             columns: self.columns.clone(),
+            held: self.held.clone(),
         }
     }
 }
@@ -133,6 +138,7 @@ impl Snapshots {
     }
 
     async fn attempt(&self, account: AccountId, tables: &[Table]) -> Result<Snapshot> {
+        let held = self.tail.hold();
         let live = self.tail.live().await?;
         let view = self
             .catalog
@@ -162,6 +168,7 @@ impl Snapshots {
                 tail,
                 tail_times,
                 columns,
+                held: held.clone(),
             };
             rows.insert(*table, Arc::new(table_rows));
         }

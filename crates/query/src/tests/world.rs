@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::catalog::MemoryCatalog;
-use crate::{Engine, Error, ReadPolicy, Result, Settings, Tail, json};
+use crate::{Engine, Error, Held, ReadPolicy, Result, Settings, Tail, json};
 
 pub(super) const HOUR: i64 = 3_600_000;
 pub(super) const DAY: i64 = 24 * HOUR;
@@ -63,6 +63,10 @@ impl Tail for MemoryTail {
             .iter()
             .map(|(id, _)| *id)
             .collect())
+    }
+
+    fn hold(&self) -> Held {
+        Held::default()
     }
 
     async fn read(&self, id: CommitId) -> Result<Arc<Vec<Entry>>> {

@@ -17,6 +17,10 @@ impl query::Tail for JournalTail {
         Ok(self.0.live().into_iter().map(|commit| commit.id).collect())
     }
 
+    fn hold(&self) -> query::Held {
+        query::Held::by(self.0.hold())
+    }
+
     async fn read(&self, id: CommitId) -> query::Result<Arc<Vec<Entry>>> {
         self.0.read(id).await.map_err(|error| match error.kind() {
             ErrorKind::NotFound => query::Error::Retired(id),

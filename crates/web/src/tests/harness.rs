@@ -231,6 +231,10 @@ impl Tail for OfJournal {
         Ok(self.0.live().into_iter().map(|commit| commit.id).collect())
     }
 
+    fn hold(&self) -> query::Held {
+        query::Held::by(self.0.hold())
+    }
+
     async fn read(&self, id: CommitId) -> query::Result<Arc<Vec<Entry>>> {
         let read = self.0.read(id).await;
         read.map_err(|error| query::Error::unavailable("read a commit", error))

@@ -14,6 +14,7 @@ use crate::audit::Action;
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
+use crate::dictionary::{self, Said};
 use crate::state::Effect;
 use crate::{Actor, Error, Result};
 
@@ -99,6 +100,8 @@ fn show_terms<S: Serializer>(terms: &PasscodeTerms, to: S) -> std::result::Resul
 pub(crate) struct Record {
     pub(crate) id: AccountId,
     pub(crate) account: Account,
+    /// What it says of its events.
+    pub(crate) said: Said,
     sdk_token_hash: [u8; 32],
     /// As many as `account.passcodes`, in the same order.
     hashes: Vec<[u8; 32]>,
@@ -127,6 +130,8 @@ impl Record {
             .iter()
             .map(|domain| Box::from(domain.as_str()))
             .collect();
+        rules.dictionary = self.said.dictionary.clone();
+        rules.discarded_events = self.said.discarded.clone();
         rules.takes_encrypted = self.account.takes_encrypted;
         rules.passcodes = self
             .account
@@ -522,7 +527,8 @@ async fn insert_passcode(
 }
 
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
-    retention_days, request_retention_days, sdk_token_hash, encrypted_refused \
+    retention_days, request_retention_days, sdk_token_hash, encrypted_refused, \
+    undefined_events, undefined_properties \
     FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
 const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
@@ -603,6 +609,7 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
             record.account.domains.push(domain);
         }
     }
+    dictionary::read_into(session, &mut records).await?;
     Ok(records)
 }
 
@@ -629,8 +636,11 @@ fn decode(row: &SqliteRow) -> Result<Record> {
         .map_err(|_| Error::damaged("an account", "its id is malformed"))?;
     let token: Vec<u8> = row.try_get(8).map_err(Error::database(ACT))?;
     let damaged = |_| Error::damaged("an account", "its token's hash is malformed");
+    let mut said = Said::default();
+    said.set_policy(&text(10)?, &text(11)?)?;
     Ok(Record {
         id,
+        said,
         account: Account {
             id,
             name: text(1)?,

@@ -76,6 +76,8 @@ names! {
         LimitsChanged = "account.limits_changed",
         /// The domains whose pages may send to an account were changed.
         DomainsChanged = "account.domains_changed",
+        /// What an account says of its events was changed.
+        DictionaryChanged = "dictionary.changed",
         /// Whether an account takes messages that are encrypted in transit was changed.
         EncryptionChanged = "account.encryption_changed",
         /// An account's retention was changed.

@@ -17,6 +17,7 @@ mod users;
 
 mod catalog;
 mod deletion;
+mod dictionary;
 mod review;
 mod senders;
 mod state;
@@ -42,6 +43,7 @@ pub use audit::{
 };
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
 pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
+pub use dictionary::{DictionaryChange, DictionaryView, EventView};
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};

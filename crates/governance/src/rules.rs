@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{PasscodeHash, PasscodeRule, Suppressions};
+use crate::{Dictionary, PasscodeHash, PasscodeRule, Suppressions};
 
 /// The rules of every account.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +49,8 @@ pub struct AccountRules {
     pub retention: Duration,
     /// Events that the account no longer wants: refused with code 528.
     pub discarded_events: BTreeSet<Box<str>>,
+    /// Which events and properties the account knows, and what becomes of others.
+    pub dictionary: Dictionary,
     /// The domains whose pages may send; pages of any domain when it is empty.
     pub web_domains: BTreeSet<Box<str>>,
     /// Whether messages that SDKs have encrypted in transit are taken.
@@ -77,6 +79,7 @@ impl AccountRules {
             limits: Limits::default(),
             retention: Duration::from_secs(u64::from(limit::RETENTION_DAYS_DEFAULT) * 86_400),
             discarded_events: BTreeSet::new(),
+            dictionary: Dictionary::default(),
             web_domains: BTreeSet::new(),
             takes_encrypted: true,
             suppressed: Arc::default(),

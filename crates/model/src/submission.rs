@@ -89,6 +89,50 @@ pub enum Content<'a> {
     },
 }
 
+/// Events of the system's own. `Charged` is one of them too, but open to all.
+const SYSTEM_EVENTS: [&str; 28] = [
+    "Notification Sent",
+    "Notification Viewed",
+    "Notification Clicked",
+    "Notification Delivered",
+    "Notification Replied",
+    "Notification Bounced",
+    "UTM Visited",
+    "App Launched",
+    "App Installed",
+    "App Uninstalled",
+    "App Version Changed",
+    "Stayed",
+    "Reply Sent",
+    "Experiment Rendered",
+    "Reachable By",
+    "Identity Set",
+    "Identity Reset",
+    "Identity Error",
+    "Session Concluded",
+    "Channel Unsubscribed",
+    "Web Page Viewed",
+    "wzrk_d",
+    "Geocluster Entered",
+    "Geocluster Exited",
+    "SCOutgoing",
+    "SCIncoming",
+    "SCEnd",
+    "SCCampaignOptOut",
+];
+
+/// Whether only the system may raise an event of that name, which SDKs do and servers may not.
+#[must_use]
+pub fn is_reserved_event(name: &str) -> bool {
+    SYSTEM_EVENTS.contains(&name)
+}
+
+/// Whether an event of that name is the system's: its properties are the protocol's.
+#[must_use]
+pub fn is_system_event(name: &str) -> bool {
+    name == "Charged" || is_reserved_event(name)
+}
+
 /// A record that is refused. Nothing else in its upload suffers for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -166,6 +210,10 @@ pub enum RejectReason {
     ObjectIdInvalid,
     /// The account has discarded the event.
     EventDiscarded,
+    /// The account does not know the event, and takes only those that it knows.
+    EventUndefined,
+    /// The account does not know a property of the event, and takes only those that it knows.
+    PropertyUndefined,
     /// A token's `objectId` is missing or not well formed.
     TokenObjectIdInvalid,
     /// `tokenData` is not an object.
@@ -186,7 +234,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::EventNameMissing,
         Self::EventNameInvalid,
         Self::KeyTwice,
@@ -212,6 +260,8 @@ impl RejectReason {
         Self::TimeTooOld,
         Self::ObjectIdInvalid,
         Self::EventDiscarded,
+        Self::EventUndefined,
+        Self::PropertyUndefined,
         Self::TokenObjectIdInvalid,
         Self::TokenDataInvalid,
         Self::TokenIdMissing,
@@ -248,7 +298,7 @@ impl RejectReason {
             Self::TypeUnknown => 524,
             Self::TimeInvalid | Self::TimeTooOld => 525,
             Self::ObjectIdInvalid => 526,
-            Self::EventDiscarded => 528,
+            Self::EventDiscarded | Self::EventUndefined | Self::PropertyUndefined => 528,
             Self::TokenObjectIdInvalid => 530,
             Self::TokenDataInvalid => 531,
             Self::TokenIdMissing => 532,
@@ -288,6 +338,8 @@ impl RejectReason {
             Self::TimeTooOld => "time_too_old",
             Self::ObjectIdInvalid => "object_id_invalid",
             Self::EventDiscarded => "event_discarded",
+            Self::EventUndefined => "event_undefined",
+            Self::PropertyUndefined => "property_undefined",
             Self::TokenObjectIdInvalid => "token_object_id_invalid",
             Self::TokenDataInvalid => "token_data_invalid",
             Self::TokenIdMissing => "token_id_missing",

@@ -1,10 +1,10 @@
 //! Accounts and credentials.
 
-use governance::Limits;
+use governance::{Limits, UndefinedEvents, UndefinedProperties};
 use model::ErrorKind;
 
 use super::support::{Fault, Faulty, World, operator};
-use crate::Actor;
+use crate::{Actor, DictionaryChange as Change};
 
 #[tokio::test]
 async fn an_account_is_usable_the_moment_that_its_creation_returns() {
@@ -282,4 +282,69 @@ async fn domains_and_encryption_reach_the_rules_and_outlive_a_start() {
     let rules = rules.borrow().account(id).unwrap().clone();
     assert!(rules.takes_page_of(Some("a.test")) && !rules.takes_page_of(Some("b.test")));
     assert!(!rules.takes_encrypted);
+}
+
+#[tokio::test]
+async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
+    let world = World::new(25);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Faulty::new();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let say = async |change: Change| {
+        let said = control.change_dictionary(&operator(), id, change).await;
+        said.map_err(|error| error.kind())
+    };
+    let define = |event: &str, properties: &[&str]| {
+        let properties = properties.iter().map(|it| (*it).to_owned());
+        Change::Define(event.to_owned(), properties.collect())
+    };
+    say(define("Viewed", &["b", "a"])).await.unwrap();
+    say(define("Viewed", &["c"])).await.unwrap();
+    say(Change::Discard("Noise".to_owned())).await.unwrap();
+    say(Change::Discard("Old".to_owned())).await.unwrap();
+    say(define("Old", &[])).await.unwrap();
+    say(Change::Events(UndefinedEvents::Drop)).await.unwrap();
+    let said = say(Change::Properties(UndefinedProperties::DropProperty)).await;
+    let said = said.unwrap();
+    assert_eq!(
+        (said.undefined_events, said.undefined_properties),
+        ("drop", "drop_property")
+    );
+    let shown: Vec<_> = said
+        .events
+        .iter()
+        .map(|it| format!("{} {} {}", it.name, it.status, it.properties.concat()))
+        .collect();
+    assert_eq!(
+        shown,
+        ["Noise discarded ", "Old known ", "Viewed known abc"]
+    );
+    let illegal = [
+        define("", &[]),
+        define("E", &[""]),
+        define("Charged", &[]),
+        define("Stayed", &["x"]),
+    ];
+    for change in illegal {
+        assert_eq!(say(change).await, Err(ErrorKind::Invalid));
+    }
+    let many: Vec<_> = (0..300).map(|it| format!("p{it}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(say(define("Viewed", &many)).await, Err(ErrorKind::Invalid));
+    assert_eq!(
+        say(Change::Forget("Never".to_owned())).await,
+        Err(ErrorKind::NotFound)
+    );
+    say(Change::Forget("Old".to_owned())).await.unwrap();
+    drop(control);
+
+    let (control, _) = world.open(dir.path(), store).await.unwrap();
+    let rules = control.rules().borrow().account(id).unwrap().clone();
+    assert!(rules.discarded_events.contains("Noise"));
+    let known: Vec<_> = rules.dictionary.events.keys().map(|it| &**it).collect();
+    assert_eq!(known, ["Viewed"]);
+    assert_eq!(rules.dictionary.events["Viewed"].len(), 3);
+    assert_eq!(rules.dictionary.undefined_events, UndefinedEvents::Drop);
 }

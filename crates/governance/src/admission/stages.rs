@@ -6,6 +6,7 @@ use model::{IdentityKind, PersonKey, Timestamp, limit};
 
 use super::{Reach, rejection};
 use crate::AccountRules;
+use crate::dictionary::Verdict;
 
 /// One name of a record, with the key that stands for it.
 #[derive(Debug, Clone, Copy)]
@@ -137,14 +138,23 @@ impl<'a> Keyed<'a> {
 
 impl<'a> Timed<'a> {
     /// Asks the account's dictionary.
-    pub(super) fn want(self, rules: &AccountRules) -> Result<Wanted<'a>, Rejection> {
-        if let Content::Event { name, .. } = &self.keyed.submission.content
-            && rules.discarded_events.contains(name.as_ref())
-        {
-            return Err(rejection(
-                &self.keyed.submission,
-                RejectReason::EventDiscarded,
-            ));
+    pub(super) fn want(mut self, rules: &AccountRules) -> Result<Wanted<'a>, Rejection> {
+        let submission = &mut self.keyed.submission;
+        let Content::Event {
+            name, properties, ..
+        } = &mut submission.content
+        else {
+            return Ok(Wanted(self));
+        };
+        let verdict = if rules.discarded_events.contains(name.as_ref()) {
+            Verdict::Refuse(RejectReason::EventDiscarded)
+        } else {
+            rules.dictionary.judge(name, properties)
+        };
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::KeepOnly(known) => *properties = known,
+            Verdict::Refuse(reason) => return Err(rejection(submission, reason)),
         }
         Ok(Wanted(self))
     }

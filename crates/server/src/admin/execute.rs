@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
+use super::dictionary;
 use super::{ExportFormat, ExportWhat, Frame, Progress, Request, Whom};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
@@ -89,6 +90,9 @@ pub(crate) async fn execute(
             let shown = control.account(actor, id).await;
             let shown = shown.with_context(|| format!("failed to show account {id}"))?;
             Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
+        }
+        Request::Dictionary { account, change } => {
+            Box::pin(dictionary::say(installation, actor, &account, change)).await
         }
         Request::Query { account, sql } => {
             Box::pin(run_query(installation, actor, &account, &sql, out)).await

@@ -5,6 +5,7 @@
 //! same. The actor in the audit is the operating system's user.
 
 mod audit;
+mod dictionary;
 mod drops;
 mod execute;
 mod frame;
@@ -34,7 +35,9 @@ pub(crate) use drops::{DropsRequest, groups as drop_groups};
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
-pub(crate) use request::{ExportFormat, ExportWhat, Request, Whom};
+pub(crate) use request::{
+    DictionaryChange, Events, ExportFormat, ExportWhat, Properties, Request, Whom,
+};
 pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};
 

@@ -40,6 +40,13 @@ pub(crate) enum Request {
         /// Whether it does from now on.
         takes: Option<bool>,
     },
+    /// Changes what an account says of its events; shows it when nothing is changed.
+    Dictionary {
+        /// The account's id.
+        account: String,
+        /// The change.
+        change: Option<DictionaryChange>,
+    },
     /// Reads by SQL. The data is a JSON array of objects.
     Query {
         /// Whose data.
@@ -89,6 +96,49 @@ pub(crate) enum Request {
         /// Which.
         job: Job,
     },
+}
+
+/// A change of what an account says of its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DictionaryChange {
+    /// It knows an event and these properties of it.
+    Define {
+        /// The event.
+        event: String,
+        /// The properties.
+        properties: Vec<String>,
+    },
+    /// It does not want an event.
+    Discard(String),
+    /// It says nothing of an event.
+    Forget(String),
+    /// What becomes of events that it does not know.
+    Events(Events),
+    /// What becomes of properties that it does not know.
+    Properties(Properties),
+}
+
+/// What becomes of events that an account does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Events {
+    /// They are kept.
+    Accept,
+    /// They are refused.
+    Drop,
+}
+
+/// What becomes of properties that an account does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Properties {
+    /// They are kept.
+    Accept,
+    /// They are left out.
+    DropProperty,
+    /// The event is refused.
+    DropEvent,
 }
 
 /// How a person is named on the command line.

@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod demo;
+mod dictionary;
 mod drops;
 mod export;
 mod init;
@@ -63,6 +64,9 @@ enum Command {
     /// Accounts: one for each app whose data is kept
     #[command(subcommand)]
     Account(account::Command),
+    /// Events and properties: which an account knows, which it has discarded, what becomes of others
+    #[command(subcommand)]
+    Dictionary(dictionary::Command),
     /// Reads an account's tables by SQL
     Query(query::Arguments),
     /// People: what is held of one, and its deletion
@@ -136,6 +140,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Init(it) => it.run(),
         Command::Serve(it) => it.run(),
         Command::Account(it) => it.run(),
+        Command::Dictionary(it) => it.run(),
         Command::Query(it) => it.run(),
         Command::Person(it) => it.run(),
         Command::Export(it) => it.run(),

@@ -390,3 +390,65 @@ async fn pages_of_other_domains_are_dropped_once_an_account_has_a_list() {
     );
     assert_eq!(reasons, [json!({"reason": "foreign_page", "n": 3})]);
 }
+
+#[tokio::test]
+async fn the_dictionary_holds_for_every_dialect() {
+    let room = Installation::new();
+    let account = room.account("dictionary");
+    let server = room.serve();
+    let (phone, client) = (phone(&room, &server, &account), server.client(&account));
+    let say =
+        |words: &[&str]| room.json(&[&["dictionary"], words, &["--account", &account.id]].concat());
+    say(&["define", "Tap", "--property", "button"]);
+    say(&["discard", "Noise"]);
+    say(&["policy", "--events", "drop"]);
+    let said = say(&["policy", "--properties", "drop-property"]);
+    assert_eq!(said["undefined_properties"], "drop_property");
+    let known = json!({"name": "Tap", "status": "known", "properties": ["button"]});
+    assert_eq!(said["events"][1], known);
+    assert_eq!(say(&["show"]), said);
+
+    let event = |name: &str| {
+        json!({
+            "type": "event", "evtName": name, "evtData": {"button": 1.50, "x": {"y": 1}}, "ep": START, "s": START,
+        })
+    };
+    let meta = json!({"type": "meta", "g": ANDROID, "id": account.id, "tk": account.sdk_token});
+    let names = ["Tap", "Noise", "Unknown", "App Launched"];
+    let body = Value::Array([vec![meta], names.map(event).to_vec()].concat());
+    let answer = accepted(android(&phone, &account).body(body.to_string())).await;
+    assert_eq!(answer.text().await.unwrap(), r#"{"arp":{"d_e":["Noise"]}}"#);
+    assert_eq!(
+        counts(&room, &account).await,
+        json!({"App Launched": 1, "Tap": 1})
+    );
+    assert_eq!(
+        events(&client, "Tap").await[0]["event_props"],
+        json!({"button": 1.5})
+    );
+
+    let record =
+        |name: &str| json!({"type": "event", "identity": "u", "evtName": name, "evtData": {}});
+    let upload = json!({"d": [record("Tap"), record("Noise"), record("Unknown")]});
+    let answer = client.post("/1/upload", upload).await;
+    let unprocessed = answer.body["unprocessed"].as_array().unwrap();
+    let codes: Vec<_> = unprocessed.iter().map(|it| &it["code"]).collect();
+    assert_eq!(codes, [528, 528], "{answer:?}");
+    let errors = room.query(
+        &account,
+        "SELECT error, count(*) AS n FROM quarantine GROUP BY error ORDER BY error",
+    );
+    assert_eq!(
+        errors,
+        [
+            json!({"error": "event_discarded", "n": 2}),
+            json!({"error": "event_undefined", "n": 2})
+        ]
+    );
+    say(&["policy", "--properties", "drop-event"]);
+    let answer = client.post(
+        "/1/upload",
+        json!({"d": [{"type": "event", "identity": "u", "evtName": "Tap", "evtData": {"z": 1}}]}),
+    );
+    assert_eq!(answer.await.body["unprocessed"][0]["code"], 528);
+}

@@ -1,6 +1,6 @@
 //! `type: event`: a name and properties. The properties are kept as sent.
 
-use model::submission::{Content, RejectReason};
+use model::submission::{Content, RejectReason, is_reserved_event};
 use model::{RawJson, limit};
 use std::borrow::Cow;
 
@@ -12,44 +12,12 @@ const LEVELS_MAX: u32 = 4;
 /// Items of one `Charged` event (protocol).
 const CHARGED_ITEMS_MAX: usize = 256;
 
-/// Names that only the system may use. `Charged` is the system's too, but open to all.
-const RESERVED: [&str; 26] = [
-    "Notification Sent",
-    "Notification Viewed",
-    "Notification Clicked",
-    "Notification Delivered",
-    "Notification Replied",
-    "Notification Bounced",
-    "UTM Visited",
-    "App Launched",
-    "App Installed",
-    "App Uninstalled",
-    "App Version Changed",
-    "Stayed",
-    "Reply Sent",
-    "Experiment Rendered",
-    "Reachable By",
-    "Identity Set",
-    "Identity Reset",
-    "Identity Error",
-    "Session Concluded",
-    "Channel Unsubscribed",
-    "Web Page Viewed",
-    "wzrk_d",
-    "Geocluster Entered",
-    "Geocluster Exited",
-    "SCOutgoing",
-    "SCIncoming",
-];
-/// The rest of them.
-const RESERVED_CALLS: [&str; 2] = ["SCEnd", "SCCampaignOptOut"];
-
 pub(super) fn decode<'a>(
     name: Option<Value<'a>>,
     data: Option<Value<'a>>,
 ) -> Result<Content<'a>, RejectReason> {
     let name = event_name(name)?;
-    if RESERVED.contains(&name.as_ref()) || RESERVED_CALLS.contains(&name.as_ref()) {
+    if is_reserved_event(&name) {
         return Err(RejectReason::EventNameReserved);
     }
     of_name(name, data)

@@ -72,6 +72,12 @@ const fn words(reason: RejectReason) -> &'static str {
         RejectReason::EventDiscarded => {
             "Event Name is incorrect. ErrorCode: 528 - Trying to raise a discarded event. "
         }
+        RejectReason::EventUndefined => {
+            "Event Name is incorrect. ErrorCode: 528 - Trying to raise an undefined event. "
+        }
+        RejectReason::PropertyUndefined => {
+            "Event structure is not valid. ErrorCode: 528 - Undefined event property. "
+        }
         RejectReason::TokenObjectIdInvalid => {
             "Token data is incorrect. ErrorCode: 530 - objectId is not valid. "
         }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::{Record, read};
 use crate::audit::Action;
+use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::{Actor, Error, Result};
@@ -166,7 +167,7 @@ impl Control {
         change: DictionaryChange,
     ) -> Result<DictionaryView> {
         check(&change)?;
-        self.change(actor, id, move |session, desk| {
+        self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 let text = apply(session, id, &change).await?;
                 let record = read(session, id).await?;

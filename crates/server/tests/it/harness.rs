@@ -249,6 +249,11 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// The exit status, once it has ended by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// SIGKILL: nothing is drained.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -134,6 +134,12 @@ pub(crate) async fn execute(
         Request::Audit(request) => {
             Box::pin(super::audit::execute(installation, actor, request, out)).await
         }
+        Request::Access(request) => {
+            Box::pin(super::access::execute(installation, actor, request)).await
+        }
+        Request::Credential(request) => {
+            Box::pin(super::credential::execute(installation, actor, request)).await
+        }
         Request::JobRun { job } => {
             let (action, outcome) = (Action::JobRun, AuditOutcome::Begun);
             control

@@ -4,7 +4,9 @@
 //! the installation itself, under the lock. Either way [`execute`] carries it out, so both do the
 //! same. The actor in the audit is the operating system's user.
 
+mod access;
 mod audit;
+mod credential;
 mod dictionary;
 mod drops;
 mod execute;
@@ -30,7 +32,9 @@ use crate::config::Loaded;
 use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
 
+pub(crate) use access::{AccessAct, AccessRequest};
 pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};
+pub(crate) use credential::CredentialRequest;
 pub(crate) use drops::{DropsRequest, groups as drop_groups};
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};

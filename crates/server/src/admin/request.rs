@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AuditRequest;
+use super::{AccessRequest, AuditRequest, CredentialRequest};
 use crate::jobs::Job;
 
 /// One act of an operator.
@@ -89,6 +89,10 @@ pub(crate) enum Request {
     Requests(super::RequestsSearch),
     /// Lists, shows, replays or deletes quarantined records.
     Quarantine(super::QuarantineRequest),
+    /// Users and roles.
+    Access(AccessRequest),
+    /// Makes, lists or ends passcodes.
+    Credential(CredentialRequest),
     /// Shows the volumes.
     VolumeStatus,
     /// Runs a job now, to its end.

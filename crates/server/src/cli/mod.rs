@@ -5,6 +5,7 @@
 
 mod account;
 mod audit;
+mod credential;
 mod demo;
 mod dictionary;
 mod drops;
@@ -17,8 +18,10 @@ mod person;
 mod quarantine;
 mod query;
 mod requests;
+mod role;
 mod serve;
 mod table;
+mod user;
 mod version;
 mod volume;
 
@@ -67,6 +70,15 @@ enum Command {
     /// Events and properties: which an account knows, which it has discarded, what becomes of others
     #[command(subcommand)]
     Dictionary(dictionary::Command),
+    /// Users: who has access to an account
+    #[command(subcommand)]
+    User(user::Command),
+    /// Roles of an account's own
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Passcodes: the credentials of programs
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Reads an account's tables by SQL
     Query(query::Arguments),
     /// People: what is held of one, and its deletion
@@ -141,6 +153,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(it) => it.run(),
         Command::Account(it) => it.run(),
         Command::Dictionary(it) => it.run(),
+        Command::User(it) => it.run(),
+        Command::Role(it) => it.run(),
+        Command::Credential(it) => it.run(),
         Command::Query(it) => it.run(),
         Command::Person(it) => it.run(),
         Command::Export(it) => it.run(),

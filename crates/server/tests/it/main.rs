@@ -12,6 +12,7 @@
     reason = "a test says what is wrong by failing"
 )]
 
+mod access;
 mod audit;
 mod client;
 mod generate;

@@ -1,0 +1,185 @@
+//! Users and roles for the operator: the way in, and the way back in, where nobody can sign in.
+
+use anyhow::{Context as _, Result};
+use control::Actor;
+use governance::access::Rights;
+use model::{AccountId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::execute::rules;
+use crate::compose::Installation;
+use crate::failure::{Failure, Kind};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What an operator can do with who has access to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccessRequest {
+    /// Which; `0` for the installation.
+    pub(crate) account: String,
+    /// What.
+    pub(crate) act: AccessAct,
+}
+
+/// One act on who has access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AccessAct {
+    /// Lists the users.
+    Users,
+    /// Gives somebody a role, who may be new.
+    Invite {
+        /// Whom, by address.
+        email: String,
+        /// The person's name.
+        name: String,
+        /// The role.
+        role: String,
+        /// For how long; for ever when none.
+        days: Option<u32>,
+    },
+    /// Gives a user another role.
+    Grant {
+        /// Whom.
+        email: String,
+        /// The role.
+        role: String,
+        /// For how long; for ever when none.
+        days: Option<u32>,
+    },
+    /// Takes a role.
+    Withdraw {
+        /// From whom.
+        email: String,
+        /// The role.
+        role: String,
+    },
+    /// Takes every role.
+    Revoke {
+        /// From whom.
+        email: String,
+    },
+    /// Lists the roles.
+    Roles,
+    /// Makes or changes a role.
+    SetRole {
+        /// Its name.
+        name: String,
+        /// What it gives, as `people=read,analysis=write`.
+        rights: String,
+    },
+    /// Deletes a role.
+    DeleteRole {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Carries out a request.
+///
+/// # Errors
+/// What it failed with.
+pub(super) async fn execute(
+    installation: &Installation,
+    actor: &Actor,
+    request: AccessRequest,
+) -> Result<Value> {
+    let (id, _) = rules(installation, &request.account)?;
+    let control = installation.control();
+    let done = |email: &str, state: &str| {
+        Ok(json!({"account_id": id.as_str(), "email": email, "state": state}))
+    };
+    match request.act {
+        AccessAct::Users => {
+            let users = control.users(actor, id).await;
+            let users = users.context("failed to list the users")?;
+            users.iter().map(user_value).collect()
+        }
+        AccessAct::Invite {
+            email,
+            name,
+            role,
+            days,
+        } => {
+            let end = end(installation, days);
+            let invited = control
+                .invite_user(actor, id, &email, &name, &role, end)
+                .await;
+            // The link waits for the page that takes it; until then nobody signs in by it.
+            invited.map(drop).context("failed to invite the user")?;
+            done(&email, "invited")
+        }
+        AccessAct::Grant { email, role, days } => {
+            let end = end(installation, days);
+            let granted = control.grant_role(actor, id, &email, &role, end).await;
+            granted.context("failed to give the role")?;
+            done(&email, "granted")
+        }
+        AccessAct::Withdraw { email, role } => {
+            let withdrawn = control.withdraw_role(actor, id, &email, &role).await;
+            withdrawn.context("failed to take the role")?;
+            done(&email, "withdrawn")
+        }
+        AccessAct::Revoke { email } => {
+            let revoked = control.revoke_user(actor, id, &email).await;
+            revoked.context("failed to end the user's access")?;
+            done(&email, "revoked")
+        }
+        AccessAct::Roles => {
+            let roles = control.roles(actor, id).await;
+            let roles = roles.context("failed to list the roles")?;
+            serde_json::to_value(roles).context("failed to show the roles")
+        }
+        AccessAct::SetRole { name, rights } => {
+            set_role(installation, actor, id, &name, &rights).await
+        }
+        AccessAct::DeleteRole { name } => {
+            let deleted = control.delete_role(actor, id, &name).await;
+            deleted.context("failed to delete the role")?;
+            Ok(json!({"account_id": id.as_str(), "role": name, "state": "deleted"}))
+        }
+    }
+}
+
+async fn set_role(
+    installation: &Installation,
+    actor: &Actor,
+    account: AccountId,
+    name: &str,
+    rights: &str,
+) -> Result<Value> {
+    let parsed = Rights::parse(rights).ok_or_else(|| {
+        let text = format!(
+            "`{rights}` are not rights: name components and levels, as `people=read,analysis=write`"
+        );
+        Failure::new(Kind::Invalid, text)
+    })?;
+    let set = installation
+        .control()
+        .set_role(actor, account, name, parsed)
+        .await;
+    set.context("failed to set the role")?;
+    Ok(json!({"account_id": account.as_str(), "role": name, "rights": parsed.to_string()}))
+}
+
+fn end(installation: &Installation, days: Option<u32>) -> Option<Timestamp> {
+    days.map(|days| installation.clock().now().plus(DAY * days))
+}
+
+fn user_value(user: &control::User) -> Result<Value> {
+    let grants = user.grants.iter().map(|grant| {
+        json!({
+            "role": grant.role,
+            "granted_at": grant.granted_at.to_string(),
+            "expires_at": grant.expires_at.map(|at| at.to_string()),
+        })
+    });
+    Ok(json!({
+        "email": user.email,
+        "name": user.name,
+        "state": user.state,
+        "grants": grants.collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,138 @@
+//! `strongroom credential create|list|revoke`.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::account::fields;
+use super::output::{note, print, print_json};
+use super::table::{Table, cell};
+use super::{Format, Installation, Paint, block_on};
+use crate::admin::{CredentialRequest, Request, call};
+
+/// What can be done with an account's passcodes.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Makes a passcode and shows it, once
+    Create {
+        /// Whose
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// The name that people will know it by
+        name: String,
+        /// Refused after so many days; for ever when not said
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
+        days: Option<u32>,
+        /// What it may do: upload, read, delete, with commas; everything when not said
+        #[arg(long, value_name = "SCOPES")]
+        scopes: Option<String>,
+        /// From where it may be used: an address, or a network such as 192.0.2.0/24; several may be
+        /// given; from everywhere when not said
+        #[arg(long, value_name = "NETWORK")]
+        network: Vec<String>,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Lists the passcodes, without their text
+    List {
+        /// Whose
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Ends a passcode: it is refused from now on
+    Revoke {
+        /// Whose
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::Create {
+                account,
+                name,
+                days,
+                scopes,
+                network,
+                installation,
+                format,
+            } => {
+                let request = CredentialRequest::Create {
+                    account,
+                    name,
+                    days,
+                    scopes,
+                    networks: network,
+                };
+                let made = ask(&installation, request)?;
+                if format.json {
+                    return print_json(&made);
+                }
+                print(fields(&made))?;
+                note("The passcode is shown this once: keep it.");
+                Ok(())
+            }
+            Self::List {
+                account,
+                installation,
+                format,
+            } => {
+                let list = ask(&installation, CredentialRequest::List { account })?;
+                if format.json {
+                    return print_json(&list);
+                }
+                let head = [
+                    "NAME",
+                    "MADE AT",
+                    "EXPIRES AT",
+                    "REVOKED AT",
+                    "SCOPES",
+                    "NETWORKS",
+                ];
+                let keys = [
+                    "name",
+                    "created_at",
+                    "expires_at",
+                    "revoked_at",
+                    "scopes",
+                    "networks",
+                ];
+                let mut table = Table::new(head);
+                for it in list.as_array().into_iter().flatten() {
+                    table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+                }
+                print(table.render(Paint::stdout()))
+            }
+            Self::Revoke {
+                account,
+                name,
+                installation,
+                format,
+            } => {
+                let done = ask(&installation, CredentialRequest::Revoke { account, name })?;
+                if format.json {
+                    return print_json(&done);
+                }
+                print(fields(&done))
+            }
+        }
+    }
+}
+
+fn ask(installation: &Installation, request: CredentialRequest) -> Result<Value> {
+    let loaded = installation.read()?;
+    block_on(call(&loaded, Request::Credential(request), |_| Ok(())))
+}

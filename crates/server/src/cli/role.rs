@@ -1,0 +1,50 @@
+//! `strongroom role list|set|delete`.
+
+use anyhow::Result;
+
+use super::user::Place;
+use crate::admin::AccessAct;
+
+/// What can be done with roles.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Lists the roles of an account and what they give
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Makes a role of the account's own, or changes what it gives
+    Set {
+        /// Its name
+        name: String,
+        /// What it gives, for example `people=read,analysis=write`; nothing for what is not named
+        rights: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Deletes a role that nobody has
+    Delete {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::List { place } => {
+                let list = place.ask(AccessAct::Roles)?;
+                let keys = ["name", "is_system", "rights"];
+                place.list(&list, &["ROLE", "SYSTEM", "RIGHTS"], &keys)
+            }
+            Self::Set {
+                name,
+                rights,
+                place,
+            } => place.show(&place.ask(AccessAct::SetRole { name, rights })?),
+            Self::Delete { name, place } => place.show(&place.ask(AccessAct::DeleteRole { name })?),
+        }
+    }
+}

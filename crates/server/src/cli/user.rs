@@ -1,0 +1,164 @@
+//! `strongroom user list|invite|grant|withdraw|revoke`.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::account::fields;
+use super::output::{print, print_json};
+use super::table::{Table, cell};
+use super::{Format, Installation, Paint, block_on};
+use crate::admin::{AccessAct, AccessRequest, Request, call};
+
+/// What can be done with users.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Lists the users of an account and their roles
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Gives somebody, who may be new, a role in an account
+    Invite {
+        #[command(flatten)]
+        whom: Whom,
+        /// The person's name
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
+        #[command(flatten)]
+        role: Role,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Gives a user another role
+    Grant {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        role: Role,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Takes a role from a user; refused for the last Admin
+    Withdraw {
+        #[command(flatten)]
+        whom: Whom,
+        /// The role
+        #[arg(long, value_name = "ROLE")]
+        role: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Ends a user's access to an account; refused for the last Admin
+    Revoke {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where, and how it is printed.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Place {
+    /// In which account; `0` for the installation
+    #[arg(long, value_name = "ACCOUNT")]
+    account: String,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Who is meant.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Whom {
+    /// The user's email address
+    email: String,
+}
+
+/// A role to give.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Role {
+    /// The role: admin, creator, member, auditor, `privacy_officer`, one of the account's own; operator
+    /// for the installation
+    #[arg(long, value_name = "ROLE")]
+    role: String,
+    /// For so many days; for ever when not said
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
+    days: Option<u32>,
+}
+
+impl Place {
+    /// Has an act carried out.
+    pub(super) fn ask(&self, act: AccessAct) -> Result<Value> {
+        let request = AccessRequest {
+            account: self.account.clone(),
+            act,
+        };
+        let loaded = self.installation.read()?;
+        block_on(call(&loaded, Request::Access(request), |_| Ok(())))
+    }
+
+    /// Prints what was done.
+    pub(super) fn show(&self, done: &Value) -> Result<()> {
+        if self.format.json {
+            return print_json(done);
+        }
+        print(fields(done))
+    }
+
+    /// Prints rows.
+    pub(super) fn list(&self, list: &Value, head: &[&str], keys: &[&str]) -> Result<()> {
+        if self.format.json {
+            return print_json(list);
+        }
+        let mut table = Table::new(head.iter().copied());
+        for it in list.as_array().into_iter().flatten() {
+            table.push(
+                keys.iter()
+                    .map(|key| cell(it.get(*key).unwrap_or(&Value::Null))),
+            );
+        }
+        print(table.render(Paint::stdout()))
+    }
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            Self::List { place } => {
+                let list = place.ask(AccessAct::Users)?;
+                let keys = ["email", "name", "state", "grants"];
+                place.list(&list, &["EMAIL", "NAME", "STATE", "ROLES"], &keys)
+            }
+            Self::Invite {
+                whom,
+                name,
+                role,
+                place,
+            } => place.show(&place.ask(AccessAct::Invite {
+                email: whom.email,
+                name,
+                role: role.role,
+                days: role.days,
+            })?),
+            Self::Grant { whom, role, place } => place.show(&place.ask(AccessAct::Grant {
+                email: whom.email,
+                role: role.role,
+                days: role.days,
+            })?),
+            Self::Withdraw { whom, role, place } => {
+                place.show(&place.ask(AccessAct::Withdraw {
+                    email: whom.email,
+                    role,
+                })?)
+            }
+            Self::Revoke { whom, place } => {
+                place.show(&place.ask(AccessAct::Revoke { email: whom.email })?)
+            }
+        }
+    }
+}

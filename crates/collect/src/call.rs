@@ -25,20 +25,17 @@ const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 pub enum Ceiling {
     /// The one of uploads.
     Uploads,
-    /// The one of other calls; each path, given as its pattern, has its own count.
-    Calls(&'static str),
+    /// The one of other calls; each path, given as its pattern, has its own count. The passcode must
+    /// be good for the scope.
+    Calls(&'static str, Scope),
 }
-
-/// The path whose calls delete.
-const DELETION_PATH: &str = "/1/delete/profiles.json";
 
 impl Ceiling {
     /// What a passcode must be good for.
-    fn scope(self) -> Scope {
+    const fn scope(self) -> Scope {
         match self {
             Self::Uploads => Scope::Upload,
-            Self::Calls(DELETION_PATH) => Scope::Delete,
-            Self::Calls(_) => Scope::Read,
+            Self::Calls(_, scope) => scope,
         }
     }
 }
@@ -95,7 +92,7 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     let limits = caller.rules.limits;
     let (path, most) = match ceiling {
         Ceiling::Uploads => ("/1/upload", limits.uploads),
-        Ceiling::Calls(path) => (path, limits.calls),
+        Ceiling::Calls(path, _) => (path, limits.calls),
     };
     let Some(permit) = state.ceilings().enter(caller.account(), path, most) else {
         return Err(Refusal::TooManyCalls.respond(facts));

@@ -7,17 +7,18 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::Call;
 use control::LedgerKey;
+use governance::Scope;
 use model::PersonKey;
 use wire::rest::{answers, delete};
 
-use super::{actor, enter, policy, respond};
+use super::{actor, enter_for, policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/delete/profiles.json";
 
 /// Identities or object ids, not both.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
-    match enter(&state, PATH, request).await {
+    match enter_for(&state, PATH, Scope::Delete, request).await {
         Ok(call) => respond(answer(&state, &call).await, call.facts),
         Err(response) => response,
     }

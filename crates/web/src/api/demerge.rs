@@ -8,20 +8,21 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::Call;
 use control::Action;
+use governance::Scope;
 use model::record::{Event, Link, LinkKind, Record, Source};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 use query::Lookup;
 use std::collections::BTreeSet;
 use wire::rest::{answers, delete};
 
-use super::{change, enter, policy, respond};
+use super::{change, enter_for, policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/demerge/profiles.json";
 
 /// The identities of the people.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
-    match enter(&state, PATH, request).await {
+    match enter_for(&state, PATH, Scope::Upload, request).await {
         Ok(call) => respond(answer(&state, &call).await, call.facts),
         Err(response) => response,
     }

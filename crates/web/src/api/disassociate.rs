@@ -4,18 +4,19 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::{Call, Facts};
 use control::Action;
+use governance::Scope;
 use model::record::{ChangeOp, Record};
 use std::collections::BTreeSet;
 use wire::rest::{subscription, upload};
 
-use super::{change, enter, policy, profile_change, respond};
+use super::{change, enter_for, policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/disassociate";
 
 /// Numbers, each decided alone.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
-    match enter(&state, PATH, request).await {
+    match enter_for(&state, PATH, Scope::Upload, request).await {
         Ok(mut call) => {
             let answer = answer(&state, &mut call).await;
             respond(answer, call.facts)

@@ -24,6 +24,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use collect::{Call, Ceiling, Facts, Line, reply};
 use control::{Action, Actor, AuditOutcome};
+use governance::Scope;
 use http::StatusCode;
 use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
@@ -31,13 +32,25 @@ use query::ReadPolicy;
 
 use crate::{Error, Result, State};
 
-/// Lets a call in. Whatever it is answered, its line is in the log first.
+/// Lets a call in that reads. Whatever it is answered, its line is in the log first.
 async fn enter(
     state: &State,
     path: &'static str,
     request: Request,
 ) -> std::result::Result<Call, Response> {
-    let mut call = collect::enter(state.collect(), Ceiling::Calls(path), request).await?;
+    enter_for(state, path, Scope::Read, request).await
+}
+
+/// Lets a call in whose passcode is good for `scope`. Whatever it is answered, its line is in the log
+/// first.
+async fn enter_for(
+    state: &State,
+    path: &'static str,
+    scope: Scope,
+    request: Request,
+) -> std::result::Result<Call, Response> {
+    let ceiling = Ceiling::Calls(path, scope);
+    let mut call = collect::enter(state.collect(), ceiling, request).await?;
     call.facts.line = Line::Awaited;
     Ok(call)
 }

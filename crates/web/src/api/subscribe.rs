@@ -4,19 +4,20 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::{Call, Facts};
 use control::Action;
+use governance::Scope;
 use model::record::{ChangeOp, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::rest::subscription::{self, Channel, Subscription};
 use wire::rest::upload;
 
-use super::{change, enter, policy, profile_change, respond};
+use super::{change, enter_for, policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/subscribe";
 
 /// Wishes, each decided alone.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {
-    match enter(&state, PATH, request).await {
+    match enter_for(&state, PATH, Scope::Upload, request).await {
         Ok(mut call) => {
             let answer = answer(&state, &mut call).await;
             respond(answer, call.facts)

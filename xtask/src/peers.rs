@@ -38,7 +38,7 @@ const DEBIAN: [(&str, &str); 10] = [
 /// # Errors
 /// When something is missing and cannot be installed: the message says which command does it.
 pub(crate) fn prepare() -> anyhow::Result<PathBuf> {
-    install_debian_packages(&missing_debian_packages())?;
+    programs(&DEBIAN)?;
     let folder = target_directory()?.join("peers");
     fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
     let wanted = format!("{NPM:?} {PYPI:?}");
@@ -52,8 +52,16 @@ pub(crate) fn prepare() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-fn missing_debian_packages() -> Vec<&'static str> {
-    DEBIAN
+/// Makes sure that programs are there: each with its Debian package.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn programs(wanted: &[(&str, &'static str)]) -> anyhow::Result<()> {
+    install_debian_packages(&missing_debian_packages(wanted))
+}
+
+fn missing_debian_packages(wanted: &[(&str, &'static str)]) -> Vec<&'static str> {
+    wanted
         .iter()
         .filter(|(program, _)| !is_installed(program))
         .map(|(_, package)| *package)

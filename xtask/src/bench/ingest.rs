@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 
 use super::Options;
 use super::process::Measured;
-use crate::command::{cargo, is_installed, root, run as execute, target_directory};
+use crate::command::{cargo, root, run as execute, target_directory};
+use crate::peers;
 
 /// More than connections ÷ the account's ceiling of 15 uploads at a time, so that none is met.
 const ACCOUNTS: usize = 4;
@@ -33,24 +34,21 @@ struct Run {
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let programs = build(&options.profile)?;
     let folder = target_directory()?.join("bench");
-    let with_nginx = is_installed("nginx");
+    peers::programs(&[("nginx", "nginx-light")])?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.runs {
         ours.push(strongroom(&programs, &folder, options, round)?);
-        if with_nginx {
-            theirs.push(nginx(&programs, &folder, options, round)?);
-        }
+        theirs.push(nginx(&programs, &folder, options, round)?);
     }
-    let (ours, theirs) = (median(&ours)?, median(&theirs).ok());
-    let nginx_cpu = theirs.as_ref().map(|run| run.cpu_s_per_million);
+    let (ours, theirs) = (median(&ours)?, median(&theirs)?);
     let result = json!({
-        "cpu_ratio_to_nginx": nginx_cpu.map(|nginx| ours.cpu_s_per_million / nginx),
+        "cpu_ratio_to_nginx": ours.cpu_s_per_million / theirs.cpu_s_per_million,
         "cpu_s_per_million": ours.cpu_s_per_million,
-        "nginx_cpu_s_per_million": nginx_cpu,
+        "nginx_cpu_s_per_million": theirs.cpu_s_per_million,
         "events_per_s": ours.events_per_s,
-        "nginx_events_per_s": theirs.as_ref().map(|run| run.events_per_s),
+        "nginx_events_per_s": theirs.events_per_s,
         "p99_ms": ours.p99_ms,
-        "nginx_p99_ms": theirs.as_ref().map(|run| run.p99_ms),
+        "nginx_p99_ms": theirs.p99_ms,
         "records_sent": ours.records_sent,
         "records_read_back": ours.records_read_back,
         "peak_memory_bytes": ours.peak_memory_bytes,

@@ -25,8 +25,9 @@ use crate::{Error, Result};
 const UPLOAD_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Deletions that go to the volumes together.
 const DELETIONS_TOGETHER: usize = 128;
-/// How often a read looks again when the object was replaced under it.
-const LOOKS_MAX: usize = 3;
+/// How often a read looks again when the object was replaced under it. Each time somebody else's write
+/// has succeeded, so that it is a busy object indeed that is not read by then.
+const LOOKS_MAX: usize = 64;
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

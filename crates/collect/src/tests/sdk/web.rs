@@ -386,7 +386,7 @@ async fn pages_of_other_domains_are_dropped_once_there_is_a_list() {
     let lines = room.not_served().await;
     let dropped = |(account, line): &(String, _)| {
         let line: &model::record::RequestLine = line;
-        account == ACCOUNT && &*line.reason == "foreign_page" && line.outcome == Outcome::Dropped
+        account == "0" && &*line.reason == "foreign_page" && line.outcome == Outcome::Dropped
     };
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(dropped), "{lines:?}");

@@ -7,7 +7,11 @@
     missing_docs,
     reason = "the macros of criterion make undocumented functions"
 )]
-#![allow(clippy::unwrap_used, reason = "a benchmark ends when something fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark ends when something fails"
+)]
 
 #[path = "../src/tests/catalog.rs"]
 mod catalog;
@@ -340,7 +344,7 @@ async fn people(account: AccountId) -> World {
             let Record::Event(mut event) = event(&random, round * each + n, Ids::Counted) else {
                 continue;
             };
-            let kind = u8::from(random.number() % 2 == 0);
+            let kind = u8::from(random.number().is_multiple_of(2));
             event.person = key(random.number() % PEOPLE, kind);
             records.push(Record::Event(event));
         }

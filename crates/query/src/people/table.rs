@@ -43,6 +43,9 @@ pub(crate) const NAME: &str = "people";
 /// People folded at a time.
 pub(crate) const PAGE: usize = 2_000;
 
+/// A person, and when anything was first and last seen of them.
+type Row = (PersonKey, PersonView, Option<Seen>);
+
 /// The people of one snapshot.
 pub(crate) struct PeopleTable {
     reading: Arc<Reading>,
@@ -365,12 +368,8 @@ impl Reading {
             .map_err(|_| Error::Internal("build rows of people"))
     }
 
-    fn column(
-        &self,
-        name: &str,
-        rows: &[(PersonKey, PersonView, Option<Seen>)],
-    ) -> Result<ArrayRef> {
-        let times = |of: fn(&(PersonKey, PersonView, Option<Seen>)) -> Option<Timestamp>| {
+    fn column(&self, name: &str, rows: &[Row]) -> Result<ArrayRef> {
+        let times = |of: fn(&Row) -> Option<Timestamp>| {
             let mut out = TimestampMillisecondBuilder::with_capacity(rows.len());
             rows.iter()
                 .for_each(|row| out.append_option(of(row).map(Timestamp::ms)));

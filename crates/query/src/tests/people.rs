@@ -352,7 +352,7 @@ async fn people_of_several_pages_are_each_there_once() {
         key[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_be_bytes());
         model::PersonKey(key)
     };
-    let count = 2 * crate::people::PAGE as u32 + 7;
+    let count = 2 * u32::try_from(crate::people::PAGE).unwrap() + 7;
     let changes = |from: u32, to: u32| {
         let all =
             (from..to).map(|n| world.change(key(n), 0, &[("N", ChangeOp::Put, &n.to_string())]));

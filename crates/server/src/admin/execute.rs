@@ -16,11 +16,11 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
-use super::dictionary;
 use super::{ExportFormat, ExportWhat, Frame, Progress, Request, Whom};
+use super::{account, dictionary};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
-use crate::jobs;
+use crate::jobs::{self, Job};
 
 /// Text that is gathered before it is handed on.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -35,61 +35,19 @@ pub(crate) async fn execute(
     request: Request,
     out: mpsc::Sender<Frame>,
 ) -> Result<Value> {
-    let control = installation.control();
     match request {
         Request::AccountCreate { name, time_zone } => {
-            let made = control
-                .create_account(actor, &name, &time_zone)
-                .await
-                .context("failed to make the account")?;
-            Ok(json!({
-                "account_id": made.account_id.as_str(),
-                "passcode": made.passcode.expose(),
-                "sdk_token": made.sdk_token.expose(),
-            }))
+            account::create(installation, actor, &name, &time_zone).await
         }
-        Request::AccountList => {
-            let accounts = control
-                .accounts(actor)
-                .await
-                .context("failed to list the accounts")?;
-            Ok(Value::Array(
-                accounts.iter().map(account_value).collect::<Result<_>>()?,
-            ))
-        }
-        Request::AccountShow { account } => {
-            let id = account_id(&account)?;
-            let shown = control
-                .account(actor, id)
-                .await
-                .with_context(|| format!("failed to show account {id}"))?;
-            account_value(&shown)
-        }
+        Request::AccountList => account::list(installation, actor).await,
+        Request::AccountShow { account } => account::show(installation, actor, &account).await,
         Request::AccountDomains {
             account,
             add,
             remove,
-        } => {
-            let id = account_id(&account)?;
-            let domains = if add.is_empty() && remove.is_empty() {
-                control.account(actor, id).await.map(|it| it.domains)
-            } else {
-                control.change_domains(actor, id, &add, &remove).await
-            };
-            let domains = domains.context("failed to set the domains")?;
-            Ok(json!({"account_id": id.as_str(), "domains": domains}))
-        }
+        } => account::domains(installation, actor, &account, &add, &remove).await,
         Request::AccountEncryption { account, takes } => {
-            let id = account_id(&account)?;
-            if let Some(takes) = takes {
-                control
-                    .set_takes_encrypted(actor, id, takes)
-                    .await
-                    .context("failed to set encryption in transit")?;
-            }
-            let shown = control.account(actor, id).await;
-            let shown = shown.with_context(|| format!("failed to show account {id}"))?;
-            Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
+            account::encryption(installation, actor, &account, takes).await
         }
         Request::Dictionary { account, change } => {
             Box::pin(dictionary::say(installation, actor, &account, change)).await
@@ -140,36 +98,20 @@ pub(crate) async fn execute(
         Request::Credential(request) => {
             Box::pin(super::credential::execute(installation, actor, request)).await
         }
-        Request::JobRun { job } => {
-            let (action, outcome) = (Action::JobRun, AuditOutcome::Begun);
-            control
-                .audit(
-                    actor,
-                    AccountId::installation(),
-                    action,
-                    job.as_str(),
-                    "",
-                    outcome,
-                )
-                .await
-                .context("failed to write the audit log: nothing was run")?;
-            Box::pin(jobs::run(installation, job)).await
-        }
+        Request::JobRun { job } => Box::pin(run_job(installation, actor, job)).await,
     }
 }
 
-/// An account for people and programs: its id is called `account_id` everywhere.
-fn account_value(account: &control::Account) -> Result<Value> {
-    let mut value = serde_json::to_value(account).context("failed to show an account")?;
-    if let Some(members) = value.as_object_mut() {
-        members.remove("id");
-        members.insert("account_id".to_owned(), json!(account.id.as_str()));
-        members.insert(
-            "created_at".to_owned(),
-            json!(account.created_at.to_string()),
-        );
-    }
-    Ok(value)
+/// Runs a background job, once that is written down.
+async fn run_job(installation: &Installation, actor: &Actor, job: Job) -> Result<Value> {
+    let (action, outcome) = (Action::JobRun, AuditOutcome::Begun);
+    let nobody = AccountId::installation();
+    installation
+        .control()
+        .audit(actor, nobody, action, job.as_str(), "", outcome)
+        .await
+        .context("failed to write the audit log: nothing was run")?;
+    jobs::run(installation, job).await
 }
 
 pub(super) fn account_id(text: &str) -> Result<AccountId> {

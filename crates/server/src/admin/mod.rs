@@ -5,6 +5,7 @@
 //! same. The actor in the audit is the operating system's user.
 
 mod access;
+mod account;
 mod audit;
 mod credential;
 mod dictionary;

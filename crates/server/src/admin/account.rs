@@ -1,0 +1,107 @@
+//! Accounts: made, shown, and whose senders they take.
+
+use anyhow::{Context as _, Result};
+use control::Actor;
+use serde_json::{Value, json};
+
+use super::execute::account_id;
+use crate::compose::Installation;
+
+/// Makes an account. Its secrets are shown this once.
+pub(super) async fn create(
+    installation: &Installation,
+    actor: &Actor,
+    name: &str,
+    time_zone: &str,
+) -> Result<Value> {
+    let made = installation
+        .control()
+        .create_account(actor, name, time_zone)
+        .await
+        .context("failed to make the account")?;
+    Ok(json!({
+        "account_id": made.account_id.as_str(),
+        "passcode": made.passcode.expose(),
+        "sdk_token": made.sdk_token.expose(),
+    }))
+}
+
+/// Every account.
+pub(super) async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
+    let accounts = installation
+        .control()
+        .accounts(actor)
+        .await
+        .context("failed to list the accounts")?;
+    Ok(Value::Array(
+        accounts.iter().map(account_value).collect::<Result<_>>()?,
+    ))
+}
+
+/// One account.
+pub(super) async fn show(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let shown = installation
+        .control()
+        .account(actor, id)
+        .await
+        .with_context(|| format!("failed to show account {id}"))?;
+    account_value(&shown)
+}
+
+/// Shows the domains whose pages may send, after changing them where that is asked.
+pub(super) async fn domains(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    add: &[String],
+    remove: &[String],
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    let domains = if add.is_empty() && remove.is_empty() {
+        control.account(actor, id).await.map(|it| it.domains)
+    } else {
+        control.change_domains(actor, id, add, remove).await
+    };
+    let domains = domains.context("failed to set the domains")?;
+    Ok(json!({"account_id": id.as_str(), "domains": domains}))
+}
+
+/// Shows whether messages encrypted in transit are taken, after changing it where that is asked.
+pub(super) async fn encryption(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    takes: Option<bool>,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    if let Some(takes) = takes {
+        control
+            .set_takes_encrypted(actor, id, takes)
+            .await
+            .context("failed to set encryption in transit")?;
+    }
+    let shown = control.account(actor, id).await;
+    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
+    Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
+}
+
+/// An account for people and programs: its id is called `account_id` everywhere.
+fn account_value(account: &control::Account) -> Result<Value> {
+    let mut value = serde_json::to_value(account).context("failed to show an account")?;
+    if let Some(members) = value.as_object_mut() {
+        members.remove("id");
+        members.insert("account_id".to_owned(), json!(account.id.as_str()));
+        members.insert(
+            "created_at".to_owned(),
+            json!(account.created_at.to_string()),
+        );
+    }
+    Ok(value)
+}

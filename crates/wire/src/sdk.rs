@@ -2,7 +2,7 @@
 //! device, and the names that their records carry.
 //!
 //! It must never hold a key longer than the request that brought it, and never copy more of what an
-//! SDK says of a device than [`facts`] bounds.
+//! SDK says of a device than `facts` bounds.
 
 mod facts;
 mod sealed;

@@ -177,7 +177,7 @@ fn nginx(
     let ca = text(&made, "ca")?;
     let port = free_port()?;
     let config = folder.join("nginx.conf");
-    fs::write(&config, nginx_config(&folder, &room, port)?)?;
+    fs::write(&config, nginx_config(&folder, &room, port))?;
     let mut server = Command::new("nginx");
     server
         .arg("-p")
@@ -210,22 +210,11 @@ fn nginx(
 
 /// One worker, keep-alive, the whole body in the log. nginx reads a body only when it passes the
 /// request on, so it passes it, without the body, to a listener of its own that answers at once.
-fn nginx_config(folder: &Path, room: &Path, port: u16) -> anyhow::Result<String> {
-    let find = |wanted: fn(&str) -> bool| {
-        let entries = fs::read_dir(room.join("tls")).context("failed to list the certificates")?;
-        let mut names = entries.filter_map(Result::ok).map(|entry| entry.path());
-        names
-            .find(|path| {
-                path.file_name()
-                    .is_some_and(|name| wanted(&name.to_string_lossy()))
-            })
-            .context("an ECDSA certificate is missing")
-    };
-    let certificate = find(|name| name.contains("ecdsa") && name.contains("cert"))
-        .or_else(|_| find(|name| name.contains("ecdsa") && !name.contains("key")))?;
-    let key = find(|name| name.contains("ecdsa") && name.contains("key"))?;
+fn nginx_config(folder: &Path, room: &Path, port: u16) -> String {
+    let tls = room.join("tls");
+    let (certificate, key) = (tls.join("server-ecdsa.pem"), tls.join("server-ecdsa.key"));
     let (folder, certificate, key) = (folder.display(), certificate.display(), key.display());
-    Ok(format!(
+    format!(
         "daemon off;\nmaster_process off;\nworker_processes 1;\npid {folder}/nginx.pid;\n\
          events {{ worker_connections 512; }}\n\
          http {{\n\
@@ -255,7 +244,7 @@ fn nginx_config(folder: &Path, room: &Path, port: u16) -> anyhow::Result<String>
            }}\n\
            server {{ listen unix:{folder}/answer.sock; location / {{ return 200 '{{}}'; }} }}\n\
          }}\n"
-    ))
+    )
 }
 
 fn load(

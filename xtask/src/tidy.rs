@@ -25,7 +25,6 @@ mod tests {
         assert!(files.len() > 50, "found only {} source files", files.len());
         let complaints: Vec<_> = files
             .iter()
-            .filter(|path| !path.ends_with("xtask/src/tidy.rs"))
             .filter_map(|path| {
                 complaint(path, &fs::read_to_string(path).unwrap())
                     .map(|text| format!("{}: {text}", path.display()))
@@ -49,13 +48,14 @@ mod tests {
 
     #[test]
     fn nothing_is_left_over() {
+        // Each in two halves, so that this list is not itself found.
         let words = [
-            "TODO",
-            "FIXME",
-            "XXX",
-            "#[ignore",
-            "todo!(",
-            "unimplemented!(",
+            concat!("TO", "DO"),
+            concat!("FIX", "ME"),
+            concat!("XX", "X"),
+            concat!("#[ig", "nore"),
+            concat!("to", "do!("),
+            concat!("unimple", "mented!("),
         ];
         check(|_, text| {
             words

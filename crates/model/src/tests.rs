@@ -49,6 +49,23 @@ fn a_person_key_depends_on_secret_account_kind_and_identity() {
 }
 
 #[test]
+fn a_person_key_is_one_function_of_short_and_long_identities() {
+    for length in [0, 1, 100, 120, 125, 126, 127, 1_024] {
+        let identity = "i".repeat(length);
+        let secret = Secret::new([1; 32]);
+        let mut hasher = blake3::Hasher::new_keyed(secret.expose());
+        hasher
+            .update(&[0, 1])
+            .update(b"A")
+            .update(identity.as_bytes());
+        let whole = hasher.finalize();
+        let account = "A".parse().unwrap();
+        let key = PersonKey::of(&secret, account, IdentityKind::Identity, &identity);
+        assert_eq!(key.0, whole.as_bytes()[..16], "{length}");
+    }
+}
+
+#[test]
 fn record_ids_never_repeat_and_keep_their_writer_in_front() {
     let ids = RecordIds::new(WriterId { node: 7, start: 9 });
     let (first, second) = (ids.batch(), ids.batch());

@@ -1,6 +1,7 @@
 //! The stages of one record. Their fields are private to this file, so each can be made in one place
 //! only: a record that skips a stage does not compile.
 
+use arrayvec::ArrayVec;
 use model::submission::{Content, RejectReason, Rejection, Submission};
 use model::{IdentityKind, PersonKey, Timestamp, limit};
 
@@ -37,7 +38,7 @@ impl Name {
 }
 
 /// Names of one record: the four kinds and an alias at most.
-pub(super) type Names = Vec<Name>;
+pub(super) type Names = ArrayVec<Name, 5>;
 
 /// A record whose names have become keys.
 pub(super) struct Keyed<'a> {

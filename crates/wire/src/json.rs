@@ -5,6 +5,7 @@
 //! and nesting. It accepts exactly what RFC 8259 calls JSON (a test compares it with `serde_json`),
 //! nests at most [`limit::JSON_DEPTH_MAX`] deep, and must never panic.
 
+mod familiar;
 mod keys;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use model::limit;
 use std::borrow::Cow;
 
+pub(crate) use familiar::{Audited, Familiar};
 use keys::Keys;
 
 /// The input is not JSON, or nested too deeply.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::{Facts, Kind, Scanner};
+use super::{DEPTH, Facts, Familiar, Kind, Scanner};
 
 fn accepts(text: &str) -> bool {
     Scanner::whole(text).is_ok()
@@ -259,5 +259,74 @@ proptest! {
         let written = serde_json::to_string(&text).unwrap();
         let value = Scanner::whole(&written).unwrap();
         prop_assert_eq!(value.string().unwrap().into_owned(), text);
+    }
+}
+
+/// Objects that have much in common, some of them with faults.
+fn alike() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["a", "b", "c", "\\u0061", "", "\\ud800", "x\" "]);
+    let value = prop::sample::select(vec![
+        "1",
+        "\"s\"",
+        "null",
+        "{}",
+        "[1,[2]]",
+        "{\"a\":1,\"a\":2}",
+        " 2 ",
+        "",
+        "}",
+        ",",
+    ]);
+    let colon = prop::sample::select(vec![":", ":", ":", " : ", ""]);
+    let member =
+        (key, colon, value).prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"));
+    (prop::collection::vec(member, 0..6), 0..3_usize).prop_map(|(more, common)| {
+        let members = ["\"a\":1", "\"b\": 2"].map(String::from);
+        let members: Vec<String> = members.into_iter().take(common).chain(more).collect();
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+proptest! {
+    #[test]
+    fn an_object_is_read_the_same_whatever_came_before_it(objects in prop::collection::vec(alike(), 1..8)) {
+        let mut before = Familiar::default();
+        // All in one text, as in an upload: what is remembered borrows from it.
+        let text = objects.join("\n");
+        let mut at = 0;
+        for object in &objects {
+            let mut scanner = Scanner::new(&text[at..at + object.len()]);
+            let read = scanner.value_like(&mut before, DEPTH).and_then(|it| scanner.end().map(|()| it));
+            prop_assert_eq!(read, Scanner::whole(object), "{}", object);
+            at += object.len() + 1;
+        }
+    }
+}
+
+#[test]
+fn objects_with_many_keys_are_read_the_same_when_they_are_familiar() {
+    let mut before = Familiar::default();
+    let object = |keys: usize, last: &str| {
+        let members: Vec<String> = (0..keys).map(|it| format!("\"k{it}\":{it}")).collect();
+        format!("{{{},\"{last}\":1}}", members.join(","))
+    };
+    let cases = [
+        (63, "k"),
+        (63, "k1"),
+        (70, "k"),
+        (70, "k69"),
+        (70, "k1"),
+        (10, "k3"),
+        (511, "k"),
+        (512, "k"),
+    ];
+    let texts: Vec<String> = cases
+        .iter()
+        .chain(&cases)
+        .map(|(keys, last)| object(*keys, last))
+        .collect();
+    for text in &texts {
+        let read = Scanner::new(text).value_like(&mut before, DEPTH);
+        assert_eq!(read, Scanner::whole(text), "{text}");
     }
 }

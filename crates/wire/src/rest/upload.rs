@@ -14,8 +14,8 @@ use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submis
 use model::{RawJson, limit};
 
 use super::Refusal;
-use crate::json::{DEPTH, Kind, Malformed, Scanner, Value};
-use names::NameFields;
+use crate::json::{Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
+use names::{NameField, NameFields};
 
 pub use text::error;
 
@@ -46,20 +46,55 @@ fn envelope<'a>(text: &'a str, batch: &mut Batch<'a>) -> Result<(), Malformed> {
             return Err(Malformed);
         }
         let mut position = 0_u32;
+        let mut like = Like::default();
         match scanner.peek() {
             Some(b'[') => scanner.array(|scanner| {
                 position = position.saturating_add(1);
                 if usize::try_from(position).map_or(true, |it| it > limit::RECORDS_PER_UPLOAD_MAX) {
                     return Err(Malformed);
                 }
-                element(scanner, position, batch)
+                element(scanner, position, &mut like, batch)
             }),
-            Some(b'{') => element(scanner, 1, batch),
+            Some(b'{') => element(scanner, 1, &mut like, batch),
             _ => Err(Malformed),
         }
     })?;
     scanner.end()?;
     if found { Ok(()) } else { Err(Malformed) }
+}
+
+/// What records looked like so far.
+#[derive(Debug, Default)]
+struct Like<'a> {
+    record: Familiar<'a, Field>,
+    data: Familiar<'a, Audited<'a>>,
+}
+
+/// A field of a record.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    RecordType,
+    Ts,
+    EventName,
+    EventData,
+    ProfileData,
+    TokenData,
+    Name(NameField),
+    Ignored,
+}
+
+impl Field {
+    fn of(key: &str) -> Self {
+        match key {
+            "type" => Self::RecordType,
+            "ts" => Self::Ts,
+            "evtName" => Self::EventName,
+            "evtData" => Self::EventData,
+            "profileData" => Self::ProfileData,
+            "tokenData" => Self::TokenData,
+            _ => NameField::of(key).map_or(Self::Ignored, Self::Name),
+        }
+    }
 }
 
 /// The fields of a record that we read; everything else is ignored.
@@ -78,6 +113,7 @@ struct Fields<'a> {
 fn element<'a>(
     scanner: &mut Scanner<'a>,
     position: u32,
+    like: &mut Like<'a>,
     batch: &mut Batch<'a>,
 ) -> Result<(), Malformed> {
     let start = scanner.position();
@@ -85,11 +121,20 @@ fn element<'a>(
     let mut fields = Fields::default();
     let is_object = scanner.peek() == Some(b'{');
     if is_object {
-        scanner.object(|scanner, key| {
-            let value = scanner.value(depth.saturating_sub(1))?;
-            fields.take(&key.decode().unwrap_or_default(), value);
-            Ok(())
-        })?;
+        let Like { record, data } = like;
+        let below = depth.saturating_sub(1);
+        scanner.object_like(
+            record,
+            |_, _, key| Field::of(&key.decode().unwrap_or_default()),
+            |scanner, field| {
+                let value = match field {
+                    Field::EventData => scanner.value_like(data, below),
+                    _ => scanner.value(below),
+                }?;
+                fields.take(field, value);
+                Ok(())
+            },
+        )?;
     } else {
         scanner.value(depth)?;
     }
@@ -120,20 +165,18 @@ fn element<'a>(
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, key: &str, value: Value<'a>) {
-        let field = match key {
-            "type" => &mut self.record_type,
-            "ts" => &mut self.ts,
-            "evtName" => &mut self.event_name,
-            "evtData" => &mut self.event_data,
-            "profileData" => &mut self.profile_data,
-            "tokenData" => &mut self.token_data,
-            _ => {
-                self.names.take(key, value);
-                return;
-            }
+    fn take(&mut self, field: Field, value: Value<'a>) {
+        let place = match field {
+            Field::RecordType => &mut self.record_type,
+            Field::Ts => &mut self.ts,
+            Field::EventName => &mut self.event_name,
+            Field::EventData => &mut self.event_data,
+            Field::ProfileData => &mut self.profile_data,
+            Field::TokenData => &mut self.token_data,
+            Field::Name(name) => return self.names.take(name, value),
+            Field::Ignored => return,
         };
-        self.key_twice |= field.replace(value).is_some();
+        self.key_twice |= place.replace(value).is_some();
     }
 
     /// Decides on a record, in the order in which the vendor's server complains.

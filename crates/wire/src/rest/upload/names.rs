@@ -24,16 +24,36 @@ pub(super) struct NameFields<'a> {
     pub(super) key_twice: bool,
 }
 
+/// A field that names a person.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NameField {
+    Identity,
+    ObjectId,
+    Fbid,
+    Gpid,
+}
+
+impl NameField {
+    pub(super) fn of(key: &str) -> Option<Self> {
+        match key {
+            "identity" => Some(Self::Identity),
+            "objectId" => Some(Self::ObjectId),
+            "FBID" => Some(Self::Fbid),
+            "GPID" => Some(Self::Gpid),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> NameFields<'a> {
-    pub(super) fn take(&mut self, key: &str, value: Value<'a>) {
-        let field = match key {
-            "identity" => &mut self.identity,
-            "objectId" => &mut self.object_id,
-            "FBID" => &mut self.fbid,
-            "GPID" => &mut self.gpid,
-            _ => return,
+    pub(super) fn take(&mut self, field: NameField, value: Value<'a>) {
+        let place = match field {
+            NameField::Identity => &mut self.identity,
+            NameField::ObjectId => &mut self.object_id,
+            NameField::Fbid => &mut self.fbid,
+            NameField::Gpid => &mut self.gpid,
         };
-        self.key_twice |= field.replace(value).is_some();
+        self.key_twice |= place.replace(value).is_some();
     }
 
     /// The names of an event or a profile: at least one.

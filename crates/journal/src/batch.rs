@@ -7,41 +7,48 @@ use bytes::Bytes;
 use model::limit;
 use model::record::Entry;
 use std::fmt;
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 
+use crate::block::{Block, Builder, size_bytes};
 use crate::codec::ENTRY_BYTES_MAX;
 use crate::error::{Error, Result};
 
 /// From this size on, a batch is compressed in its caller's task.
-const FRAME_BYTES_MIN: usize = 64 * 1024;
+const FRAME_BYTES_MIN: usize = 16 * 1024;
 /// The zstd level: what more would save is not worth the processor's time.
 const LEVEL: i32 = 1;
 /// Compressors that are kept for the next caller.
 const COMPRESSORS_KEPT_MAX: usize = 8;
 
 /// Some entries that go into one commit together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) entries: u32,
+    /// What its entries count, which is never less than `plain_bytes`: see [`size_bytes`].
+    pub(crate) size_bytes: usize,
+    /// Its bytes before compression.
     pub(crate) plain_bytes: usize,
     pub(crate) frame: Frame,
 }
 
 /// A batch's bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Frame {
-    /// Entries one after the other.
-    Plain(Vec<u8>),
-    /// The same, as one zstd frame.
-    Compressed(Bytes),
+    Plain(Block),
+    /// The same, as zstd frames.
+    Compressed(Vec<Bytes>),
 }
 
 impl Batch {
-    const fn plain(bytes: Vec<u8>, entries: u32) -> Self {
+    fn plain(block: Builder, size_bytes: usize) -> Self {
+        let entries = block.entries();
+        let block = block.finish();
         Self {
             entries,
-            plain_bytes: bytes.len(),
-            frame: Frame::Plain(bytes),
+            size_bytes,
+            plain_bytes: block.len(),
+            frame: Frame::Plain(block),
         }
     }
 }
@@ -52,26 +59,21 @@ impl Batch {
 /// [`Error::EntryTooLarge`] when no commit can hold one of them.
 pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
-    let mut bytes = Vec::with_capacity(entries.len().saturating_mul(352).min(FRAME_BYTES_MIN * 8));
-    let mut count = 0_u32;
+    let mut block = Builder::with_capacity(entries.len());
+    let mut bytes = 0_usize;
     for entry in entries {
-        let start = bytes.len();
-        bytes = postcard::to_extend(entry, bytes).map_err(|source| Error::Encode {
-            reason: source.to_string(),
-        })?;
-        let size_bytes = bytes.len().saturating_sub(start);
+        let size_bytes = size_bytes(entry);
         if size_bytes > ENTRY_BYTES_MAX {
             return Err(Error::EntryTooLarge { size_bytes });
         }
-        if count > 0 && bytes.len() > limit::COMMIT_BYTES_MAX {
-            let tail = bytes.split_off(start);
-            batches.push(Batch::plain(bytes, count));
-            (bytes, count) = (tail, 0);
+        if block.entries() > 0 && bytes.saturating_add(size_bytes) > limit::COMMIT_BYTES_MAX {
+            batches.push(Batch::plain(mem::take(&mut block), mem::take(&mut bytes)));
         }
-        count = count.saturating_add(1);
+        block.push(entry)?;
+        bytes = bytes.saturating_add(size_bytes);
     }
-    if count > 0 {
-        batches.push(Batch::plain(bytes, count));
+    if block.entries() > 0 {
+        batches.push(Batch::plain(block, bytes));
     }
     Ok(batches)
 }
@@ -108,15 +110,20 @@ impl Compressors {
         Ok(Bytes::from(frame))
     }
 
-    /// Compresses the batch if it is large enough to be a frame of its own.
+    /// Compresses the batch if it is large enough to be frames of its own: one of its rows and one
+    /// of its keys, which are random and would only spoil the other.
     ///
     /// # Errors
     /// As [`Compressors::compress`].
     pub(crate) fn compress_large(&self, batch: &mut Batch) -> Result<()> {
-        if let Frame::Plain(plain) = &batch.frame
-            && plain.len() >= FRAME_BYTES_MIN
+        if let Frame::Plain(block) = &batch.frame
+            && block.len() >= FRAME_BYTES_MIN
         {
-            batch.frame = Frame::Compressed(self.compress(plain)?);
+            let mut frames = vec![self.compress(&block.rows)?];
+            if !block.keys.is_empty() {
+                frames.push(self.compress(&block.keys)?);
+            }
+            batch.frame = Frame::Compressed(frames);
         }
         Ok(())
     }
@@ -131,14 +138,13 @@ impl Compressors {
         let mut run = Vec::new();
         for batch in batches {
             match batch.frame {
-                Frame::Plain(plain) if run.is_empty() => run = plain,
-                Frame::Plain(plain) => run.extend_from_slice(&plain),
-                Frame::Compressed(frame) => {
+                Frame::Plain(block) => block.append_to(&mut run),
+                Frame::Compressed(compressed) => {
                     if !run.is_empty() {
                         frames.push(self.compress(&run)?);
                         run.clear();
                     }
-                    frames.push(frame);
+                    frames.extend(compressed);
                 }
             }
         }

@@ -6,10 +6,14 @@
 use model::record::Entry;
 use model::{CommitId, Timestamp, WriterId, limit};
 
+use crate::block;
+
 /// The first bytes of a commit.
 const MAGIC: [u8; 8] = *b"SRCOMMIT";
-/// The version that is written.
-const VERSION: u16 = 1;
+/// The version that is written: the body holds blocks.
+pub(crate) const VERSION: u16 = 2;
+/// The version before it: the body holds entries in postcard, one after the other.
+const VERSION_POSTCARD: u16 = 1;
 /// Bytes of the header.
 pub(crate) const HEADER_BYTES: usize = 88;
 /// Bytes of the digest at the end.
@@ -25,6 +29,8 @@ pub(crate) type Digest = [u8; DIGEST_BYTES];
 /// What a commit says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// How its body is to be read.
+    pub(crate) version: u16,
     /// Writer and number.
     pub(crate) id: CommitId,
     /// The number of the commit before it; 0 for the first. The numbers between were answered
@@ -114,7 +120,7 @@ pub fn decode(bytes: &[u8]) -> Result<Commit, Malformed> {
 pub(crate) fn encode_header(header: &Header) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend(MAGIC);
-    out.extend(VERSION.to_le_bytes());
+    out.extend(header.version.to_le_bytes());
     out.extend([0; 2]);
     out.extend(header.id.writer.node.to_le_bytes());
     out.extend(header.id.writer.start.to_le_bytes());
@@ -154,13 +160,20 @@ pub(crate) fn entries(header: &Header, body: &[u8]) -> Result<Vec<Entry>, Malfor
     if plain.len() != plain_bytes {
         return Err(Malformed::Compression);
     }
+    if header.version == VERSION_POSTCARD {
+        in_postcard(&plain, header.entries)
+    } else {
+        block::decode(&plain, header.entries)
+    }
+}
+
+/// The entries of a body of the first version.
+fn in_postcard(plain: &[u8], count: u32) -> Result<Vec<Entry>, Malformed> {
     // An honest entry has some 50 bytes and more; a count that lies must not make us allocate.
-    let likely = usize::try_from(header.entries)
-        .unwrap_or(0)
-        .min(plain_bytes / 48);
+    let likely = usize::try_from(count).unwrap_or(0).min(plain.len() / 48);
     let mut entries = Vec::with_capacity(likely);
-    let mut rest = plain.as_slice();
-    for index in 0..header.entries {
+    let mut rest = plain;
+    for index in 0..count {
         let (entry, after) =
             postcard::take_from_bytes(rest).map_err(|_| Malformed::Entry(index))?;
         entries.push(entry);
@@ -179,19 +192,19 @@ pub(crate) fn split_digest(bytes: &[u8]) -> Result<(&[u8], Digest), Malformed> {
     Ok((signed, *digest))
 }
 
-/// Checks magic, version and the two reserved bytes.
-pub(crate) fn prologue(rest: &mut &[u8], magic: [u8; 8], version: u16) -> Result<(), Malformed> {
+/// Checks magic, version and the two reserved bytes; gives the version, one of `known`.
+pub(crate) fn prologue(rest: &mut &[u8], magic: [u8; 8], known: &[u16]) -> Result<u16, Malformed> {
     if take::<8>(rest)? != magic {
         return Err(Malformed::Magic);
     }
     let found = u16::from_le_bytes(take(rest)?);
-    if found != version {
+    if !known.contains(&found) {
         return Err(Malformed::Version(found));
     }
     if take::<2>(rest)? != [0; 2] {
         return Err(Malformed::Field("reserved"));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The next `N` bytes.
@@ -211,7 +224,7 @@ pub(crate) fn take_writer(rest: &mut &[u8]) -> Result<WriterId, Malformed> {
 }
 
 fn header(rest: &mut &[u8]) -> Result<Header, Malformed> {
-    prologue(rest, MAGIC, VERSION)?;
+    let version = prologue(rest, MAGIC, &[VERSION_POSTCARD, VERSION])?;
     let writer = take_writer(rest)?;
     let number = u64::from_le_bytes(take(rest)?);
     let previous = u64::from_le_bytes(take(rest)?);
@@ -238,6 +251,7 @@ fn header(rest: &mut &[u8]) -> Result<Header, Malformed> {
     }
     let id = CommitId { writer, number };
     Ok(Header {
+        version,
         id,
         previous,
         previous_digest,

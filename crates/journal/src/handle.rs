@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::batch::{Batch, Compressors, encode};
+use crate::block::size_bytes;
 use crate::cache::{Cache, Entries};
 use crate::codec;
 use crate::error::{Error, Result};
@@ -25,10 +26,10 @@ use crate::writer::{Pending, Writer};
 
 /// Appends that wait in the queue; the bytes are bounded apart from this.
 const APPENDS_WAITING_MAX: usize = 4_096;
-/// What an entry costs of the queue's bytes at least: bounds the count of tiny ones.
-const ENTRY_COST_BYTES_MIN: usize = 64;
-/// Above this size, bytes are compressed and decoded on a thread that may block.
+/// Above this size, bytes are compressed on a thread that may block.
 pub(crate) const INLINE_BYTES_MAX: usize = 1024 * 1024;
+/// Above this size, they are decoded on one: they come to several times as many.
+const INLINE_DECODED_BYTES_MAX: usize = 256 * 1024;
 /// Objects that are read or deleted at a time.
 pub(crate) const PARALLEL: usize = 8;
 
@@ -137,14 +138,7 @@ impl Journal {
         self.shared.check_room()?;
         let mut answers = Vec::with_capacity(1);
         for batch in self.shared.encode(entries).await? {
-            let cost = batch
-                .plain_bytes
-                .max(
-                    usize::try_from(batch.entries)
-                        .unwrap_or(0)
-                        .saturating_mul(ENTRY_COST_BYTES_MIN),
-                )
-                .min(self.shared.settings.waiting_bytes_max);
+            let cost = batch.size_bytes.min(self.shared.settings.waiting_bytes_max);
             let permit = Arc::clone(&self.shared.waiting)
                 .acquire_many_owned(u32::try_from(cost).unwrap_or(u32::MAX))
                 .await
@@ -320,12 +314,9 @@ impl Shared {
         if let Some(entries) = self.cache().find(id) {
             return Ok(entries);
         }
-        let entries_bytes = usize::try_from(live.header.entries)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(size_of::<Entry>());
         let plain_bytes = usize::try_from(live.header.plain_bytes).unwrap_or(usize::MAX);
         let bytes = self.fetch(&live).await?;
-        let entries = if plain_bytes > INLINE_BYTES_MAX {
+        let entries = if plain_bytes > INLINE_DECODED_BYTES_MAX {
             tokio::task::spawn_blocking(move || decode(&bytes, &live))
                 .await
                 .map_err(|source| Error::Encode {
@@ -334,8 +325,11 @@ impl Shared {
         } else {
             decode(&bytes, &live)?
         };
+        let cost = entries
+            .iter()
+            .map(size_bytes)
+            .fold(0, usize::saturating_add);
         let entries = Arc::new(entries);
-        let cost = plain_bytes.saturating_add(entries_bytes);
         let mut cache = self.cache();
         match keep {
             Keep::Always => cache.insert(id, &entries, cost),

@@ -31,6 +31,7 @@ mod tail;
 mod writer;
 
 mod batch;
+mod block;
 mod cache;
 mod codec;
 mod error;

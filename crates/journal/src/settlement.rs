@@ -89,7 +89,7 @@ impl Settlement {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let (signed, digest) = split_digest(bytes)?;
         let mut rest = signed;
-        prologue(&mut rest, MAGIC, VERSION)?;
+        prologue(&mut rest, MAGIC, &[VERSION])?;
         if *blake3::hash(signed).as_bytes() != digest {
             return Err(Malformed::Digest);
         }

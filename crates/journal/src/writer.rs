@@ -227,7 +227,7 @@ impl Writer {
 
     /// Adds to the commit being filled or, when that is full, keeps for the next.
     fn push(&mut self, pending: Pending) {
-        let bytes = self.filling_bytes.saturating_add(pending.batch.plain_bytes);
+        let bytes = self.filling_bytes.saturating_add(pending.batch.size_bytes);
         if bytes > limit::COMMIT_BYTES_MAX && !self.filling.is_empty() {
             self.next = Some(pending);
         } else {
@@ -240,7 +240,7 @@ impl Writer {
     async fn write(&mut self) -> Result<()> {
         let started = self.shared.clock.monotonic();
         let filled = mem::take(&mut self.filling);
-        let mut plain_bytes = mem::take(&mut self.filling_bytes);
+        let size_bytes = mem::take(&mut self.filling_bytes);
         let (mut batches, mut answers) = (Vec::new(), Vec::new());
         for Pending {
             batch,
@@ -251,13 +251,15 @@ impl Writer {
             batches.push(batch);
             answers.push((answer, permit));
         }
-        let (lines, riding) = self.join_lines(plain_bytes);
-        plain_bytes = plain_bytes.saturating_add(lines.plain_bytes);
-        batches.push(lines);
+        let riding = self.add_lines(&mut batches, size_bytes);
         let entries = batches
             .iter()
             .map(|it| it.entries)
             .fold(0, u32::saturating_add);
+        let plain_bytes = batches
+            .iter()
+            .map(|it| it.plain_bytes)
+            .fold(0, usize::saturating_add);
         if entries == 0 {
             return Ok(());
         }
@@ -279,28 +281,19 @@ impl Writer {
         outcome
     }
 
-    /// The lines that still fit, joined, and how many they are.
-    fn join_lines(&self, plain_bytes: usize) -> (Batch, usize) {
-        let (mut joined, mut count) = (Vec::new(), 0_u32);
+    /// Adds the lines that still fit, and says how many they are.
+    fn add_lines(&self, batches: &mut Vec<Batch>, mut size_bytes: usize) -> usize {
+        let mut count = 0_usize;
         for line in &self.riding {
-            let Frame::Plain(bytes) = &line.frame else {
-                continue;
-            };
-            let bytes_after = plain_bytes
-                .saturating_add(joined.len())
-                .saturating_add(bytes.len());
-            if bytes_after > limit::COMMIT_BYTES_MAX && !(plain_bytes == 0 && count == 0) {
+            let size_after = size_bytes.saturating_add(line.size_bytes);
+            if size_after > limit::COMMIT_BYTES_MAX && !batches.is_empty() {
                 break;
             }
-            joined.extend_from_slice(bytes);
+            size_bytes = size_after;
+            batches.push(line.clone());
             count = count.saturating_add(1);
         }
-        let lines = Batch {
-            entries: count,
-            plain_bytes: joined.len(),
-            frame: Frame::Plain(joined),
-        };
-        (lines, usize::try_from(count).unwrap_or(usize::MAX))
+        count
     }
 
     /// Puts one commit; on success it is live, and the chain goes on from it.
@@ -313,6 +306,7 @@ impl Writer {
             number: self.number,
         };
         let header = Header {
+            version: codec::VERSION,
             id,
             previous: self.previous,
             previous_digest: self.previous_digest,
@@ -367,7 +361,7 @@ impl Writer {
     /// The compressed entries; much work is done where it holds nobody up.
     async fn body(&self, batches: Vec<Batch>) -> Result<Vec<Bytes>> {
         let plain = |batch: &Batch| match &batch.frame {
-            Frame::Plain(bytes) => bytes.len(),
+            Frame::Plain(block) => block.len(),
             Frame::Compressed(_) => 0,
         };
         let work = batches.iter().map(plain).fold(0, usize::saturating_add);

@@ -1,5 +1,7 @@
-//! A TCP stream that gives back what was read ahead, and that does not wait for ever to be written.
+//! A TCP stream that reads ahead of a peer that sends much, and that does not wait for ever to be
+//! written.
 
+use bytes::{Buf as _, BytesMut};
 use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,15 +10,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
+use tokio_util::io::poll_read_buf;
 
 use super::hello::BYTES;
+
+/// Bytes that are read at once of a peer that sends much. The TLS library asks for 4 KiB at a time.
+const AHEAD_BYTES: usize = 32 * 1024;
 
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Patient {
     tcp: TcpStream,
-    ahead: [u8; BYTES],
-    given: usize,
+    /// What has been read and not been asked for yet. Has no room while the peer is silent.
+    ahead: BytesMut,
+    /// The last read brought all that was asked for: there is more.
+    is_busy: bool,
     stall: Duration,
     /// Runs while a write waits for the peer.
     deadline: Pin<Box<Sleep>>,
@@ -29,8 +37,8 @@ impl Patient {
         let deadline = Box::pin(tokio::time::sleep(stall));
         Self {
             tcp,
-            ahead,
-            given: 0,
+            ahead: BytesMut::from(&ahead[..]),
+            is_busy: false,
             stall,
             deadline,
             waiting: false,
@@ -67,13 +75,25 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Some(rest) = this.ahead.get(this.given..).filter(|rest| !rest.is_empty()) {
-            let count = rest.len().min(buffer.remaining());
-            buffer.put_slice(rest.get(..count).unwrap_or_default());
-            this.given += count;
-            return Poll::Ready(Ok(()));
+        if this.ahead.is_empty() && this.is_busy {
+            this.ahead.reserve(AHEAD_BYTES);
+            let read = poll_read_buf(Pin::new(&mut this.tcp), cx, &mut this.ahead);
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                // A silent peer holds no memory.
+                this.ahead = BytesMut::new();
+                this.is_busy = false;
+            }
+            ready!(read)?;
+        } else if this.ahead.is_empty() {
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut this.tcp).poll_read(cx, buffer);
+            this.is_busy = buffer.remaining() == 0 && buffer.filled().len() > before;
+            return read;
         }
-        Pin::new(&mut this.tcp).poll_read(cx, buffer)
+        let count = this.ahead.len().min(buffer.remaining());
+        buffer.put_slice(this.ahead.get(..count).unwrap_or_default());
+        this.ahead.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -118,12 +118,11 @@ impl Hasher for FirstBytes {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut eight = [0; 8];
-            for (to, from) in eight.iter_mut().zip(chunk) {
-                *to = *from;
-            }
-            self.0 ^= u64::from_le_bytes(eight);
-        }
+        self.0 = bytes
+            .first_chunk()
+            .map_or(0, |first| u64::from_le_bytes(*first));
     }
+
+    /// The length of a key, which is always the same.
+    fn write_usize(&mut self, _length: usize) {}
 }

@@ -124,7 +124,10 @@ const SYSTEM_EVENTS: [&str; 28] = [
 /// Whether only the system may raise an event of that name, which SDKs do and servers may not.
 #[must_use]
 pub fn is_reserved_event(name: &str) -> bool {
-    SYSTEM_EVENTS.contains(&name)
+    let first = name.as_bytes().first();
+    SYSTEM_EVENTS
+        .iter()
+        .any(|it| it.len() == name.len() && it.as_bytes().first() == first && *it == name)
 }
 
 /// Whether an event of that name is the system's: its properties are the protocol's.

@@ -37,6 +37,8 @@ pub(crate) struct Value<'a> {
     pub(crate) kind: Kind,
     /// The text, without white space around it.
     pub(crate) text: &'a str,
+    /// It is a string with escapes.
+    pub(crate) escaped: bool,
     pub(crate) facts: Facts,
 }
 
@@ -72,8 +74,8 @@ impl<'a> Text<'a> {
                 .ok()
                 .map(Cow::Owned);
         }
-        let inner = self.quoted.strip_prefix('"')?.strip_suffix('"')?;
-        Some(Cow::Borrowed(inner))
+        let end = self.quoted.len().checked_sub(1)?;
+        self.quoted.get(1..end).map(Cow::Borrowed)
     }
 }
 
@@ -85,7 +87,7 @@ impl<'a> Value<'a> {
         }
         Text {
             quoted: self.text,
-            escaped: self.text.contains('\\'),
+            escaped: self.escaped,
         }
         .decode()
     }
@@ -232,9 +234,10 @@ impl<'a> Scanner<'a> {
     pub(crate) fn value(&mut self, depth: usize) -> Result<Value<'a>, Malformed> {
         let first = self.peek().ok_or(Malformed)?;
         let start = self.at;
+        let mut escaped = false;
         let (kind, facts) = match first {
             b'"' => {
-                self.string()?;
+                escaped = self.string()?.escaped;
                 (Kind::String, Facts::default())
             }
             b'{' => (Kind::Object, self.audited_object(depth)?),
@@ -250,6 +253,7 @@ impl<'a> Scanner<'a> {
         Ok(Value {
             kind,
             text: self.since(start)?,
+            escaped,
             facts,
         })
     }
@@ -329,38 +333,26 @@ impl<'a> Scanner<'a> {
 
     /// A number, by the grammar of RFC 8259 section 6.
     fn number(&mut self) -> Result<(), Malformed> {
-        if self.byte() == Some(b'-') {
-            self.skip(1);
+        let text = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let mut rest = match text {
+            [b'-', rest @ ..] => rest,
+            _ => text,
+        };
+        rest = match rest {
+            [b'0', rest @ ..] => rest,
+            _ => after_digits(rest)?,
+        };
+        if let [b'.', fraction @ ..] = rest {
+            rest = after_digits(fraction)?;
         }
-        if self.byte() == Some(b'0') {
-            self.skip(1);
-        } else {
-            self.digits()?;
+        if let [b'e' | b'E', exponent @ ..] = rest {
+            rest = match exponent {
+                [b'+' | b'-', digits @ ..] => after_digits(digits)?,
+                _ => after_digits(exponent)?,
+            };
         }
-        if self.byte() == Some(b'.') {
-            self.skip(1);
-            self.digits()?;
-        }
-        if matches!(self.byte(), Some(b'e' | b'E')) {
-            self.skip(1);
-            if matches!(self.byte(), Some(b'+' | b'-')) {
-                self.skip(1);
-            }
-            self.digits()?;
-        }
+        self.skip(text.len().wrapping_sub(rest.len()));
         Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while matches!(self.byte(), Some(b'0'..=b'9')) {
-            self.skip(1);
-        }
-        if self.at == start {
-            Err(Malformed)
-        } else {
-            Ok(())
-        }
     }
 
     fn literal(&mut self, word: &str, kind: Kind) -> Result<(Kind, Facts), Malformed> {
@@ -380,10 +372,6 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
     /// Moves on; the position never passes the end by more than one token, far from overflow.
     const fn skip(&mut self, bytes: usize) {
         self.at = self.at.wrapping_add(bytes);
@@ -399,6 +387,15 @@ impl Facts {
         self.too_many |= inner.too_many;
         self.too_many |= value.kind == Kind::Object && inner.members > limit::EVENT_PROPERTIES_MAX;
         self.levels = self.levels.max(inner.levels.saturating_add(1));
+    }
+}
+
+/// What follows one digit or more.
+fn after_digits(text: &[u8]) -> Result<&[u8], Malformed> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match text.get(digits..) {
+        Some(rest) if digits > 0 => Ok(rest),
+        Some(_) | None => Err(Malformed),
     }
 }
 

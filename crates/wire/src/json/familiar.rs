@@ -135,6 +135,7 @@ impl<'a> Scanner<'a> {
         Ok(Value {
             kind: Kind::Object,
             text: self.since(start)?,
+            escaped: false,
             facts,
         })
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 /// The settings of one journal.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long the first append of a quiet moment waits for company. Under load nothing waits: the
-    /// next commit fills while one is being written.
+    /// How long the first append of a quiet moment waits for company. Under load the next commit
+    /// fills while one is being written; then it waits for as many appends as that one answered, half
+    /// as long as it took and twice this at most.
     pub gather: Duration,
     /// How long offered lines wait for a commit that somebody waits for, before they get their own.
     pub lines_wait: Duration,

@@ -2,8 +2,9 @@
 //!
 //! One commit is in flight at a time, so that only the last one can be incomplete after a crash. A
 //! number is never used twice: a commit that failed may yet be found, and the next one names its
-//! number as skipped. The owner never waits while somebody waits for it, but for the few
-//! milliseconds of gathering at the end of a quiet time.
+//! number as skipped. The owner never waits while somebody waits for it, but for a few milliseconds
+//! of gathering: at the end of a quiet time, and after a commit, for those who were answered and are
+//! likely to come again. What a commit costs hardly depends on its size.
 
 use bytes::Bytes;
 use model::{CommitId, limit};
@@ -13,6 +14,7 @@ use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::batch::{Batch, Frame};
@@ -49,7 +51,16 @@ pub struct Writer {
     number: u64,
     previous: u64,
     previous_digest: Digest,
-    just_wrote: bool,
+    /// The commit that was just written; none after a quiet time.
+    just_wrote: Option<Wrote>,
+}
+
+/// A commit that was written.
+#[derive(Debug, Clone, Copy)]
+struct Wrote {
+    /// Appends that it answered.
+    answered: usize,
+    took: Duration,
 }
 
 /// Why [`Writer::fill`] returned.
@@ -76,7 +87,7 @@ impl Writer {
             number: 0,
             previous: 0,
             previous_digest: [0; codec::DIGEST_BYTES],
-            just_wrote: false,
+            just_wrote: None,
         }
     }
 
@@ -106,7 +117,6 @@ impl Writer {
                 return Ok(());
             }
             let written = self.write().await;
-            self.just_wrote = true;
             match written {
                 Ok(()) => {}
                 Err(error @ Error::WriterUsed { .. }) => {
@@ -127,14 +137,21 @@ impl Writer {
 
     /// Waits until there is something to commit. Safe to cancel: what was received stays.
     async fn fill(&mut self) -> Wake {
-        let just_wrote = mem::take(&mut self.just_wrote);
+        let just_wrote = self.just_wrote.take();
         self.take_waiting();
         let waited_for = !self.filling.is_empty();
         if !waited_for && self.first().await == Wake::Finished {
             return Wake::Finished;
         }
-        if !(self.filling.is_empty() || waited_for && just_wrote) {
-            self.gather().await;
+        let gather = self.shared.settings.gather;
+        match just_wrote {
+            _ if self.filling.is_empty() => {}
+            Some(wrote) if waited_for => {
+                let most = (wrote.took / 2).min(gather.saturating_mul(2));
+                self.gather(most, self.filling.len().saturating_add(wrote.answered))
+                    .await;
+            }
+            Some(_) | None => self.gather(gather, usize::MAX).await,
         }
         self.take_lines();
         Wake::Commit
@@ -195,13 +212,13 @@ impl Writer {
         }
     }
 
-    /// A quiet time has ended: waits a little for company.
-    async fn gather(&mut self) {
-        if self.shared.settings.gather.is_zero() {
+    /// Waits a little for company: until there are `enough` appends.
+    async fn gather(&mut self, most: Duration, enough: usize) {
+        if most.is_zero() {
             return;
         }
-        let mut waited = pin!(tokio::time::sleep(self.shared.settings.gather));
-        while self.next.is_none() {
+        let mut waited = pin!(tokio::time::sleep(most));
+        while self.next.is_none() && self.filling.len() < enough {
             tokio::select! {
                 biased;
                 pending = self.appends.recv() => match pending {
@@ -269,6 +286,10 @@ impl Writer {
         }
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.count(&outcome, entries, took);
+        self.just_wrote = Some(Wrote {
+            answered: answers.len(),
+            took,
+        });
         let answered = match &outcome {
             // Nothing was taken and nothing will be: to a sender the journal is closed.
             Err(Error::WriterUsed { .. }) => Err(Error::Closed),
@@ -376,7 +397,7 @@ impl Writer {
             })?
     }
 
-    fn count(&self, outcome: &Result<()>, entries: u32, took: std::time::Duration) {
+    fn count(&self, outcome: &Result<()>, entries: u32, took: Duration) {
         let counters = &self.shared.counters;
         match outcome {
             Ok(()) => {

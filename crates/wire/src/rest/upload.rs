@@ -19,6 +19,8 @@ use names::{NameField, NameFields};
 
 pub use text::error;
 
+/// Bytes of a usual record.
+const RECORD_BYTES_LIKELY: usize = 256;
 /// Levels that stand around a record: the body and the list.
 const LEVELS_AROUND: usize = 2;
 
@@ -31,6 +33,10 @@ const LEVELS_AROUND: usize = 2;
 pub fn decode(body: &[u8]) -> Result<Batch<'_>, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
     let mut batch = Batch::default();
+    let likely = text.len().div_ceil(RECORD_BYTES_LIKELY);
+    batch
+        .records
+        .reserve(likely.min(limit::RECORDS_PER_UPLOAD_MAX));
     envelope(text, &mut batch).map_err(|Malformed| Refusal::Malformed)?;
     Ok(batch)
 }

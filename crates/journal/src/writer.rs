@@ -147,7 +147,8 @@ impl Writer {
         match just_wrote {
             _ if self.filling.is_empty() => {}
             Some(wrote) if waited_for => {
-                let most = (wrote.took / 2).min(gather.saturating_mul(2));
+                let half = wrote.took.checked_div(2).unwrap_or_default();
+                let most = half.min(gather.saturating_mul(2));
                 self.gather(most, self.filling.len().saturating_add(wrote.answered))
                     .await;
             }

@@ -48,7 +48,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("sqlx", &["control"]),
     ("aws-lc-rs", &["seal", "server"]),
     ("reed-solomon-simd", &["store"]),
-    ("rustls", &["server"]),
+    ("rustls", &["seal", "server"]),
     ("anyhow", &["server", "xtask"]),
     ("axum", &["collect", "web", "server"]),
 ];

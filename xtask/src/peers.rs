@@ -17,8 +17,14 @@ const NPM: [&str; 3] = [
     "clevertap-web-sdk@2.5.2",
     "playwright-core@1.65.1",
 ];
-/// PyPI packages: a reader of the vendor's export API, and a TLS scanner.
-const PYPI: [&str; 2] = ["quickhouse==0.21.0", "sslyze==6.3.1"];
+/// PyPI packages: a reader of the vendor's export API, a TLS scanner, and two implementations of
+/// HPKE, the second the one that the vendor names.
+const PYPI: [&str; 4] = [
+    "quickhouse==0.21.0",
+    "sslyze==6.3.1",
+    "pyhpke==0.6.5",
+    "tink==1.16.1",
+];
 /// Programs that the tests call, and the Debian package of each.
 const DEBIAN: [(&str, &str); 10] = [
     ("chromium", "chromium"),

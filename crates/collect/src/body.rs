@@ -31,7 +31,30 @@ pub struct Received {
     /// Its size as it came.
     pub size_bytes: u64,
     /// Its share of the memory; given back on drop.
-    _charge: Charge,
+    charge: Charge,
+}
+
+impl Received {
+    /// The body in another form, which takes at most as much memory: `open` is given its bytes.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] when there is no memory for both forms; what `open` says.
+    pub(crate) fn unwrapped(
+        mut self,
+        open: impl FnOnce(&Bytes) -> Result<Vec<u8>, Refusal>,
+    ) -> Result<Self, (Self, Refusal)> {
+        let both = self.bytes.len().saturating_mul(2);
+        if let Err(refusal) = self.charge.hold(both) {
+            return Err((self, refusal));
+        }
+        match open(&self.bytes) {
+            Ok(bytes) => {
+                self.bytes = bytes.into();
+                Ok(self)
+            }
+            Err(refusal) => Err((self, refusal)),
+        }
+    }
 }
 
 /// A body that was not taken.
@@ -138,7 +161,7 @@ pub(crate) async fn read(
     Ok(Received {
         bytes,
         size_bytes: size as u64,
-        _charge: charge,
+        charge,
     })
 }
 

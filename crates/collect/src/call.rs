@@ -1,6 +1,6 @@
 //! Letting a request of the api plane in, or not.
 //!
-//! In this order: credentials, the ceiling of calls in progress, the body. What comes without
+//! In this order: credentials, encryption, the ceiling of calls in progress, the body. What comes without
 //! credentials is answered only if it could have been a call: a known URL, a method that it takes,
 //! and a body that is JSON.
 
@@ -15,6 +15,8 @@ use serde::de::IgnoredAny;
 
 use crate::body::{self, NotTaken, Received};
 use crate::credentials::Stranger;
+use crate::encryption::{self, Form};
+use crate::upload::Sent;
 use crate::{Caller, Facts, Head, Refusal, State, Voice};
 
 /// Bytes of a stranger's body that are looked at.
@@ -86,6 +88,8 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         // The log layer stands before every route.
         return Err(Refusal::Internal.respond(facts));
     };
+    let form = encryption::agree(&caller.rules.api_encryption, &parts.headers, &body, &head);
+    let form = form.map_err(|refusal| refusal.respond(facts))?;
     if !caller.terms.scopes.hold(ceiling.scope()) {
         return Err(Refusal::OutOfScope.respond(facts));
     }
@@ -112,6 +116,18 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     let facts = Facts {
         size_bytes: body.size_bytes,
         ..facts
+    };
+    let body = match form {
+        Form::Plain => body,
+        Form::Encrypted => {
+            let sent = Sent {
+                account: caller.account(),
+                head: &head,
+                facts,
+            };
+            let keys = &caller.rules.api_encryption;
+            encryption::decrypt(state, keys, body, ceiling, &sent).await?
+        }
     };
     let query = parts.uri.query().unwrap_or_default().to_owned();
     Ok(Call {
@@ -171,7 +187,9 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body)
     )
     .await;
     let (refusal, size_bytes) = match read {
-        Ok(body) if is_json(&body.bytes) => (stranger.refusal, body.size_bytes),
+        Ok(body) if is_json(&body.bytes) || is_encrypted_for_us(stranger, parts) => {
+            (stranger.refusal, body.size_bytes)
+        }
         Ok(body) => (Refusal::Undecodable, body.size_bytes),
         Err(NotTaken {
             refusal: refusal @ (Refusal::Broken | Refusal::TooSlow),
@@ -183,6 +201,11 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body)
         size_bytes,
         ..facts
     })
+}
+
+/// Whether a body may be an encrypted one for an account that exists: whoever sends one knows both.
+fn is_encrypted_for_us(stranger: Stranger, parts: &Parts) -> bool {
+    stranger.account.is_some() && encryption::is_encrypted(&parts.headers)
 }
 
 /// Whether a body is JSON, or absent.

@@ -29,6 +29,16 @@ const DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-rd");
 const IMPRESSIONS_DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-spiky-rd");
 const KEY_REUSED: &str =
     r#"{"status":"fail","error":"Idempotency-Key was used for another body","code":422}"#;
+const ENCRYPTION_NOT_ENABLED: &str =
+    r#"{"status":"fail","error":"API encryption is not enabled","code":415}"#;
+const NOT_DECRYPTED: &str =
+    r#"{"status":"fail","error":"Request could not be decrypted","code":400}"#;
+const ENCRYPTION_REQUIRED: &str =
+    r#"{"status":"fail","error":"API encryption is required","code":403}"#;
+const NO_ANSWER_KEY: &str =
+    r#"{"status":"fail","error":"No public key to encrypt the response to","code":406}"#;
+/// The type of an answer that is encrypted to the caller's key.
+const ENCRYPTED_TYPE: HeaderValue = HeaderValue::from_static(wire::rest::hpke::MEDIA_TYPE);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A request that is not served, and how that is said.
@@ -74,6 +84,14 @@ pub enum Refusal {
     EncryptionOff,
     /// In silence: the body came too slowly.
     TooSlow,
+    /// The body is encrypted, and the account has no key for that, or does not want it.
+    EncryptionNotEnabled,
+    /// The body was not encrypted to a key of the account that is in force, or is not whole.
+    NotDecrypted,
+    /// The account takes encrypted calls alone.
+    EncryptionRequired,
+    /// An encrypted answer was asked for, and there is no key to encrypt it to.
+    NoAnswerKey,
 }
 
 impl Refusal {
@@ -101,11 +119,16 @@ impl Refusal {
             Self::ForeignPage => "foreign_page",
             Self::EncryptionOff => "encryption_off",
             Self::TooSlow => "body_too_slow",
+            Self::EncryptionNotEnabled => "encryption_not_enabled",
+            Self::NotDecrypted => "not_decrypted",
+            Self::EncryptionRequired => "encryption_required",
+            Self::NoAnswerKey => "no_answer_key",
         }
     }
 
     /// The status and the body; none for what is refused in silence.
     fn answer(self) -> Option<(StatusCode, String)> {
+        let ours = |status, body: &str| Some((status, String::from(body)));
         let (status, words) = match self {
             Self::UnknownAccount => (StatusCode::UNAUTHORIZED, Words::AccountUnknown),
             Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, Words::CredentialsInvalid),
@@ -115,20 +138,19 @@ impl Refusal {
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, Words::MethodNotAllowed),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Words::TooLarge),
             Self::UnsupportedEncoding => {
-                return Some((
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    String::from(UNSUPPORTED),
-                ));
+                return ours(StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED);
             }
-            Self::KeyReused => {
-                return Some((StatusCode::UNPROCESSABLE_ENTITY, String::from(KEY_REUSED)));
+            Self::KeyReused => return ours(StatusCode::UNPROCESSABLE_ENTITY, KEY_REUSED),
+            Self::EncryptionNotEnabled => {
+                return ours(StatusCode::UNSUPPORTED_MEDIA_TYPE, ENCRYPTION_NOT_ENABLED);
             }
+            Self::NotDecrypted => return ours(StatusCode::BAD_REQUEST, NOT_DECRYPTED),
+            Self::EncryptionRequired => return ours(StatusCode::FORBIDDEN, ENCRYPTION_REQUIRED),
+            Self::NoAnswerKey => return ours(StatusCode::NOT_ACCEPTABLE, NO_ANSWER_KEY),
             Self::TooManyCalls => (StatusCode::TOO_MANY_REQUESTS, Words::TooManyRequests),
             Self::Busy | Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Words::Unavailable),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Words::Internal),
-            Self::EncryptionOff => {
-                return Some((StatusCode::PAYMENT_REQUIRED, String::from(NOT_ENCRYPTED)));
-            }
+            Self::EncryptionOff => return ours(StatusCode::PAYMENT_REQUIRED, NOT_ENCRYPTED),
             Self::UnknownUrl
             | Self::UnknownMethod
             | Self::Undecodable
@@ -156,6 +178,10 @@ impl Refusal {
             | Self::TooLarge
             | Self::UnsupportedEncoding
             | Self::KeyReused
+            | Self::EncryptionNotEnabled
+            | Self::NotDecrypted
+            | Self::EncryptionRequired
+            | Self::NoAnswerKey
             | Self::Internal => Line::Awaited,
             Self::UnknownAccount
             | Self::InvalidCredentials
@@ -259,6 +285,14 @@ pub(crate) fn sealed(body: String, facts: Facts) -> Response {
         .headers_mut()
         .insert(ENCRYPTED, HeaderValue::from_static("true"));
     response
+}
+
+/// Puts an encrypted body in the place of an answer's own.
+pub(crate) fn encrypted(response: &mut Response, body: Vec<u8>) {
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, ENCRYPTED_TYPE);
+    *response.body_mut() = Body::from(body);
 }
 
 /// A page of any origin may call, with the headers that the web SDK sends.

@@ -8,6 +8,7 @@
 use axum::extract::{MatchedPath, Request, State as Of};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use governance::AnswerKey;
 use http::{Method, StatusCode};
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
 use model::{AccountId, Secret, Timestamp};
@@ -43,6 +44,8 @@ struct HeadParts {
     path: Box<str>,
     /// Set by whoever takes over writing the line.
     taken: AtomicBool,
+    /// The key that the answer is encrypted to, once the caller is known and has asked for that.
+    answer_key: OnceLock<AnswerKey>,
 }
 
 impl Head {
@@ -65,6 +68,7 @@ impl Head {
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
             taken: AtomicBool::new(false),
+            answer_key: OnceLock::new(),
         }))
     }
 
@@ -118,6 +122,16 @@ impl Head {
     /// Keeps the address after all: the sender has allowed it.
     pub(crate) fn keep_peer(&self) {
         self.0.is_peer_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the answer is encrypted, whatever it says.
+    pub(crate) fn encrypt_answer(&self, key: AnswerKey) {
+        self.0.answer_key.get_or_init(|| key);
+    }
+
+    /// The key that the answer is encrypted to; none when it goes out as it is.
+    pub(crate) fn answer_key(&self) -> Option<&AnswerKey> {
+        self.0.answer_key.get()
     }
 
     /// As much of the peer as may be kept.

@@ -1,6 +1,7 @@
 //! Requests through the routers, on a journal whose store can be made to fail.
 
 mod bodies;
+mod encryption;
 mod harness;
 mod idempotency;
 mod log;

@@ -12,7 +12,7 @@ use governance::{Admitted, Arrival};
 use http::StatusCode;
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
-use model::{ErrorKind, Timestamp};
+use model::{AccountId, ErrorKind, Timestamp};
 use wire::rest::upload;
 
 use crate::idempotency::{Answered, Begun, Claim, UploadKey};
@@ -77,7 +77,13 @@ async fn take(
     claim: Option<Claim<'_>>,
 ) -> Response {
     let Ok(batch) = upload::decode(call.bytes()) else {
-        return undecodable(state, call, received_at).await;
+        let sent = Sent {
+            account: call.caller.account(),
+            head: &call.head,
+            facts: call.facts,
+        };
+        let refusal = Refusal::Malformed;
+        return undecodable(state, &sent, received_at, call.bytes(), refusal).await;
     };
     let mut admitted = admit(state, call, batch, received_at);
     let (accepted, suppressed) = (admitted.processed(), admitted.suppressed());
@@ -139,18 +145,34 @@ fn is_dry_run(query: &str) -> bool {
         .any(|pair| matches!(pair, "dryRun=1" | "dryRun=true"))
 }
 
+/// What was sent by a known account.
+#[derive(Debug)]
+pub(crate) struct Sent<'a> {
+    /// Whose it is.
+    pub(crate) account: AccountId,
+    /// What the head said.
+    pub(crate) head: &'a Head,
+    /// What is known for the log.
+    pub(crate) facts: Facts,
+}
+
 /// A body of a known account that is no upload: kept for review, and refused.
-async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Response {
-    let bytes = call.bytes();
+pub(crate) async fn undecodable(
+    state: &State,
+    sent: &Sent<'_>,
+    received_at: Timestamp,
+    bytes: &Bytes,
+    refusal: Refusal,
+) -> Response {
     let kept = bytes.get(..UNDECODABLE_BYTES_KEPT_MAX).unwrap_or(bytes);
+    let what = match refusal {
+        Refusal::NotDecrypted => "the body is not encrypted to a key of the account",
+        _ => "the body is not an upload",
+    };
     let error = if kept.len() < bytes.len() {
-        format!(
-            "the body is not an upload; the first {} of {} bytes",
-            kept.len(),
-            bytes.len()
-        )
+        format!("{what}; the first {} of {} bytes", kept.len(), bytes.len())
     } else {
-        String::from("the body is not an upload")
+        String::from(what)
     };
     let quarantined = Quarantined {
         id: state.record_ids().batch()(0),
@@ -163,18 +185,17 @@ async fn undecodable(state: &State, call: &Call, received_at: Timestamp) -> Resp
     };
     let record = Record::Quarantined(Box::new(quarantined));
     let entries = vec![Entry {
-        account: call.caller.account(),
+        account: sent.account,
         record,
     }];
-    let refusal = Refusal::Malformed;
     let facts = Facts {
         reason: refusal.reason(),
-        ..call.facts
+        ..sent.facts
     };
     let status = refusal.status().unwrap_or(StatusCode::BAD_REQUEST);
-    match commit(state, &call.head, status, &facts, entries).await {
+    match commit(state, sent.head, status, &facts, entries).await {
         Ok(()) => refusal.respond(facts),
-        Err(refusal) => refusal.respond(call.facts),
+        Err(refusal) => refusal.respond(sent.facts),
     }
 }
 

@@ -8,13 +8,16 @@ use model::{AccountId, PersonKeySecret, Random, Secret, Timestamp, limit};
 use serde::{Serialize, Serializer};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api_keys::{self, Stored};
 use crate::audit::Action;
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::dictionary::{self, Said};
+use crate::sealer::Sealer;
 use crate::state::Effect;
 use crate::{Actor, Error, Result};
 
@@ -102,6 +105,8 @@ pub(crate) struct Record {
     pub(crate) account: Account,
     /// What it says of its events.
     pub(crate) said: Said,
+    /// Its keys for encrypted calls.
+    pub(crate) api: Stored,
     sdk_token_hash: [u8; 32],
     /// As many as `account.passcodes`, in the same order.
     hashes: Vec<[u8; 32]>,
@@ -111,8 +116,9 @@ impl Record {
     /// The rules that collection works from.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Corrupt`] when the time zone is not known (any more).
-    pub(crate) fn rules(&self, secret: PersonKeySecret) -> Result<AccountRules> {
+    /// [`model::ErrorKind::Corrupt`] when the time zone is not known (any more), or a sealed key does
+    /// not open.
+    pub(crate) fn rules(&self, secret: PersonKeySecret, sealer: &Sealer) -> Result<AccountRules> {
         let zone = TimeZone::get(&self.account.time_zone).map_err(|_| {
             Error::damaged(format!("account `{}`", self.id), "its time zone is unknown")
         })?;
@@ -133,6 +139,7 @@ impl Record {
         rules.dictionary = self.said.dictionary.clone();
         rules.discarded_events = self.said.discarded.clone();
         rules.takes_encrypted = self.account.takes_encrypted;
+        rules.api_encryption = self.api.open(self.id, sealer)?;
         rules.passcodes = self
             .account
             .passcodes
@@ -177,7 +184,9 @@ impl Control {
                 let terms = PasscodeTerms::default();
                 insert_passcode(session, &desk, FIRST_PASSCODE, hash, &terms).await?;
                 let record = read(session, id).await?;
-                session.then(Effect::Account(Box::new(record.rules(secret)?)));
+                session.then(Effect::Account(Box::new(
+                    record.rules(secret, &desk.sealer)?,
+                )));
                 let description = "account created with its first passcode".to_owned();
                 desk.note(session, Action::AccountCreated, id.to_string(), description)
                     .await
@@ -393,9 +402,10 @@ impl Control {
         let secret = self.keys.person_key_secret(id)?;
         self.act(actor, act, id, move |session, desk| {
             Box::pin(async move {
+                let sealer = Arc::clone(&desk.sealer);
                 body(session, desk).await?;
                 let record = read(session, id).await?;
-                session.then(Effect::Account(Box::new(record.rules(secret)?)));
+                session.then(Effect::Account(Box::new(record.rules(secret, &sealer)?)));
                 Ok(())
             })
         })
@@ -528,7 +538,7 @@ async fn insert_passcode(
 
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
     retention_days, request_retention_days, sdk_token_hash, encrypted_refused, \
-    undefined_events, undefined_properties \
+    undefined_events, undefined_properties, api_encryption, answer_key, answer_prefix \
     FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
 const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
@@ -610,6 +620,7 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
         }
     }
     dictionary::read_into(session, &mut records).await?;
+    api_keys::read_into(session, &mut records).await?;
     Ok(records)
 }
 
@@ -641,6 +652,7 @@ fn decode(row: &SqliteRow) -> Result<Record> {
     Ok(Record {
         id,
         said,
+        api: Stored::decode(row, 12)?,
         account: Account {
             id,
             name: text(1)?,

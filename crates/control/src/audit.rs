@@ -80,6 +80,12 @@ names! {
         DictionaryChanged = "dictionary.changed",
         /// Whether an account takes messages that are encrypted in transit was changed.
         EncryptionChanged = "account.encryption_changed",
+        /// Whether calls of the API may or must be encrypted was changed, or the key for answers.
+        ApiEncryptionChanged = "account.api_encryption_changed",
+        /// A key for encrypted calls of the API was made.
+        ApiKeyCreated = "api_key.created",
+        /// A key for encrypted calls of the API was retired.
+        ApiKeyRetired = "api_key.retired",
         /// An account's retention was changed.
         RetentionChanged = "account.retention_changed",
         /// A passcode was created.

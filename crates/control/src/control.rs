@@ -373,7 +373,9 @@ impl Control {
         let mut all = Vec::new();
         for record in accounts {
             let secret = self.keys.person_key_secret(record.id)?;
-            all.push(Effect::Account(Box::new(record.rules(secret)?)));
+            all.push(Effect::Account(Box::new(
+                record.rules(secret, &self.sealer)?,
+            )));
         }
         all.append(&mut effects);
         self.state.apply(all);

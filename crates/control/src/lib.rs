@@ -15,6 +15,7 @@ pub mod authz;
 mod account;
 mod users;
 
+mod api_keys;
 mod catalog;
 mod deletion;
 mod dictionary;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use account::{Account, NewAccount, Passcode};
 pub use actor::{Actor, ActorKind};
+pub use api_keys::{AnswerKeyView, ApiEncryptionView, ApiKeyState, ApiKeyView};
 pub use audit::{
     AUDIT_PAGE_MAX, AUDIT_RETENTION_DAYS, Action, AuditDownload, AuditEntry, AuditFilter,
     AuditOutcome, Checkpoint, DownloadFormat, Verification, VerifiedLog, verify,

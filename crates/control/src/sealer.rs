@@ -46,6 +46,31 @@ impl Sealer {
             .map_err(|_| Error::damaged(context, "a sealed field is not text"))
     }
 
+    /// Seals a secret key for the place that `context` names.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Internal`] when the library refuses.
+    pub(crate) fn seal_key(&self, context: &str, key: &Secret<[u8; 32]>) -> Result<Vec<u8>> {
+        let random = self.random.as_ref();
+        Ok(seal::seal_field(
+            &self.fields,
+            context,
+            key.expose(),
+            random,
+        )?)
+    }
+
+    /// Opens a secret key that was sealed for that place.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Corrupt`] when it was not.
+    pub(crate) fn open_key(&self, context: &str, sealed: &[u8]) -> Result<Secret<[u8; 32]>> {
+        let bytes = seal::open_field(&self.fields, context, sealed)?;
+        let key = bytes.expose().as_slice().try_into();
+        key.map(Secret::new)
+            .map_err(|_| Error::damaged(context, "a sealed key has another length"))
+    }
+
     /// A fresh salt.
     pub(crate) fn salt(&self) -> [u8; 16] {
         self.random.bytes16()

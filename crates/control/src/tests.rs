@@ -6,6 +6,7 @@
 
 mod access;
 mod accounts;
+mod api_keys;
 mod audit;
 mod audit_tree;
 mod deletions;

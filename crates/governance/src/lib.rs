@@ -8,6 +8,7 @@
 pub mod access;
 mod admission;
 mod announced;
+mod api_encryption;
 mod ceilings;
 mod dictionary;
 mod fold;
@@ -20,6 +21,7 @@ mod terms;
 
 pub use admission::{Admitted, Arrival, Reach, admit};
 pub use announced::{Announced, Announcements};
+pub use api_encryption::{AnswerKey, ApiEncryption, ApiEncryptionPolicy, ApiKey};
 pub use ceilings::{Ceilings, Permit};
 pub use dictionary::{Dictionary, UndefinedEvents, UndefinedProperties};
 pub use fold::{Device, Identity, Profile, PushToken, Step, fold, superseded};

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Dictionary, PasscodeHash, PasscodeRule, Suppressions};
+use crate::{ApiEncryption, Dictionary, PasscodeHash, PasscodeRule, Suppressions};
 
 /// The rules of every account.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,8 @@ pub struct AccountRules {
     pub web_domains: BTreeSet<Box<str>>,
     /// Whether messages that SDKs have encrypted in transit are taken.
     pub takes_encrypted: bool,
+    /// Encryption of API calls.
+    pub api_encryption: ApiEncryption,
     /// The people who were deleted.
     pub suppressed: Arc<Suppressions>,
 }
@@ -82,6 +84,7 @@ impl AccountRules {
             dictionary: Dictionary::default(),
             web_domains: BTreeSet::new(),
             takes_encrypted: true,
+            api_encryption: ApiEncryption::default(),
             suppressed: Arc::default(),
         }
     }

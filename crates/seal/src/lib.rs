@@ -37,6 +37,8 @@ mod signing;
 
 pub mod transit;
 
+pub mod hpke;
+
 mod error;
 #[cfg(test)]
 mod tests;

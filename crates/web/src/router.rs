@@ -158,6 +158,7 @@ pub fn api_router(state: &State) -> Router {
         .fallback(collect::unknown_url)
         .with_state(state.clone())
         .layer(from_fn(headers::no_proxy))
+        .layer(from_fn(collect::encrypt_answers))
         .layer(from_fn_with_state(
             (state.collect().clone(), Plane::Api),
             collect::log_requests,

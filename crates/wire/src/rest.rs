@@ -7,6 +7,7 @@ pub mod answers;
 pub mod cursor;
 pub mod delete;
 pub mod export;
+pub mod hpke;
 pub mod lookup;
 pub mod record;
 mod refusal;

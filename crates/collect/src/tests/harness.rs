@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use futures::stream::BoxStream;
 use governance::{AccountRules, NewPasscode, PasscodeRule, PasscodeTerms, Rules};
 use http::{Request, Response};
@@ -25,8 +25,8 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use crate::{
-    Connection, Parts, Reached, Silence, State, log_requests, router, unknown_url, upload_route,
-    wrong_method,
+    Connection, Parts, Reached, Silence, State, encrypt_answers, log_requests, router, unknown_url,
+    upload_route, wrong_method,
 };
 
 /// 2026-09-21T14:13:20Z.
@@ -95,6 +95,7 @@ impl Room {
             .route("/1/upload", upload_route().fallback(wrong_method))
             .fallback(unknown_url)
             .with_state(state.clone())
+            .layer(from_fn(encrypt_answers))
             .layer(from_fn_with_state(
                 (state.clone(), Plane::Api),
                 log_requests,
@@ -138,6 +139,15 @@ impl Room {
         };
         request.extensions_mut().insert(connection);
         answer(self.api.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// As `send`; the answer's type and its bytes.
+    pub(super) async fn send_raw(&self, request: Request<Body>) -> (String, Vec<u8>) {
+        let response = self.api.clone().oneshot(request).await.unwrap();
+        let kind = response.headers()[http::header::CONTENT_TYPE].to_str();
+        let kind = kind.unwrap().to_owned();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (kind, bytes.to_vec())
     }
 
     /// Sends to the collect plane.

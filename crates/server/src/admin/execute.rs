@@ -49,6 +49,9 @@ pub(crate) async fn execute(
         Request::AccountEncryption { account, takes } => {
             account::encryption(installation, actor, &account, takes).await
         }
+        Request::ApiKey(request) => {
+            Box::pin(super::api_key::execute(installation, actor, request)).await
+        }
         Request::Dictionary { account, change } => {
             Box::pin(dictionary::say(installation, actor, &account, change)).await
         }

@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod api_key;
 mod audit;
 mod credential;
 mod dictionary;
@@ -34,6 +35,7 @@ use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
 
 pub(crate) use access::{AccessAct, AccessRequest};
+pub(crate) use api_key::{AnswersTo, ApiKeyAct, ApiKeyRequest, Policy};
 pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};
 pub(crate) use credential::CredentialRequest;
 pub(crate) use drops::{DropsRequest, groups as drop_groups};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequest, AuditRequest, CredentialRequest};
+use super::{AccessRequest, ApiKeyRequest, AuditRequest, CredentialRequest};
 use crate::jobs::Job;
 
 /// One act of an operator.
@@ -40,6 +40,8 @@ pub(crate) enum Request {
         /// Whether it does from now on.
         takes: Option<bool>,
     },
+    /// Keys for encrypted calls of the API.
+    ApiKey(ApiKeyRequest),
     /// Changes what an account says of its events; shows it when nothing is changed.
     Dictionary {
         /// The account's id.

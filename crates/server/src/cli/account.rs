@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show|domains|encryption`.
+//! `strongroom account create|list|show|domains|encryption|api-key`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -71,6 +71,9 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Keys that programs encrypt their calls of the API to, beneath TLS
+    #[command(subcommand)]
+    ApiKey(super::api_key::Command),
 }
 
 /// What an account does with messages that are encrypted in transit.
@@ -146,6 +149,7 @@ impl Command {
                 let request = Request::AccountEncryption { account, takes };
                 show(&ask(&installation, request)?, &format)
             }
+            Self::ApiKey(command) => command.run(),
         }
     }
 }

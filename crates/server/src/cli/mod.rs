@@ -4,6 +4,7 @@
 //! 2 wrong usage or input, 3 not found, 4 refused, 5 unavailable for now.
 
 mod account;
+mod api_key;
 mod audit;
 mod credential;
 mod demo;

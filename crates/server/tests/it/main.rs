@@ -20,6 +20,7 @@ mod harness;
 mod raw;
 
 mod abuse;
+mod api_encryption;
 mod clients;
 mod deletion;
 mod demo;

@@ -14,6 +14,7 @@ mod credentials;
 mod drops;
 mod encryption;
 mod idempotency;
+mod left_out;
 mod peer;
 mod preset;
 mod replay;

@@ -44,6 +44,8 @@ pub async fn replay(
     state.journal().append(entries).await?;
     state.announced().remember(admitted.take_announcements());
     state.report_reached(account, admitted.reached());
+    let from = (quarantined.source, quarantined.received_at);
+    state.report_left_out(account, from, admitted.left_out());
     Ok(Replayed::Stored(processed))
 }
 

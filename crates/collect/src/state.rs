@@ -2,12 +2,14 @@
 
 use governance::{Announced, Ceilings, Reach, Rules};
 use journal::Journal;
-use model::record::Entry;
-use model::{AccountId, Clock, RecordIds};
+use model::learned::LeftOut;
+use model::record::{Entry, Source};
+use model::{AccountId, Clock, RecordIds, Timestamp};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::idempotency::Answers;
+use crate::left_out::LeftOutCounts;
 use crate::sdk::Seen;
 use crate::{Budget, Drops};
 
@@ -48,6 +50,7 @@ struct Inner {
     seen: Seen,
     answers: Answers,
     drops: Drops,
+    left_out: LeftOutCounts,
 }
 
 impl State {
@@ -67,6 +70,7 @@ impl State {
             bodies: Budget::default(),
             seen: Seen::default(),
             answers: Answers::default(),
+            left_out: LeftOutCounts::default(),
         }))
     }
 
@@ -143,6 +147,25 @@ impl State {
                 metrics::counter!("strongroom_reached_lost_total").increment(1);
             }
         }
+    }
+
+    /// Counts properties that the dictionary has taken out of events that are durable.
+    pub(crate) fn report_left_out(
+        &self,
+        account: AccountId,
+        (source, at): (Source, Timestamp),
+        left_out: &[(Box<str>, Box<str>)],
+    ) {
+        if !left_out.is_empty() {
+            self.0.left_out.count(account, (source, at), left_out);
+        }
+    }
+
+    /// What was left out since it was last asked, taken away: the caller sees to it that it is
+    /// written down. A process that ends before loses it.
+    #[must_use]
+    pub fn take_left_out(&self) -> Vec<LeftOut> {
+        self.0.left_out.take()
     }
 
     /// The memory that bodies take.

@@ -111,6 +111,8 @@ async fn take(
     if !is_dry_run {
         state.announced().remember(admitted.take_announcements());
         state.report_reached(call.caller.account(), admitted.reached());
+        let from = (Source::Rest, received_at);
+        state.report_left_out(call.caller.account(), from, admitted.left_out());
         count("accepted", accepted.saturating_sub(suppressed));
         count("rejected", rejected);
         count("suppressed", suppressed);

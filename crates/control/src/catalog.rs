@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::state::Effect;
-use crate::{Error, Result};
+use crate::{Error, Result, learned};
 
 #[async_trait]
 impl Catalog for Control {
@@ -32,9 +32,16 @@ impl Catalog for Control {
         // A part that is live has its key written down, whatever happens next.
         self.keys.record().await?;
         let (now, sealer) = (self.clock.now(), Arc::clone(&self.sealer));
+        let rules = Arc::clone(&self.state.rules().borrow());
         self.database
             .write(move |session| {
-                Box::pin(async move { publish(session, &sealer, publication, now).await })
+                Box::pin(async move {
+                    let mut publication = publication;
+                    let learned = std::mem::take(&mut publication.learned);
+                    let refused = std::mem::take(&mut publication.refused);
+                    publish(session, &sealer, publication, now).await?;
+                    learned::count(session, &sealer, &rules, &learned, &refused).await
+                })
             })
             .await?;
         Ok(())

@@ -12,6 +12,7 @@ mod audit_tree;
 mod deletions;
 mod formats;
 mod keys;
+mod learned;
 mod parts;
 mod passcodes;
 mod reviews;

@@ -46,6 +46,7 @@ pub struct Admitted {
     rejections: Vec<Rejection>,
     announcements: Announcements,
     reached: Vec<Reach>,
+    left_out: Vec<(Box<str>, Box<str>)>,
     processed: u32,
     suppressed: u32,
 }
@@ -100,6 +101,13 @@ impl Admitted {
     #[must_use]
     pub fn reached(&self) -> &[Reach] {
         &self.reached
+    }
+
+    /// Properties that the account's dictionary has taken out of events that are kept: the event and
+    /// the property, once for each time.
+    #[must_use]
+    pub fn left_out(&self) -> &[(Box<str>, Box<str>)] {
+        &self.left_out
     }
 
     /// What to pass to [`Announced::remember`] once the entries are durable.
@@ -181,6 +189,7 @@ impl Admission<'_> {
             names,
             ts,
             ts_sent,
+            left_out,
         } = visible.into_kept();
         for name in &names {
             self.announce(name.key, name.kind, name.text(&submission), ts);
@@ -209,7 +218,10 @@ impl Admission<'_> {
                 session,
                 context,
             } => {
-                let name = name.into();
+                let name: Box<str> = name.into();
+                for property in left_out {
+                    self.out.left_out.push((name.clone(), property));
+                }
                 self.push(Record::Event(Event {
                     id,
                     person,

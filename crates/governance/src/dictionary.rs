@@ -50,8 +50,8 @@ pub enum UndefinedProperties {
 pub(crate) enum Verdict {
     /// As it is.
     Keep,
-    /// With these properties alone.
-    KeepOnly(RawJson),
+    /// With these properties alone; the names of those that are left out.
+    KeepOnly(RawJson, Vec<Box<str>>),
     /// Not at all.
     Refuse(RejectReason),
 }
@@ -78,8 +78,10 @@ impl Dictionary {
         let sent = members.len();
         let mut text = String::from("{");
         let mut kept = 0_usize;
+        let mut left_out = Vec::new();
         for (name, value) in members {
             if !known.contains(name.as_ref()) {
+                left_out.push(Box::from(name.as_ref()));
                 continue;
             }
             let Ok(name) = serde_json::to_string(&name) else {
@@ -99,7 +101,9 @@ impl Dictionary {
             UndefinedProperties::DropProperty | UndefinedProperties::DropEvent if kept == sent => {
                 Verdict::Keep
             }
-            UndefinedProperties::DropProperty => Verdict::KeepOnly(RawJson::from_checked(&text)),
+            UndefinedProperties::DropProperty => {
+                Verdict::KeepOnly(RawJson::from_checked(&text), left_out)
+            }
             UndefinedProperties::DropEvent => Verdict::Refuse(RejectReason::PropertyUndefined),
         }
     }
@@ -199,7 +203,8 @@ mod tests {
                 "{properties}"
             );
         };
-        let only = |text: &str| Verdict::KeepOnly(RawJson::parse(text).unwrap());
+        let only =
+            |text: &str| Verdict::KeepOnly(RawJson::parse(text).unwrap(), vec![Box::from("x")]);
         let all = r#"{"a":1.50,"x":[1, {"a":2}],"\u00e9\"\\":"\ud800"}"#;
         check(UndefinedProperties::Accept, all, Verdict::Keep);
         check(

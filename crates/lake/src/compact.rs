@@ -120,8 +120,8 @@ impl Lake {
         self.publish(Publication {
             remove,
             add: parts,
-            consumed: Vec::new(),
             ledger,
+            ..Publication::default()
         })
         .await?;
         Ok(report)

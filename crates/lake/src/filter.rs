@@ -303,8 +303,8 @@ impl Lake {
             .publish(Publication {
                 remove: done.iter().map(|it| it.old.id).collect(),
                 add: done.iter().flat_map(|it| it.new.iter().cloned()).collect(),
-                consumed: Vec::new(),
                 ledger: filter.keep.ledger(),
+                ..Publication::default()
             })
             .await;
         match published {

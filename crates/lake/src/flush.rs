@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use crate::compact::has_days;
 use crate::keep::{self, Keep};
+use crate::learn::{Learner, Lessons};
 use crate::part::{Ids, Place, Writer};
+use crate::plan::Plan;
 use crate::record_index::{COUNTED_MAX, Probe, may_come_twice};
 use crate::rows;
 use crate::schema;
@@ -68,7 +70,7 @@ impl Lake {
         let now = self.clock.now();
         let settings = self.settings.clone();
         let stored = self.stored(&commits).await?;
-        let (parts, report) = self
+        let (parts, (report, lessons)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;
         let report = FlushReport {
@@ -82,6 +84,8 @@ impl Lake {
             add: parts,
             consumed,
             ledger,
+            learned: lessons.learned,
+            refused: lessons.refused,
         })
         .await?;
         Ok(report)
@@ -129,8 +133,9 @@ pub(crate) fn write(
     now: Timestamp,
     settings: &Settings,
     sink: &Sink,
-) -> Result<FlushReport> {
+) -> Result<(FlushReport, Lessons)> {
     let mut report = FlushReport::default();
+    let mut learner = Learner::default();
     let mut groups: BTreeMap<(AccountId, Table), Vec<Row<'_>>> = BTreeMap::new();
     for entry in commits.iter().flat_map(|(_, entries)| entries.iter()) {
         let (named, ts) = keep::facts(&entry.record);
@@ -174,10 +179,11 @@ pub(crate) fn write(
                 level: 0,
                 created_at: now,
             };
-            write_records(place, ids, &records, settings, sink)?;
+            let plan = learner.learn(account, &records);
+            write_records(place, ids, &plan, &records, settings, sink)?;
         }
     }
-    Ok(report)
+    Ok((report, learner.into_lessons()))
 }
 
 /// Counted ids share their first halves.
@@ -215,15 +221,15 @@ fn by_day<'a>(rows: &[Row<'a>], day_rows_min: u64) -> BTreeMap<Option<Day>, Vec<
 fn write_records(
     place: Place,
     ids: Ids,
+    plan: &Plan,
     records: &[&Record],
     settings: &Settings,
     sink: &Sink,
 ) -> Result<()> {
-    let plan = rows::plan_of(records.iter().copied());
     let schema = schema::part_schema(place.table, &plan.columns);
     let begin = || Writer::new(place, Arc::clone(&schema), ids, settings);
     let mut writer = begin()?;
-    rows::each_batch(place.table, &plan, records, |batch| {
+    rows::each_batch(place.table, plan, records, |batch| {
         writer.write(&batch)?;
         if writer.is_full(settings) {
             sink.finish(std::mem::replace(&mut writer, begin()?))?;

@@ -29,6 +29,7 @@ mod compact;
 mod filter;
 mod flush;
 mod garbage;
+mod learn;
 mod merge;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use filter::{ExpireReport, RewriteReport};
 pub use flush::FlushReport;
 pub use garbage::GarbageReport;
 pub use keep::Keep;
+pub use learn::{Lessons, learn};
 pub use property::PropertyReader;
 pub use record_index::{Probe, RecordIndex, may_come_twice};
 pub use rows::tail_batches;

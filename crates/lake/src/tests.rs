@@ -6,5 +6,6 @@ mod deletion;
 mod flushing;
 mod format;
 mod garbage;
+mod learning;
 mod properties;
 mod world;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::learned::{Learned, Refused};
 use crate::record::Table;
 use crate::{AccountId, Day, ErrorKind, LedgerPosition, PartId, PersonKey, Timestamp, WriterId};
 
@@ -68,6 +69,10 @@ pub struct Publication {
     pub consumed: Vec<Consumed>,
     /// The ledger position that the rows were filtered with; it must still be the newest.
     pub ledger: LedgerPosition,
+    /// Names that the consumed records use.
+    pub learned: Vec<Learned>,
+    /// What the consumed commits have put into the quarantine.
+    pub refused: Vec<Refused>,
 }
 
 /// A stretch of one writer's commits that a flush has turned into parts.

@@ -13,6 +13,7 @@ mod time;
 mod random;
 
 pub mod catalog;
+pub mod learned;
 pub mod limit;
 pub mod record;
 pub mod submission;

@@ -16,6 +16,7 @@ pub(super) struct Intake {
     admitted: Admitted,
     entries: Vec<Entry>,
     facts: Facts,
+    from: (Source, Timestamp),
     /// The key under which the sender wants its answer.
     pub(super) answer_key: Option<Secret<[u8; 32]>>,
 }
@@ -49,6 +50,7 @@ impl Intake {
             admitted,
             entries,
             facts,
+            from: (source, received_at),
             answer_key: None,
         }
     }
@@ -99,6 +101,7 @@ impl Intake {
             admitted: Admitted::default(),
             entries,
             facts,
+            from: (source, received_at),
             answer_key: None,
         }
     }
@@ -132,6 +135,7 @@ impl Intake {
             .announced()
             .remember(self.admitted.take_announcements());
         state.report_reached(self.rules.id, self.admitted.reached());
+        state.report_left_out(self.rules.id, self.from, self.admitted.left_out());
         let suppressed = self.admitted.suppressed();
         count("accepted", facts.accepted.saturating_sub(suppressed));
         count("rejected", facts.rejected);

@@ -158,6 +158,7 @@ async fn run(steps: Vec<Step>) {
                 Vec::new()
             },
             ledger: LedgerPosition(reference.ledger + u64::from(step.stale_ledger)),
+            ..Publication::default()
         };
         let possible = reference.publish(&step);
         match control.publish(publication).await {

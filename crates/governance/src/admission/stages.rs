@@ -54,8 +54,8 @@ pub(super) struct Timed<'a> {
     ts_sent: Option<Timestamp>,
 }
 
-/// A record that the account's dictionary wants.
-pub(super) struct Wanted<'a>(Timed<'a>);
+/// A record that the account's dictionary wants, and the names of properties that it does not.
+pub(super) struct Wanted<'a>(Timed<'a>, Vec<Box<str>>);
 
 /// A record that may be kept.
 pub(super) struct Visible<'a>(Kept<'a>);
@@ -67,6 +67,8 @@ pub(super) struct Kept<'a> {
     pub(super) names: Names,
     pub(super) ts: Timestamp,
     pub(super) ts_sent: Option<Timestamp>,
+    /// Properties that the dictionary has taken out.
+    pub(super) left_out: Vec<Box<str>>,
 }
 
 impl<'a> Visible<'a> {
@@ -145,19 +147,23 @@ impl<'a> Timed<'a> {
             name, properties, ..
         } = &mut submission.content
         else {
-            return Ok(Wanted(self));
+            return Ok(Wanted(self, Vec::new()));
         };
         let verdict = if rules.discarded_events.contains(name.as_ref()) {
             Verdict::Refuse(RejectReason::EventDiscarded)
         } else {
             rules.dictionary.judge(name, properties)
         };
+        let mut left_out = Vec::new();
         match verdict {
             Verdict::Keep => {}
-            Verdict::KeepOnly(known) => *properties = known,
+            Verdict::KeepOnly(known, others) => {
+                *properties = known;
+                left_out = others;
+            }
             Verdict::Refuse(reason) => return Err(rejection(submission, reason)),
         }
-        Ok(Wanted(self))
+        Ok(Wanted(self, left_out))
     }
 }
 
@@ -169,7 +175,7 @@ impl<'a> Wanted<'a> {
     /// # Errors
     /// The names that the record adds to the deletion: nothing else of it is kept.
     pub(super) fn screen(self, rules: &AccountRules) -> Result<Visible<'a>, Vec<Reach>> {
-        let Self(Timed { keyed, ts, ts_sent }) = self;
+        let Self(Timed { keyed, ts, ts_sent }, left_out) = self;
         let Keyed {
             submission,
             person,
@@ -188,6 +194,7 @@ impl<'a> Wanted<'a> {
                 names,
                 ts,
                 ts_sent,
+                left_out,
             }));
         };
         let reached = names

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use model::catalog::{Catalog, Error, PartMeta, Publication, View};
+use model::learned::Learned;
 use model::record::Table;
 use model::{AccountId, Clock, ErrorKind, LedgerPosition, PartId, Timestamp, WriterId};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ struct State {
     ledger: LedgerPosition,
     fail_next: Option<ErrorKind>,
     publications: usize,
+    learned: Vec<Learned>,
 }
 
 impl MemoryCatalog {
@@ -40,6 +42,11 @@ impl MemoryCatalog {
     /// was done.
     pub(crate) fn fail_next(&self, kind: ErrorKind) {
         self.state.lock().unwrap().fail_next = Some(kind);
+    }
+
+    /// Everything that publications have brought of names.
+    pub(crate) fn learned(&self) -> Vec<Learned> {
+        self.state.lock().unwrap().learned.clone()
     }
 
     pub(crate) fn publications(&self) -> usize {
@@ -103,6 +110,7 @@ impl Catalog for MemoryCatalog {
             state.watermarks.insert(consumed.writer, consumed.to);
         }
         state.publications += 1;
+        state.learned.extend(publication.learned);
         match fails {
             Some(kind) => Err(refused(kind, "publish: the answer was lost")),
             None => Ok(()),

@@ -55,6 +55,12 @@ pub(crate) async fn execute(
         Request::Dictionary { account, change } => {
             Box::pin(dictionary::say(installation, actor, &account, change)).await
         }
+        Request::Names { account } => {
+            Box::pin(super::learned::names(installation, actor, &account, out)).await
+        }
+        Request::Errors { account } => {
+            Box::pin(super::learned::errors(installation, actor, &account, out)).await
+        }
         Request::Query { account, sql } => {
             Box::pin(run_query(installation, actor, &account, &sql, out)).await
         }

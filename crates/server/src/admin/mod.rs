@@ -13,6 +13,7 @@ mod dictionary;
 mod drops;
 mod execute;
 mod frame;
+mod learned;
 mod portrait;
 mod quarantine;
 mod request;
@@ -41,6 +42,7 @@ pub(crate) use credential::CredentialRequest;
 pub(crate) use drops::{DropsRequest, groups as drop_groups};
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
+pub(crate) use learned::write_left_out;
 pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
 pub(crate) use request::{
     DictionaryChange, Events, ExportFormat, ExportWhat, Properties, Request, Whom,

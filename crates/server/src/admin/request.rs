@@ -49,6 +49,16 @@ pub(crate) enum Request {
         /// The change.
         change: Option<DictionaryChange>,
     },
+    /// Lists the names that an account's records use. The data is a JSON array.
+    Names {
+        /// The account's id.
+        account: String,
+    },
+    /// Lists what was wrong with an account's records. The data is a JSON array.
+    Errors {
+        /// The account's id.
+        account: String,
+    },
     /// Reads by SQL. The data is a JSON array of objects.
     Query {
         /// Whose data.

@@ -1,9 +1,10 @@
-//! `strongroom dictionary show|define|discard|forget|policy`.
+//! `strongroom dictionary show|list|define|discard|forget|policy`.
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
+use super::listed::print_list;
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
@@ -14,6 +15,8 @@ use crate::admin::{DictionaryChange, Events, Properties, Request, call};
 pub(super) enum Command {
     /// Shows what an account says of its events
     Show(Whose),
+    /// Lists every event and property that records use, with counts, kinds of values and times
+    List(Whose),
     /// Says that an account knows an event, and these properties of it beside those it knew
     Define {
         /// The event's name
@@ -68,6 +71,7 @@ impl Command {
     pub(super) fn run(self) -> Result<()> {
         let (whose, change) = match self {
             Self::Show(whose) => (whose, None),
+            Self::List(whose) => return list(&whose),
             Self::Define {
                 event,
                 properties,
@@ -114,4 +118,21 @@ impl Command {
         }
         print(table.render(Paint::stdout()))
     }
+}
+
+fn list(whose: &Whose) -> Result<()> {
+    let columns = [
+        ("SCOPE", "scope"),
+        ("EVENT", "event"),
+        ("PROPERTY", "property"),
+        ("COUNT", "count"),
+        ("KIND", "kind"),
+        ("FIRST SEEN", "first_seen"),
+        ("LAST SEEN", "last_seen"),
+    ];
+    let loaded = whose.installation.read()?;
+    let account = whose.account.clone();
+    let request = Request::Names { account };
+    print_list(&loaded, request, whose.format.json, &columns)?;
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod credential;
 mod demo;
 mod dictionary;
 mod drops;
+mod errors;
 mod export;
 mod init;
 mod job;
@@ -71,6 +72,9 @@ enum Command {
     /// Events and properties: which an account knows, which it has discarded, what becomes of others
     #[command(subcommand)]
     Dictionary(dictionary::Command),
+    /// What was wrong with records: refused, changed, or kept all the same
+    #[command(subcommand)]
+    Errors(errors::Command),
     /// Users: who has access to an account
     #[command(subcommand)]
     User(user::Command),
@@ -154,6 +158,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(it) => it.run(),
         Command::Account(it) => it.run(),
         Command::Dictionary(it) => it.run(),
+        Command::Errors(it) => it.run(),
         Command::User(it) => it.run(),
         Command::Role(it) => it.run(),
         Command::Credential(it) => it.run(),

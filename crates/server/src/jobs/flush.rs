@@ -50,6 +50,7 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
         retired += retire(installation).await?;
     }
     retired += retire(installation).await?;
+    crate::admin::write_left_out(installation).await?;
     Ok(json!({"parts": parts, "rows": rows, "suppressed": suppressed, "commits": retired}))
 }
 

@@ -24,6 +24,7 @@ mod api_encryption;
 mod clients;
 mod deletion;
 mod demo;
+mod dictionary;
 mod disks;
 mod first_steps;
 mod hostile;

@@ -148,7 +148,7 @@ async fn values_are_given_out_only_when_that_is_written_down() {
 async fn names_in_use_are_listed_by_either_verb() {
     let room = room().await;
     let events = expect![[
-        r#"200 {"events":[{"eventCount":3,"name":"Bought","status":"Active"}],"status":"success"}"#
+        r#"200 {"events":[{"eventCount":3,"name":"Bought","properties":[],"status":"Active"}],"status":"success"}"#
     ]];
     events.assert_eq(&room.get("/getSchema?type=events").await.text());
     let properties = expect![[

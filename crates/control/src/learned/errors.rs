@@ -1,0 +1,249 @@
+//! What is wrong with records, by their names. The names of errors are stable; `docs/wire/rest.md`
+//! lists them.
+
+use governance::{AccountRules, UndefinedEvents, UndefinedProperties};
+use model::learned::{Learned, LeftOut, Name, Refused, ValueKind};
+use model::record::Source;
+use model::submission::is_system_event;
+use model::{AccountId, RecordId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::store::Before;
+use super::{EVENTS_MAX, ErrorView, NAMES_MAX, hex, parts};
+
+/// Characters that the protocol forbids in names of events and properties.
+const FORBIDDEN: &[char] = &[
+    '%', '>', '<', '!', '|', '&', '.', ':', ';', '$', '\'', '"', '\\',
+];
+
+/// Something wrong, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) error: Box<str>,
+    pub(super) source: Option<Source>,
+    pub(super) name: Option<Name>,
+    pub(super) count: u64,
+    pub(super) first_seen: Timestamp,
+    pub(super) last_seen: Timestamp,
+    pub(super) sample: Option<RecordId>,
+}
+
+impl Finding {
+    fn of(error: &str, it: &Learned, count: u64, sample: Option<RecordId>) -> Self {
+        Self {
+            error: Box::from(error),
+            source: Some(it.source),
+            name: Some(it.name.clone()),
+            count,
+            first_seen: it.first_seen,
+            last_seen: it.last_seen,
+            sample,
+        }
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.count = self.count.saturating_add(more.count);
+        self.first_seen = self.first_seen.min(more.first_seen);
+        if more.last_seen >= self.last_seen {
+            self.last_seen = more.last_seen;
+            self.sample = more.sample.or(self.sample);
+        }
+    }
+
+    pub(super) fn view(self) -> ErrorView {
+        let named = self.name.as_ref().map(parts);
+        let (_, event, property) = named.unwrap_or_default();
+        ErrorView {
+            event: event.map(str::to_owned),
+            property: property.map(str::to_owned),
+            error: self.error.into(),
+            source: self.source.map(|it| it.as_str().to_owned()),
+            count: self.count,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            sample: self.sample.map(hex),
+        }
+    }
+}
+
+/// What the names of kept records say: not known to the account, not of the first kind, with
+/// characters or lengths that the protocol forbids. All of it was kept.
+pub(super) fn of_names(
+    rules: Option<&AccountRules>,
+    learned: &[&Learned],
+    kind: &dyn Fn(&Name) -> Option<ValueKind>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for it in learned {
+        let sample = Some(it.sample);
+        if let Some(error) = undefined(rules, &it.name) {
+            found.push(Finding::of(error, it, it.count, sample));
+        }
+        let (_, event, property) = parts(&it.name);
+        let is_own = !event.is_some_and(is_system_event);
+        let text = property.or(event).unwrap_or_default();
+        let is_profile = matches!(it.name, Name::ProfileProperty(_));
+        let is_forbidden = |letter| FORBIDDEN.contains(&letter) || (is_profile && letter == '#');
+        if is_own && text.contains(is_forbidden) {
+            let error = match it.name {
+                Name::Event(_) => "event_name_characters",
+                Name::EventProperty(..) => "property_key_characters",
+                Name::ProfileProperty(_) => "profile_key_characters",
+            };
+            found.push(Finding::of(error, it, it.count, sample));
+        }
+        if it.too_long > 0 {
+            let error = match is_profile {
+                true => "profile_value_too_long",
+                false => "property_value_too_long",
+            };
+            found.push(Finding::of(error, it, it.too_long, sample));
+        }
+        mismatches(it, kind(&it.name), is_profile, &mut found);
+    }
+    found
+}
+
+fn mismatches(
+    it: &Learned,
+    expected: Option<ValueKind>,
+    is_profile: bool,
+    found: &mut Vec<Finding>,
+) {
+    let Some(expected) = expected.or_else(|| super::first_kind(&it.kinds)) else {
+        return;
+    };
+    let error = match is_profile {
+        true => "profile_type_mismatch_accepted",
+        false => "property_type_mismatch_accepted",
+    };
+    for ((kind, count), sample) in ValueKind::ALL.into_iter().zip(it.kinds).zip(it.samples) {
+        if count > 0 && !kind.agrees(expected) {
+            found.push(Finding::of(error, it, count, sample));
+        }
+    }
+}
+
+/// Whether an account that has said which names it knows does not know this one. What it has refused
+/// or left out is not here: it was not kept.
+fn undefined(rules: Option<&AccountRules>, name: &Name) -> Option<&'static str> {
+    let dictionary = &rules?.dictionary;
+    let (_, event, property) = parts(name);
+    let event = event?;
+    if dictionary.events.is_empty() || is_system_event(event) {
+        return None;
+    }
+    let known = dictionary.events.get(event);
+    match (known, property) {
+        (None, None) if dictionary.undefined_events == UndefinedEvents::Accept => {
+            Some("event_undefined_accepted")
+        }
+        (Some(known), Some(property))
+            if dictionary.undefined_properties == UndefinedProperties::Accept
+                && !known.contains(property) =>
+        {
+            Some("property_undefined_accepted")
+        }
+        _ => None,
+    }
+}
+
+/// What was refused, by the names of the reasons.
+pub(super) fn of_refusals(refused: &[&Refused]) -> Vec<Finding> {
+    let found = refused.iter().map(|it| Finding {
+        error: it.reason.clone(),
+        source: Some(it.source),
+        name: None,
+        count: it.count,
+        first_seen: it.first_seen,
+        last_seen: it.last_seen,
+        sample: Some(it.sample),
+    });
+    found.collect()
+}
+
+/// New names beyond what the protocol, and what is kept here, allow.
+pub(super) fn of_too_many(learned: &[&Learned], before: &Before) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let (mut names, mut events) = (before.names, before.events);
+    let mut counted = BTreeSet::new();
+    for it in learned
+        .iter()
+        .filter(|it| !before.kinds.contains_key(&it.name))
+    {
+        let sample = Some(it.sample);
+        if matches!(it.name, Name::Event(_)) && events >= EVENTS_MAX {
+            found.push(Finding::of("events_too_many", it, it.count, sample));
+        }
+        if names >= NAMES_MAX {
+            let finding = Finding::of("names_too_many", it, it.count, sample);
+            found.push(Finding {
+                name: None,
+                ..finding
+            });
+        }
+        if counted.insert(&it.name) {
+            names = names.saturating_add(1);
+            events = events.saturating_add(usize::from(matches!(it.name, Name::Event(_))));
+        }
+    }
+    found
+}
+
+/// Events that the account knows and that nobody has sent since `before`, those never sent among
+/// them once the account itself sends others.
+pub(super) fn of_unused(
+    rules: Option<&AccountRules>,
+    last_seen: &BTreeMap<&str, Timestamp>,
+    before: Timestamp,
+) -> Vec<Finding> {
+    let known = rules.map(|rules| &rules.dictionary.events);
+    let mut found = Vec::new();
+    for event in known.into_iter().flat_map(BTreeMap::keys) {
+        if let Some(last) = last_seen.get(&**event).filter(|last| **last < before) {
+            found.push(Finding {
+                error: Box::from("event_unused"),
+                source: None,
+                name: Some(Name::Event(event.clone())),
+                count: 1,
+                first_seen: *last,
+                last_seen: *last,
+                sample: None,
+            });
+        }
+    }
+    found
+}
+
+/// What was left out, by account.
+pub(super) fn of_left_out(left_out: Vec<LeftOut>) -> BTreeMap<AccountId, Vec<Finding>> {
+    let mut found: BTreeMap<AccountId, Vec<Finding>> = BTreeMap::new();
+    for it in left_out {
+        found.entry(it.account).or_default().push(Finding {
+            error: Box::from("property_undefined_dropped"),
+            source: Some(it.source),
+            name: Some(Name::EventProperty(it.event, it.property)),
+            count: it.count,
+            first_seen: it.first_seen,
+            last_seen: it.last_seen,
+            sample: None,
+        });
+    }
+    found
+}
+
+/// One finding for each error, source and name; the most frequent first.
+pub(super) fn together(found: Vec<Finding>) -> Vec<Finding> {
+    type Key = (Box<str>, Option<Source>, Option<Name>);
+    let mut sums: BTreeMap<Key, Finding> = BTreeMap::new();
+    for it in found {
+        let key = (it.error.clone(), it.source, it.name.clone());
+        match sums.get_mut(&key) {
+            Some(sum) => sum.add(it),
+            None => drop(sums.insert(key, it)),
+        }
+    }
+    let mut found: Vec<_> = sums.into_values().collect();
+    found.sort_by_key(|it| std::cmp::Reverse(it.count));
+    found
+}

@@ -1,0 +1,130 @@
+//! A flush learns each name once, with kinds, times and samples.
+
+use model::Timestamp;
+use model::learned::{Name, ValueKind};
+use model::record::{Entry, Record, Source};
+use std::collections::BTreeMap;
+
+use super::world::{World, account, everyone, person, run, small, without};
+use crate::learn;
+
+fn entries(records: Vec<Record>) -> Vec<Entry> {
+    let entry = |record| Entry {
+        account: account(1),
+        record,
+    };
+    records.into_iter().map(entry).collect()
+}
+
+fn property(name: &str) -> Name {
+    Name::EventProperty("Charged".into(), name.into())
+}
+
+#[test]
+fn names_are_counted_by_dialect_and_kind_of_value() {
+    let world = World::new(small());
+    let mut records = vec![
+        world.event(person(1), 2_000, r#"{"n":1,"when":"$D_17","list":[1]}"#),
+        world.event(person(2), 1_000, r#"{"n":1e400,"x":null,"\ud800":1}"#),
+        world.event(person(3), 3_000, r#"{"n":"one","flag":true,"o":{}}"#),
+    ];
+    let Record::Event(first) = &mut records[0] else {
+        unreachable!()
+    };
+    let first_id = first.id;
+    first.source = Source::Web;
+    let long = format!(r#"{{"n":"{}"}}"#, "x".repeat(513));
+    records.push(world.event(person(1), 4_000, &long));
+    records.extend(world.others(person(4)));
+    let lessons = learn(&entries(records));
+
+    let found: BTreeMap<_, _> = lessons
+        .learned
+        .iter()
+        .map(|it| ((it.source, it.name.clone()), it))
+        .collect();
+    let of = |source, name| found[&(source, name)];
+    let web = of(Source::Web, property("n"));
+    assert_eq!((web.count, web.sample), (1, first_id));
+    assert_eq!(web.samples[ValueKind::Integer as usize], Some(first_id));
+    let source = Source::Rest;
+    let n = of(source, property("n"));
+    assert_eq!(n.kinds, [2, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!((n.count, n.too_long), (3, 1));
+    let event = of(source, Name::Event("Charged".into()));
+    assert_eq!(event.count, 3);
+    let span = event.last_seen.since(event.first_seen).as_millis();
+    assert_eq!(span, 3_000);
+    assert_eq!(
+        of(Source::Web, property("when")).kinds[ValueKind::Date as usize],
+        1
+    );
+    assert_eq!(of(source, property("x")).kinds[ValueKind::Null as usize], 1);
+    assert!(
+        found
+            .keys()
+            .any(|(_, name)| *name == Name::ProfileProperty("Email".into()))
+    );
+    let names = found.keys().map(|(_, name)| name);
+    let identified = |it: &&Name| matches!(it, Name::ProfileProperty(it) if &**it == "identity");
+    assert_eq!(
+        names.filter(identified).count(),
+        0,
+        "an identity is no property"
+    );
+    let refused: Vec<_> = lessons
+        .refused
+        .iter()
+        .map(|it| (&*it.reason, it.count))
+        .collect();
+    assert_eq!(refused, [("undecodable", 2)]);
+}
+
+#[test]
+fn what_was_learned_travels_with_the_publication_and_hidden_people_teach_nothing() {
+    run(async {
+        let world = World::new(small());
+        world.catalog.set_ledger(model::LedgerPosition(3));
+        let twice = world.event(person(2), 0, r#"{"a":1}"#);
+        let records = vec![
+            world.event(person(1), 0, r#"{"secret":1}"#),
+            twice.clone(),
+            twice,
+        ];
+        let keep = without(&[person(1)], 3);
+        world.flush(account(1), records, &keep).await.unwrap();
+        let learned = world.catalog.learned();
+        let names: Vec<_> = learned
+            .iter()
+            .map(|it| (it.name.clone(), it.count))
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names.contains(&(property("a"), 1)));
+        world.catalog.set_ledger(model::LedgerPosition(0));
+        world
+            .flush(account(1), Vec::new(), &everyone())
+            .await
+            .unwrap();
+        assert_eq!(world.catalog.learned().len(), 2);
+    });
+}
+
+#[test]
+fn lessons_of_many_commits_are_put_together() {
+    let world = World::new(small());
+    let mut all = crate::Lessons::default();
+    for n in 0..30_000 {
+        let name = format!(r#"{{"p{}":1}}"#, n % 50);
+        all.add(learn(&entries(vec![world.event(person(1), n, &name)])));
+    }
+    assert!(all.learned.len() <= 20_000, "{}", all.learned.len());
+    let events = all
+        .learned
+        .iter()
+        .filter(|it| matches!(it.name, Name::Event(_)));
+    assert_eq!(events.map(|it| it.count).sum::<u64>(), 30_000);
+    let last = all.learned.iter().map(|it| it.last_seen).max().unwrap();
+    let first = all.learned.iter().map(|it| it.first_seen).min().unwrap();
+    assert_eq!(last.since(first).as_millis(), 29_999);
+    assert!(first > Timestamp::from_ms(0));
+}

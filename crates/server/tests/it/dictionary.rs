@@ -1,0 +1,147 @@
+//! What a server learns of names while records pass, and what it says was wrong with them.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Account, Installation};
+
+fn list(room: &Installation, account: &Account, what: &str) -> Vec<Value> {
+    let listed = room.json(&[what, "list", "--account", &account.id]);
+    listed.as_array().unwrap().clone()
+}
+
+fn names(room: &Installation, account: &Account) -> Vec<(String, u64, Value)> {
+    let listed = list(room, account, "dictionary");
+    let name = |it: &Value| {
+        let part = |of: &str| it[of].as_str().unwrap_or("-").to_owned();
+        format!("{}/{}", part("event"), part("property"))
+    };
+    let shown = listed
+        .iter()
+        .map(|it| (name(it), it["count"].as_u64().unwrap(), it["kinds"].clone()));
+    shown.collect()
+}
+
+fn errors(room: &Installation, account: &Account) -> Vec<(String, String, u64)> {
+    let listed = list(room, account, "errors");
+    let mut shown: Vec<_> = listed
+        .iter()
+        .map(|it| {
+            let part = |of: &str| it[of].as_str().unwrap_or("-").to_owned();
+            let name = format!("{}/{}", part("event"), part("property"));
+            (part("error"), name, it["count"].as_u64().unwrap())
+        })
+        .collect();
+    shown.sort_unstable();
+    shown
+}
+
+/// What is wrong with the first upload, sent so often.
+fn wrong(times: u64) -> Vec<(String, String, u64)> {
+    let named = |error: &str, name: &str| (error.to_owned(), name.to_owned(), times);
+    vec![
+        named("event_name_reserved", "-/-"),
+        named("property_key_characters", "Viewed/bad.key"),
+    ]
+}
+
+#[tokio::test]
+async fn names_are_counted_once_before_and_after_they_reach_parts() {
+    let room = Installation::new();
+    let account = room.account("shop");
+    let server = room.serve();
+    let client = server.client(&account);
+    let upload = async |body: Value| {
+        let answer = client.post("/1/upload", body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let event = |name: &str, data: Value| json!({"type": "event", "identity": "u1", "evtName": name, "evtData": data});
+    let flush = || assert!(room.run(&["job", "run", "flush"]).status.success());
+    let first = json!({"d": [
+        event("Viewed", json!({"price": 1, "when": "$D_1790000000"})),
+        event("Viewed", json!({"price": 2.5, "bad.key": [1]})),
+        {"type": "profile", "identity": "u1", "profileData": {"Email": "a@b.cd", "plan": "gold"}},
+        event("Web Page Viewed", json!({})),
+    ]});
+    upload(first).await;
+    let expected = |times: u64| {
+        let kinds = |of: &[(&str, u64)]| -> Value {
+            of.iter()
+                .map(|(kind, n)| ((*kind).to_owned(), json!(n * times)))
+                .collect()
+        };
+        vec![
+            ("Viewed/-".to_owned(), 2 * times, kinds(&[])),
+            ("Viewed/bad.key".to_owned(), times, kinds(&[("list", 1)])),
+            (
+                "Viewed/price".to_owned(),
+                2 * times,
+                kinds(&[("float", 1), ("integer", 1)]),
+            ),
+            ("Viewed/when".to_owned(), times, kinds(&[("date", 1)])),
+            ("-/Email".to_owned(), times, kinds(&[("text", 1)])),
+            ("-/plan".to_owned(), times, kinds(&[("text", 1)])),
+        ]
+    };
+    assert_eq!(names(&room, &account), expected(1));
+    assert_eq!(errors(&room, &account), wrong(1));
+    flush();
+    assert_eq!(names(&room, &account), expected(1));
+    assert_eq!(errors(&room, &account), wrong(1));
+    assert_eq!(names(&room, &room.account("other")), []);
+
+    // The second time a part, a journal and another kind of value stand beside one another.
+    let know = ["dictionary", "define", "Viewed", "--property", "price"];
+    room.json(&[&know[..], &["--account", &account.id]].concat());
+    let policy = ["dictionary", "policy", "--properties", "drop-property"];
+    room.json(&[&policy[..], &["--account", &account.id]].concat());
+    let second = json!({"d": [event("Viewed", json!({"price": "dear", "other": 1})), event("New", json!({}))]});
+    upload(second).await;
+    let found = errors(&room, &account);
+    for (error, name) in [
+        ("property_type_mismatch_accepted", "Viewed/price"),
+        ("property_undefined_dropped", "Viewed/other"),
+        ("event_undefined_accepted", "New/-"),
+    ] {
+        let wanted = (error.to_owned(), name.to_owned(), 1);
+        assert!(found.contains(&wanted), "{error}: {found:?}");
+    }
+    let before = (names(&room, &account), found);
+    drop(server);
+    let server = room.serve();
+    flush();
+    assert_eq!((names(&room, &account), errors(&room, &account)), before);
+    let schema = server
+        .client(&account)
+        .get("/getSchema?type=events")
+        .await
+        .body;
+    let viewed = &schema["events"][1];
+    assert_eq!(
+        (&viewed["name"], &viewed["eventCount"]),
+        (&json!("Viewed"), &json!(3))
+    );
+    let price = json!({"name": "price", "type": "integer", "count": 3});
+    assert!(
+        viewed["properties"].as_array().unwrap().contains(&price),
+        "{schema}"
+    );
+    let people = server
+        .client(&account)
+        .get("/getSchema?type=userProperties")
+        .await
+        .body;
+    let plan = json!({"name": "plan", "type": "text", "count": 1});
+    assert!(
+        people["userProperties"].as_array().unwrap().contains(&plan),
+        "{people}"
+    );
+    // A sample of what was refused is in the quarantine under its id.
+    let listed = list(&room, &account, "errors");
+    let refused = listed
+        .iter()
+        .find(|it| it["error"] == "event_name_reserved")
+        .unwrap();
+    let id = refused["sample"].as_str().unwrap();
+    let shown = room.json(&["quarantine", "show", "--account", &account.id, id]);
+    assert_eq!(shown["code"], 513, "{shown}");
+}

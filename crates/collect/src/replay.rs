@@ -6,8 +6,12 @@
 
 use governance::{Admitted, Arrival, admit};
 use model::record::{ChangeOp, Entry, Quarantined, Record, Source};
+use model::submission::Batch;
 use model::{AccountId, RecordId};
+use std::borrow::Cow;
+use wire::mobile_sdk::{self, Body};
 use wire::rest::upload;
+use wire::web_sdk;
 
 use crate::State;
 
@@ -18,7 +22,7 @@ pub enum Replayed {
     Stored(u32),
     /// The rules still refuse it: the code and the text of the first refusal. Nothing was stored.
     Refused(u16, String),
-    /// It came in a dialect of which single records cannot be decoded again.
+    /// There is no account of the name any more, or the record came in no dialect.
     NotReplayable,
 }
 
@@ -31,9 +35,6 @@ pub async fn replay(
     account: AccountId,
     quarantined: &Quarantined,
 ) -> journal::Result<Replayed> {
-    if quarantined.source != Source::Rest {
-        return Ok(Replayed::NotReplayable);
-    }
     let mut admitted = match decide(state, account, quarantined) {
         Ok(admitted) => admitted,
         Err(refused) => return Ok(refused),
@@ -57,13 +58,11 @@ fn decide(
 ) -> Result<Admitted, Replayed> {
     let rules = state.rules();
     let rules = rules.account(account).ok_or(Replayed::NotReplayable)?;
-    let body = if quarantined.code == 0 {
-        quarantined.body.clone()
-    } else {
-        [b"{\"d\":[", quarantined.body.as_slice(), b"]}"].concat()
-    };
-    let batch = upload::decode(&body)
-        .map_err(|_| Replayed::Refused(0, String::from("the body is not an upload")))?;
+    let body = plain(quarantined);
+    let batch = read(account, quarantined.source, &body)?;
+    if batch.records.is_empty() && batch.rejections.is_empty() {
+        return Err(refused("there is nothing in it to be stored"));
+    }
     let fresh = state.record_ids().batch();
     let arrival = Arrival {
         source: quarantined.source,
@@ -76,6 +75,47 @@ fn decide(
         return Err(Replayed::Refused(rejection.reason.code(), text));
     }
     Ok(admitted)
+}
+
+fn refused(why: &str) -> Replayed {
+    Replayed::Refused(0, why.to_owned())
+}
+
+/// The bytes that its dialect's decoder reads.
+fn plain(quarantined: &Quarantined) -> Cow<'_, [u8]> {
+    let body = quarantined.body.as_slice();
+    match quarantined.source {
+        Source::Rest if quarantined.code != 0 => Cow::Owned([b"{\"d\":[", body, b"]}"].concat()),
+        Source::Android | Source::Ios => match mobile_sdk::decode(body) {
+            Ok(Body::Sealed(it)) => {
+                let opened = seal::transit::open(&it.key, it.nonce, &it.payload);
+                opened.map_or(Cow::Borrowed(body), Cow::Owned)
+            }
+            Ok(Body::Plain(_)) | Err(_) => Cow::Borrowed(body),
+        },
+        Source::Rest | Source::Web | Source::Console => Cow::Borrowed(body),
+    }
+}
+
+/// Decodes it by its dialect.
+fn read(account: AccountId, source: Source, body: &[u8]) -> Result<Batch<'_>, Replayed> {
+    match source {
+        Source::Rest => upload::decode(body).map_err(|_| refused("the body is not an upload")),
+        Source::Web => {
+            let text = std::str::from_utf8(body).ok();
+            let batch = text.and_then(|it| web_sdk::reread(it).ok());
+            batch.ok_or_else(|| refused("the message cannot be read"))
+        }
+        Source::Android | Source::Ios => match mobile_sdk::decode(body) {
+            Ok(Body::Plain(upload))
+                if upload.account().is_none_or(|it| *it == *account.as_str()) =>
+            {
+                Ok(upload.batch(source))
+            }
+            Ok(_) | Err(_) => Err(refused("the message cannot be read")),
+        },
+        Source::Console => Err(Replayed::NotReplayable),
+    }
 }
 
 /// Gives the first record the id, and further ones of the same body ids that follow from it. Names

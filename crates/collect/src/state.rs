@@ -5,7 +5,7 @@ use journal::Journal;
 use model::learned::LeftOut;
 use model::record::{Entry, Source};
 use model::{AccountId, Clock, RecordIds, Timestamp};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 use crate::idempotency::Answers;
@@ -51,6 +51,7 @@ struct Inner {
     answers: Answers,
     drops: Drops,
     left_out: LeftOutCounts,
+    public_name: OnceLock<Box<str>>,
 }
 
 impl State {
@@ -71,6 +72,7 @@ impl State {
             seen: Seen::default(),
             answers: Answers::default(),
             left_out: LeftOutCounts::default(),
+            public_name: OnceLock::new(),
         }))
     }
 
@@ -166,6 +168,16 @@ impl State {
     #[must_use]
     pub fn take_left_out(&self) -> Vec<LeftOut> {
         self.0.left_out.take()
+    }
+
+    /// Says by which name, with its port, apps reach the collect plane: once, before requests come.
+    pub fn set_public_name(&self, name: &str) {
+        self.0.public_name.get_or_init(|| Box::from(name));
+    }
+
+    /// The name by which apps reach the collect plane; none before it was said.
+    pub(crate) fn public_name(&self) -> Option<&str> {
+        self.0.public_name.get().map(|name| &**name)
     }
 
     /// The memory that bodies take.

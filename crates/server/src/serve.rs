@@ -127,6 +127,10 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
             .local_addr()
             .context("failed to learn where a plane listens")?;
         addresses.push((plane.as_str(), address));
+        if plane == Plane::Collect {
+            let name = public_name(loaded, address.port());
+            installation.collect().set_public_name(&name);
+        }
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(plane)?));
         listeners.push(Listener {
             plane,
@@ -174,6 +178,31 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
         stop,
         tasks,
     })
+}
+
+/// The name by which apps reach the SDK endpoints.
+fn public_name(loaded: &Loaded, port: u16) -> String {
+    let config = &loaded.config;
+    if !config.listen.collect_name.is_empty() {
+        return config.listen.collect_name.clone();
+    }
+    if !config.tls.collect.is_empty() {
+        tracing::warn!(
+            "`listen.collect_name` is empty: phones that ask are told a name that the certificate of \
+             the collect plane may not have"
+        );
+    }
+    let by_acme = config.acme.names.first().filter(|_| config.acme.is_on());
+    let name = by_acme.or_else(|| config.tls.names.first());
+    let name = name.map_or("localhost", String::as_str);
+    let name = match name.contains(':') {
+        true => format!("[{name}]"),
+        false => name.to_owned(),
+    };
+    match port {
+        443 => name,
+        port => format!("{name}:{port}"),
+    }
 }
 
 impl Server {

@@ -12,6 +12,7 @@ mod upload;
 
 pub use answer::answer;
 pub use hello::{Hello, authority};
+pub use item::keep;
 pub use upload::{Body, ITEMS_MAX, Upload, decode};
 
 use model::record::Source;

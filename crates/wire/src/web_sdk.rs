@@ -5,6 +5,7 @@
 //! and answered is in `docs/wire/web-sdk.md`.
 
 mod answer;
+mod kept;
 mod lz;
 mod message;
 mod query;
@@ -14,6 +15,7 @@ mod subscription;
 mod tests;
 
 pub use answer::Answer;
+pub use kept::{keep, reread};
 pub use lz::{UNITS_MAX, decompress_from_base64};
 pub use message::Message;
 pub use query::{Call, Query};

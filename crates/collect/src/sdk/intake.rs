@@ -22,13 +22,15 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// What the account's rules make of the records.
+    /// What the account's rules make of the records. What is refused is put into the quarantine as
+    /// `keep` writes it: in a form that can be read again.
     pub(super) fn of_records(
         state: &State,
         rules: Arc<AccountRules>,
         batch: Batch<'_>,
         (source, received_at): (Source, Timestamp),
         salt: &[u8],
+        keep: &dyn Fn(&str) -> String,
     ) -> Self {
         let fresh = state.record_ids().batch();
         let arrival = Arrival {
@@ -38,6 +40,7 @@ impl Intake {
         };
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
+        entries.iter_mut().for_each(|entry| kept(entry, keep));
         ids::derive(&rules.person_key_secret, salt, &mut entries);
         let facts = Facts {
             account: Some(rules.id),
@@ -141,6 +144,16 @@ impl Intake {
         count("rejected", facts.rejected);
         count("suppressed", suppressed);
         Ok(facts)
+    }
+}
+
+/// Gives a refused record the form in which it can be read again.
+fn kept(entry: &mut Entry, keep: &dyn Fn(&str) -> String) {
+    if let Record::Quarantined(it) = &mut entry.record
+        && let Ok(text) = std::str::from_utf8(&it.body)
+        && !text.is_empty()
+    {
+        it.body = keep(text).into_bytes();
     }
 }
 

@@ -6,12 +6,12 @@
 use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use governance::AccountRules;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use model::limit;
 use model::record::Source;
 use std::borrow::Cow;
 use std::sync::Arc;
-use wire::mobile_sdk::{self, Body, Hello, Upload, authority};
+use wire::mobile_sdk::{self, Body, Hello, Upload};
 
 use super::intake::{self, Intake};
 use super::page;
@@ -24,7 +24,7 @@ const TOKEN: &str = "x-clevertap-token";
 /// Bytes of a body whose headers do not show the account's token.
 const STRANGER_BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Tells an SDK where to send: here.
+/// Tells an SDK where to send: to the name that the operator has given this plane.
 pub(super) async fn hello(Of(state): Of<State>, request: Request) -> Response {
     let Some(head) = request.extensions().get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
@@ -43,13 +43,10 @@ pub(super) async fn hello(Of(state): Of<State>, request: Request) -> Response {
         account: Some(rules.id),
         ..Facts::default()
     };
-    let host = request.uri().authority().map(http::uri::Authority::as_str);
-    match host
-        .or_else(|| text(headers, header::HOST.as_str()))
-        .and_then(authority)
-    {
+    // Never what the sender says of itself: an app would keep a name that a stranger has planted.
+    match state.public_name() {
         Some(domain) => reply::hello(domain, facts),
-        None => Refusal::Undecodable.in_silence(facts),
+        None => Refusal::Unavailable.respond(facts),
     }
 }
 
@@ -188,7 +185,9 @@ fn take(
         head.hash_peer(&peer_key(&rules));
     }
     let batch = upload.batch(from.0);
-    let mut intake = Intake::of_records(state, rules, batch, from, b"");
+    let device = upload.device();
+    let keep = |item: &str| mobile_sdk::keep(item, &device);
+    let mut intake = Intake::of_records(state, rules, batch, from, b"", &keep);
     intake.answer_key = answer_key;
     Ok(intake)
 }

@@ -62,7 +62,14 @@ fn take(
     let intake = if subscription.is_wish {
         Intake::of_kept(state, rules, query.as_bytes(), WISH, from)
     } else {
-        Intake::of_records(state, rules, model::submission::Batch::default(), from, b"")
+        Intake::of_records(
+            state,
+            rules,
+            model::submission::Batch::default(),
+            from,
+            b"",
+            &str::to_owned,
+        )
     };
     Ok((intake, subscription))
 }

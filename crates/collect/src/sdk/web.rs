@@ -12,7 +12,7 @@ use model::Timestamp;
 use model::record::Source;
 use model::submission::Batch;
 use std::sync::Arc;
-use wire::web_sdk::{Answer, Message, Query, decompress_from_base64, session};
+use wire::web_sdk::{self, Answer, Message, Query, decompress_from_base64, session};
 
 use super::intake::{self, Intake};
 use super::page::{self, shared};
@@ -147,7 +147,8 @@ impl Arrived<'_> {
         let mut salt = self.query.number.to_le_bytes().to_vec();
         salt.extend_from_slice(&self.query.sequence.to_le_bytes());
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
-        let intake = Intake::of_records(self.state, rules, batch, from, &salt);
+        let keep = |message: &str| web_sdk::keep(message, self.query, &told.device);
+        let intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);
         Taken { intake, told }
     }
 
@@ -156,7 +157,14 @@ impl Arrived<'_> {
         let told = self.told(envelope);
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
         let intake = if told.is_out {
-            Intake::of_records(self.state, rules, Batch::default(), from, b"")
+            Intake::of_records(
+                self.state,
+                rules,
+                Batch::default(),
+                from,
+                b"",
+                &str::to_owned,
+            )
         } else {
             Intake::of_undecodable(self.state, rules, outer.as_bytes(), from)
         };

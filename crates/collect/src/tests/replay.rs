@@ -97,3 +97,33 @@ async fn what_is_still_refused_stores_nothing() {
         assert_eq!(ids, [], "{body}");
     }
 }
+
+#[tokio::test]
+async fn what_sdks_sent_is_stored_once_the_rules_let_it() {
+    let phone = r#"[{"type":"meta","g":"__1"},{"type":"event","evtName":"E","evtData":{},"ep":1790000000}]"#;
+    let browser = r#"{"g":"0123456789abcdef","type":"push","i":1790000000,"s":7,
+        "message":{"type":"event","evtName":"E","evtData":{"a":1},"id":"TEST-1"}}"#;
+    for (source, body) in [
+        (Source::Android, phone),
+        (Source::Ios, phone),
+        (Source::Web, browser),
+    ] {
+        let (replayed, ids) = check(quarantined(source, 528, body)).await;
+        assert_eq!(replayed, Replayed::Stored(1), "{source:?}");
+        assert!(ids.contains(&(ID, "event")), "{source:?} {ids:?}");
+    }
+    let other = phone.replace("\"g\"", "\"id\":\"TEST-2\",\"g\"");
+    for (source, body) in [
+        (Source::Android, other.as_str()),
+        (Source::Android, r#"{"itp":"","itk":"","itv":""}"#),
+        (Source::Web, r#"{"message":{"type":"event","evtName":"E"}}"#),
+        (Source::Web, r#"{"g":"x y","message":{}}"#),
+    ] {
+        let (replayed, ids) = check(quarantined(source, 0, body)).await;
+        assert!(
+            matches!(replayed, Replayed::Refused(0, _)),
+            "{body} {replayed:?}"
+        );
+        assert_eq!(ids, [], "{body}");
+    }
+}

@@ -14,6 +14,10 @@ section! {
     struct Listen {
         /// SDK endpoints (TLS).
         collect: SocketAddr = loopback(8441),
+        /// The name by which apps reach the SDK endpoints, with the port unless that is 443: /hello tells
+        /// it to phones, whatever name they came by. When empty, the first name of the certificate, with
+        /// the port that is listened on.
+        collect_name: String = String::new(),
         /// The REST API (TLS).
         api: SocketAddr = loopback(8442),
         /// The console's pages (TLS).
@@ -41,6 +45,11 @@ section! {
 impl Listen {
     /// Whether the values are within their bounds.
     pub(super) fn check(&self) -> Result<()> {
+        if !self.collect_name.is_empty()
+            && wire::mobile_sdk::authority(&self.collect_name).is_none()
+        {
+            bail!("`listen.collect_name` is not a host's name or address");
+        }
         if !self.ops.ip().is_loopback() {
             bail!(
                 "`listen.ops` is {}: it speaks plainly, so it must be a loopback address",

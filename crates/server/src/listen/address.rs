@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Parameters of a query string.
 const PARAMETERS_MAX: usize = 1_000;
 /// The protocol's own host names: clients that cannot be told another one are led here by DNS.
-const PROTOCOL_DOMAINS: [&str; 2] = ["clevertap.com", "wzrkt.com"];
+const PROTOCOL_DOMAINS: [&str; 3] = ["clevertap.com", "clevertap-prod.com", "wzrkt.com"];
 
 /// The names of one connection.
 #[derive(Debug, Clone)]
@@ -136,6 +136,7 @@ mod tests {
             (None, "/", Some("[::1]:8441"), true),
             (None, "/", Some("eu1.api.clevertap.com"), true),
             (None, "/", Some("localhost"), true),
+            (None, "/", Some("in1.clevertap-prod.com"), true),
             (None, "/", Some("evilclevertap.com"), false),
             (None, "/", Some("evil.example"), false),
             (None, "/", Some(""), false),

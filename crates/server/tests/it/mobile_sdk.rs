@@ -131,7 +131,7 @@ async fn a_batch_of_androids_is_read_back_as_it_was_sent() {
         &format!("/hello?os=Android&t=70500&z={}", account.id),
     );
     let hello = hello.send().await.unwrap();
-    let here = server.address("collect").to_string();
+    let here = format!("localhost:{}", server.address("collect").port());
     assert_eq!(hello.status().as_u16(), 200);
     assert_eq!(hello.headers()["x-wzrk-rd"], *here);
     assert_eq!(hello.headers()["x-wzrk-spiky-rd"], *here);
@@ -454,4 +454,46 @@ async fn the_dictionary_holds_for_every_dialect() {
         json!({"d": [{"type": "event", "identity": "u", "evtName": "Tap", "evtData": {"z": 1}}]}),
     );
     assert_eq!(answer.await.body["unprocessed"][0]["code"], 528);
+}
+
+#[tokio::test]
+async fn what_a_phone_was_refused_is_stored_once_the_account_wants_it() {
+    let room = Installation::new();
+    let account = room.account("late");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let said = |verb| room.json(&["dictionary", verb, "Tap", "--account", &account.id]);
+    said("discard");
+    let body = batch(&account).to_string();
+    accepted(android(&phone, &account).body(body.clone())).await;
+    accepted(android(&phone, &account).body(body)).await;
+    assert_eq!(counts(&room, &account).await["Tap"], Value::Null);
+    let place = ["--account", &account.id];
+    let kept = room.json(&[&["quarantine", "list"][..], &place].concat());
+    let ids: Vec<_> = kept
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["record_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 2, "{kept}");
+    let replay = || {
+        let words = [&["quarantine", "replay"][..], &place, &ids].concat();
+        let done = room.json(&words);
+        let outcomes = done["records"].as_array().unwrap().clone();
+        outcomes
+            .iter()
+            .map(|it| it["outcome"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(replay(), ["refused", "refused"]);
+    said("forget");
+    assert_eq!(replay(), ["stored", "stored"]);
+    assert_eq!(replay(), ["replayed_before", "replayed_before"]);
+    assert_eq!(counts(&room, &account).await["Tap"], 2);
+    let taps = events(&server.client(&account), "Tap").await;
+    for tap in taps {
+        assert_eq!(tap["profile"]["identity"], "u-1", "{tap}");
+        assert_eq!(tap["event_props"], json!({"button": "buy"}));
+    }
 }

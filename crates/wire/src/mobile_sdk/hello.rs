@@ -1,4 +1,4 @@
-//! The query strings of `GET /hello` and `POST /a1`, and the domain that `/hello` answers with.
+//! The query strings of `GET /hello` and `POST /a1`, and what `/hello` can answer with.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ impl<'q> Hello<'q> {
     }
 }
 
-/// The domain by which an SDK has reached us, when it is one: it is told to come here again.
+/// A host's name or address, with a port or without, as SDKs are told it; none when it is not one.
 #[must_use]
 pub fn authority(host: &str) -> Option<&str> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);

@@ -59,6 +59,16 @@ impl<'a> Item<'a> {
     }
 }
 
+/// An item that was refused, as it is kept for review: a body of its own, so that it can be read
+/// again.
+#[must_use]
+pub fn keep(item: &str, device: &str) -> String {
+    match serde_json::to_string(device) {
+        Ok(device) => format!("[{{\"type\":\"meta\",\"g\":{device}}},{item}]"),
+        Err(_) => item.to_owned(),
+    }
+}
+
 /// The text of a string.
 pub(super) fn text(value: Option<Value<'_>>) -> Option<Box<str>> {
     let value = value.filter(|it| it.kind == Kind::String)?;

@@ -92,6 +92,12 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// The device that the body speaks for; empty when it names none.
+    #[must_use]
+    pub fn device(&self) -> Box<str> {
+        text(self.meta.and_then(|it| it.device)).unwrap_or_default()
+    }
+
     /// The account that the body names.
     #[must_use]
     pub fn account(&self) -> Option<Box<str>> {
@@ -140,7 +146,7 @@ impl<'a> Upload<'a> {
     #[must_use]
     pub fn batch(&self, source: Source) -> Batch<'a> {
         let mut reader = Reader {
-            device: text(self.meta.and_then(|it| it.device)).unwrap_or_default(),
+            device: self.device(),
             facts: Facts::of_app_fields(self.meta.and_then(|it| it.app_fields)).json(),
             platform: if source == Source::Ios {
                 "iOS"

@@ -10,7 +10,7 @@ use crate::sdk;
 const DIGITS_MAX: usize = 15;
 
 /// The parameters of one request; all but `d` are optional.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query<'q> {
     /// `d`: the packed message.
     pub data: Cow<'q, str>,
@@ -35,7 +35,7 @@ pub struct Query<'q> {
 }
 
 /// What kind of message a request brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Call {
     /// A page was opened.
     Page,
@@ -46,7 +46,32 @@ pub enum Call {
     /// A push token.
     Data,
     /// None of these, or not said.
+    #[default]
     Other,
+}
+
+impl Call {
+    /// The kind of that name.
+    pub(super) fn of(name: Option<&str>) -> Self {
+        match name {
+            Some("page") => Self::Page,
+            Some("push") => Self::Push,
+            Some("ping") => Self::Ping,
+            Some("data") => Self::Data,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Push => "push",
+            Self::Ping => "ping",
+            Self::Data => "data",
+            Self::Other => "",
+        }
+    }
 }
 
 impl<'q> Query<'q> {
@@ -75,13 +100,7 @@ impl<'q> Query<'q> {
             session: small("s"),
             opt_out: truth("optOut"),
             uses_ip: truth("useIP") == Some(true),
-            call: match text("type").as_deref() {
-                Some("page") => Call::Page,
-                Some("push") => Call::Push,
-                Some("ping") => Call::Ping,
-                Some("data") => Call::Data,
-                _ => Call::Other,
-            },
+            call: Call::of(text("type").as_deref()),
         })
     }
 

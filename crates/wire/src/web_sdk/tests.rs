@@ -7,7 +7,8 @@ use model::{IdentityKind, Timestamp};
 use proptest::prelude::*;
 
 use super::{
-    Answer, Call, Message, Query, Subscription, UNITS_MAX, decompress_from_base64, session,
+    Answer, Call, Message, Query, Subscription, UNITS_MAX, decompress_from_base64, keep, reread,
+    session,
 };
 
 const DEVICE: &str = "0123456789abcdef0123456789abcdef";
@@ -434,5 +435,47 @@ proptest! {
             }
         }
         drop(message.sealed());
+    }
+}
+
+#[test]
+fn a_message_that_was_kept_is_read_again_as_it_was() {
+    for (message, parameters) in [
+        (
+            r#"{"type":"event","evtName":"E","evtData":{"a":"\u00fc"},"id":"A","s":9}"#,
+            "type=push&i=17",
+        ),
+        (
+            r#"{"type":"event","evtName":"E","id":"A"}"#,
+            "type=push&s=4",
+        ),
+        (
+            r#"{"id":"A","af":{"lib":"x"},"cpg":"https://a.test/"}"#,
+            "type=page&i=17",
+        ),
+        (
+            r#"{"type":"profile","profile":{"Identity":"u1","a":1},"id":"A"}"#,
+            "type=push",
+        ),
+        (
+            r#"{"id":"A","endpoint":"e","browser":"Chrome"}"#,
+            "type=data&i=5",
+        ),
+        (r#"{"type":"event","id":"A"}"#, "type=push"),
+    ] {
+        let parameters = format!("d=x&{parameters}");
+        let query = query(&parameters);
+        let before = show(&Message::decode(message).unwrap().batch(&query, DEVICE));
+        let kept = keep(message, &query, DEVICE);
+        assert_eq!(show(&reread(&kept).unwrap()), before, "{kept}");
+    }
+    for other in [
+        "",
+        "[]",
+        "{}",
+        r#"{"g":"x y","message":{}}"#,
+        r#"{"g":"x","message":"y"}"#,
+    ] {
+        assert!(reread(other).is_err(), "{other}");
     }
 }

@@ -159,6 +159,7 @@ async fn a06_plain_http_on_a_tls_port_is_closed_without_a_byte() {
 #[tokio::test]
 async fn a09_a_request_for_another_host_is_dropped() {
     let room = Installation::new();
+    let account = room.account("phones");
     let server = room.serve();
     let cases = [
         ("localhost", "evil.example"),
@@ -199,6 +200,22 @@ async fn a09_a_request_for_another_host_is_dropped() {
         let page = text(&crate::raw::rest(&mut tls).await);
         assert!(page.starts_with("HTTP/1.1 200"), "{page}");
         assert!(!page.contains(&format!("://{host}")), "{page}");
+    }
+    // An app is told the configured name, whatever name it has come by.
+    let door = Door::of(&room, &server, "collect");
+    let port = server.address("collect").port();
+    for host in ["127.0.0.1", "eu1.clevertap-prod.com", "localhost"] {
+        let mut tls = door.tls("127.0.0.1", b"http/1.1").await;
+        let request = format!(
+            "GET /hello?z={} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
+            account.id
+        );
+        tls.write_all(request.as_bytes()).await.unwrap();
+        let answer = text(&crate::raw::rest(&mut tls).await);
+        assert!(
+            answer.contains(&format!("x-wzrk-rd: localhost:{port}\r\n")),
+            "{host}: {answer}"
+        );
     }
 }
 

@@ -35,6 +35,28 @@ const range = { event_name: "Product Viewed", from: 20260901, to: 20261031 };
   await show("events", "events", { ...range, event_name: "Ping" }, { batchSize: 100 });
   await show("profiles count", "getProfilesCount", { ...range, event_name: "Ping" });
   await show("events count", "getEventsCount", { ...range, event_name: "Ping" });
+  const all = { event_name: "Ping", from: 20260901, to: 20261031 };
+  await show("now", "realTimeCounts", { user_type: true });
+  await show("top", "topPropertyCounts", { ...all, groups: { n: { property_type: "event_properties", name: "n", top_n: 2, order: "asc" } } });
+  await show("trends", "trends", { ...all, unique: false, groups: { days: { trend_type: "daily" } } });
+  await show("unknown", "trends", { ...all, event_name: "Nothing", groups: { days: { trend_type: "daily" } } });
+  await show("reports", "getMessageReports", { from: "20260901", to: "20261031" });
+  for (const action of client.TARGET_ACTIONS) {
+    const payload = { id: 1, name: "x", where: { event_name: "Ping" }, content: { title: "a", body: "b" }, devices: ["android"], from: 20260901, to: 20261031 };
+    await show(`targets ${action}`, "targets", action, payload);
+  }
+  await show("phone", "upload", [{ type: "profile", identity: "u5", profileData: { Phone: "+919213231415", Name: "Five" } }]);
+  await show("unsubscribe", "subscribe", { d: [{ type: "phone", value: "+919213231415", status: "Unsubscribe" }] });
+  await show("unsubscribed", "profile", { identity: "u5" });
+  await show("disassociate", "disassociate", { d: [{ type: "phone", value: "+919213231415" }] });
+  await show("disassociated", "profile", { identity: "u5" });
+  await show("device", "upload", [{ type: "event", identity: "u6", objectId: "__gdevice6", ts, evtName: "Opened", evtData: {} }]);
+  await show("demerge", "demerge", { identities: ["u6"] });
+  await show("later", "upload", [{ type: "event", objectId: "__gdevice6", evtName: "Closed", evtData: {} }]);
+  await show("demerged", "profile", { objectId: "__gdevice6" });
+  await show("dry", "upload", [{ type: "event", identity: "u7", ts, evtName: "Dry", evtData: {} }], { dryRun: 1 });
+  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(client));
+  console.log(JSON.stringify(["methods", methods.filter((name) => typeof client[name] === "function").sort()]));
   await show("delete", "delete", { identity: ["u1"] });
   await show("profile after", "profile", { identity: "u1" });
   await show("events after", "events", range, { batchSize: 100 });

@@ -93,6 +93,7 @@ fn the_npm_client_uploads_reads_and_deletes() {
         json!({"count": 230, "status": "success"})
     );
 
+    assert_every_other_call(&answers);
     assert_eq!(answers["delete"], json!({"status": "success"}));
     assert!(
         answers["profile after"]["record"].is_null(),
@@ -100,6 +101,68 @@ fn the_npm_client_uploads_reads_and_deletes() {
         answers["profile after"]
     );
     assert_eq!(answers["events after"], json!([]));
+}
+
+/// What the calls of the client answered that neither upload nor export.
+fn assert_every_other_call(answers: &HashMap<String, Value>) {
+    // The package has no method that is not called.
+    let methods = [
+        "constructor",
+        "delete",
+        "demerge",
+        "disassociate",
+        "events",
+        "getEventsCount",
+        "getMessageReports",
+        "getProfilesCount",
+        "profile",
+        "profiles",
+        "realTimeCounts",
+        "subscribe",
+        "targets",
+        "topPropertyCounts",
+        "trends",
+        "upload",
+        "uploadDeviceTokens",
+    ];
+    assert_eq!(answers["methods"], json!(methods));
+
+    assert_eq!(answers["now"]["status"], "success", "{}", answers["now"]);
+    let two = json!({"n": {"INT": {"0": 1, "1": 1}}, "status": "success"});
+    assert_eq!(answers["top"], two);
+    let days = json!({"days": answers["trends"]["days"], "status": "success"});
+    assert_eq!(answers["trends"], days);
+    assert_eq!(answers["trends"]["days"]["20260921"], 230);
+    let unknown = json!({"status": "fail", "error": "[\"Invalid event : Nothing\"]", "code": 400});
+    assert_eq!(answers["unknown"], unknown);
+    let reports = json!({"status": "success", "total_results": 0, "messages": []});
+    assert_eq!(answers["reports"], reports);
+    for action in ["create", "estimate", "list", "result", "stop"] {
+        let answer = &answers[&format!("targets {action}")];
+        assert_eq!(answer["code"], 501, "{action}: {answer}");
+    }
+    let one = json!({"status": "success", "processed": 1, "unprocessed": []});
+    for call in [
+        "phone",
+        "unsubscribe",
+        "disassociate",
+        "device",
+        "later",
+        "dry",
+    ] {
+        assert_eq!(answers[call], one, "{call}");
+    }
+    let unsubscribed = &answers["unsubscribed"]["record"];
+    assert_eq!(unsubscribed["phone"], "+919213231415");
+    assert_eq!(unsubscribed["profileData"]["MSG-dndPhone"], true);
+    let disassociated = &answers["disassociated"]["record"];
+    assert_eq!(disassociated["name"], "Five");
+    assert!(disassociated.get("phone").is_none(), "{disassociated}");
+    assert_eq!(answers["demerge"], json!({"status": "success"}));
+    let demerged = &answers["demerged"]["record"];
+    assert_eq!(demerged.get("identity"), None, "{demerged}");
+    assert_eq!(demerged["events"]["Closed"]["count"], 1, "{demerged}");
+    assert_eq!(demerged["events"]["Identity Reset"]["count"], 1);
 }
 
 #[tokio::test]

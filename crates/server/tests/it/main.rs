@@ -27,6 +27,7 @@ mod demo;
 mod dictionary;
 mod disks;
 mod first_steps;
+mod habits;
 mod hostile;
 mod kill;
 mod lost_control;

@@ -1,0 +1,238 @@
+//! Requests as other published clients make them, in other languages and with other habits: each works
+//! the first time. The forms are written down from the clients' sources and from recorded calls.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Account, Installation, text};
+use crate::raw::Door;
+
+/// One client's way to ask.
+struct Habit {
+    client: &'static str,
+    /// The name that TLS and `Host` ask for.
+    host: &'static str,
+    line: &'static str,
+    /// The headers, as they stand; `{account}` and `{passcode}` are put in.
+    headers: &'static str,
+    body: &'static str,
+    /// What the answer's body holds.
+    expect: &'static str,
+}
+
+const SUCCESS: &str = r#"{"status":"success","processed":1,"unprocessed":[]}"#;
+
+const HABITS: [Habit; 13] = [
+    Habit {
+        client: "Ruby, net/http",
+        host: "api.clevertap.com",
+        line: "POST /1/upload?dryRun=0 HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-Clevertap-Account-Id: {account}\r\n\
+                  X-Clevertap-Passcode: {passcode}\r\nAccept-Encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3\r\n\
+                  Accept: */*\r\nUser-Agent: Ruby\r\nConnection: close\r\n",
+        body: r#"{"d":[{"type":"event","identity":"ruby","ts":1790000000,"evtName":"Ruby","evtData":{"a":1}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Go, net/http",
+        host: "in1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "User-Agent: Go-http-client/1.1\r\nTransfer-Encoding: chunked\r\n\
+                  Content-Type: application/json; charset=utf-8\r\nX-Clevertap-Account-Id: {account}\r\n\
+                  X-Clevertap-Passcode: {passcode}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n",
+        body: r#"{"d":[{"identity":"go","type":"event","evtName":"Go","evtData":{"n":1.5,"s":"<&>"}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "PHP, curl with a body over its threshold",
+        host: "sg1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "Accept: */*\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Content-Type: application/json\r\nExpect: 100-continue\r\nConnection: close\r\n",
+        body: r#"{"d":{"type":"event","identity":"php","evtName":"Php","evtData":[]}}"#,
+        expect: r#""code":512"#,
+    },
+    Habit {
+        client: "PHP, one record instead of a list, and an empty array for no properties left out",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "Accept: */*\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nConnection: close\r\n",
+        body: r#"{"d":{"type":"event","identity":"php","evtName":"Php"}}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Segment's destination: times by ISO 8601, a label of its own",
+        host: "us1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "accept: */*\r\naccept-encoding: gzip,deflate\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                  user-agent: Segment (Actions)\r\nx-clevertap-account-id: {account}\r\nx-clevertap-passcode: {passcode}\r\n",
+        body: r#"{"d":[{"identity":"seg","ts":"2026-09-21T14:13:20.000Z","type":"profile","source":"Segment","profileData":{"Name":"S","Email":"s@example.com","Phone":"+14155551234","DOB":"$D_631152000"}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "RudderStack: an alias",
+        host: "eu1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  User-Agent: RudderLabs\r\nAccept-Encoding: gzip\r\nConnection: close\r\n",
+        body: r#"{"d":[{"type":"profile","identity":"seg","profileData":{"identity":"rudder","DOB":"631152000","tags":{"$add":"one"}}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "RudderStack: a name that only begins as one of the system's",
+        host: "eu1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  User-Agent: RudderLabs\r\nConnection: close\r\n",
+        body: r#"{"d":[{"type":"event","identity":"rudder","evtName":"Web Page Viewed: Home","evtData":{}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Java, HttpURLConnection: every header in its own case, a space before the value or none",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "CONTENT-TYPE:application/json\r\nx-CLEVERTAP-account-ID:   {account}\r\nX-cleverTAP-passcode:{passcode}\r\n\
+                  Accept: text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2\r\ncONNECTION: close\r\n",
+        body: r#"{"d":[{"type":"event","identity":17,"ts":"1790000000","evtName":"Java","evtData":{"i":9007199254740993}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "an old client: HTTP/1.0",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.0",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n",
+        body: r#"{"d":[{"type":"event","identity":"old","evtName":"Old","ts":"2026-09-21T19:43:20+05:30"}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "a GET without a body that says what type it has",
+        host: "api.clevertap.com",
+        line: "GET /1/profile.json?identity=rudder HTTP/1.1",
+        headers: "Content-Type: application/json; charset=utf-8\r\nX-CleverTap-Account-Id: {account}\r\n\
+                  X-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: "",
+        expect: r#""tags":["one"]"#,
+    },
+    Habit {
+        client: "a question as the query of a GET, percent-encoded to the last letter",
+        host: "localhost",
+        line: "GET /1/counts/events.json?query=%7B%22event_name%22%3A%22%52uby%22%2C%22from%22%3A20200101%2C%22to%22%3A20991231%7D HTTP/1.1",
+        headers: "X-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: "",
+        expect: r#"{"count":1,"status":"success"}"#,
+    },
+    Habit {
+        client: "an exporter that asks for more than a page may hold",
+        host: "localhost",
+        line: "POST /1/events.json?batch_size=50000&app=true&events=false&profile=true HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Connection: close\r\n",
+        body: r#"{"event_name":"Go","from":"20200101","to":"20991231"}"#,
+        expect: r#""cursor":""#,
+    },
+    Habit {
+        client: "a browser's page, by fetch",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "Origin: https://shop.example\r\nReferer: https://shop.example/a\r\nSec-Fetch-Mode: cors\r\n\
+                  Content-Type: text/plain;charset=UTF-8\r\nX-CleverTap-Account-Id: {account}\r\n\
+                  X-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: "{\"d\" : [ {\"type\":\"event\",\"GPID\":\"g\",\"evtName\":\"Fetch\",\"evtData\":{\"\\u00e9\":\"\\u00e9\"}} ] }\n",
+        expect: SUCCESS,
+    },
+];
+
+/// The request's bytes; a body goes with its length, or in two chunks.
+fn request(habit: &Habit, account: &Account) -> Vec<u8> {
+    let headers = habit
+        .headers
+        .replace("{account}", &account.id)
+        .replace("{passcode}", &account.passcode);
+    let head = format!("{}\r\nHost: {}\r\n{headers}", habit.line, habit.host);
+    let (half, rest) = habit.body.split_at(habit.body.len() / 2);
+    let whole = match (habit.headers.contains("chunked"), habit.body.is_empty()) {
+        (true, _) => format!(
+            "{head}\r\n{:x}\r\n{half}\r\n{:X};x=y\r\n{rest}\r\n0\r\n\r\n",
+            half.len(),
+            rest.len()
+        ),
+        (false, true) => format!("{head}\r\n"),
+        (false, false) => format!(
+            "{head}Content-Length: {}\r\n\r\n{}",
+            habit.body.len(),
+            habit.body
+        ),
+    };
+    whole.into_bytes()
+}
+
+#[tokio::test]
+async fn every_habit_works_the_first_time() {
+    use tokio::io::AsyncWriteExt as _;
+    let room = Installation::new();
+    let account = room.account("habits");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    for habit in &HABITS {
+        let mut tls = door.tls(habit.host, b"http/1.1").await;
+        tls.write_all(&request(habit, &account)).await.unwrap();
+        let answer = text(&crate::raw::rest(&mut tls).await);
+        let told = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n");
+        let answer = told.unwrap_or(&answer);
+        let is_success = answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 ");
+        assert!(is_success, "{}: {answer}", habit.client);
+        assert!(answer.contains(habit.expect), "{}: {answer}", habit.client);
+    }
+    let kept = room.query(
+        &account,
+        "SELECT name, ts, \"p:i\" AS i, \"p:é\" AS e FROM events ORDER BY name",
+    );
+    let names: Vec<_> = kept.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "Fetch",
+            "Go",
+            "Java",
+            "Old",
+            "Php",
+            "Ruby",
+            "Web Page Viewed: Home"
+        ]
+    );
+    assert!(kept[2].to_string().contains("9007199254740993"), "{kept:?}");
+    assert!(kept[0].to_string().contains('é'), "{kept:?}");
+    // Both ISO times are the same moment, which the epoch names too.
+    for at in [3, 5] {
+        let time = kept[at]["ts"].to_string();
+        assert!(time.contains("2026-09-21T14:13:20"), "{time}");
+    }
+    let client = server.client(&account);
+    let person = client.get("/1/profile.json?identity=rudder").await.body;
+    let record = &person["record"];
+    assert_eq!(record["name"], "S", "{person}");
+    assert_eq!(record["profileData"]["tags"], json!(["one"]));
+    assert_eq!(record["profileData"]["DOB"], "631152000");
+    let cursor = client
+        .post(
+            "/1/events.json?batch_size=10",
+            json!({"event_name": "Go", "from": 20_200_101, "to": 20_991_231}),
+        )
+        .await;
+    // Its second step in two ways: by POST with the cursor in the query, and in the body.
+    let cursor = cursor.body["cursor"].as_str().unwrap().to_owned();
+    let by_query = client
+        .post_text(&format!("/1/events.json?cursor={cursor}"), "")
+        .await;
+    let by_body = client
+        .post("/1/events.json", json!({"cursor": cursor}))
+        .await;
+    for page in [by_query.body, by_body.body] {
+        let record: &Value = &page["records"][0];
+        assert_eq!(
+            record["event_props"],
+            json!({"n": 1.5, "s": "<&>"}),
+            "{page}"
+        );
+    }
+}

@@ -75,7 +75,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Reads the server's lines until it has said where these planes listen.
-fn addresses<const N: usize>(
+pub(super) fn addresses<const N: usize>(
     server: &mut Measured,
     planes: [&str; N],
 ) -> anyhow::Result<[String; N]> {

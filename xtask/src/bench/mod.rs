@@ -4,6 +4,7 @@
 mod attack;
 mod ingest;
 mod process;
+mod web;
 
 use clap::ValueEnum;
 
@@ -38,6 +39,8 @@ enum Name {
     Ingest,
     /// A good client's p99 and the server's memory while others attack
     Attack,
+    /// Single events as the web SDK sends them, over 64 connections
+    Web,
 }
 
 /// # Errors
@@ -47,5 +50,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match options.name {
         Name::Ingest => ingest::run(options),
         Name::Attack => attack::run(options),
+        Name::Web => web::run(options),
     }
 }

@@ -10,6 +10,8 @@
     reason = "a panic here is what fuzzing looks for"
 )]
 
+mod connection;
+mod hpke;
 mod rest;
 mod sdk;
 mod stored;
@@ -28,4 +30,12 @@ pub const TARGETS: &[Target] = &[
     ("sdk_mobile", sdk::mobile),
     ("stored_commit", stored::commit),
     ("stored_sealed", stored::sealed),
+    ("stored_label", store::fuzzing::label),
+    ("stored_shard", store::fuzzing::shard),
+    ("stored_control", control::fuzzing::shipped_chunk),
+    ("stored_keys", control::fuzzing::key_table),
+    ("tls_hello", connection::client_hello),
+    ("admin_frame", connection::frame),
+    ("rest_hpke", hpke::message),
+    ("rest_keyset", hpke::keyset),
 ];

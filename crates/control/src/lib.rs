@@ -29,6 +29,7 @@ mod schema;
 mod sealer;
 mod shipping;
 
+pub mod fuzzing;
 mod keyring;
 mod keys;
 mod objects;

@@ -42,6 +42,7 @@ mod status;
 mod index;
 mod slots;
 
+pub mod fuzzing;
 mod layout;
 pub mod simulated;
 mod volume;

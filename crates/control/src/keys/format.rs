@@ -171,6 +171,18 @@ pub(crate) fn decode(bytes: &[u8], place: Place, keyring: &Keyring) -> Result<De
     })
 }
 
+/// The rows that `bytes` begin with, as they would be written; for the laws in `fuzzing`.
+pub(crate) fn rewritten(bytes: &[u8]) -> Vec<u8> {
+    let mut rows = Reader(bytes);
+    let mut out = Vec::new();
+    while let Some(change) = decode_change(&mut rows) {
+        if encode_change(&mut out, &change).is_err() {
+            break;
+        }
+    }
+    out
+}
+
 fn row_key(keyring: &Keyring, epoch: u32) -> Result<Secret<[u8; 32]>> {
     let key = keyring
         .epoch_key(epoch)

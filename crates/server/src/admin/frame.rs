@@ -1,15 +1,12 @@
-//! What travels through the socket: frames of one byte of kind, four of length (little-endian), and
-//! the content. Both ends are the same binary, so the protocol is private and has no version.
+//! What travels through the socket, in frames. Both ends are the same binary, so the protocol is private and has no version.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::framing::{CONTENT_BYTES_MAX, read, write};
 use crate::failure::Failure;
-
-/// The longest content of a frame; longer data goes in several.
-const CONTENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// One frame of an answer.
 #[derive(Debug)]
@@ -108,34 +105,4 @@ async fn write_json<W: AsyncWrite + Unpin>(
 ) -> Result<()> {
     let content = serde_json::to_vec(value).context("failed to encode an answer")?;
     write(stream, kind, &content).await
-}
-
-async fn write<W: AsyncWrite + Unpin>(stream: &mut W, kind: u8, content: &[u8]) -> Result<()> {
-    let gone = "the other end of the socket has gone";
-    if content.len() > CONTENT_BYTES_MAX {
-        bail!(
-            "a message of {} bytes is longer than {CONTENT_BYTES_MAX}",
-            content.len()
-        );
-    }
-    let length = u32::try_from(content.len()).context("a message is too long")?;
-    let mut head = [kind, 0, 0, 0, 0];
-    head[1..].copy_from_slice(&length.to_le_bytes());
-    stream.write_all(&head).await.context(gone)?;
-    stream.write_all(content).await.context(gone)
-}
-
-async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<(u8, Vec<u8>)> {
-    let gone = "the other end of the socket has gone";
-    let kind = stream.read_u8().await.context(gone)?;
-    let length = stream.read_u32_le().await.context(gone)?;
-    let length = usize::try_from(length).context(gone)?;
-    if length > CONTENT_BYTES_MAX {
-        bail!(
-            "the other end of the socket announces {length} bytes, more than {CONTENT_BYTES_MAX}"
-        );
-    }
-    let mut content = vec![0; length];
-    stream.read_exact(&mut content).await.context(gone)?;
-    Ok((kind, content))
 }

@@ -13,6 +13,7 @@ mod dictionary;
 mod drops;
 mod execute;
 mod frame;
+mod framing;
 mod learned;
 mod portrait;
 mod quarantine;

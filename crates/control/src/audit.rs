@@ -80,6 +80,8 @@ names! {
         DictionaryChanged = "dictionary.changed",
         /// Whether an account takes messages that are encrypted in transit was changed.
         EncryptionChanged = "account.encryption_changed",
+        /// Where people and programs may come from was changed.
+        AllowlistChanged = "allowlist.changed",
         /// Whether calls of the API may or must be encrypted was changed, or the key for answers.
         ApiEncryptionChanged = "account.api_encryption_changed",
         /// A key for encrypted calls of the API was made.
@@ -108,6 +110,36 @@ names! {
         LinkCreated = "link.created",
         /// A link was presented.
         LinkUsed = "link.used",
+        /// A password was right; the second factor is still to be shown.
+        PasswordShown = "sign_in.password",
+        /// Somebody signed in, by both factors; or the second one was wrong.
+        SignedIn = "sign_in.done",
+        /// An attempt to sign in was refused.
+        SignInFailed = "sign_in.failed",
+        /// Somebody signed out.
+        SignedOut = "session.signed_out",
+        /// A session was over: idle for too long, or too old.
+        SessionExpired = "session.expired",
+        /// A session was ended.
+        SessionEnded = "session.ended",
+        /// The second factor was shown again.
+        SteppedUp = "session.stepped_up",
+        /// A password was set.
+        PasswordSet = "password.set",
+        /// A link for a forgotten password was asked for.
+        PasswordResetAsked = "password.reset_asked",
+        /// A second factor was set up.
+        FactorAdded = "factor.added",
+        /// A second factor was removed by its user.
+        FactorRemoved = "factor.removed",
+        /// A user's second factors were taken away.
+        FactorReset = "factor.reset",
+        /// A user who was locked may sign in again.
+        UserUnlocked = "user.unlocked",
+        /// The terms were accepted.
+        TermsAccepted = "terms.accepted",
+        /// The outbox was read.
+        OutboxRead = "mail.outbox_read",
         /// A node started.
         NodeStarted = "node.started",
         /// A deletion was requested.
@@ -120,6 +152,8 @@ names! {
         DeletionCompleted = "deletion.completed",
         /// A person's data was shown.
         PersonShown = "person.shown",
+        /// What is known of a person was corrected.
+        PersonChanged = "person.changed",
         /// People who share addresses or numbers were subscribed or unsubscribed.
         PeopleSubscribed = "people.subscribed",
         /// Telephone numbers were taken from the people who had them.
@@ -230,6 +264,10 @@ pub struct AuditFilter {
     pub actions: Vec<Action>,
     /// Numbered above this one: the last entry of the page before.
     pub after: Option<u64>,
+    /// Numbered below this one: the last entry of the page before, when the newest come first.
+    pub before: Option<u64>,
+    /// The newest first; else the oldest.
+    pub newest_first: bool,
     /// At most so many, and never more than [`AUDIT_PAGE_MAX`]; 0 for that many.
     pub limit: u32,
 }
@@ -354,6 +392,11 @@ pub(crate) async fn list(
             .push(" AND a.sequence > ")
             .push_bind(i64::try_from(after).unwrap_or(i64::MAX));
     }
+    if let Some(before) = filter.before {
+        query
+            .push(" AND a.sequence < ")
+            .push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+    }
     if !filter.actors.is_empty() {
         query.push(" AND a.actor_hash IN (");
         let mut list = query.separated(", ");
@@ -375,9 +418,11 @@ pub(crate) async fn list(
     } else {
         filter.limit.min(AUDIT_PAGE_MAX)
     };
-    query
-        .push(" ORDER BY a.sequence LIMIT ")
-        .push_bind(i64::from(limit));
+    query.push(match filter.newest_first {
+        true => " ORDER BY a.sequence DESC LIMIT ",
+        false => " ORDER BY a.sequence LIMIT ",
+    });
+    query.push_bind(i64::from(limit));
     let rows = query
         .build()
         .fetch_all(session.connection())

@@ -4,7 +4,7 @@
 //! whole of it is written out in `authz_matrix.txt`, which a test compares.
 
 use governance::access::{CLASSIFIED_PROPERTIES, Component, Level, Standing};
-use model::AccountId;
+use model::{AccountId, IdentityKind};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -13,12 +13,16 @@ use crate::{Action, Actor, ActorKind};
 /// What an actor wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
+    /// See what is about the whole installation: volumes, drops.
+    ReadInstallation,
     /// Create an account, see all accounts.
     ManageInstallation,
     /// See an account's settings.
     ReadAccount,
     /// Change an account's settings.
     ManageAccount,
+    /// See passcodes and tokens, without their secrets.
+    ReadCredentials,
     /// Make and revoke passcodes and tokens.
     ManageCredentials,
     /// See who has access.
@@ -37,8 +41,20 @@ pub enum Act {
     Analyse,
     /// Read people's data, as an entry of the audit log says.
     ReadPeople,
+    /// Change what is known of people.
+    ChangePeople,
     /// Take people's data away in a file.
     Export,
+    /// See what the account says of its events.
+    ReadDictionary,
+    /// Change what the account says of its events.
+    ManageDictionary,
+    /// See what was not accepted.
+    ReadQuarantine,
+    /// Store what was not accepted after all, or delete it.
+    ManageQuarantine,
+    /// Read the log of requests.
+    ReadRequests,
     /// Read the audit log.
     ReadAudit,
 }
@@ -58,10 +74,12 @@ enum Need {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
+        Self::ReadInstallation,
         Self::ManageInstallation,
         Self::ReadAccount,
         Self::ManageAccount,
+        Self::ReadCredentials,
         Self::ManageCredentials,
         Self::ReadUsers,
         Self::ManageUsers,
@@ -71,7 +89,13 @@ impl Act {
         Self::CarryOutDeletion,
         Self::Analyse,
         Self::ReadPeople,
+        Self::ChangePeople,
         Self::Export,
+        Self::ReadDictionary,
+        Self::ManageDictionary,
+        Self::ReadQuarantine,
+        Self::ManageQuarantine,
+        Self::ReadRequests,
         Self::ReadAudit,
     ];
 
@@ -79,9 +103,11 @@ impl Act {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ReadInstallation => "see the installation",
             Self::ManageInstallation => "manage the installation",
             Self::ReadAccount => "read the account's settings",
             Self::ManageAccount => "change the account's settings",
+            Self::ReadCredentials => "see the account's credentials",
             Self::ManageCredentials => "change the account's credentials",
             Self::ReadUsers => "see the users",
             Self::ManageUsers => "change who has access",
@@ -91,17 +117,29 @@ impl Act {
             Self::CarryOutDeletion => "carry out a deletion",
             Self::Analyse => "analyse events",
             Self::ReadPeople => "read people's data",
+            Self::ChangePeople => "change people's data",
             Self::Export => "export people's data",
+            Self::ReadDictionary => "see the dictionary",
+            Self::ManageDictionary => "change the dictionary",
+            Self::ReadQuarantine => "see the quarantine",
+            Self::ManageQuarantine => "replay or delete quarantined records",
+            Self::ReadRequests => "read the request log",
             Self::ReadAudit => "read the audit log",
         }
     }
 
-    /// The act that an entry about a read tells of.
+    /// The act that an entry about something beside the control database tells of: a read, a change
+    /// of people's data.
     #[must_use]
     pub const fn of_read(action: Action) -> Self {
         match action {
             Action::EventsRead | Action::CountRead => Self::Analyse,
             Action::Exported => Self::Export,
+            Action::PersonChanged => Self::ChangePeople,
+            Action::QuarantineRead => Self::ReadQuarantine,
+            Action::QuarantineReplayed | Action::QuarantineDeleted => Self::ManageQuarantine,
+            Action::RequestsRead => Self::ReadRequests,
+            Action::DropsRead => Self::ReadInstallation,
             Action::JobRun => Self::ManageInstallation,
             _ => Self::ReadPeople,
         }
@@ -111,9 +149,11 @@ impl Act {
         use Component as C;
         use Level::{Read, Write};
         match self {
+            Self::ReadInstallation => Need::Installation(C::Storage, Read),
             Self::ManageInstallation => Need::Installation(C::Storage, Write),
             Self::ReadAccount => Need::AnyRole,
             Self::ManageAccount => Need::Level(C::Security, Write),
+            Self::ReadCredentials => Need::Level(C::Credentials, Read),
             Self::ManageCredentials => Need::Level(C::Credentials, Write),
             Self::ReadUsers => Need::Level(C::Users, Read),
             Self::ManageUsers => Need::Level(C::Users, Write),
@@ -123,7 +163,13 @@ impl Act {
             Self::CarryOutDeletion => Need::JobsOnly,
             Self::Analyse => Need::Level(C::Analysis, Read),
             Self::ReadPeople => Need::Level(C::People, Read),
+            Self::ChangePeople => Need::Level(C::People, Write),
             Self::Export => Need::Level(C::Exports, Read),
+            Self::ReadDictionary => Need::Level(C::Dictionary, Read),
+            Self::ManageDictionary => Need::Level(C::Dictionary, Write),
+            Self::ReadQuarantine => Need::Level(C::Quarantine, Read),
+            Self::ManageQuarantine => Need::Level(C::Quarantine, Write),
+            Self::ReadRequests => Need::Level(C::RequestLog, Read),
             Self::ReadAudit => Need::Level(C::AuditLog, Read),
         }
     }
@@ -198,30 +244,46 @@ pub fn decide(actor: &Actor, act: Act, account: AccountId) -> Result<(), Why> {
                     Err(Why::AnotherAccount)
                 }
             }
-            Act::ManageInstallation
+            Act::ReadInstallation
+            | Act::ManageInstallation
             | Act::ManageAccount
+            | Act::ReadCredentials
             | Act::ManageCredentials
             | Act::ReadUsers
             | Act::ManageUsers
             | Act::ReadRoles
             | Act::ManageRoles
             | Act::CarryOutDeletion
+            | Act::ChangePeople
+            | Act::ReadDictionary
+            | Act::ManageDictionary
+            | Act::ReadQuarantine
+            | Act::ManageQuarantine
+            | Act::ReadRequests
             | Act::ReadAudit => Err(Why::NotForPrograms),
         },
         ActorKind::System(_) => match act {
-            Act::ManageInstallation
+            Act::ReadInstallation
+            | Act::ManageInstallation
             | Act::ReadAccount
             | Act::CarryOutDeletion
             | Act::Analyse
             | Act::ReadPeople => Ok(()),
             Act::ManageAccount
+            | Act::ReadCredentials
             | Act::ManageCredentials
             | Act::ReadUsers
             | Act::ManageUsers
             | Act::ReadRoles
             | Act::ManageRoles
             | Act::DeletePeople
+            | Act::ChangePeople
             | Act::Export
+            | Act::ReadDictionary
+            | Act::ManageDictionary
+            | Act::ReadQuarantine
+            | Act::ManageQuarantine
+            | Act::ReadRequests
             | Act::ReadAudit => Err(Why::NotForJobs),
         },
         ActorKind::User { standings, .. } => {
@@ -261,6 +323,13 @@ pub fn allows(actor: &Actor, act: Act, account: AccountId) -> bool {
     decide(actor, act, account).is_ok()
 }
 
+/// Kinds of identities that name a person.
+const IDENTITIES: [IdentityKind; 3] = [
+    IdentityKind::Identity,
+    IdentityKind::Fbid,
+    IdentityKind::Gpid,
+];
+
 /// The properties whose values `actor` does not see in `account`: what a `ReadPolicy` masks.
 #[must_use]
 pub fn masked(actor: &Actor, account: AccountId) -> BTreeSet<String> {
@@ -272,6 +341,12 @@ pub fn masked(actor: &Actor, account: AccountId) -> BTreeSet<String> {
     };
     match sees {
         true => BTreeSet::new(),
-        false => CLASSIFIED_PROPERTIES.map(str::to_owned).into(),
+        // `Identity` as a property, and identities of every kind as they are shown of a person. What
+        // names a device names nobody.
+        false => CLASSIFIED_PROPERTIES
+            .into_iter()
+            .chain(IDENTITIES.map(IdentityKind::as_str))
+            .map(str::to_owned)
+            .collect(),
     }
 }

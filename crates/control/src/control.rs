@@ -16,6 +16,7 @@ use crate::database::{Database, Session};
 use crate::sealer::Sealer;
 use crate::shipping::Shipper;
 use crate::shipping::restore::{self, Shipped};
+use crate::sign_in::{Gate, Passkeys};
 use crate::state::{Effect, LedgerLine, State};
 use crate::{Actor, Error, KeyTable, Result, SharedKeyring, account, catalog, objects, schema};
 
@@ -32,16 +33,22 @@ pub struct Settings {
     /// Bytes of log after which a new generation begins; at least the database's own size is waited
     /// for, so that snapshots never cost more than what they save.
     pub snapshot_after_bytes: u64,
+    /// The name by which people reach the console; passkeys are bound to it.
+    pub console_name: String,
+    /// Where links in mails lead: an `https:` URL without a path.
+    pub console_url: String,
 }
 
 impl Settings {
-    /// The defaults, in `dir`: node 1, 4 MiB.
+    /// The defaults, in `dir`: node 1, 4 MiB, `localhost`.
     #[must_use]
-    pub const fn new(dir: PathBuf) -> Self {
+    pub fn new(dir: PathBuf) -> Self {
         Self {
             dir,
             node: 1,
             snapshot_after_bytes: 4 * 1024 * 1024,
+            console_name: String::from("localhost"),
+            console_url: String::from("https://localhost:8443"),
         }
     }
 }
@@ -92,6 +99,8 @@ pub struct Control {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) gate: Arc<Gate>,
+    console_url: Arc<str>,
     node: u32,
 }
 
@@ -133,6 +142,11 @@ impl Control {
             state,
             keys,
             sealer: Arc::new(Sealer::new(&keyring, Arc::clone(&random))),
+            gate: Arc::new(Gate::new(
+                keyring.secret("control passwords v1"),
+                Passkeys::of(&settings.console_name),
+            )),
+            console_url: Arc::from(settings.console_url.as_str()),
             keyring,
             clock,
             random,
@@ -303,13 +317,24 @@ impl Control {
             .await
     }
 
+    /// Where a link leads that lets somebody in.
+    #[must_use]
+    pub fn link_url(&self, link: &Secret<String>) -> String {
+        format!("{}/link/{}", self.console_url, link.expose())
+    }
+
+    /// A random text that is used once: 128 bits, in hexadecimal digits.
+    #[must_use]
+    pub fn nonce(&self) -> String {
+        hex::encode(self.random.bytes16())
+    }
+
     /// Whether the actor may; a refusal is written down.
-    pub(crate) async fn authorize(
-        &self,
-        actor: &Actor,
-        act: Act,
-        account: AccountId,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`] when not; [`model::ErrorKind::Unavailable`] when a refusal cannot
+    /// be written down.
+    pub async fn authorize(&self, actor: &Actor, act: Act, account: AccountId) -> Result<()> {
         let Err(why) = authz::decide(actor, act, account) else {
             return Ok(());
         };
@@ -366,6 +391,7 @@ impl Control {
                     let accounts = account::read_all(session).await?;
                     let mut effects = catalog::load(session, &sealer).await?;
                     effects.push(Effect::Ledger(load_ledger(session).await?));
+                    effects.extend(crate::allowlist::load(session, &sealer).await?);
                     Ok((accounts, effects))
                 })
             })

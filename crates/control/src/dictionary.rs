@@ -167,7 +167,7 @@ impl Control {
         change: DictionaryChange,
     ) -> Result<DictionaryView> {
         check(&change)?;
-        self.change(actor, Act::ManageAccount, id, move |session, desk| {
+        self.change(actor, Act::ManageDictionary, id, move |session, desk| {
             Box::pin(async move {
                 let text = apply(session, id, &change).await?;
                 let record = read(session, id).await?;

@@ -13,6 +13,8 @@ mod audit;
 pub mod authz;
 
 mod account;
+mod allowlist;
+mod sign_in;
 mod users;
 
 mod api_keys;
@@ -40,11 +42,13 @@ mod tests;
 
 pub use account::{Account, NewAccount, Passcode};
 pub use actor::{Actor, ActorKind};
+pub use allowlist::{AllowlistChange, AllowlistEntry, AllowlistView};
 pub use api_keys::{AnswerKeyView, ApiEncryptionView, ApiKeyState, ApiKeyView};
 pub use audit::{
     AUDIT_PAGE_MAX, AUDIT_RETENTION_DAYS, Action, AuditDownload, AuditEntry, AuditFilter,
     AuditOutcome, Checkpoint, DownloadFormat, Verification, VerifiedLog, verify,
 };
+pub use authz::Act;
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
 pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
 pub use dictionary::{DictionaryChange, DictionaryView, EventView};
@@ -53,6 +57,12 @@ pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
 pub use learned::{ErrorView, NameView};
 pub use review::{DropReview, QuarantineMark, SeenDrops};
-pub use users::links::Invitation;
+pub use sign_in::{
+    Client, Code, Enrolled, Factors, LinkView, Mail, NewSession, NewUser, OutboxEntry,
+    PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasskeyView, Passkeys, SessionView, SignedIn, Stage,
+    TotpOffer,
+};
+pub use users::bulk::{USER_ACTS_MAX, UserAct};
+pub use users::links::{Invitation, Purpose};
 pub use users::roles::Role;
 pub use users::{User, UserGrant, UserId};

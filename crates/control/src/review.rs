@@ -121,7 +121,7 @@ impl Control {
     /// answer; [`model::ErrorKind::Corrupt`] when one is not what was written.
     pub async fn drop_reviews(&self, actor: &Actor) -> Result<Vec<DropReview>> {
         let account = AccountId::installation();
-        self.authorize(actor, Act::ManageInstallation, account)
+        self.authorize(actor, Act::ReadInstallation, account)
             .await?;
         let sealer = std::sync::Arc::clone(&self.sealer);
         self.database
@@ -152,29 +152,34 @@ impl Control {
         records: Vec<RecordId>,
         mark: QuarantineMark,
     ) -> Result<()> {
-        self.act(actor, Act::ManageAccount, account, move |session, desk| {
-            Box::pin(async move {
-                account::require(session, account).await?;
-                for record in &records {
-                    sqlx::query(
-                        "INSERT INTO quarantine_marks (account, record, mark, marked_at) \
+        self.act(
+            actor,
+            Act::ManageQuarantine,
+            account,
+            move |session, desk| {
+                Box::pin(async move {
+                    account::require(session, account).await?;
+                    for record in &records {
+                        sqlx::query(
+                            "INSERT INTO quarantine_marks (account, record, mark, marked_at) \
                          VALUES ($1, $2, $3, $4) ON CONFLICT (account, record) \
                          DO UPDATE SET mark = excluded.mark, marked_at = excluded.marked_at",
-                    )
-                    .bind(account.as_str().to_owned())
-                    .bind(record.0.to_vec())
-                    .bind(mark.as_str())
-                    .bind(desk.now.ms())
-                    .execute(session.connection())
-                    .await
-                    .map_err(Error::database("mark a quarantined record"))?;
-                    let description = format!("quarantined record {}", mark.as_str());
-                    desk.note(session, mark.action(), record.to_string(), description)
-                        .await?;
-                }
-                Ok(())
-            })
-        })
+                        )
+                        .bind(account.as_str().to_owned())
+                        .bind(record.0.to_vec())
+                        .bind(mark.as_str())
+                        .bind(desk.now.ms())
+                        .execute(session.connection())
+                        .await
+                        .map_err(Error::database("mark a quarantined record"))?;
+                        let description = format!("quarantined record {}", mark.as_str());
+                        desk.note(session, mark.action(), record.to_string(), description)
+                            .await?;
+                    }
+                    Ok(())
+                })
+            },
+        )
         .await
     }
 
@@ -188,7 +193,7 @@ impl Control {
         actor: &Actor,
         account: AccountId,
     ) -> Result<HashMap<RecordId, QuarantineMark>> {
-        self.authorize(actor, Act::ReadPeople, account).await?;
+        self.authorize(actor, Act::ReadQuarantine, account).await?;
         self.database
             .read(move |session| {
                 Box::pin(async move {

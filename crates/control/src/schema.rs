@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -17,6 +17,7 @@ const STEPS: [&str; 9] = [
     include_str!("schema/dictionary.sql"),
     include_str!("schema/api_keys.sql"),
     include_str!("schema/learned.sql"),
+    include_str!("schema/sign_in.sql"),
 ];
 
 /// Brings the file to today's schema.

@@ -3,7 +3,7 @@
 //! It changes only by transactions that are on the volumes, in their order; so it never shows what a
 //! crash could take back.
 
-use governance::{AccountRules, Rules, Stretch, Suppressions};
+use governance::{AccountRules, Allowlist, Rules, Stretch, Suppressions};
 use model::catalog::{PartMeta, View};
 use model::record::Table;
 use model::{AccountId, LedgerPosition, PartId, PersonKey, Timestamp, WriterId};
@@ -27,6 +27,8 @@ pub(crate) struct LedgerLine {
 pub(crate) enum Effect {
     /// An account is new or changed; whom it suppresses stays.
     Account(Box<AccountRules>),
+    /// Where people and programs may come from.
+    Allowlist(AccountId, Allowlist),
     /// People are hidden.
     Ledger(Vec<LedgerLine>),
     /// Parts were published.
@@ -94,6 +96,10 @@ impl State {
                 match effect {
                     Effect::Account(account) => {
                         set_account(rules.get_or_insert_with(|| self.copy_of_rules()), *account);
+                    }
+                    Effect::Allowlist(account, list) => {
+                        let rules = rules.get_or_insert_with(|| self.copy_of_rules());
+                        rules.allowlists.insert(account, Arc::new(list));
                     }
                     Effect::Ledger(lines) => {
                         let rules = rules.get_or_insert_with(|| self.copy_of_rules());

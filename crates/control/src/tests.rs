@@ -17,5 +17,6 @@ mod parts;
 mod passcodes;
 mod reviews;
 mod shipping;
+mod sign_in;
 mod support;
 mod users;

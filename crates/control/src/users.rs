@@ -4,6 +4,7 @@
 //! user is in the database in plain text. Nobody gives what they do not have, and an account that
 //! has an Admin keeps one.
 
+pub(crate) mod bulk;
 pub(crate) mod links;
 pub(crate) mod roles;
 
@@ -14,18 +15,20 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
 
-use crate::audit::Action;
 use crate::authz::{Act, Why};
 use crate::control::{Control, Desk};
 use crate::database::Session;
+use crate::sealer::Sealer;
+use crate::sign_in::{self, Factors};
 use crate::{Actor, ActorKind, Error, Result, account};
+use bulk::UserAct;
 
 const EMAIL_BYTES_MAX: usize = 254;
 const NAME_BYTES_MAX: usize = 200;
 /// Users of one account.
 const USERS_MAX: i64 = 10_000;
 /// Grants of one user in one account.
-const GRANTS_MAX: usize = 20;
+const GRANTS_MAX: i64 = 20;
 
 /// A user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +49,12 @@ pub struct User {
     pub email: String,
     /// Its name.
     pub name: String,
-    /// `invited`, `active`, `locked` or `revoked`.
+    /// `invited`, `active` or `locked`.
     pub state: String,
+    /// What proves the second factor.
+    pub factors: Factors,
+    /// When both factors were shown last.
+    pub signed_in_at: Option<Timestamp>,
     /// Its roles in the account.
     pub grants: Vec<UserGrant>,
 }
@@ -61,6 +68,8 @@ pub struct UserGrant {
     pub granted_at: Timestamp,
     /// Until when; for ever when none.
     pub expires_at: Option<Timestamp>,
+    /// Whether it gives nothing until the user has followed the invitation.
+    pub is_pending: bool,
 }
 
 impl Control {
@@ -80,35 +89,15 @@ impl Control {
         role: &str,
         expires_at: Option<Timestamp>,
     ) -> Result<Secret<String>> {
-        let email = legal_email(email)?;
-        let name = legal_text("a user's name", name)?;
-        let role = role.to_owned();
-        let id = UserId(self.random.bytes16());
-        let link = links::NewLink::generate(self.random.as_ref());
-        let hash = link.hash;
-        self.refuse_past(expires_at)?;
-        self.act(actor, Act::ManageUsers, account, move |session, desk| {
-            Box::pin(async move {
-                require_place(session, account).await?;
-                let found = roles::find(session, account, &role).await?;
-                desk.covers(&found)?;
-                let id = match by_email(session, &desk, &email).await? {
-                    Some(id) => id,
-                    None => {
-                        count_users(session, account).await?;
-                        insert(session, &desk, id, &email, &name).await?;
-                        id
-                    }
-                };
-                insert_grant(session, &desk, id, &role, expires_at).await?;
-                links::insert(session, &desk, hash, &role, Some(id)).await?;
-                let words = format!("invited as {role}{}", until(expires_at));
-                desk.note(session, Action::UserInvited, id.to_string(), words)
-                    .await
-            })
-        })
-        .await?;
-        Ok(link.text)
+        let act = UserAct::Invite {
+            email: email.to_owned(),
+            name: name.to_owned(),
+            role: role.to_owned(),
+            expires_at,
+        };
+        let mut links = self.change_users(actor, account, vec![act]).await?;
+        let none = || Error::Internal("failed to make the link of an invitation".to_owned());
+        links.pop().ok_or_else(none)
     }
 
     /// Gives a user another role in an account.
@@ -123,20 +112,13 @@ impl Control {
         role: &str,
         expires_at: Option<Timestamp>,
     ) -> Result<()> {
-        let (email, role) = (legal_email(email)?, role.to_owned());
-        self.refuse_past(expires_at)?;
-        self.act(actor, Act::ManageUsers, account, move |session, desk| {
-            Box::pin(async move {
-                let found = roles::find(session, account, &role).await?;
-                desk.covers(&found)?;
-                let id = require(session, &desk, &email).await?;
-                insert_grant(session, &desk, id, &role, expires_at).await?;
-                let words = format!("{role}{}", until(expires_at));
-                desk.note(session, Action::RoleGranted, id.to_string(), words)
-                    .await
-            })
-        })
-        .await
+        let act = UserAct::Grant {
+            email: email.to_owned(),
+            role: role.to_owned(),
+            expires_at,
+        };
+        let done = self.change_users(actor, account, vec![act]).await;
+        done.map(drop)
     }
 
     /// Takes a role from a user.
@@ -151,22 +133,12 @@ impl Control {
         email: &str,
         role: &str,
     ) -> Result<()> {
-        let (email, role) = (legal_email(email)?, role.to_owned());
-        self.act(actor, Act::ManageUsers, account, move |session, desk| {
-            Box::pin(async move {
-                let found = roles::find(session, account, &role).await?;
-                desk.covers(&found)?;
-                let id = require(session, &desk, &email).await?;
-                let before = admins(session, account).await?;
-                if delete_grants(session, account, id, Some(&role)).await? == 0 {
-                    return Err(Error::NotFound(format!("role `{role}` of this user")));
-                }
-                keep_an_admin(session, account, before).await?;
-                desk.note(session, Action::RoleWithdrawn, id.to_string(), role)
-                    .await
-            })
-        })
-        .await
+        let act = UserAct::Withdraw {
+            email: email.to_owned(),
+            role: role.to_owned(),
+        };
+        let done = self.change_users(actor, account, vec![act]).await;
+        done.map(drop)
     }
 
     /// Ends a user's access to an account: every role there is taken, every link dies.
@@ -174,25 +146,11 @@ impl Control {
     /// # Errors
     /// As [`Control::withdraw_role`].
     pub async fn revoke_user(&self, actor: &Actor, account: AccountId, email: &str) -> Result<()> {
-        let email = legal_email(email)?;
-        self.act(actor, Act::ManageUsers, account, move |session, desk| {
-            Box::pin(async move {
-                let id = require(session, &desk, &email).await?;
-                for grant in grants_of(session, id, account).await? {
-                    desk.covers(&grant.role)?;
-                }
-                let before = admins(session, account).await?;
-                if delete_grants(session, account, id, None).await? == 0 {
-                    return Err(Error::NotFound("user in this account".to_owned()));
-                }
-                keep_an_admin(session, account, before).await?;
-                links::kill(session, &desk, id).await?;
-                let words = "every role was taken".to_owned();
-                desk.note(session, Action::UserRevoked, id.to_string(), words)
-                    .await
-            })
-        })
-        .await
+        let act = UserAct::Revoke {
+            email: email.to_owned(),
+        };
+        let done = self.change_users(actor, account, vec![act]).await;
+        done.map(drop)
     }
 
     /// The users of an account, by address.
@@ -201,10 +159,10 @@ impl Control {
     /// [`model::ErrorKind::Denied`]; [`model::ErrorKind::Unavailable`].
     pub async fn users(&self, actor: &Actor, account: AccountId) -> Result<Vec<User>> {
         self.authorize(actor, Act::ReadUsers, account).await?;
-        let sealer = std::sync::Arc::clone(&self.sealer);
+        let (sealer, now) = (std::sync::Arc::clone(&self.sealer), self.clock.now());
         self.database
             .read(move |session| {
-                Box::pin(async move { read_users(session, &sealer, account).await })
+                Box::pin(async move { read_users(session, &sealer, account, now).await })
             })
             .await
     }
@@ -224,12 +182,7 @@ impl Control {
             .read(move |session| {
                 Box::pin(async move {
                     let id = require(session, &desk, &email).await?;
-                    let mut standings = BTreeMap::new();
-                    for account in accounts_of(session, id).await? {
-                        let grants = grants_of(session, id, account).await?;
-                        standings.insert(account, Standing::of(&grants, now));
-                    }
-                    Ok(Actor::user(&email, standings))
+                    Ok(Actor::user(&email, standings(session, id, now).await?))
                 })
             })
             .await
@@ -279,7 +232,7 @@ fn until(end: Option<Timestamp>) -> String {
 }
 
 /// An address as it is looked for: without white space around it, in small letters.
-fn legal_email(text: &str) -> Result<String> {
+pub(crate) fn legal_email(text: &str) -> Result<String> {
     let text = text.trim().to_lowercase();
     let parts = text.split_once('@');
     let legal = text.len() <= EMAIL_BYTES_MAX
@@ -313,7 +266,11 @@ pub(crate) async fn require_place(session: &mut Session, place: AccountId) -> Re
     account::require(session, place).await
 }
 
-async fn by_email(session: &mut Session, desk: &Desk, email: &str) -> Result<Option<UserId>> {
+pub(crate) async fn by_email(
+    session: &mut Session,
+    desk: &Desk,
+    email: &str,
+) -> Result<Option<UserId>> {
     const ACT: &str = "look for a user";
     let row = sqlx::query("SELECT id FROM users WHERE email_hash = $1")
         .bind(desk.sealer.hash("user email", email))
@@ -326,6 +283,90 @@ async fn by_email(session: &mut Session, desk: &Desk, email: &str) -> Result<Opt
 async fn require(session: &mut Session, desk: &Desk, email: &str) -> Result<UserId> {
     let found = by_email(session, desk, email).await?;
     found.ok_or_else(|| Error::NotFound("user".to_owned()))
+}
+
+/// The owner of an address who has, or was offered, a role in the account.
+pub(crate) async fn require_in(session: &mut Session, desk: &Desk, email: &str) -> Result<UserId> {
+    let id = require(session, desk, email).await?;
+    match accounts_of(session, id).await?.contains(&desk.account) {
+        true => Ok(id),
+        false => Err(Error::NotFound("user".to_owned())),
+    }
+}
+
+/// A user's address and name.
+pub(crate) async fn person(
+    session: &mut Session,
+    sealer: &Sealer,
+    id: UserId,
+) -> Result<(String, String)> {
+    const ACT: &str = "read a user";
+    let row = sqlx::query("SELECT email_sealed, name_sealed FROM users WHERE id = $1")
+        .bind(id.0.to_vec())
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    let email: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
+    let name: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
+    Ok((
+        sealer.open(&format!("users/email/{id}"), &email)?,
+        sealer.open(&format!("users/name/{id}"), &name)?,
+    ))
+}
+
+/// What a user's roles amount to, in each account.
+pub(crate) async fn standings(
+    session: &mut Session,
+    id: UserId,
+    now: Timestamp,
+) -> Result<BTreeMap<AccountId, Standing>> {
+    let mut standings = BTreeMap::new();
+    for account in accounts_of(session, id).await? {
+        let grants = grants_of(session, id, account).await?;
+        standings.insert(account, Standing::of(&grants, now));
+    }
+    Ok(standings)
+}
+
+/// Sets how far a user has come.
+pub(crate) async fn set_state(session: &mut Session, id: UserId, state: &str) -> Result<()> {
+    sqlx::query("UPDATE users SET state = $2 WHERE id = $1")
+        .bind(id.0.to_vec())
+        .bind(state.to_owned())
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(Error::database("write a user"))
+}
+
+/// The addresses of everybody who has the highest role in the desk's account.
+pub(crate) async fn admin_emails(session: &mut Session, desk: &Desk) -> Result<Vec<String>> {
+    const ACT: &str = "read Admins";
+    let rows = sqlx::query(
+        "SELECT user_id FROM grants WHERE account = $1 AND role = $2 AND pending = 0 \
+         ORDER BY user_id",
+    )
+    .bind(desk.account.as_str().to_owned())
+    .bind(highest(desk.account).as_str())
+    .fetch_all(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    let mut emails = Vec::with_capacity(rows.len());
+    for row in &rows {
+        emails.push(person(session, &desk.sealer, user_id(row)?).await?.0);
+    }
+    Ok(emails)
+}
+
+/// Lets the roles count that a user was invited to in the account.
+pub(crate) async fn activate_grants(session: &mut Session, desk: &Desk, id: UserId) -> Result<()> {
+    sqlx::query("UPDATE grants SET pending = 0 WHERE user_id = $1 AND account = $2")
+        .bind(id.0.to_vec())
+        .bind(desk.account.as_str().to_owned())
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(Error::database("write a grant"))
 }
 
 fn user_id(row: &SqliteRow) -> Result<UserId> {
@@ -352,7 +393,7 @@ async fn count_users(session: &mut Session, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-async fn insert(
+pub(crate) async fn insert(
     session: &mut Session,
     desk: &Desk,
     id: UserId,
@@ -374,33 +415,44 @@ async fn insert(
     .map_err(Error::database("write a user"))
 }
 
-async fn insert_grant(
+/// Gives a role; one that is pending gives nothing yet, and never takes from one that counts.
+pub(crate) async fn insert_grant(
     session: &mut Session,
     desk: &Desk,
     id: UserId,
     role: &str,
     expires_at: Option<Timestamp>,
+    is_pending: bool,
 ) -> Result<()> {
-    let held = grants_of(session, id, desk.account).await?;
-    if held.len() >= GRANTS_MAX {
+    const ACT: &str = "write a grant";
+    let row = sqlx::query("SELECT COUNT(*) FROM grants WHERE user_id = $1 AND account = $2")
+        .bind(id.0.to_vec())
+        .bind(desk.account.as_str().to_owned())
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    let held: i64 = row.try_get(0).map_err(Error::database(ACT))?;
+    if held >= GRANTS_MAX {
         return Err(Error::Invalid(format!(
             "a user has at most {GRANTS_MAX} roles"
         )));
     }
     let before = admins(session, desk.account).await?;
     sqlx::query(
-        "INSERT INTO grants (user_id, account, role, granted_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id, account, role) \
-         DO UPDATE SET granted_at = excluded.granted_at, expires_at = excluded.expires_at",
+        "INSERT INTO grants (user_id, account, role, granted_at, expires_at, pending) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, account, role) \
+         DO UPDATE SET granted_at = excluded.granted_at, expires_at = excluded.expires_at, \
+         pending = MIN(grants.pending, excluded.pending)",
     )
     .bind(id.0.to_vec())
     .bind(desk.account.as_str().to_owned())
     .bind(role.to_owned())
     .bind(desk.now.ms())
     .bind(expires_at.map(Timestamp::ms))
+    .bind(i64::from(is_pending))
     .execute(session.connection())
     .await
-    .map_err(Error::database("write a grant"))?;
+    .map_err(Error::database(ACT))?;
     // An Admin who is given an end may have been the last one without.
     keep_an_admin(session, desk.account, before).await
 }
@@ -428,7 +480,8 @@ async fn delete_grants(
 async fn admins(session: &mut Session, account: AccountId) -> Result<i64> {
     const ACT: &str = "count Admins";
     let row = sqlx::query(
-        "SELECT COUNT(*) FROM grants WHERE account = $1 AND role = $2 AND expires_at IS NULL",
+        "SELECT COUNT(*) FROM grants WHERE account = $1 AND role = $2 AND expires_at IS NULL \
+         AND pending = 0",
     )
     .bind(account.as_str().to_owned())
     .bind(highest(account).as_str())
@@ -457,10 +510,16 @@ async fn keep_an_admin(session: &mut Session, account: AccountId, before: i64) -
     )))
 }
 
-async fn grants_of(session: &mut Session, id: UserId, account: AccountId) -> Result<Vec<Grant>> {
+/// The roles that count, of a user in the account.
+pub(crate) async fn grants_of(
+    session: &mut Session,
+    id: UserId,
+    account: AccountId,
+) -> Result<Vec<Grant>> {
     const ACT: &str = "read grants";
     let rows = sqlx::query(
-        "SELECT role, expires_at FROM grants WHERE user_id = $1 AND account = $2 ORDER BY role",
+        "SELECT role, expires_at FROM grants \
+         WHERE user_id = $1 AND account = $2 AND pending = 0 ORDER BY role",
     )
     .bind(id.0.to_vec())
     .bind(account.as_str().to_owned())
@@ -479,7 +538,8 @@ async fn grants_of(session: &mut Session, id: UserId, account: AccountId) -> Res
     Ok(grants)
 }
 
-async fn accounts_of(session: &mut Session, id: UserId) -> Result<Vec<AccountId>> {
+/// The accounts where a user has, or was offered, a role.
+pub(crate) async fn accounts_of(session: &mut Session, id: UserId) -> Result<Vec<AccountId>> {
     const ACT: &str = "read grants";
     let rows = sqlx::query("SELECT DISTINCT account FROM grants WHERE user_id = $1")
         .bind(id.0.to_vec())
@@ -497,13 +557,15 @@ async fn accounts_of(session: &mut Session, id: UserId) -> Result<Vec<AccountId>
 
 async fn read_users(
     session: &mut Session,
-    sealer: &crate::sealer::Sealer,
+    sealer: &Sealer,
     account: AccountId,
+    now: Timestamp,
 ) -> Result<Vec<User>> {
     const ACT: &str = "read users";
     let rows = sqlx::query(
-        "SELECT u.id, u.email_sealed, u.name_sealed, u.state, g.role, g.granted_at, g.expires_at \
-         FROM users u JOIN grants g ON g.user_id = u.id WHERE g.account = $1 ORDER BY u.id, g.role",
+        "SELECT u.id, u.email_hash, u.state, p.signed_in_at, g.role, g.granted_at, g.expires_at, \
+         g.pending FROM users u JOIN grants g ON g.user_id = u.id \
+         LEFT JOIN proofs p ON p.user_id = u.id WHERE g.account = $1 ORDER BY u.id, g.role",
     )
     .bind(account.as_str().to_owned())
     .fetch_all(session.connection())
@@ -514,25 +576,35 @@ async fn read_users(
         let id = user_id(row)?;
         let at: i64 = row.try_get(5).map_err(Error::database(ACT))?;
         let end: Option<i64> = row.try_get(6).map_err(Error::database(ACT))?;
+        let pending: i64 = row.try_get(7).map_err(Error::database(ACT))?;
         let grant = UserGrant {
             role: row.try_get(4).map_err(Error::database(ACT))?,
             granted_at: Timestamp::from_ms(at),
             expires_at: end.map(Timestamp::from_ms),
+            is_pending: pending != 0,
         };
-        match users.last_mut().filter(|last| last.id == id.to_string()) {
-            Some(last) => last.grants.push(grant),
-            None => {
-                let email: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
-                let name: Vec<u8> = row.try_get(2).map_err(Error::database(ACT))?;
-                users.push(User {
-                    id: id.to_string(),
-                    email: sealer.open(&format!("users/email/{id}"), &email)?,
-                    name: sealer.open(&format!("users/name/{id}"), &name)?,
-                    state: row.try_get(3).map_err(Error::database(ACT))?,
-                    grants: vec![grant],
-                });
-            }
+        if let Some(last) = users.last_mut().filter(|last| last.id == id.to_string()) {
+            last.grants.push(grant);
+            continue;
         }
+        let (email, name) = person(session, sealer, id).await?;
+        let hash: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
+        let state: String = row.try_get(2).map_err(Error::database(ACT))?;
+        let is_locked = sign_in::locked_until(session, &hash, now).await?.is_some();
+        let signed_in: Option<i64> = row.try_get(3).map_err(Error::database(ACT))?;
+        users.push(User {
+            id: id.to_string(),
+            email,
+            name,
+            state: if is_locked {
+                "locked".to_owned()
+            } else {
+                state
+            },
+            factors: sign_in::session::factors(session, id).await?,
+            signed_in_at: signed_in.map(Timestamp::from_ms),
+            grants: vec![grant],
+        });
     }
     users.sort_by(|a, b| a.email.cmp(&b.email));
     Ok(users)

@@ -7,6 +7,7 @@
 
 pub mod access;
 mod admission;
+mod allowlist;
 mod announced;
 mod api_encryption;
 mod ceilings;
@@ -20,6 +21,7 @@ mod suppression;
 mod terms;
 
 pub use admission::{Admitted, Arrival, Reach, admit};
+pub use allowlist::Allowlist;
 pub use announced::{Announced, Announcements};
 pub use api_encryption::{AnswerKey, ApiEncryption, ApiEncryptionPolicy, ApiKey};
 pub use ceilings::{Ceilings, Permit};

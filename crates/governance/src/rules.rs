@@ -6,16 +6,20 @@
 use jiff::tz::TimeZone;
 use model::{AccountId, IdentityKind, PersonKey, PersonKeySecret, Timestamp, limit};
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{ApiEncryption, Dictionary, PasscodeHash, PasscodeRule, Suppressions};
+use crate::{Allowlist, ApiEncryption, Dictionary, PasscodeHash, PasscodeRule, Suppressions};
 
 /// The rules of every account.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// By account.
     pub accounts: HashMap<AccountId, Arc<AccountRules>>,
+    /// Where people and programs may come from, by account; anywhere where there is none. The
+    /// installation's is under its own id.
+    pub allowlists: HashMap<AccountId, Arc<Allowlist>>,
     /// Grows with every change.
     pub version: u64,
 }
@@ -25,6 +29,20 @@ impl Rules {
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<&Arc<AccountRules>> {
         self.accounts.get(&id)
+    }
+
+    /// Whether somebody at `peer` may use the console for an account.
+    #[must_use]
+    pub fn admits_to_console(&self, id: AccountId, peer: Option<IpAddr>) -> bool {
+        let list = self.allowlists.get(&id);
+        list.is_none_or(|it| it.admits_to_console(peer))
+    }
+
+    /// Whether a program at `peer` may call the API for an account.
+    #[must_use]
+    pub fn admits_to_api(&self, id: AccountId, peer: Option<IpAddr>) -> bool {
+        let list = self.allowlists.get(&id);
+        list.is_none_or(|it| it.admits_to_api(peer))
     }
 }
 

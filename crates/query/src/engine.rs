@@ -63,6 +63,9 @@ impl Default for Settings {
     }
 }
 
+/// The stack on which a statement is planned; touched as far as it is deep.
+const PLANNING_STACK_BYTES: usize = 64 * 1024 * 1024;
+
 /// Answers queries; a handle, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -136,8 +139,28 @@ impl Engine {
     /// `Denied` when it uses a masked column otherwise than by selecting it; `Unavailable`,
     /// `Corrupt` and `Conflict` (try again) as the stream goes on.
     pub async fn sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
-        let rows = self.in_time(self.begin_sql(policy, text)).await?;
+        let rows = self.in_time(self.begin_apart(policy, text)).await?;
         Ok(limited(rows, self.inner.settings.rows_max))
+    }
+
+    /// Begins on a thread of its own: the tree of a statement is walked recursively, and what its
+    /// writer may nest must never depend on how much stack the caller has left.
+    async fn begin_apart(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
+        let (engine, policy, text) = (self.clone(), policy.clone(), text.to_owned());
+        let runtime = tokio::runtime::Handle::current();
+        let (sender, begun) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name(String::from("planning"))
+            .stack_size(PLANNING_STACK_BYTES)
+            .spawn(move || {
+                let rows = runtime.block_on(engine.begin_sql(&policy, &text));
+                // Whoever asked may have gone.
+                drop(sender.send(rows));
+            })
+            .map_err(|error| Error::unavailable("start a thread for a query", error))?;
+        begun
+            .await
+            .map_err(|error| Error::unavailable("plan a query", error))?
     }
 
     async fn begin_sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {

@@ -322,13 +322,13 @@ impl Engine {
 
 /// Days that are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Window {
+pub(crate) struct Window {
     first: Day,
     last: Day,
 }
 
 impl Window {
-    fn filter(self, after: Option<Position>) -> Expr {
+    pub(crate) fn filter(self, after: Option<Position>) -> Expr {
         let end = Day(self.last.0.saturating_add(1)).start();
         let within = column(TS)
             .gt_eq(tables::time(self.first.start()))
@@ -378,7 +378,11 @@ fn day() -> Expr {
 }
 
 /// The days that may have rows, those with few rows together.
-fn windows(rows: &TableRows, query: &EventsQuery, after: Option<Position>) -> Vec<Window> {
+pub(crate) fn windows(
+    rows: &TableRows,
+    query: &EventsQuery,
+    after: Option<Position>,
+) -> Vec<Window> {
     if query.to <= query.from {
         return Vec::new();
     }
@@ -440,7 +444,7 @@ pub(crate) fn matching(query: &EventsQuery, cut_off: Timestamp) -> Expr {
     filter
 }
 
-fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
+pub(crate) fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
     match query.filters.iter().find(|it| policy.masks(&it.name)) {
         Some(filter) => Err(Error::Masked(format!(
             "property `{}` is masked: it cannot be filtered",
@@ -501,7 +505,7 @@ pub(crate) fn property_reader(batch: &RecordBatch) -> Result<PropertyReader> {
 }
 
 impl PropertyFilter {
-    fn matches(&self, properties: &PropertyReader, row: usize) -> bool {
+    pub(crate) fn matches(&self, properties: &PropertyReader, row: usize) -> bool {
         let Some(value) = properties.value(row, &self.name) else {
             return match self.operator {
                 Operator::NotEquals | Operator::NotContains | Operator::NotExists => true,
@@ -542,7 +546,7 @@ impl PropertyFilter {
     }
 }
 
-fn event_row(
+pub(crate) fn event_row(
     batch: &RecordBatch,
     row: usize,
     properties: &PropertyReader,

@@ -19,6 +19,7 @@ mod tables;
 mod tail_index;
 
 mod events;
+mod latest;
 mod people;
 mod reads;
 mod reports;
@@ -33,9 +34,10 @@ mod tests;
 pub use engine::{Engine, Rows, Settings};
 pub use error::{Error, Result};
 pub use events::{EventRow, EventsPage, EventsQuery, Operator, Position, PropertyFilter};
+pub use latest::{Before, LatestPage};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
 pub use policy::{PLACEHOLDER, ReadPolicy};
-pub use reports::{Measure, Subject, ValueCounts, ValueType};
+pub use reports::{Breakdown, Measure, Subject, ValueCounts, ValueType};
 pub use tail::{Held, Tail};

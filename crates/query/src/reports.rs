@@ -6,8 +6,11 @@
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use futures::StreamExt as _;
+use lake::schema::PropertyType;
+use model::record::Table;
 use model::{PersonKey, RawJson, Timestamp};
 use serde_json::value::RawValue;
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -45,6 +48,18 @@ pub enum ValueType {
 
 /// How many events had each value, by the value's type. Objects and lists are left out.
 pub type ValueCounts = BTreeMap<ValueType, HashMap<Box<str>, u64>>;
+
+/// How many events had which value of a property, over time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Breakdown {
+    /// The most frequent values as text, each with how many events there were in each stretch, the
+    /// most frequent first.
+    pub values: Vec<(Box<str>, Vec<u64>)>,
+    /// How many events had any other value.
+    pub others: Vec<u64>,
+    /// How many did not have the property.
+    pub without: Vec<u64>,
+}
 
 /// What is measured over time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +191,83 @@ impl Engine {
         .await
     }
 
+    /// How many of the events that match `query` had which value of `subject`, in each stretch from
+    /// one moment of `starts` to the next, the last one to the end of `query`. The `most` frequent
+    /// values are told apart.
+    ///
+    /// # Errors
+    /// `Denied` for a masked property; `Invalid` when there are too many values, and for a property
+    /// of people, who have it now and not at the time; `Unavailable`, `Corrupt`.
+    pub async fn breakdown(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        subject: &Subject,
+        starts: &[Timestamp],
+        most: usize,
+    ) -> Result<Breakdown> {
+        subject.check(policy)?;
+        if matches!(subject, Subject::Person(_)) {
+            return Err(Error::Statement(String::from(
+                "what people have now says nothing of the time of an event",
+            )));
+        }
+        let now = self.inner.clock.now();
+        let needs = Needs {
+            properties: subject.property().into_iter().collect(),
+            context: matches!(subject, Subject::Context(_)),
+        };
+        let needs = &needs;
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            let mut values: HashMap<Box<str>, Vec<u64>> = HashMap::new();
+            let mut without = vec![0_u64; starts.len()];
+            let mut held = Held::default();
+            self.each_seen(&snapshot, policy, query, now, needs, |event| {
+                let after = starts.partition_point(|start| *start <= event.ts);
+                let Some(place) = after.checked_sub(1) else {
+                    return;
+                };
+                let counts = match subject.value(event) {
+                    None => &mut without,
+                    Some(value) => match values.entry(json_text(value.as_str()).into()) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) if held.has_room_for(starts.len()) => {
+                            new.insert(vec![0; starts.len()])
+                        }
+                        Entry::Vacant(_) => return,
+                    },
+                };
+                if let Some(count) = counts.get_mut(place) {
+                    *count += 1;
+                }
+            })
+            .await?;
+            held.check()?;
+            Ok(Breakdown::of(values, without, most))
+        })
+        .await
+    }
+
+    /// The name of every property that an event of the account ever had, and in which types: `text`,
+    /// `integer`, `decimal`, `boolean`, `other`. Those that got no column of their own are left out.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn event_properties(
+        &self,
+        policy: &ReadPolicy,
+    ) -> Result<BTreeMap<Box<str>, Vec<&'static str>>> {
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            let columns = &snapshot.table(Table::Events)?.columns;
+            let named = columns.iter().map(|(name, types)| {
+                let types = types.iter().map(type_word).collect();
+                (Box::from(name), types)
+            });
+            Ok(named.collect())
+        })
+        .await
+    }
+
     /// Every event's name, with how often and when it happened.
     ///
     /// # Errors
@@ -226,6 +318,37 @@ impl Engine {
 
 /// People whose profiles are read together.
 const PEOPLE_AT_ONCE: usize = 10_000;
+
+impl Breakdown {
+    fn of(values: HashMap<Box<str>, Vec<u64>>, without: Vec<u64>, most: usize) -> Self {
+        let mut values: Vec<(Box<str>, Vec<u64>)> = values.into_iter().collect();
+        values.sort_by_cached_key(|(value, counts)| {
+            (Reverse(counts.iter().sum::<u64>()), value.clone())
+        });
+        let mut others = vec![0_u64; without.len()];
+        for (_, counts) in values.iter().skip(most) {
+            for (sum, count) in others.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        values.truncate(most);
+        Self {
+            values,
+            others,
+            without,
+        }
+    }
+}
+
+const fn type_word(kind: PropertyType) -> &'static str {
+    match kind {
+        PropertyType::Int => "integer",
+        PropertyType::Float => "decimal",
+        PropertyType::Text => "text",
+        PropertyType::Bool => "boolean",
+        PropertyType::Json => "other",
+    }
+}
 
 impl Subject {
     fn property(&self) -> Option<&str> {
@@ -305,7 +428,11 @@ impl Held {
     }
 
     fn has_room(&mut self) -> bool {
-        self.0 = self.0.saturating_add(1);
+        self.has_room_for(1)
+    }
+
+    fn has_room_for(&mut self, cells: usize) -> bool {
+        self.0 = self.0.saturating_add(cells);
         self.0 <= HELD_MAX
     }
 

@@ -5,6 +5,7 @@ mod doubles;
 mod events;
 mod export;
 mod folding;
+mod latest;
 mod people;
 mod policy;
 mod races;

@@ -61,6 +61,7 @@ fn a_passcode_reads_and_deletes_in_its_own_account_only() {
 #[test]
 fn a_job_carries_out_what_people_ordered_and_orders_nothing() {
     let expect = [
+        Act::ReadInstallation,
         Act::ManageInstallation,
         Act::ReadAccount,
         Act::CarryOutDeletion,

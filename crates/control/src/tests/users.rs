@@ -1,12 +1,14 @@
 //! Users, their roles, and the links that let them in.
 
 use governance::access::Rights;
-use model::{AccountId, Clock as _, ErrorKind};
+use model::{AccountId, Clock as _, ErrorKind, Secret, Timestamp};
 use std::time::Duration;
 
 use super::support::{Faulty, World, dump, operator};
 use crate::authz::{Act, allows};
-use crate::{Actor, AuditFilter, Control, Error};
+use crate::{
+    Actor, AuditFilter, Client, Control, Error, Factors, NewUser, SignedIn, Stage, UserAct, UserId,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -28,6 +30,43 @@ async fn invite(control: &Control, id: AccountId, email: &str, role: &str) -> St
     invited.unwrap().expose().clone()
 }
 
+/// Gives a role that counts at once: whoever is new follows the link, others have it by a grant.
+async fn employ(control: &Control, id: AccountId, email: &str, role: &str) {
+    let link = invite(control, id, email, role).await;
+    match join(control, &link, email).await {
+        Ok(_) => {}
+        // A user already: it is accepted by whoever has signed in.
+        Err(Error::Conflict(_)) => {
+            let users = control.users(&operator(), id).await.unwrap();
+            let user = users.iter().find(|it| it.email == email).unwrap();
+            let bytes = hex::decode(&user.id).unwrap();
+            let by = SignedIn {
+                session: String::new(),
+                user: UserId(bytes.try_into().unwrap()),
+                email: email.to_owned(),
+                name: String::new(),
+                stage: Stage::Full,
+                factor_at: None,
+                factors: Factors::default(),
+                actor: control.user_actor(email).await.unwrap(),
+                now: Timestamp::from_ms(0),
+            };
+            control.accept_link(&link, &by).await.unwrap();
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn join(control: &Control, link: &str, email: &str) -> crate::Result<crate::NewSession> {
+    let new = NewUser {
+        email: email.to_owned(),
+        name: String::from("Somebody"),
+        password: Secret::new(String::from("a lamp beside nine walnuts")),
+        accepts_terms: true,
+    };
+    control.follow_link(link, new, &Client::default()).await
+}
+
 fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
 }
@@ -35,8 +74,8 @@ fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
 #[tokio::test]
 async fn a_user_is_what_the_roles_give_until_they_are_taken() {
     let (world, _dir, control, id) = world(500).await;
-    invite(&control, id, "Ann@Example.com ", "admin").await;
-    invite(&control, id, "bob@example.com", "member").await;
+    employ(&control, id, "Ann@Example.com ", "admin").await;
+    employ(&control, id, "bob@example.com", "member").await;
     let bob = control.user_actor("bob@example.com").await.unwrap();
     assert!(allows(&bob, Act::ReadPeople, id) && !allows(&bob, Act::ReadAudit, id));
     let end = world.clock.now().plus(HOUR);
@@ -73,7 +112,11 @@ async fn a_user_is_what_the_roles_give_until_they_are_taken() {
     let expect = [
         "account.created",
         "user.invited",
+        "link.used",
+        "terms.accepted",
         "user.invited",
+        "link.used",
+        "terms.accepted",
         "role.granted",
         "access.refused",
         "user.revoked",
@@ -84,7 +127,7 @@ async fn a_user_is_what_the_roles_give_until_they_are_taken() {
 #[tokio::test]
 async fn the_last_admin_stays() {
     let (world, _dir, control, id) = world(501).await;
-    invite(&control, id, "ann@example.com", "admin").await;
+    employ(&control, id, "ann@example.com", "admin").await;
     let ann = control.user_actor("ann@example.com").await.unwrap();
     let end = Some(world.clock.now().plus(HOUR));
     for actor in [&ann, &operator()] {
@@ -109,7 +152,7 @@ async fn the_last_admin_stays() {
         .withdraw_role(&ann, id, "ann@example.com", "admin")
         .await;
     assert_eq!(kind(withdrawn), Some(ErrorKind::Conflict));
-    invite(&control, id, "bea@example.com", "admin").await;
+    employ(&control, id, "bea@example.com", "admin").await;
     control
         .withdraw_role(&ann, id, "ann@example.com", "admin")
         .await
@@ -124,14 +167,14 @@ async fn roles_are_per_account_and_nobody_gives_what_they_do_not_have() {
         .await
         .unwrap()
         .account_id;
-    invite(&control, id, "ann@example.com", "admin").await;
-    invite(&control, other, "ann@example.com", "member").await;
+    employ(&control, id, "ann@example.com", "admin").await;
+    employ(&control, other, "ann@example.com", "member").await;
     let rights = Rights::parse("users=write,roles=write,analysis=read").unwrap();
     control
         .set_role(&operator(), id, "clerk", rights)
         .await
         .unwrap();
-    invite(&control, id, "carl@example.com", "clerk").await;
+    employ(&control, id, "carl@example.com", "clerk").await;
     let ann = control.user_actor("ann@example.com").await.unwrap();
     let carl = control.user_actor("carl@example.com").await.unwrap();
     let denied = Some(ErrorKind::Denied);
@@ -184,7 +227,7 @@ async fn a_role_of_an_account_changes_for_all_who_have_it_and_goes_when_nobody_d
         .set_role(&operator(), id, "desk", wide)
         .await
         .unwrap();
-    invite(&control, id, "dora@example.com", "desk").await;
+    employ(&control, id, "dora@example.com", "desk").await;
     let dora = control.user_actor("dora@example.com").await.unwrap();
     assert!(allows(&dora, Act::ReadAudit, id));
     let narrow = Rights::parse("people=read").unwrap();
@@ -241,15 +284,22 @@ async fn what_makes_no_sense_is_refused() {
 async fn a_link_works_once_and_for_72_hours() {
     let (world, _dir, control, id) = world(505).await;
     let first = control.create_setup_link(&operator(), id).await.unwrap();
-    let invitation = control.use_link(first.expose()).await.unwrap();
+    let seen = control.link(first.expose()).await.unwrap();
     assert_eq!(
-        (invitation.account, invitation.role.as_str()),
+        (seen.invitation.account, seen.invitation.role.as_str()),
         (id, "admin")
     );
-    assert_eq!(invitation.user, None);
+    assert_eq!((seen.invitation.user, seen.email), (None, None));
+    join(&control, first.expose(), "first@example.com")
+        .await
+        .unwrap();
+    let first_admin = control.user_actor("first@example.com").await.unwrap();
+    assert_eq!(first_admin.role_in(id), "admin");
     let gone = Some(ErrorKind::NotFound);
-    assert_eq!(kind(control.use_link(first.expose()).await), gone);
-    assert_eq!(kind(control.use_link("guessed").await), gone);
+    for link in [first.expose(), "guessed", ""] {
+        assert_eq!(kind(control.link(link).await), gone);
+        assert_eq!(kind(join(&control, link, "x@example.com").await), gone);
+    }
     let installation = AccountId::installation();
     let late = control
         .create_setup_link(&operator(), installation)
@@ -260,20 +310,23 @@ async fn a_link_works_once_and_for_72_hours() {
         .await
         .unwrap();
     world.clock.advance(HOUR * 72 - Duration::from_millis(1));
-    assert_eq!(
-        control.use_link(soon.expose()).await.unwrap().role,
-        "operator"
-    );
+    join(&control, soon.expose(), "op@example.com")
+        .await
+        .unwrap();
+    let operator_of_it = control.user_actor("op@example.com").await.unwrap();
+    assert_eq!(operator_of_it.role_in(installation), "operator");
     world.clock.advance(Duration::from_millis(1));
-    assert_eq!(kind(control.use_link(late.expose()).await), gone);
+    assert_eq!(
+        kind(join(&control, late.expose(), "x@example.com").await),
+        gone
+    );
     // The links of somebody who is revoked die with the roles.
-    invite(&control, id, "ann@example.com", "admin").await;
     let link = invite(&control, id, "bob@example.com", "member").await;
     control
         .revoke_user(&operator(), id, "bob@example.com")
         .await
         .unwrap();
-    assert_eq!(kind(control.use_link(&link).await), gone);
+    assert_eq!(kind(join(&control, &link, "bob@example.com").await), gone);
     let denied = control
         .create_setup_link(&Actor::passcode(id, "default"), id)
         .await;
@@ -284,7 +337,10 @@ async fn a_link_works_once_and_for_72_hours() {
 async fn twenty_bearers_of_one_link_are_let_in_once() {
     let (_world, _dir, control, id) = world(506).await;
     let link = control.create_setup_link(&operator(), id).await.unwrap();
-    let uses = (0..20).map(|_| control.use_link(link.expose()));
+    let addresses: Vec<String> = (0..20).map(|it| format!("u{it}@example.com")).collect();
+    let uses = addresses
+        .iter()
+        .map(|email| join(&control, link.expose(), email));
     let let_in = futures::future::join_all(uses).await;
     assert_eq!(let_in.iter().filter(|it| it.is_ok()).count(), 1);
 }
@@ -312,5 +368,34 @@ async fn addresses_names_and_links_are_not_in_the_file_in_plain_text() {
             .windows(canary.len())
             .any(|it| it == canary.as_bytes());
         assert!(!found, "{canary}");
+    }
+}
+
+#[tokio::test]
+async fn several_acts_happen_as_one_or_not_at_all() {
+    let (_world, _dir, control, id) = world(590).await;
+    let invite = |email: &str, role: &str| UserAct::Invite {
+        email: email.to_owned(),
+        name: String::new(),
+        role: role.to_owned(),
+        expires_at: None,
+    };
+    let both = vec![
+        invite("a@example.com", "member"),
+        invite("b@example.com", "nothing"),
+    ];
+    let refused = control.change_users(&operator(), id, both).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(control.users(&operator(), id).await.unwrap().is_empty());
+    let both = vec![
+        invite("a@example.com", "member"),
+        invite("b@example.com", "admin"),
+    ];
+    let links = control.change_users(&operator(), id, both).await.unwrap();
+    assert_eq!(links.len(), 2);
+    assert_eq!(control.users(&operator(), id).await.unwrap().len(), 2);
+    for wrong in [Vec::new(), vec![invite("c@example.com", "member"); 51]] {
+        let refused = control.change_users(&operator(), id, wrong).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
 }

@@ -57,6 +57,11 @@ impl SystemRole {
                 (C::Support, Write),
             ]),
             Self::Operator => Rights::of(&[
+                // Of the installation's own logs and users: an account's are the account's.
+                (C::AuditLog, Read),
+                (C::RequestLog, Read),
+                (C::Users, Write),
+                (C::Security, Write),
                 (C::Storage, Write),
                 (C::Controls, Write),
                 (C::Support, Write),

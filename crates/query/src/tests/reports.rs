@@ -95,6 +95,58 @@ async fn trends_count_events_people_and_sums() {
 }
 
 #[tokio::test]
+async fn a_breakdown_tells_the_most_frequent_values_apart() {
+    let world = world().await;
+    let subject = Subject::Event(String::from("what"));
+    let starts = [at(0), at(2 * HOUR), at(4 * HOUR)];
+    let (policy, bought) = (policy(), bought());
+    let find = async |subject: &Subject, most| {
+        let engine = &world.engine;
+        let found = engine.breakdown(&policy, &bought, subject, &starts, most);
+        found.await.unwrap()
+    };
+    let all = find(&subject, 10).await;
+    let told: Vec<_> = all
+        .values
+        .iter()
+        .map(|(value, it)| (&**value, it))
+        .collect();
+    let expect = [
+        ("5", &vec![0, 2, 0]),
+        ("shoe", &vec![1, 1, 0]),
+        (r#"["shoe"]"#, &vec![0, 0, 1]),
+    ];
+    assert_eq!(told, expect);
+    assert_eq!((all.others, all.without), (vec![0; 3], vec![0; 3]));
+    let one = find(&subject, 1).await;
+    assert_eq!(one.values.len(), 1);
+    assert_eq!(one.others, [1, 1, 1]);
+    let nothing = Subject::Event(String::from("nothing"));
+    assert_eq!(find(&nothing, 3).await.without, [1, 3, 1]);
+    let refused = [
+        (
+            policy.clone(),
+            Subject::Person(String::from("Plan")),
+            ErrorKind::Invalid,
+        ),
+        (masked(&["what"]), subject.clone(), ErrorKind::Denied),
+    ];
+    for (policy, subject, kind) in refused {
+        let engine = &world.engine;
+        let found = engine.breakdown(&policy, &bought, &subject, &starts, 3);
+        assert_eq!(found.await.unwrap_err().kind(), kind);
+    }
+}
+
+#[tokio::test]
+async fn properties_of_events_are_listed_with_their_types() {
+    let world = world().await;
+    let found = world.engine.event_properties(&policy()).await.unwrap();
+    assert_eq!(found["price"], ["integer", "decimal", "text", "other"]);
+    assert_eq!(found["what"], ["integer", "text", "other"]);
+}
+
+#[tokio::test]
 async fn what_is_masked_is_in_no_report() {
     let world = world().await;
     let hidden = masked(&["what", "Plan"]);

@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod fuzz;
 mod peers;
+mod screenshots;
 mod simulate;
 mod test;
 mod tidy;
@@ -32,6 +33,8 @@ enum Command {
     Bench(bench::Options),
     /// Feeds a decoder with inputs chosen by coverage
     Fuzz(fuzz::Options),
+    /// Keeps pictures of every page of the console: desk and phone, light and dark
+    Screenshots,
     /// Runs the storage simulation under injected faults
     Simulate(simulate::Options),
 }
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test => test::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Screenshots => screenshots::run(),
         Command::Simulate(options) => simulate::run(&options),
     }
 }

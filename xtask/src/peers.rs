@@ -11,8 +11,10 @@ use std::process::Command;
 
 use crate::command::{is_installed, run, target_directory};
 
-/// npm packages: the vendor's server-side client, its web SDK, and what drives a browser.
-const NPM: [&str; 3] = [
+/// npm packages: the vendor's server-side client, its web SDK, what drives a browser, and what judges
+/// its pages.
+const NPM: [&str; 4] = [
+    "axe-core@4.14.1",
     "clevertap@1.3.0",
     "clevertap-web-sdk@2.5.2",
     "playwright-core@1.65.1",
@@ -26,8 +28,9 @@ const PYPI: [&str; 4] = [
     "tink==1.16.1",
 ];
 /// Programs that the tests call, and the Debian package of each.
-const DEBIAN: [(&str, &str); 10] = [
+const DEBIAN: [(&str, &str); 11] = [
     ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),

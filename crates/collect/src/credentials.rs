@@ -50,12 +50,13 @@ impl Caller {
         };
         let account = only(headers, ACCOUNT_ID).and_then(|text| text.trim().parse().ok());
         let account: AccountId = account.ok_or(unknown)?;
-        let rules = state.rules();
-        let rules = rules.account(account).ok_or(unknown)?;
+        let all = state.rules();
+        let rules = all.account(account).ok_or(unknown)?;
         let (now, peer) = (state.clock().now(), head.and_then(Head::peer_address));
         let passcode = only(headers, PASSCODE)
             .and_then(|text| rules.verify_passcode(text))
-            .filter(|passcode| passcode.terms.accept(now, peer));
+            .filter(|passcode| passcode.terms.accept(now, peer))
+            .filter(|_| all.admits_to_api(account, peer));
         let Some(passcode) = passcode else {
             let account = Some(account);
             return Err(Stranger {

@@ -38,6 +38,7 @@ const REACHED_WAITING_MAX: usize = 4_096;
 pub(crate) struct Installation {
     folder: PathBuf,
     settings: Jobs,
+    mail: crate::config::Mail,
     clock: Arc<dyn Clock>,
     record_ids: Arc<RecordIds>,
     store: Store,
@@ -171,17 +172,11 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         record_ids: Arc::clone(&record_ids),
         reached: reached_sender,
     });
-    let web = web::State::new(web::Parts {
-        collect: collect.clone(),
-        control: control.clone(),
-        engine: engine.clone(),
-        cursor_key: control.secret("cursors"),
-        clock: Arc::clone(&clock),
-        settings: web_settings(config),
-    });
+    let web = open_web(config, &store, &collect, &control, &engine, &clock);
     Ok(Installation {
         folder: loaded.folder.clone(),
         settings: config.jobs.clone(),
+        mail: config.mail.clone(),
         clock,
         record_ids,
         store,
@@ -287,9 +282,34 @@ fn query_settings(config: &Config) -> query::Settings {
     }
 }
 
+fn open_web(
+    config: &Config,
+    store: &Store,
+    collect: &collect::State,
+    control: &Control,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+) -> web::State {
+    web::State::new(web::Parts {
+        collect: collect.clone(),
+        control: control.clone(),
+        engine: engine.clone(),
+        cursor_key: control.secret("cursors"),
+        clock: Arc::clone(clock),
+        volumes: Arc::new(adapters::StoreGround(store.clone())),
+        settings: web_settings(config),
+    })
+}
+
 fn web_settings(config: &Config) -> web::Settings {
     let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let host = |port: u16| match port {
+        443 => config.web.console_name.clone(),
+        port => format!("{}:{port}", config.web.console_name),
+    };
     web::Settings {
+        collect_host: host(config.listen.collect.port()),
+        api_host: host(config.listen.api.port()),
         security_contact: config.web.security_contact.clone(),
         security_policy: some(&config.web.security_policy),
         security_canonical: some(&config.web.security_canonical),
@@ -308,7 +328,11 @@ async fn open_control(
     let folder = loaded.resolve(&loaded.config.control.folder);
     crate::files::create_folder(&folder)?;
     let (control, report) = Control::open(
-        control::Settings::new(folder),
+        control::Settings {
+            console_name: loaded.config.web.console_name.clone(),
+            console_url: loaded.console_url(),
+            ..control::Settings::new(folder)
+        },
         Arc::clone(keyring),
         Arc::clone(objects),
         Arc::clone(keys),
@@ -330,6 +354,11 @@ impl Installation {
     /// How often jobs run.
     pub(crate) const fn settings(&self) -> &Jobs {
         &self.settings
+    }
+
+    /// How mail goes out.
+    pub(crate) const fn mail(&self) -> &crate::config::Mail {
+        &self.mail
     }
 
     /// The time.
@@ -380,6 +409,11 @@ impl Installation {
     /// Queries.
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What the console and the API stand on.
+    pub(crate) const fn web(&self) -> &web::State {
+        &self.web
     }
 
     /// The locks of the jobs.

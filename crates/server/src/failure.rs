@@ -95,6 +95,11 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
     let kind = cause
         .downcast_ref::<control::Error>()
         .map(control::Error::kind)
+        .or_else(|| {
+            cause
+                .downcast_ref::<web::operate::Error>()
+                .map(web::operate::Error::kind)
+        })
         .or_else(|| cause.downcast_ref::<query::Error>().map(query::Error::kind))
         .or_else(|| {
             cause

@@ -4,7 +4,8 @@
 //! behind holds nobody's data: remove the folder and try again.
 
 use anyhow::{Context as _, Result, bail};
-use model::{Clock as _, SystemClock, SystemRandom};
+use model::{AccountId, Clock as _, SystemClock, SystemRandom};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{DirPlace, Geometry, Place, Store};
@@ -57,6 +58,8 @@ pub(crate) struct Made {
     pub(crate) data: usize,
     /// Parity shards.
     pub(crate) parity: usize,
+    /// The link that lets the first Operator in, once.
+    pub(crate) setup_url: String,
 }
 
 /// Makes an installation.
@@ -74,6 +77,13 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
         ..Config::default()
     };
     config.store.volumes.clone_from(&volumes);
+    let named = options
+        .names
+        .iter()
+        .find(|it| it.parse::<IpAddr>().is_err());
+    if let Some(name) = named {
+        config.web.console_name.clone_from(name);
+    }
     for name in options.names {
         if !config.tls.names.contains(&name) {
             config.tls.names.push(name);
@@ -122,8 +132,10 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
     let installation = compose::open(&loaded, lock)
         .await
         .context("failed to make the control database")?;
+    let setup_url = setup_link(&installation).await;
     installation.close().await?;
     Ok(Made {
+        setup_url: setup_url?,
         config: loaded.file,
         keyring: keyring_file,
         ca,
@@ -131,6 +143,14 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
         data: geometry.data,
         parity: geometry.parity,
     })
+}
+
+/// The link for the first Operator, made by whoever makes the installation.
+async fn setup_link(installation: &compose::Installation) -> Result<String> {
+    let (actor, everything) = (crate::admin::this_user(), AccountId::installation());
+    let link = installation.control().create_setup_link(&actor, everything);
+    let link = link.await.context("failed to make the set-up link")?;
+    Ok(installation.control().link_url(&link))
 }
 
 /// Refuses a folder that holds anything; one that is not there is empty.

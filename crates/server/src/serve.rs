@@ -152,6 +152,7 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
     let tasks = TaskTracker::new();
     let shared = Arc::new(Shared {
         limits: config.clone(),
+        proxies: config.proxies()?,
         drops: installation.drops().clone(),
         connections_max: listen::connections_max(config.connections_max),
     });

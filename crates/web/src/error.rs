@@ -25,6 +25,15 @@ pub enum Error {
     /// An answer could not be put into words.
     #[error("failed to write an answer")]
     Render(#[from] tokio::task::JoinError),
+    /// A page could not be written.
+    #[error("failed to write a page")]
+    Template(#[source] askama::Error),
+    /// There is nothing at that address, or it is another account's: which, is not said.
+    #[error("nothing is there")]
+    Absent,
+    /// An operator's act failed.
+    #[error(transparent)]
+    Operate(#[from] crate::operate::Error),
 }
 
 impl From<Words> for Error {
@@ -45,8 +54,43 @@ impl Error {
             Self::Query(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::Commit(_) => ErrorKind::Unavailable,
-            Self::Render(_) => ErrorKind::Internal,
+            Self::Render(_) | Self::Template(_) => ErrorKind::Internal,
+            Self::Absent => ErrorKind::NotFound,
+            Self::Operate(error) => error.kind(),
         }
+    }
+
+    /// The kind, for a page that says why there is no other. What is not the reader's to mend is
+    /// told to the operator here, once, with its whole chain.
+    pub(crate) fn on_page(&self) -> ErrorKind {
+        let kind = self.kind();
+        match kind {
+            ErrorKind::Unavailable => {
+                tracing::warn!(error = chain(self), "a page was not served");
+            }
+            ErrorKind::Corrupt | ErrorKind::Internal => {
+                tracing::error!(error = chain(self), "a page failed");
+            }
+            ErrorKind::Invalid | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Conflict => {}
+        }
+        kind
+    }
+
+    /// What a reader can mend, as a sentence.
+    pub(crate) fn words(&self) -> String {
+        let text = match self {
+            Self::Query(error) => error.to_string(),
+            Self::Control(error) => error.to_string(),
+            Self::Operate(error) => error.to_string(),
+            Self::Refused(_)
+            | Self::Commit(_)
+            | Self::Render(_)
+            | Self::Template(_)
+            | Self::Absent => self.to_string(),
+        };
+        let mut letters = text.chars();
+        let first = letters.next().map(|it| it.to_uppercase().to_string());
+        format!("{}{}.", first.unwrap_or_default(), letters.as_str())
     }
 
     /// The response. What is not the caller's to mend is told to the operator here, once, with
@@ -145,4 +189,42 @@ pub(crate) fn method_not_allowed(facts: Facts) -> Response {
         ..facts
     });
     response
+}
+
+/// A page of the console that says what went wrong, or shows a form again.
+pub(crate) fn page_of(kind: ErrorKind, mut page: Response) -> Response {
+    let (status, reason) = match kind {
+        ErrorKind::NotFound => return not_found(page),
+        ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_form"),
+        ErrorKind::Denied => (StatusCode::FORBIDDEN, "denied"),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+        ErrorKind::Unavailable => {
+            let reason = Refusal::Unavailable.reason();
+            (StatusCode::SERVICE_UNAVAILABLE, reason)
+        }
+        ErrorKind::Corrupt | ErrorKind::Internal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Internal.reason(),
+        ),
+    };
+    *page.status_mut() = status;
+    page.extensions_mut().insert(Facts {
+        reason,
+        ..Facts::default()
+    });
+    page
+}
+
+/// Status 303 to a path of ours; to the start when it is none.
+pub(crate) fn redirect(to: &str) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, to);
+    response
+}
+
+/// Status 403 for a form that is not ours, or is none. Without a page: nobody sends one by mistake.
+pub(crate) fn on_form() -> Response {
+    page_of(ErrorKind::Denied, Response::default())
 }

@@ -14,9 +14,10 @@ mod console;
 mod headers;
 
 pub mod error;
+pub mod operate;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Error, Result};
-pub use router::{Access, ROUTES, Route, api_router, console_router};
-pub use state::{Parts, Settings, State};
+pub use router::{Access, ROUTES, Route, api_router, console_router, console_routes};
+pub use state::{Ground, Parts, Settings, State, Volume, Volumes};

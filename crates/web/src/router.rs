@@ -8,6 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use model::record::Plane;
 
 use crate::api::campaigns;
+use crate::console::pages::{Audit, Entry};
 use crate::{State, api, console, headers};
 
 /// One verb of one URL.
@@ -32,6 +33,8 @@ pub enum Access {
     Public,
     /// A program with the account's id and one of its passcodes.
     Passcode,
+    /// Somebody who has signed in with both factors, and whose roles allow it.
+    Session,
 }
 
 const fn api(method: &'static str, pattern: &'static str, is_audited: bool) -> Route {
@@ -44,19 +47,22 @@ const fn api(method: &'static str, pattern: &'static str, is_audited: bool) -> R
     }
 }
 
-const fn console(method: &'static str, pattern: &'static str) -> Route {
-    let (plane, access) = (Plane::Console, Access::Public);
-    Route {
-        method,
-        pattern,
-        plane,
-        access,
-        is_audited: false,
-    }
+/// Every verb of every page of the console.
+pub fn console_routes() -> impl Iterator<Item = Route> {
+    console::pages::PAGES.iter().map(|page| Route {
+        method: page.method,
+        pattern: page.path,
+        plane: Plane::Console,
+        access: match page.entry {
+            Entry::Public => Access::Public,
+            Entry::SignedIn | Entry::May(_) | Entry::Fresh(_) => Access::Session,
+        },
+        is_audited: page.audit != Audit::Nothing,
+    })
 }
 
-/// Every route of the api and the console plane. The first verb of a URL stands first.
-pub const ROUTES: [Route; 36] = [
+/// Every route of the api plane. The first verb of a URL stands first.
+pub const ROUTES: [Route; 33] = [
     api("POST", "/1/upload", false),
     api("POST", "/1/events.json", true),
     api("GET", "/1/events.json", true),
@@ -90,9 +96,6 @@ pub const ROUTES: [Route; 36] = [
     api("POST", "/1/targets/list.json", false),
     api("POST", "/1/targets/result.json", false),
     api("POST", "/1/targets/stop.json", false),
-    console("GET", "/"),
-    console("GET", "/console.css"),
-    console("GET", "/.well-known/security.txt"),
 ];
 
 impl FromRef<State> for collect::State {
@@ -176,14 +179,8 @@ async fn other_method(Of(state): Of<State>, request: Request) -> Response {
 
 /// The console, complete with its request log.
 pub fn console_router(state: &State) -> Router {
-    let other = console::not_found::wrong_method;
-    Router::new()
-        .route("/", get(console::home::get).fallback(other))
-        .route("/console.css", get(console::style::get).fallback(other))
-        .route(
-            "/.well-known/security.txt",
-            get(console::security_txt::get).fallback(other),
-        )
+    console::pages::router(state)
+        .method_not_allowed_fallback(console::not_found::wrong_method)
         .fallback(console::not_found::any)
         .with_state(state.clone())
         .layer(from_fn(headers::no_proxy))

@@ -1,9 +1,11 @@
 //! What every handler needs.
 
 use control::Control;
-use model::{Clock, Secret};
+use model::{Clock, Secret, Timestamp};
 use query::Engine;
+use std::fmt::Debug;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -18,8 +20,52 @@ pub struct Parts {
     pub cursor_key: Secret<[u8; 32]>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How the volumes are.
+    pub volumes: Arc<dyn Ground>,
     /// What the operator says of the installation.
     pub settings: Settings,
+}
+
+/// What the installation stands on: the console shows how it is. This crate does not know the store.
+pub trait Ground: Debug + Send + Sync {
+    /// How the volumes are at this moment, from what the process knows; reads nothing.
+    fn volumes(&self) -> Volumes;
+}
+
+/// How the volumes are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Volumes {
+    /// Data shards of a stripe: so many volumes are enough to read.
+    pub data: usize,
+    /// Parity shards of a stripe: so many volumes may fail.
+    pub parity: usize,
+    /// Volumes in service.
+    pub healthy: usize,
+    /// Whether writes are acknowledged.
+    pub ready: bool,
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes, before sealing and parity.
+    pub object_bytes: u64,
+    /// Shards that are known to be missing and wait to be rebuilt.
+    pub shards_wanted: u64,
+    /// Every volume, by index.
+    pub volumes: Vec<Volume>,
+}
+
+/// One volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its index, from 0.
+    pub index: usize,
+    /// Where it is; empty while it is missing.
+    pub place: String,
+    /// Why it does not serve and since when; none when it does.
+    pub out: Option<(String, Timestamp)>,
+    /// Shards on it.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// What the operator says of the installation, for `/.well-known/security.txt` (RFC 9116).
@@ -33,6 +79,11 @@ pub struct Settings {
     pub security_canonical: Option<String>,
     /// Languages of those who read reports: tags of RFC 5646, with commas.
     pub preferred_languages: String,
+    /// The name, and the port unless it is 443, by which SDKs reach the collect plane: for the
+    /// snippets that the console shows.
+    pub collect_host: String,
+    /// The same of the API.
+    pub api_host: String,
 }
 
 impl Default for Settings {
@@ -42,42 +93,63 @@ impl Default for Settings {
             security_policy: None,
             security_canonical: None,
             preferred_languages: String::from("en"),
+            collect_host: String::from("localhost:8441"),
+            api_host: String::from("localhost:8442"),
         }
     }
 }
 
 /// What every handler needs; a cheap handle.
 #[derive(Debug, Clone)]
-pub struct State(Arc<Parts>);
+pub struct State(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    /// Held by whoever replays or deletes quarantined records.
+    quarantine: Mutex<()>,
+}
 
 impl State {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            quarantine: Mutex::default(),
+        }))
     }
 
     pub(crate) fn collect(&self) -> &collect::State {
-        &self.0.collect
+        &self.0.parts.collect
     }
 
     pub(crate) fn control(&self) -> &Control {
-        &self.0.control
+        &self.0.parts.control
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.0.parts.engine
     }
 
     pub(crate) fn cursor_key(&self) -> &Secret<[u8; 32]> {
-        &self.0.cursor_key
+        &self.0.parts.cursor_key
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
+        &*self.0.parts.clock
+    }
+
+    /// The lock of replays and deletions of quarantined records.
+    pub(crate) fn quarantine(&self) -> &Mutex<()> {
+        &self.0.quarantine
+    }
+
+    pub(crate) fn volumes(&self) -> &dyn Ground {
+        &*self.0.parts.volumes
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.parts.settings
     }
 }

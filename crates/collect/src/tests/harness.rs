@@ -73,6 +73,7 @@ impl Room {
         let (sender, rules) = watch::channel(Arc::new(Rules {
             accounts,
             version: 1,
+            ..Rules::default()
         }));
         let store = Arc::new(Failing::default());
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));

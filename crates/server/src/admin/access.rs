@@ -61,6 +61,20 @@ pub(crate) enum AccessAct {
         /// From whom.
         email: String,
     },
+    /// Lets a user sign in again who is paused after failed attempts.
+    Unlock {
+        /// Whom.
+        email: String,
+    },
+    /// Takes a user's second factors away.
+    ResetFactors {
+        /// Whose.
+        email: String,
+    },
+    /// Makes a link that lets an Admin, or an Operator, in.
+    SetupLink,
+    /// Reads the mails that were written.
+    Outbox,
     /// Lists the roles.
     Roles,
     /// Makes or changes a role.
@@ -107,9 +121,11 @@ pub(super) async fn execute(
             let invited = control
                 .invite_user(actor, id, &email, &name, &role, end)
                 .await;
-            // The link waits for the page that takes it; until then nobody signs in by it.
-            invited.map(drop).context("failed to invite the user")?;
-            done(&email, "invited")
+            let link = invited.context("failed to invite the user")?;
+            let url = installation.control().link_url(&link);
+            Ok(json!({
+                "account_id": id.as_str(), "email": email, "state": "invited", "setup_url": url,
+            }))
         }
         AccessAct::Grant { email, role, days } => {
             let end = end(installation, days);
@@ -126,6 +142,28 @@ pub(super) async fn execute(
             let revoked = control.revoke_user(actor, id, &email).await;
             revoked.context("failed to end the user's access")?;
             done(&email, "revoked")
+        }
+        AccessAct::Unlock { email } => {
+            let unlocked = control.unlock_user(actor, id, &email).await;
+            unlocked.context("failed to unlock the user")?;
+            done(&email, "unlocked")
+        }
+        AccessAct::ResetFactors { email } => {
+            let reset = control.reset_factors(actor, id, &email).await;
+            reset.context("failed to take the second factors away")?;
+            done(&email, "second factors reset")
+        }
+        AccessAct::SetupLink => {
+            let link = control.create_setup_link(actor, id).await;
+            let link = link.context("failed to make a set-up link")?;
+            Ok(
+                json!({"account_id": id.as_str(), "setup_url": installation.control().link_url(&link)}),
+            )
+        }
+        AccessAct::Outbox => {
+            let mails = control.outbox(actor, id).await;
+            let mails = mails.context("failed to read the outbox")?;
+            mails.iter().map(mail_value).collect()
         }
         AccessAct::Roles => {
             let roles = control.roles(actor, id).await;
@@ -182,4 +220,15 @@ fn user_value(user: &control::User) -> Result<Value> {
         "state": user.state,
         "grants": grants.collect::<Vec<_>>(),
     }))
+}
+
+fn mail_value(mail: &control::OutboxEntry) -> Result<Value> {
+    let mut value = serde_json::to_value(mail).context("failed to show a mail")?;
+    if let Some(members) = value.as_object_mut() {
+        let created = mail.created_at.to_string();
+        members.insert("created_at".to_owned(), json!(created));
+        let sent = mail.sent_at.map(|at| at.to_string());
+        members.insert("sent_at".to_owned(), json!(sent));
+    }
+    Ok(value)
 }

@@ -19,7 +19,13 @@ pub(super) async fn create(
         .create_account(actor, name, time_zone)
         .await
         .context("failed to make the account")?;
+    let link = installation
+        .control()
+        .create_setup_link(actor, made.account_id)
+        .await
+        .context("the account is made, but not the link for its first Admin")?;
     Ok(json!({
+        "setup_url": installation.control().link_url(&link),
         "account_id": made.account_id.as_str(),
         "passcode": made.passcode.expose(),
         "sdk_token": made.sdk_token.expose(),

@@ -101,6 +101,9 @@ pub(crate) async fn execute(
         Request::Audit(request) => {
             Box::pin(super::audit::execute(installation, actor, request, out)).await
         }
+        Request::Allowlist(request) => {
+            super::allowlist::execute(installation, actor, request).await
+        }
         Request::Access(request) => {
             Box::pin(super::access::execute(installation, actor, request)).await
         }
@@ -285,7 +288,7 @@ async fn show_person(
         .await
         .context("failed to write the audit log: nothing was read")?;
     let view = found.ok_or_else(nobody)?;
-    send(&out, super::portrait::of(&view)?).await?;
+    send(&out, web::operate::portrait::of(&view)?).await?;
     Ok(json!({"person_key": view.key.map(|key| key.to_string())}))
 }
 

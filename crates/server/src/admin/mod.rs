@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod allowlist;
 mod api_key;
 mod audit;
 mod credential;
@@ -15,7 +16,6 @@ mod execute;
 mod frame;
 mod framing;
 mod learned;
-mod portrait;
 mod quarantine;
 mod request;
 mod requests;
@@ -37,10 +37,11 @@ use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
 
 pub(crate) use access::{AccessAct, AccessRequest};
+pub(crate) use allowlist::AllowlistRequest;
 pub(crate) use api_key::{AnswersTo, ApiKeyAct, ApiKeyRequest, Policy};
 pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};
 pub(crate) use credential::CredentialRequest;
-pub(crate) use drops::{DropsRequest, groups as drop_groups};
+pub(crate) use drops::DropsRequest;
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
@@ -112,7 +113,7 @@ async fn call_here(
     request: Request,
     on_frame: &mut impl FnMut(Frame) -> Result<()>,
 ) -> Result<serde_json::Value> {
-    let actor = operator(rustix::process::getuid().as_raw());
+    let actor = this_user();
     let (sender, frames) = mpsc::channel(FRAMES_WAITING_MAX);
     let work = execute(installation, &actor, request, sender);
     let read = async {
@@ -126,6 +127,11 @@ async fn call_here(
     let (outcome, read) = tokio::join!(Box::pin(work), read);
     read?;
     outcome
+}
+
+/// The actor for the user of the operating system who runs this program.
+pub(crate) fn this_user() -> Actor {
+    operator(rustix::process::getuid().as_raw())
 }
 
 /// The actor for a user of the operating system.

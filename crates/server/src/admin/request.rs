@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequest, ApiKeyRequest, AuditRequest, CredentialRequest};
+use super::{AccessRequest, AllowlistRequest, ApiKeyRequest, AuditRequest, CredentialRequest};
 use crate::jobs::Job;
 
 /// One act of an operator.
@@ -103,6 +103,8 @@ pub(crate) enum Request {
     Quarantine(super::QuarantineRequest),
     /// Users and roles.
     Access(AccessRequest),
+    /// The IP allowlist.
+    Allowlist(AllowlistRequest),
     /// Makes, lists or ends passcodes.
     Credential(CredentialRequest),
     /// Shows the volumes.

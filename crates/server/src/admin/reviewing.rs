@@ -82,8 +82,11 @@ impl Room {
 
     async fn count(&self, account: AccountId, table: &str) -> u64 {
         let sql = format!("SELECT count(*) AS n FROM {table}");
-        let rows = super::rows::rows(&self.installation, account, &sql);
-        super::rows::number(&rows.await.unwrap()[0], "n")
+        let sql = Request::Query {
+            account: account.to_string(),
+            sql,
+        };
+        self.ask(sql).await.unwrap().0[0]["n"].as_u64().unwrap()
     }
 
     async fn audited(&self, account: AccountId, actions: &[Action]) -> Vec<(Action, AuditOutcome)> {

@@ -78,7 +78,7 @@ impl Arguments {
                 "config": made.config,
                 "ca": made.ca,
                 "volumes": made.volumes,
-                "setup_url": null,
+                "setup_url": made.setup_url,
             }));
         }
         let paint = Paint::stdout();
@@ -93,6 +93,7 @@ impl Arguments {
             "volumes",
             format!("{} ({} + {})", made.volumes.len(), made.data, made.parity),
         );
+        line("set up", format!("{} (once, within 72 h)", made.setup_url));
         line(
             "next",
             format!("strongroom serve --config {}", made.config.display()),

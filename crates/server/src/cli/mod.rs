@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage or input, 3 not found, 4 refused, 5 unavailable for now.
 
+mod access;
 mod account;
 mod api_key;
 mod audit;
@@ -78,6 +79,9 @@ enum Command {
     /// Users: who has access to an account
     #[command(subcommand)]
     User(user::Command),
+    /// The IP allowlist: from where people and programs may come
+    #[command(subcommand)]
+    Access(access::Command),
     /// Roles of an account's own
     #[command(subcommand)]
     Role(role::Command),
@@ -160,6 +164,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Dictionary(it) => it.run(),
         Command::Errors(it) => it.run(),
         Command::User(it) => it.run(),
+        Command::Access(command) => command.run(),
         Command::Role(it) => it.run(),
         Command::Credential(it) => it.run(),
         Command::Query(it) => it.run(),

@@ -1,4 +1,4 @@
-//! `strongroom user list|invite|grant|withdraw|revoke`.
+//! `strongroom user list|invite|grant|withdraw|revoke|unlock|reset-factors|setup-link|outbox`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -52,6 +52,30 @@ pub(super) enum Command {
     Revoke {
         #[command(flatten)]
         whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lets a user sign in again who is paused after failed attempts
+    Unlock {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Takes a user's second factors away: the next sign-in sets one up
+    ResetFactors {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Makes a link that lets an Admin in (an Operator with --account 0), once, within 72 hours
+    SetupLink {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Shows the mails that were written; those about passwords with --account 0
+    Outbox {
         #[command(flatten)]
         place: Place,
     },
@@ -158,6 +182,18 @@ impl Command {
             }
             Self::Revoke { whom, place } => {
                 place.show(&place.ask(AccessAct::Revoke { email: whom.email })?)
+            }
+            Self::Unlock { whom, place } => {
+                place.show(&place.ask(AccessAct::Unlock { email: whom.email })?)
+            }
+            Self::ResetFactors { whom, place } => {
+                place.show(&place.ask(AccessAct::ResetFactors { email: whom.email })?)
+            }
+            Self::SetupLink { place } => place.show(&place.ask(AccessAct::SetupLink)?),
+            Self::Outbox { place } => {
+                let list = place.ask(AccessAct::Outbox)?;
+                let keys = ["created_at", "sent_at", "to", "subject", "text"];
+                place.list(&list, &["WRITTEN", "SENT", "TO", "SUBJECT", "TEXT"], &keys)
             }
         }
     }

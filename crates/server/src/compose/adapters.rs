@@ -6,6 +6,7 @@ use journal::Journal;
 use model::record::Entry;
 use model::{AccountId, CommitId, ErrorKind, LedgerPosition, PersonKey, Timestamp};
 use std::sync::Arc;
+use store::{Store, VolumeState};
 
 /// The journal as queries read it.
 #[derive(Debug)]
@@ -30,6 +31,38 @@ impl query::Tail for JournalTail {
                 source: Box::new(error),
             },
         })
+    }
+}
+
+/// The volumes as the console shows them.
+#[derive(Debug)]
+pub(super) struct StoreGround(pub(super) Store);
+
+impl web::Ground for StoreGround {
+    fn volumes(&self) -> web::Volumes {
+        let status = self.0.status();
+        let volumes = status.volumes.into_iter().map(|it| web::Volume {
+            index: it.index,
+            place: it.place,
+            out: match it.state {
+                VolumeState::InService => None,
+                VolumeState::Out { reason, since } | VolumeState::Missing { reason, since } => {
+                    Some((reason, since))
+                }
+            },
+            objects: it.objects,
+            bytes: it.bytes,
+        });
+        web::Volumes {
+            data: status.data,
+            parity: status.parity,
+            healthy: status.healthy,
+            ready: status.ready,
+            objects: status.objects,
+            object_bytes: status.object_bytes,
+            shards_wanted: status.shards_wanted,
+            volumes: volumes.collect(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::within;
 use anyhow::{Result, bail};
+use governance::Network;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ section! {
         /// The console's pages (TLS).
         console: SocketAddr = loopback(8443),
         /// /metrics, /healthz and /readyz, in plain text: must be a loopback address.
-        ops: SocketAddr = loopback(8444),
+        ops: SocketAddr = loopback(8440),
+        /// Proxies whose `X-Forwarded-For` is believed, as networks: the client is the last address in
+        /// it that is not one of theirs. Everybody else's is ignored.
+        trusted_proxies: Vec<String> = Vec::new(),
         /// Connections at a time on one plane; more wait in the system's queue. 1 to 100000.
         connections_max: u32 = 4_096,
         /// Connections at a time of one peer (one IPv4 address, one IPv6 /64) on one plane; more are
@@ -43,6 +47,19 @@ section! {
 }
 
 impl Listen {
+    /// The proxies whose word is taken.
+    ///
+    /// # Errors
+    /// When one is not a network.
+    pub(crate) fn proxies(&self) -> Result<Vec<Network>> {
+        let networks = self.trusted_proxies.iter().map(|text| {
+            text.parse().map_err(|error| {
+                anyhow::anyhow!("`listen.trusted_proxies` holds `{text}`, which is {error}")
+            })
+        });
+        networks.collect()
+    }
+
     /// Whether the values are within their bounds.
     pub(super) fn check(&self) -> Result<()> {
         if !self.collect_name.is_empty()
@@ -56,6 +73,7 @@ impl Listen {
                 self.ops
             );
         }
+        self.proxies()?;
         within(
             "listen.connections_max",
             self.connections_max.into(),

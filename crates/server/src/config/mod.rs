@@ -14,6 +14,7 @@ mod journal;
 mod keyring;
 mod listen;
 mod log;
+mod mail;
 mod query;
 mod store;
 mod tls;
@@ -33,6 +34,7 @@ pub(crate) use journal::Journal;
 pub(crate) use keyring::Keyring;
 pub(crate) use listen::Listen;
 pub(crate) use log::{Log, LogFormat};
+pub(crate) use mail::Mail;
 pub(crate) use query::Query;
 pub(crate) use store::Store;
 pub(crate) use tls::{Pair, Tls};
@@ -64,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     /// The console plane.
     pub(crate) web: Web,
+    /// Mail.
+    pub(crate) mail: Mail,
     /// The process's own log.
     pub(crate) log: Log,
 }
@@ -80,6 +84,12 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// Where people reach the console.
+    pub(crate) fn console_url(&self) -> String {
+        let port = self.config.listen.console.port();
+        self.config.web.console_url(port)
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -129,6 +139,8 @@ impl Config {
         self.store.check()?;
         self.journal.check()?;
         self.query.check()?;
+        self.web.check()?;
+        self.mail.check()?;
         self.jobs.check()
     }
 }
@@ -153,6 +165,7 @@ pub(crate) fn render(config: &Config) -> Result<String> {
     render_section(&mut text, "query", &config.query)?;
     render_section(&mut text, "jobs", &config.jobs)?;
     render_section(&mut text, "web", &config.web)?;
+    render_section(&mut text, "mail", &config.mail)?;
     render_section(&mut text, "log", &config.log)?;
     Ok(text)
 }

@@ -36,7 +36,7 @@ fn wrong_files_are_refused_with_the_name_of_the_key() {
     let cases = [
         ("[listen]\nports = 1", "ports"),
         ("[what]\n", "what"),
-        ("[listen]\nops = \"0.0.0.0:8444\"", "listen.ops"),
+        ("[listen]\nops = \"0.0.0.0:8440\"", "listen.ops"),
         ("[store]\nvolumes = []", "store.volumes"),
         (
             "[store]\nvolumes = [\"a\"]\nwrite_grace_ms = 1",

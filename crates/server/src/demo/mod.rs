@@ -74,7 +74,8 @@ async fn show(target: &Path, once: bool) -> Result<()> {
         }
     };
     if !once {
-        story.stays_up(&made, &account)?;
+        let links = invite(&server, &account).await?;
+        story.stays_up(&made, &account, &links)?;
         let mut terminate =
             signal(SignalKind::terminate()).context("failed to listen for signals")?;
         tokio::select! {
@@ -84,6 +85,37 @@ async fn show(target: &Path, once: bool) -> Result<()> {
     }
     server.stop().await?;
     story.ended(clock.monotonic())
+}
+
+/// Links into the console, each for one person, once.
+#[derive(Debug)]
+struct Links {
+    /// For the shop's first Admin.
+    admin: String,
+    /// For the installation's first Operator.
+    operator: String,
+}
+
+/// Makes links at the port where the console really listens.
+async fn invite(server: &Server, account: &Account) -> Result<Links> {
+    let port = server
+        .addresses()
+        .iter()
+        .find(|(plane, _)| *plane == "console")
+        .map(|(_, address)| address.port())
+        .context("the console does not listen")?;
+    let actor = control::Actor::os_user("demo");
+    let link = async |id: model::AccountId| -> Result<String> {
+        let control = server.installation().control();
+        let link = control.create_setup_link(&actor, id).await;
+        let link = link.context("failed to make a link into the console")?;
+        Ok(format!("https://localhost:{port}/link/{}", link.expose()))
+    };
+    let id = account.id.parse().context("the account has no id")?;
+    Ok(Links {
+        admin: link(id).await?,
+        operator: link(model::AccountId::installation()).await?,
+    })
 }
 
 /// An account and its credentials.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::client::Sent;
 use super::shop::Shop;
-use super::{Account, text};
+use super::{Account, Links, text};
 use crate::cli::{Paint, human_bytes, print};
 use crate::init::Made;
 
@@ -234,9 +234,13 @@ impl Story {
         self.chapter("One person is deleted, and gone", &body)
     }
 
-    pub(super) fn stays_up(&self, made: &Made, account: &Account) -> Result<()> {
+    pub(super) fn stays_up(&self, made: &Made, account: &Account, links: &Links) -> Result<()> {
         let body = format!(
             "  account   {}\n  passcode  {}\n  ca        {}\n  config    {}\n\n\
+             Open the console (your browser does not know this installation's ca yet, and asks):\n\
+             \x20 shop          {}\n\
+             \x20 installation  {}\n\
+             Each link works once, within 72 hours; have an authenticator app at hand.\n\n\
              Try, in another terminal:\n\
              \x20 strongroom query --config {} --account {} \\\n\
              \x20   'SELECT name, count(*) FROM events GROUP BY name'\n\n\
@@ -245,6 +249,8 @@ impl Story {
             account.passcode,
             made.ca.display(),
             made.config.display(),
+            links.admin,
+            links.operator,
             made.config.display(),
             account.id
         );

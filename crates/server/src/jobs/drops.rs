@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use web::operate::drops;
 
-use crate::admin::drop_groups;
 use crate::compose::Installation;
 
 /// How long a drop waits, unless there is a flood of them.
@@ -37,7 +37,7 @@ pub(super) async fn write(installation: Arc<Installation>, stop: CancellationTok
 
 /// Counts the groups of drops that nobody has reviewed, and those that have waited too long for it.
 pub(super) async fn count(installation: &Installation) -> Result<Value> {
-    let groups = drop_groups(installation, &Actor::system("drops")).await?;
+    let groups = drops::groups(installation.web(), &Actor::system("drops")).await?;
     let days = installation.settings().drops_review_days;
     let overdue_before = installation.clock().now().minus(DAY * days);
     let new = groups.iter().filter(|it| it.new > 0).count();

@@ -29,7 +29,7 @@ trait Swept: Sync {
 }
 
 /// Everything that is swept, in order.
-const SWEPT: [&dyn Swept; 3] = [&Rows, &Marks, &AuditLogs];
+const SWEPT: [&dyn Swept; 4] = [&Rows, &Marks, &AuditLogs, &SignIns];
 
 /// Removes what is past its retention everywhere.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
@@ -156,6 +156,17 @@ impl Swept for Marks {
             .await
             .context("failed to forget old marks")?;
         Ok(marks + drops)
+    }
+}
+
+/// What is left of sign-ins: failures, sessions that are over, old links and mails.
+struct SignIns;
+
+#[async_trait]
+impl Swept for SignIns {
+    async fn sweep(&self, installation: &Installation, _: &Actor) -> Result<u64> {
+        let swept = installation.control().sweep_sign_ins().await;
+        swept.context("failed to forget old sign-ins")
     }
 }
 

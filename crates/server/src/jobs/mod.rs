@@ -13,6 +13,7 @@ mod expiry;
 mod flush;
 mod garbage;
 mod keys;
+mod mail;
 mod maintain;
 mod reached;
 
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,10 +52,12 @@ pub(crate) enum Job {
     Checkpoint,
     /// Counts what was dropped and not reviewed
     Drops,
+    /// Hands mail to the mail server
+    Mail,
 }
 
 impl Job {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,
@@ -64,6 +67,7 @@ impl Job {
         Self::Keys,
         Self::Checkpoint,
         Self::Drops,
+        Self::Mail,
     ];
 
     /// The job's name in logs and metrics.
@@ -78,6 +82,7 @@ impl Job {
             Self::Keys => "keys",
             Self::Checkpoint => "checkpoint",
             Self::Drops => "drops",
+            Self::Mail => "mail",
         }
     }
 
@@ -95,6 +100,7 @@ impl Job {
             Self::Keys => 120,
             Self::Checkpoint => settings.checkpoint_interval_s,
             Self::Drops => settings.drops_interval_s,
+            Self::Mail => 10,
         };
         Duration::from_secs(seconds.into())
     }
@@ -109,15 +115,8 @@ pub(crate) struct Guards {
     volumes: Mutex<()>,
     /// Held by whoever publishes heads of audit logs.
     audit: Mutex<()>,
-    /// Held by whoever replays or deletes quarantined records.
-    quarantine: Mutex<()>,
-}
-
-impl Guards {
-    /// Waits until nobody else replays or deletes quarantined records.
-    pub(crate) async fn quarantine(&self) -> MutexGuard<'_, ()> {
-        self.quarantine.lock().await
-    }
+    /// Held by whoever sends mail.
+    mail: Mutex<()>,
 }
 
 /// Runs a job to its end and says what it did.
@@ -156,6 +155,10 @@ pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> 
             checkpoint::run(installation).await
         }
         Job::Drops => drops::count(installation).await,
+        Job::Mail => {
+            let _guard = installation.guards().mail.lock().await;
+            mail::run(installation).await
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use axum::Router;
 use axum::body::Body;
 use collect::Refused;
+use governance::Network;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -15,6 +16,7 @@ use model::limit;
 use model::record::Plane;
 use rustls::ProtocolVersion;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -27,6 +29,7 @@ use super::body::Timed;
 use super::busy::{Busy, Idle};
 use super::frames::Frames;
 use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
+use super::proxies;
 use super::report::Report;
 use super::stream::Patient;
 use super::strict::Strict;
@@ -104,6 +107,8 @@ pub(super) async fn serve(
         names,
         report: Report::new(about, shared.drops.clone()),
         busy: Busy::default(),
+        is_proxied: shared.proxies.iter().any(|it| it.contains(peer.ip())),
+        proxies: Arc::from(shared.proxies.as_slice()),
         stall: shared.limits.stall_timeout(),
     };
     if is_http2 {
@@ -120,6 +125,9 @@ struct Requests {
     names: Names,
     report: Report,
     busy: Busy,
+    /// Whether the other end is a proxy whose word is taken.
+    is_proxied: bool,
+    proxies: Arc<[Network]>,
     stall: Duration,
 }
 
@@ -128,8 +136,14 @@ impl Requests {
         let token = self.busy.begin();
         let preset = self.names.judge(&request).map(collect::Preset);
         let mut request = request.map(|body| Body::new(Timed::new(body, self.stall)));
+        let mut about = self.report.about().clone();
+        if self.is_proxied
+            && let Some(client) = proxies::client(request.headers(), &self.proxies)
+        {
+            about.peer.set_ip(client);
+        }
         let extensions = request.extensions_mut();
-        extensions.insert(self.report.about().clone());
+        extensions.insert(about);
         extensions.insert(self.report.voice());
         if let Some(preset) = preset {
             extensions.insert(preset);

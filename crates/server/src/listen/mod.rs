@@ -16,6 +16,7 @@ mod framing;
 mod hello;
 mod ops;
 mod peers;
+mod proxies;
 mod report;
 mod stream;
 mod strict;
@@ -25,6 +26,7 @@ mod tests;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use collect::{Drops, Refused};
+use governance::Network;
 use model::record::Plane;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Listen,
     /// Where what is refused is logged.
     pub(crate) drops: Drops,
+    /// Proxies whose word on where a client is is taken.
+    pub(crate) proxies: Vec<Network>,
     /// Connections at a time on one plane that the system's limit of open files allows.
     pub(crate) connections_max: u32,
 }

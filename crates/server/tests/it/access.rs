@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::harness::{Installation, text};
+use crate::harness::{Account, Installation, text};
 
 #[tokio::test]
 async fn a_passcode_is_held_to_its_terms_and_its_end_is_seen_at_once() {
@@ -51,8 +51,24 @@ async fn a_passcode_is_held_to_its_terms_and_its_end_is_seen_at_once() {
     }
 }
 
-#[test]
-fn users_and_roles_are_arranged_from_the_host() {
+/// Follows a link as a browser does, as far as the password: the role counts from then on.
+async fn follow(room: &Installation, account: &Account, url: &str) {
+    let server = room.serve();
+    let address = server.address("console");
+    let client = Client::new(address, &room.ca(), account.clone());
+    let (_, token) = url.split_once("/link/").unwrap();
+    let form = "name=Ann&password=a+lamp+beside+nine+walnuts&terms=yes&csrf=";
+    let request = client
+        .anonymous("POST", &format!("/link/{token}"))
+        .header("Origin", format!("https://{address}"))
+        .header("Content-Type", "application/x-www-form-urlencoded");
+    let answer = Client::send(request.body(form)).await.unwrap();
+    assert!(answer.status < 400, "{answer:?}");
+    server.stop();
+}
+
+#[tokio::test]
+async fn users_and_roles_are_arranged_from_the_host() {
     let room = Installation::new();
     let account = room.account("shop");
     let place = ["--account", &account.id];
@@ -61,7 +77,8 @@ fn users_and_roles_are_arranged_from_the_host() {
         let output = room.run(&[words, &place].concat());
         output.status.code()
     };
-    done(&["user", "invite", "ann@example.com", "--role", "admin"]);
+    let invited = done(&["user", "invite", "ann@example.com", "--role", "admin"]);
+    follow(&room, &account, invited["setup_url"].as_str().unwrap()).await;
     done(&["role", "set", "desk", "people=read,quarantine=write"]);
     done(&[
         "user",
@@ -89,7 +106,11 @@ fn users_and_roles_are_arranged_from_the_host() {
         Some(2)
     );
     assert_eq!(refused(&["user", "revoke", "nobody@example.com"]), Some(3));
+    // Bob has not followed his link: he is no Admin to rely on, whatever he is given.
     done(&["user", "grant", "bob@example.com", "--role", "admin"]);
+    assert_eq!(refused(&withdraw), Some(4));
+    let again = done(&["user", "invite", "bob@example.com", "--role", "admin"]);
+    follow(&room, &account, again["setup_url"].as_str().unwrap()).await;
     done(&withdraw);
     let roles = done(&["role", "list"]);
     assert_eq!(roles.as_array().unwrap().len(), 6);

@@ -148,7 +148,7 @@ fn entries_are_listed_and_written_as_a_filter_wants() {
             .map(|it| it["action"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(list(&[]), ["account.created"]);
+    assert_eq!(list(&[]), ["account.created", "link.created"]);
     assert_eq!(list(&["--action", "audit.read"]), ["audit.read"]);
     assert_eq!(list(&["--to", "2001-01-01"]), Vec::<String>::new());
     assert_eq!(list(&["--actor", "nobody"]), Vec::<String>::new());

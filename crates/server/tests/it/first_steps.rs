@@ -13,7 +13,9 @@ fn init_makes_what_it_promises_and_nothing_readable_by_others() {
     assert_eq!(room.volumes().len(), 6);
     assert_eq!(room.volumes()[0], room.root().join("volumes/vol-1"));
     assert_eq!(room.config(), room.root().join("strongroom.toml"));
-    assert!(room.printed["setup_url"].is_null());
+    let setup_url = room.printed["setup_url"].as_str().unwrap();
+    assert!(setup_url.starts_with("https://localhost:"), "{setup_url}");
+    assert_eq!(setup_url.rsplit("/link/").next().unwrap().len(), 35);
     let authorities: Vec<_> = files(&room.root())
         .into_iter()
         .filter(|path| {

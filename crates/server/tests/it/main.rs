@@ -14,6 +14,7 @@
 
 mod access;
 mod audit;
+mod browser;
 mod client;
 mod generate;
 mod harness;
@@ -22,6 +23,7 @@ mod raw;
 mod abuse;
 mod api_encryption;
 mod clients;
+mod console;
 mod deletion;
 mod demo;
 mod dictionary;
@@ -33,6 +35,7 @@ mod kill;
 mod lost_control;
 mod million;
 mod mobile_sdk;
+mod pages;
 mod tls;
 mod volumes;
 mod web_sdk;

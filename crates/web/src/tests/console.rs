@@ -19,9 +19,12 @@ async fn send(room: &Room, method: &str, path: &str) -> super::harness::Answer {
 async fn the_first_page_names_the_product() {
     let room = Room::new().await;
     let answer = send(&room, "GET", "/").await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(answer.headers["location"], "/sign-in?next=%2F");
+    let answer = send(&room, "GET", "/sign-in").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.body.contains("<title>Strongroom</title>"));
-    assert!(!answer.body.contains("<script") && !answer.body.contains("style="));
+    assert!(answer.body.contains("<title>Sign in · Strongroom</title>"));
+    assert!(!answer.body.contains("style="));
     let style = send(&room, "GET", "/console.css").await;
     assert_eq!(style.status, 200);
     assert!(
@@ -91,7 +94,7 @@ async fn every_page_carries_the_headers_that_keep_it_safe() {
         }
         assert!(!policy.contains("unsafe"));
         assert_eq!(header("x-content-type-options"), "nosniff");
-        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("referrer-policy"), "same-origin");
         assert!(header("strict-transport-security").starts_with("max-age="));
         assert!(
             !answer

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-use crate::{Parts, Settings, State, api_router, console_router};
+use crate::{Ground, Parts, Settings, State, Volume, Volumes, api_router, console_router};
 
 /// 2026-09-21T14:13:20Z.
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -35,6 +35,7 @@ pub(super) struct Room {
     pub(super) store: Arc<Failing>,
     pub(super) account: AccountId,
     pub(super) collect: collect::State,
+    pub(super) state: State,
     passcode: String,
     journal: Journal,
     api: Router,
@@ -126,6 +127,7 @@ impl Room {
             control: control.clone(),
             engine,
             clock: as_clock,
+            volumes: Arc::new(TwoVolumes),
             settings: Settings {
                 security_contact: String::from("mailto:security@example.com"),
                 security_policy: Some(String::from("https://example.com/policy")),
@@ -135,6 +137,7 @@ impl Room {
         Self {
             api: api_router(&state),
             console: console_router(&state),
+            state,
             account: made.account_id,
             passcode: made.passcode.expose().clone(),
             collect,
@@ -205,7 +208,7 @@ impl Room {
     }
 }
 
-async fn answer(router: Router, request: Request<Body>) -> Answer {
+pub(super) async fn answer(router: Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let is_silent = response.extensions().get::<collect::Silence>().is_some();
     let status = if is_silent {
@@ -219,6 +222,35 @@ async fn answer(router: Router, request: Request<Body>) -> Answer {
         status,
         headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+/// Two volumes, of which one is out of service.
+#[derive(Debug)]
+struct TwoVolumes;
+
+impl Ground for TwoVolumes {
+    fn volumes(&self) -> Volumes {
+        let volume = |index, out| Volume {
+            index,
+            place: format!("/volumes/{index}"),
+            out,
+            objects: 7,
+            bytes: 4_096,
+        };
+        Volumes {
+            data: 1,
+            parity: 1,
+            healthy: 1,
+            ready: true,
+            objects: 7,
+            object_bytes: 4_096,
+            shards_wanted: 3,
+            volumes: vec![
+                volume(0, None),
+                volume(1, Some((String::from("it does not answer"), NOW))),
+            ],
+        }
     }
 }
 

@@ -195,7 +195,7 @@ async fn a09_a_request_for_another_host_is_dropped() {
     let door = Door::of(&room, &server, "console");
     for (asked, host) in [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")] {
         let mut tls = door.tls(asked, b"http/1.1").await;
-        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         tls.write_all(request.as_bytes()).await.unwrap();
         let page = text(&crate::raw::rest(&mut tls).await);
         assert!(page.starts_with("HTTP/1.1 200"), "{page}");

@@ -1,10 +1,11 @@
 //! What is held of a person, as JSON: every value of a property as it was sent.
 
-use anyhow::{Context as _, Result};
 use query::PersonView;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+use super::{Error, Result};
 
 #[derive(Serialize)]
 struct Portrait<'a> {
@@ -37,7 +38,10 @@ struct Stats {
 
 /// One object, of one line. No value goes through a number type: 1e400, 1.0 and integers of any
 /// length come out as they went in.
-pub(super) fn of(view: &PersonView) -> Result<String> {
+///
+/// # Errors
+/// When a value is no JSON (any more).
+pub fn of(view: &PersonView) -> Result<String> {
     let profile = &view.profile;
     let identities = profile.identities.iter().map(|it| Identity {
         kind: it.kind.as_str(),
@@ -66,10 +70,10 @@ pub(super) fn of(view: &PersonView) -> Result<String> {
         identity: profile.identity(),
         identities: identities.collect(),
         devices: devices.collect(),
-        profile: properties.context("failed to show a person's properties")?,
+        profile: properties.map_err(|_| Error::Row("a person's properties"))?,
         events: events.collect(),
     };
-    serde_json::to_string(&portrait).context("failed to show a person")
+    serde_json::to_string(&portrait).map_err(|_| Error::Row("a person"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,135 @@
+//! `strongroom access show|change|unlock`: from where people and programs may come.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::account::fields;
+use super::output::{print, print_json};
+use super::table::{Table, cell};
+use super::{Format, Installation, Paint, block_on};
+use crate::admin::{AllowlistRequest, Request, call};
+
+/// What can be done with the IP allowlist of an account.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Shows the networks, and whether console and API ask them
+    Show {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Adds and removes networks, and switches
+    Change {
+        /// A network to add: an address, or the first one and a number of bits, as 192.0.2.0/24
+        #[arg(long, value_name = "NETWORK")]
+        add: Vec<String>,
+        /// What the added networks are called
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        label: String,
+        /// A network to remove
+        #[arg(long, value_name = "NETWORK")]
+        remove: Vec<String>,
+        /// Whether the console asks the list: on or off
+        #[arg(long, value_name = "SWITCH")]
+        console: Option<Switch>,
+        /// Whether the API asks the list: on or off
+        #[arg(long, value_name = "SWITCH")]
+        api: Option<Switch>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Switches the list off: the way back in for people who are locked out
+    Unlock {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Switch {
+    /// It is asked
+    On,
+    /// It is not asked
+    Off,
+}
+
+/// Whose list, and how it is printed.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Place {
+    /// Of which account; `0` for the installation
+    #[arg(long, value_name = "ACCOUNT")]
+    account: String,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<()> {
+        let nothing = |account: &str| AllowlistRequest {
+            account: account.to_owned(),
+            add: Vec::new(),
+            label: String::new(),
+            remove: Vec::new(),
+            console: None,
+            api: None,
+        };
+        let is_on = |switch: Option<Switch>| switch.map(|it| it == Switch::On);
+        let (place, request) = match self {
+            Self::Show { place } => {
+                let request = nothing(&place.account);
+                (place, request)
+            }
+            Self::Change {
+                add,
+                label,
+                remove,
+                console,
+                api,
+                place,
+            } => {
+                let request = AllowlistRequest {
+                    account: place.account.clone(),
+                    add,
+                    label,
+                    remove,
+                    console: is_on(console),
+                    api: is_on(api),
+                };
+                (place, request)
+            }
+            Self::Unlock { place } => {
+                let request = AllowlistRequest {
+                    console: Some(false),
+                    api: Some(false),
+                    ..nothing(&place.account)
+                };
+                (place, request)
+            }
+        };
+        let loaded = place.installation.read()?;
+        let list = block_on(call(&loaded, Request::Allowlist(request), |_| Ok(())))?;
+        show(&place, list)
+    }
+}
+
+fn show(place: &Place, mut list: Value) -> Result<()> {
+    if place.format.json {
+        return print_json(&list);
+    }
+    let networks = list.as_object_mut().and_then(|it| it.remove("networks"));
+    print(fields(&list))?;
+    let mut table = Table::new(["NETWORK", "LABEL", "SINCE"]);
+    for it in networks
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let keys = ["network", "label", "created_at"];
+        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+    }
+    print(table.render(Paint::stdout()))
+}

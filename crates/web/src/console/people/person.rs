@@ -1,0 +1,305 @@
+//! `GET /a/{account}/people/{key}`: one person: what is known of them, their devices, what they did,
+//! and how what is known came about.
+
+use askama::Template;
+use axum::extract::{Path, State as Of};
+use axum::response::Response;
+use control::{Act, Action, AuditOutcome};
+use governance::Stretch;
+use model::record::ChangeOp;
+use model::{PersonKey, Timestamp};
+use query::{EventsQuery, PersonView, ReadPolicy};
+use serde_json::Value;
+
+use super::{clock, frame, read, title};
+use crate::console::events::{parse_place, place};
+use crate::console::records::{Line, lines, shown};
+use crate::console::staff::Staff;
+use crate::console::view::{
+    Answer, Asked, Fields, Moment, Pager, Rank, Ranks, Shell, Times, answer, html, plural,
+    see_other,
+};
+use crate::operate::{rows_under, text, time};
+use crate::{Error, Result, State};
+
+/// Events on a page of the timeline.
+const PAGE: usize = 50;
+/// Changes that are shown.
+const CHANGES: usize = 60;
+/// Keys whose changes are asked for.
+const KEYS_MAX: usize = 100;
+/// Events that are ranked.
+const TOP: usize = 10;
+
+/// The page.
+pub(crate) async fn get(
+    staff: Staff,
+    Of(state): Of<State>,
+    Path((_, key)): Path<(String, String)>,
+    Asked(asked): Asked,
+) -> Response {
+    answer(&staff, Box::pin(show(&staff, &state, &key, &asked)).await)
+}
+
+#[derive(Debug, Template)]
+#[template(path = "person.html")]
+struct Person {
+    shell: Shell,
+    path: String,
+    key: String,
+    may_change: bool,
+    may_export: bool,
+    may_delete: bool,
+    properties: Vec<Property>,
+    masked: usize,
+    identities: Vec<(&'static str, String)>,
+    devices: Vec<Device>,
+    seen: Option<(Moment, Moment)>,
+    changed: Option<Moment>,
+    top: Ranks,
+    timeline: Vec<Line>,
+    pager: Pager,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+struct Property {
+    name: String,
+    value: String,
+    is_masked: bool,
+}
+
+impl Property {
+    /// The name in a URL.
+    fn encoded(&self) -> String {
+        form_urlencoded::byte_serialize(self.name.as_bytes()).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Device {
+    platform: String,
+    object_id: String,
+    facts: String,
+    has_token: bool,
+}
+
+#[derive(Debug)]
+struct Change {
+    at: Moment,
+    source: String,
+    what: String,
+    property: String,
+    value: String,
+}
+
+/// What was done, by the word of the URL.
+fn done(asked: &Fields) -> Option<&'static str> {
+    match asked.text("done") {
+        "changed" => Some("The property was changed. The history below has the value before."),
+        "removed" => Some("The property was removed. The history below has the value before."),
+        _ => None,
+    }
+}
+
+async fn show(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer {
+    let policy = staff.policy().ok_or(Error::Absent)?;
+    let Some((person, view)) = read(state, &policy, key).await? else {
+        return gone(staff, state, key).await;
+    };
+    let times = clock(staff, state);
+    let control = state.control();
+    control
+        .audit(
+            staff.actor(),
+            staff.account(),
+            Action::PersonShown,
+            &person.to_string(),
+            "in the console",
+            AuditOutcome::Done,
+        )
+        .await?;
+    let path = format!("/a/{}/people/{person}", staff.account());
+    let before = asked.some("before").and_then(parse_place);
+    let engine = state.engine();
+    let everything = EventsQuery::default();
+    let timeline = engine.latest_events(&policy, &everything, Some(person), before, PAGE);
+    let (timeline, changes) = tokio::try_join!(
+        async { timeline.await.map_err(Error::from) },
+        changes(state, &policy, &view, &times)
+    )?;
+    let shown_events = u64::try_from(timeline.records.len()).unwrap_or(u64::MAX);
+    let pager = Pager {
+        note: plural(shown_events, "event"),
+        first: before.map(|_| path.clone()),
+        next: timeline
+            .next
+            .map(|it| asked.link(&path, &["before", "done"], &[("before", &place(it))])),
+    };
+    let properties = properties(&view, &policy);
+    html(&Person {
+        shell: frame(staff, person, title(&view, person), "").done(done(asked)),
+        key: person.to_string(),
+        may_change: staff.may(Act::ChangePeople),
+        may_export: staff.may(Act::Export),
+        may_delete: staff.may(Act::DeletePeople),
+        masked: properties.iter().filter(|it| it.is_masked).count(),
+        properties,
+        identities: view
+            .profile
+            .identities
+            .iter()
+            .map(|it| (it.kind.as_str(), it.text.to_string()))
+            .collect(),
+        devices: devices(&view),
+        seen: seen(&view).map(|(first, last)| (times.on(first), times.ago(last))),
+        changed: view.changed_at.map(|at| times.ago(at)),
+        top: top(&view, &times),
+        timeline: lines(staff, &times, &timeline.records),
+        pager,
+        changes,
+        path,
+    })
+}
+
+/// Somebody who was deleted is not there; whoever may order deletions sees how far theirs is.
+async fn gone(staff: &Staff, state: &State, key: &str) -> Answer {
+    let person: PersonKey = key.parse().map_err(|_| Error::Absent)?;
+    if !staff.may(Act::DeletePeople) {
+        return Err(Error::Absent);
+    }
+    let deletion = state.control().deletion_of(staff.account(), person).await?;
+    let deletion = deletion.ok_or(Error::Absent)?;
+    see_other(&format!(
+        "/a/{}/people/deletions?id={deletion}",
+        staff.account()
+    ))
+}
+
+fn properties(view: &PersonView, policy: &ReadPolicy) -> Vec<Property> {
+    let all = view.profile.properties.iter();
+    let property = all.map(|(name, value)| Property {
+        name: name.to_string(),
+        value: shown(value.as_str()),
+        is_masked: policy.masks(name),
+    });
+    property.collect()
+}
+
+fn devices(view: &PersonView) -> Vec<Device> {
+    let device = |it: &governance::Device| {
+        let facts = it.facts.as_ref().map(|it| facts(it.as_str()));
+        Device {
+            platform: it.platform.as_deref().unwrap_or("Device").to_owned(),
+            object_id: it.object_id.as_deref().unwrap_or_default().to_owned(),
+            facts: facts.unwrap_or_default(),
+            has_token: it.token.is_some(),
+        }
+    };
+    view.profile.devices.values().map(device).collect()
+}
+
+/// What the SDK says of a device, in a few words.
+fn facts(facts: &str) -> String {
+    let facts: Value = serde_json::from_str(facts).unwrap_or_default();
+    let named = [
+        ("make", ""),
+        ("model", ""),
+        ("os_version", "OS "),
+        ("app_version", "app "),
+        ("sdk_version", "SDK "),
+    ];
+    let words = named.iter().filter_map(|(name, before)| {
+        let value = match facts.get(name)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(format!("{before}{value}"))
+    });
+    words.collect::<Vec<_>>().join(" · ")
+}
+
+fn seen(view: &PersonView) -> Option<(Timestamp, Timestamp)> {
+    let first = view.events.values().map(|it| it.first_seen).min()?;
+    let last = view.events.values().map(|it| it.last_seen).max()?;
+    Some((first, last))
+}
+
+fn top(view: &PersonView, times: &Times) -> Ranks {
+    let events = view.events.iter().map(|(name, stats)| (&**name, stats));
+    let mut events: Vec<(&str, _)> = events.collect();
+    events.sort_by(|a, b| (b.1.count, a.0).cmp(&(a.1.count, b.0)));
+    let rank = |(name, stats): &(&str, &query::EventStats)| Rank {
+        label: (*name).to_owned(),
+        href: None,
+        number: stats.count,
+        note: times.text(stats.last_seen, "last %-d %b %Y"),
+        colour: 0,
+    };
+    let ranks = events.iter().take(TOP).map(rank).collect();
+    Ranks::new("What they did, and how often", ranks)
+}
+
+/// The newest changes of what is known, under the keys that are the person's.
+async fn changes(
+    state: &State,
+    policy: &ReadPolicy,
+    view: &PersonView,
+    times: &Times,
+) -> Result<Vec<Change>> {
+    let keys = view.keys.get(..KEYS_MAX).unwrap_or(&view.keys);
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let conditions: Vec<String> = keys
+        .iter()
+        .map(|(key, _)| format!("person_key = X'{key}'"))
+        .collect();
+    let sql = format!(
+        "SELECT person_key, ts, source, op, property, value FROM profile_changes \
+         WHERE {} ORDER BY ts DESC, record_id DESC, ordinal DESC LIMIT {}",
+        conditions.join(" OR "),
+        CHANGES * 2
+    );
+    let rows = rows_under(state, policy, &sql).await?;
+    let mut changes = Vec::new();
+    for row in &rows {
+        let at = time(row, "ts")?;
+        let key = text(row, "person_key");
+        let is_theirs = |(known, stretch): &(PersonKey, Stretch)| {
+            known.to_string() == key && stretch.contains(at)
+        };
+        if !keys.iter().any(is_theirs) || changes.len() >= CHANGES {
+            continue;
+        }
+        let op = ChangeOp::from_name(text(row, "op"));
+        let value = match op {
+            // Push tokens are credentials of a kind, and facts of devices stand above.
+            Some(ChangeOp::Token | ChangeOp::Device | ChangeOp::Delete) => String::new(),
+            _ => shown(text(row, "value")),
+        };
+        changes.push(Change {
+            at: times.at(at),
+            source: text(row, "source").to_owned(),
+            what: words(op).to_owned(),
+            property: text(row, "property").to_owned(),
+            value,
+        });
+    }
+    Ok(changes)
+}
+
+const fn words(op: Option<ChangeOp>) -> &'static str {
+    match op {
+        Some(ChangeOp::Put | ChangeOp::Set) => "set",
+        Some(ChangeOp::Add) => "added to",
+        Some(ChangeOp::Remove) => "taken from",
+        Some(ChangeOp::Incr) => "raised",
+        Some(ChangeOp::Decr) => "lowered",
+        Some(ChangeOp::Delete) => "removed",
+        Some(ChangeOp::Identify) => "known as",
+        Some(ChangeOp::Token) => "push token",
+        Some(ChangeOp::Device) => "device seen",
+        None => "changed",
+    }
+}

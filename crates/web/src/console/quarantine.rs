@@ -1,0 +1,405 @@
+//! `/a/{account}/quarantine`: the error stream, the records that were not accepted, one of them, and
+//! what is done with them.
+
+use askama::Template;
+use axum::extract::{Path, State as Of};
+use axum::response::Response;
+use control::{Act, ErrorView, QuarantineMark};
+use model::RecordId;
+use model::record::Source;
+use model::submission::RejectReason;
+use std::time::Duration;
+
+use super::overview::times;
+use super::records::short;
+use super::staff::Staff;
+use super::view::{
+    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Posted, Section, Shell, Tone, answer, bytes,
+    count, html, link, plural, see_other,
+};
+use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, Wanted, groups};
+use crate::operate::{Row, number, text, time};
+use crate::{Error, Result, State};
+
+/// Records on a page, and in a file.
+const PAGE: u32 = 50;
+const FILE: u32 = 10_000;
+/// The time that the error stream looks back.
+const LOOK_BACK: Duration = Duration::from_secs(30 * 86_400);
+/// Oddities that are listed.
+const ODDITIES_MAX: usize = 200;
+/// Characters of a body that are shown.
+const BODY_CHARS_MAX: usize = 64 * 1024;
+
+/// The page, or its table as a file.
+pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
+    answer(&staff, show(&staff, &state, &asked).await)
+}
+
+/// Replays or deletes what is ticked.
+pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Posted) -> Response {
+    answer(&staff, act(&staff, &state, &fields).await)
+}
+
+/// One record with its content.
+pub(crate) async fn one(
+    staff: Staff,
+    Of(state): Of<State>,
+    Path((_, record)): Path<(String, String)>,
+) -> Response {
+    answer(&staff, open(&staff, &state, &record).await)
+}
+
+#[derive(Debug, Template)]
+#[template(path = "quarantine.html")]
+struct Quarantine {
+    shell: Shell,
+    path: String,
+    groups: Vec<Group>,
+    /// What was accepted and is odd.
+    oddities: Vec<Oddity>,
+    code: String,
+    source: String,
+    records: Vec<Listed>,
+    pager: Pager,
+    may_change: bool,
+    csv: String,
+}
+
+#[derive(Debug)]
+struct Group {
+    code: u16,
+    error: String,
+    source: String,
+    number: String,
+    first: Moment,
+    last: Moment,
+    href: String,
+}
+
+/// Something about names and values that were accepted: a property whose values are of several
+/// kinds, an event that is defined and never comes.
+#[derive(Debug)]
+struct Oddity {
+    error: String,
+    event: String,
+    property: String,
+    source: String,
+    number: String,
+    last: Moment,
+}
+
+#[derive(Debug)]
+struct Listed {
+    id: String,
+    href: String,
+    at: Moment,
+    source: String,
+    code: String,
+    error: String,
+    person: String,
+    state: Badge,
+}
+
+impl Quarantine {
+    /// Every way in which records come.
+    const fn sources(&self) -> [Source; 5] {
+        Source::ALL
+    }
+}
+
+async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
+    let times = times(staff, state);
+    let path = format!("/a/{}/quarantine", staff.account());
+    let is_file = asked.text("format") == "csv";
+    let source = asked.text("source");
+    let wanted = Wanted {
+        code: asked.some("code").and_then(|it| it.parse().ok()),
+        source: Source::ALL.into_iter().find(|it| it.as_str() == source),
+        after: asked.some("after").and_then(|it| it.parse().ok()),
+        limit: if is_file { FILE } else { PAGE },
+    };
+    let desk = desk(staff, state);
+    let page = desk.list(&wanted).await?;
+    if is_file {
+        return Ok(file(&page.records));
+    }
+    let since = times.now().minus(LOOK_BACK);
+    let found = groups(state, staff.account(), since).await?;
+    let learned = state.control();
+    let learned = learned.schema_errors(staff.actor(), staff.account(), (&[], &[]));
+    let mut learned = learned.await?;
+    // What was refused stands above, up to this moment.
+    learned.retain(|it| {
+        RejectReason::ALL
+            .iter()
+            .all(|known| known.as_str() != it.error)
+    });
+    learned.sort_by_key(|it| std::cmp::Reverse(it.last_seen));
+    let oddity = |it: &ErrorView| Oddity {
+        error: it.error.replace('_', " "),
+        event: it.event.clone().unwrap_or_default(),
+        property: it.property.clone().unwrap_or_default(),
+        source: it.source.clone().unwrap_or_default(),
+        number: count(it.count),
+        last: times.ago(it.last_seen),
+    };
+    let group = |it: &ErrorGroup| Group {
+        code: it.code,
+        error: it.error.replace('_', " "),
+        source: it.source.clone(),
+        number: count(it.count),
+        first: times.on(it.first_seen),
+        last: times.ago(it.last_seen),
+        href: link(
+            &path,
+            &[("code", &it.code.to_string()), ("source", &it.source)],
+        ),
+    };
+    let listed = |row: &Row| -> Result<Listed> {
+        let id = text(row, "record_id").to_owned();
+        let is_waiting = text(row, "state") == "waiting";
+        Ok(Listed {
+            href: format!("{path}/{id}"),
+            at: times.at(time(row, "ts")?),
+            source: text(row, "source").to_owned(),
+            code: number(row, "code").to_string(),
+            error: text(row, "error").replace('_', " "),
+            person: short(text(row, "person_key")),
+            state: match is_waiting {
+                true => Badge::new(Tone::Warn, "Waiting"),
+                false => Badge::new(Tone::Ok, "Replayed"),
+            },
+            id,
+        })
+    };
+    let records: Vec<Listed> = page.records.iter().map(listed).collect::<Result<_>>()?;
+    let pager = Pager {
+        note: plural(u64::try_from(records.len()).unwrap_or(u64::MAX), "record"),
+        first: wanted
+            .after
+            .map(|_| asked.link(&path, &["after", "done", "n"], &[])),
+        next: page
+            .next
+            .map(|it| asked.link(&path, &["after", "done", "n"], &[("after", &it)])),
+    };
+    html(&Quarantine {
+        shell: Shell::new(staff, Section::Quarantine, "Quarantine").done(done(asked)),
+        groups: found.iter().map(group).collect(),
+        oddities: learned.iter().take(ODDITIES_MAX).map(oddity).collect(),
+        code: asked.text("code").to_owned(),
+        source: source.to_owned(),
+        records,
+        pager,
+        may_change: staff.may(Act::ManageQuarantine),
+        csv: asked.link(
+            &path,
+            &["after", "done", "n", "format"],
+            &[("format", "csv")],
+        ),
+        path,
+    })
+}
+
+fn desk<'a>(staff: &'a Staff, state: &'a State) -> Desk<'a> {
+    Desk {
+        state,
+        actor: staff.actor(),
+        account: staff.account(),
+    }
+}
+
+/// What was done, by the words of the URL.
+fn done(asked: &Fields) -> Option<String> {
+    let number = asked.text("n").parse::<u64>().unwrap_or(0);
+    match asked.text("done") {
+        "replayed" => Some(format!("{} stored after all.", plural(number, "record"))),
+        "refused" => Some(format!(
+            "{} stored after all; the rules still refuse the others, or they came in a way that \
+             cannot be replayed.",
+            plural(number, "record")
+        )),
+        "deleted" => Some(format!("{} deleted.", plural(number, "record"))),
+        _ => None,
+    }
+}
+
+fn file(records: &[Row]) -> Response {
+    let columns = [
+        "record_id",
+        "ts",
+        "source",
+        "person_key",
+        "code",
+        "error",
+        "state",
+    ];
+    let mut csv = Csv::new(&columns);
+    for row in records {
+        let code = number(row, "code").to_string();
+        let cells = columns.map(|it| match it {
+            "code" => code.as_str(),
+            name => text(row, name),
+        });
+        csv.line(&cells);
+    }
+    csv.file("quarantine.csv")
+}
+
+async fn act(staff: &Staff, state: &State, fields: &Fields) -> Answer {
+    let records = fields.all("record").into_iter().map(str::parse::<RecordId>);
+    let records: Vec<RecordId> = records
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Absent)?;
+    let desk = desk(staff, state);
+    let (done, number) = match fields.text("act") {
+        "replay" => {
+            let outcomes = desk.replay(&records).await?;
+            let stored = |it: &&(RecordId, Outcome)| {
+                matches!(it.1, Outcome::Stored(_) | Outcome::ReplayedBefore)
+            };
+            let number = outcomes.iter().filter(stored).count();
+            match number == outcomes.len() {
+                true => ("replayed", number),
+                false => ("refused", number),
+            }
+        }
+        "delete" => ("deleted", desk.delete(records).await?),
+        _ => return Err(Error::Absent),
+    };
+    let path = format!("/a/{}/quarantine", staff.account());
+    see_other(&link(&path, &[("done", done), ("n", &number.to_string())]))
+}
+
+#[derive(Debug, Template)]
+#[template(path = "quarantine_record.html")]
+struct Record {
+    shell: Shell,
+    path: String,
+    id: String,
+    at: Moment,
+    source: &'static str,
+    code: u16,
+    error: String,
+    person: Option<(String, String)>,
+    state: Badge,
+    size: String,
+    /// None when the reader's roles do not show personal information.
+    body: Option<String>,
+    is_cut: bool,
+    may_change: bool,
+    is_replayable: bool,
+}
+
+async fn open(staff: &Staff, state: &State, record: &str) -> Answer {
+    let id: RecordId = record.parse().map_err(|_| Error::Absent)?;
+    let (found, mark) = desk(staff, state).show(id).await?;
+    let times = times(staff, state);
+    let account = staff.account();
+    let path = format!("/a/{account}/quarantine");
+    let sees = staff.policy().is_some_and(|it| it.masked.is_empty());
+    let body = String::from_utf8_lossy(&found.body);
+    let cut = body.char_indices().nth(BODY_CHARS_MAX).map(|(end, _)| end);
+    let shown = body.get(..cut.unwrap_or(body.len())).unwrap_or_default();
+    let is_cut = cut.is_some();
+    let person = found.person.map(|key| {
+        let href = match staff.may(Act::ReadPeople) {
+            true => format!("/a/{account}/people/{key}"),
+            false => String::new(),
+        };
+        (short(&key.to_string()), href)
+    });
+    html(&Record {
+        shell: Shell::new(
+            staff,
+            Section::Quarantine,
+            format!("Record {}", short(record)),
+        )
+        .under("Quarantine", path.clone()),
+        id: id.to_string(),
+        at: times.at(found.received_at),
+        source: found.source.as_str(),
+        code: found.code,
+        error: found.error.replace('_', " "),
+        person,
+        state: match mark {
+            Some(QuarantineMark::Replayed) => Badge::new(Tone::Ok, "Replayed"),
+            Some(QuarantineMark::Deleted) => Badge::new(Tone::Plain, "Deleted"),
+            None => Badge::new(Tone::Warn, "Waiting"),
+        },
+        size: bytes(u64::try_from(found.body.len()).unwrap_or(u64::MAX)),
+        body: sees.then(|| pretty(shown, is_cut)),
+        is_cut,
+        may_change: staff.may(Act::ManageQuarantine),
+        is_replayable: mark.is_none() && found.source == Source::Rest,
+        path,
+    })
+}
+
+/// JSON with its members on lines of their own; anything else as it came.
+fn pretty(body: &str, is_cut: bool) -> String {
+    if is_cut {
+        return body.to_owned();
+    }
+    // Only white space is added between tokens: no value is read and written anew.
+    let mut text = String::with_capacity(body.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    if serde_json::from_str::<&serde_json::value::RawValue>(body).is_err() {
+        return body.to_owned();
+    }
+    let newline = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+    };
+    for letter in body.chars() {
+        if in_string {
+            text.push(letter);
+            in_string = escaped || letter != '"';
+            escaped = letter == '\\' && !escaped;
+            continue;
+        }
+        match letter {
+            '"' => {
+                in_string = true;
+                text.push(letter);
+            }
+            '{' | '[' => {
+                depth += 1;
+                text.push(letter);
+                newline(&mut text, depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                newline(&mut text, depth);
+                text.push(letter);
+            }
+            ',' => {
+                text.push(letter);
+                newline(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            letter if letter.is_ascii_whitespace() => {}
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pretty;
+
+    #[test]
+    fn json_is_laid_out_and_no_value_changes() {
+        let body = r#"{"a":[1.50,"x,{\"}"],"b":{}}"#;
+        let shown = pretty(body, false);
+        assert_eq!(
+            shown,
+            "{\n  \"a\": [\n    1.50,\n    \"x,{\\\"}\"\n  ],\n  \"b\": {\n    \n  }\n}"
+        );
+        for other in ["no json {", "\"x"] {
+            assert_eq!(pretty(other, false), other);
+        }
+        assert_eq!(pretty(body, true), body);
+    }
+}

@@ -1,0 +1,232 @@
+//! `/a/{account}/settings/security`: from where people and programs may come, which web pages may
+//! send, and by which versions of TLS clients come.
+
+use askama::Template;
+use axum::extract::State as Of;
+use axum::response::Response;
+use control::{AllowlistChange, AllowlistView};
+use model::{AccountId, ErrorKind};
+use std::time::Duration;
+
+use crate::console::staff::Staff;
+use crate::console::view::{
+    Answer, Asked, Fields, Moment, Posted, Section, Shell, Times, answer, count, html, share,
+    unusable,
+};
+use crate::error::{Error, redirect};
+use crate::operate::{moment, number, rows_of, text};
+use crate::{Result, State};
+
+/// How far the report of TLS looks back.
+const REPORT: Duration = Duration::from_secs(30 * 86_400);
+/// Networks that are added at a time.
+const LINES_MAX: usize = 20;
+
+#[derive(Debug, Template)]
+#[template(path = "security.html")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a box on the page, ticked or not"
+)]
+struct Security {
+    shell: Shell,
+    path: String,
+    /// From where the reader comes.
+    own: String,
+    console: bool,
+    api: bool,
+    networks: Vec<NetworkLine>,
+    /// What was typed and not taken.
+    typed: String,
+    /// None for the installation, to which no web page sends.
+    domains: Option<Vec<String>>,
+    takes_encrypted: bool,
+    versions: Vec<VersionLine>,
+    is_installation: bool,
+}
+
+#[derive(Debug)]
+struct NetworkLine {
+    network: String,
+    label: String,
+    since: Moment,
+}
+
+/// One version of TLS on one plane.
+#[derive(Debug)]
+struct VersionLine {
+    plane: String,
+    version: String,
+    requests: String,
+    share: String,
+    is_refused: bool,
+}
+
+/// The page.
+pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
+    let done = match asked.text("done") {
+        "networks" => Some("The allowlist is changed; it holds from now on."),
+        "domains" => Some("The domains are changed."),
+        "encryption" => Some("Encryption in transit is set."),
+        _ => None,
+    };
+    answer(&staff, show(&staff, &state, done, None, "").await)
+}
+
+/// A change of the allowlist, the domains or encryption in transit.
+pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(form): Posted) -> Response {
+    let shown = match change(&staff, &state, &form).await {
+        Ok(word) => Ok(redirect(&format!("{}?done={word}", path(&staff)))),
+        Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
+            let typed = form.text("networks");
+            show(&staff, &state, None, Some(error.words()), typed).await
+        }
+        Err(error) => Err(error),
+    };
+    answer(&staff, shown)
+}
+
+fn path(staff: &Staff) -> String {
+    format!("/a/{}/settings/security", staff.account())
+}
+
+async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static str> {
+    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
+    let owned = |it: Vec<&str>| it.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    match form.text("what") {
+        "add" => {
+            let change = AllowlistChange {
+                add: lines(form.text("networks")),
+                ..AllowlistChange::default()
+            };
+            control.change_allowlist(actor, account, change).await?;
+            Ok("networks")
+        }
+        "remove" => {
+            let change = AllowlistChange {
+                remove: owned(form.all("network")),
+                ..AllowlistChange::default()
+            };
+            control.change_allowlist(actor, account, change).await?;
+            Ok("networks")
+        }
+        "switch" => {
+            let change = AllowlistChange {
+                console: Some(form.ticked("console")),
+                api: Some(form.ticked("api")),
+                ..AllowlistChange::default()
+            };
+            control.change_allowlist(actor, account, change).await?;
+            Ok("networks")
+        }
+        "domains" => {
+            let add: Vec<String> = form
+                .text("domains")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect();
+            let remove = owned(form.all("domain"));
+            control
+                .change_domains(actor, account, &add, &remove)
+                .await?;
+            Ok("domains")
+        }
+        "encryption" => {
+            let takes = form.ticked("takes");
+            control.set_takes_encrypted(actor, account, takes).await?;
+            Ok("encryption")
+        }
+        _ => Err(Error::Absent),
+    }
+}
+
+/// One network a line, and after it what it is called.
+fn lines(typed: &str) -> Vec<(String, String)> {
+    typed
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| match line.split_once(char::is_whitespace) {
+            Some((network, label)) => (network.to_owned(), label.trim().to_owned()),
+            None => (line.to_owned(), String::new()),
+        })
+        // One more than is taken, so that too many are refused and not cut.
+        .take(LINES_MAX.saturating_add(1))
+        .collect()
+}
+
+async fn show(
+    staff: &Staff,
+    state: &State,
+    done: Option<&str>,
+    error: Option<String>,
+    typed: &str,
+) -> Answer {
+    let times = Times::new(staff.time_zone(), state.clock().now());
+    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
+    let list: AllowlistView = control.allowlist(actor, account).await?;
+    let is_installation = account == AccountId::installation();
+    let own = match is_installation {
+        true => None,
+        false => Some(control.account(actor, account).await?),
+    };
+    let is_wrong = error.is_some();
+    let page = Security {
+        shell: Shell::new(staff, Section::Security, "Security")
+            .done(done)
+            .error(error),
+        path: path(staff),
+        own: actor
+            .peer
+            .map(|it| it.to_canonical().to_string())
+            .unwrap_or_default(),
+        console: list.console,
+        api: list.api,
+        networks: list
+            .entries
+            .into_iter()
+            .map(|it| NetworkLine {
+                network: it.network,
+                label: it.label,
+                since: times.on(it.created_at),
+            })
+            .collect(),
+        typed: typed.to_owned(),
+        takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
+        domains: own.map(|it| it.domains),
+        versions: versions(state, account).await?,
+        is_installation,
+    };
+    if is_wrong {
+        unusable(&page)
+    } else {
+        html(&page)
+    }
+}
+
+/// By which versions of TLS the account's requests came; refused handshakes are the installation's,
+/// because nobody knows whose they were.
+async fn versions(state: &State, account: AccountId) -> Result<Vec<VersionLine>> {
+    let since = moment(state.clock().now().minus(REPORT));
+    let sql = format!(
+        "SELECT plane, tls_version, reason = 'refused_tls' AS refused, \
+         CAST(sum(1 + CASE WHEN outcome = 'dropped' THEN rejected ELSE 0 END) AS BIGINT) AS count \
+         FROM requests WHERE ts >= {since} AND tls_version <> '' \
+         GROUP BY plane, tls_version, reason = 'refused_tls' ORDER BY plane, tls_version"
+    );
+    let found = rows_of(state, account, &sql).await?;
+    let all: u64 = found.iter().map(|row| number(row, "count")).sum();
+    Ok(found
+        .iter()
+        .map(|row| {
+            let requests = number(row, "count");
+            VersionLine {
+                plane: text(row, "plane").to_owned(),
+                version: text(row, "tls_version").to_owned(),
+                requests: count(requests),
+                share: share(requests, all),
+                is_refused: row.get("refused").and_then(serde_json::Value::as_bool) == Some(true),
+            }
+        })
+        .collect())
+}

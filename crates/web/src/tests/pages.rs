@@ -1,0 +1,8 @@
+//! The pages behind the sign-in, each as somebody of a role sees it: what they show, what they hide,
+//! what they leave in the audit log, and that nothing that was sent breaks out of them.
+
+mod changes;
+mod html;
+mod reading;
+mod settings;
+mod visitor;

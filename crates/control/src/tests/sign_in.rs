@@ -457,6 +457,26 @@ async fn a_session_ends_when_idle_when_old_and_when_told_to() {
 }
 
 #[tokio::test]
+async fn guessing_the_present_password_is_paused_and_wants_a_fresh_factor() {
+    let house = House::new(712).await;
+    let first = house.first().await;
+    let by = house.who(&first.token).await.unwrap();
+    let (new, denied) = ("some other words, please", Some(ErrorKind::Denied));
+    for _ in 0..4 {
+        let wrong = house.control.change_password(&by, "wrong", new).await;
+        assert_eq!(kind(wrong), denied);
+    }
+    let paused = house.control.change_password(&by, PASSWORD, new).await;
+    assert_eq!(kind(paused), denied);
+    house.world.clock.advance(MINUTE * 11);
+    let stale = house.who(&first.token).await.unwrap();
+    assert!(!stale.is_fresh());
+    let refused = house.control.change_password(&stale, PASSWORD, new).await;
+    assert_eq!(kind(refused), denied);
+    assert!(house.password(EMAIL, PASSWORD).await.is_ok(), "unchanged");
+}
+
+#[tokio::test]
 async fn ten_wrong_codes_end_the_half_session() {
     let house = House::new(707).await;
     let first = house.first().await;

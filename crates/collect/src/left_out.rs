@@ -1,7 +1,8 @@
-//! Properties that an account's dictionary has taken out of events, counted in memory until a job
+//! Properties that an account's dictionary has taken out of events and of changes of people, counted in memory until a job
 //! writes the counts down. Only accounts that want that pay for it.
 
-use model::learned::LeftOut;
+use governance::LeftOutProperty;
+use model::learned::{LeftOut, LeftOutReason, Name};
 use model::record::Source;
 use model::{AccountId, Timestamp};
 use std::collections::BTreeMap;
@@ -14,19 +15,19 @@ const PROPERTIES_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct LeftOutCounts(Mutex<BTreeMap<Key, LeftOut>>);
 
-type Key = (AccountId, Source, Box<str>, Box<str>);
+type Key = (AccountId, Source, LeftOutReason, Name);
 
 impl LeftOutCounts {
-    /// Counts events and properties of one request.
+    /// Counts properties of one request, once for each time.
     pub(crate) fn count(
         &self,
         account: AccountId,
         (source, at): (Source, Timestamp),
-        left_out: &[(Box<str>, Box<str>)],
+        left_out: &[LeftOutProperty],
     ) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (event, property) in left_out {
-            let key = (account, source, event.clone(), property.clone());
+        for LeftOutProperty { name, reason } in left_out {
+            let key = (account, source, *reason, name.clone());
             if let Some(known) = counts.get_mut(&key) {
                 known.count = known.count.saturating_add(1);
                 known.first_seen = known.first_seen.min(at);
@@ -35,8 +36,8 @@ impl LeftOutCounts {
                 let first = LeftOut {
                     account,
                     source,
-                    event: event.clone(),
-                    property: property.clone(),
+                    name: name.clone(),
+                    reason: *reason,
                     count: 1,
                     first_seen: at,
                     last_seen: at,

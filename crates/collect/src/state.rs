@@ -1,6 +1,6 @@
 //! What every handler needs.
 
-use governance::{Announced, Ceilings, Reach, Rules};
+use governance::{Announced, Ceilings, LeftOutProperty, Reach, Rules};
 use journal::Journal;
 use model::learned::LeftOut;
 use model::record::{Entry, Source};
@@ -156,7 +156,7 @@ impl State {
         &self,
         account: AccountId,
         (source, at): (Source, Timestamp),
-        left_out: &[(Box<str>, Box<str>)],
+        left_out: &[LeftOutProperty],
     ) {
         if !left_out.is_empty() {
             self.0.left_out.count(account, (source, at), left_out);

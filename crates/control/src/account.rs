@@ -538,7 +538,8 @@ async fn insert_passcode(
 
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
     retention_days, request_retention_days, sdk_token_hash, encrypted_refused, \
-    undefined_events, undefined_properties, api_encryption, answer_key, answer_prefix \
+    undefined_events, undefined_properties, api_encryption, answer_key, answer_prefix, \
+    mismatched_properties, undefined_profile, mismatched_profile \
     FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
 const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
@@ -647,11 +648,10 @@ fn decode(row: &SqliteRow) -> Result<Record> {
         .map_err(|_| Error::damaged("an account", "its id is malformed"))?;
     let token: Vec<u8> = row.try_get(8).map_err(Error::database(ACT))?;
     let damaged = |_| Error::damaged("an account", "its token's hash is malformed");
-    let mut said = Said::default();
-    said.set_policy(&text(10)?, &text(11)?)?;
+    let policy = [text(10)?, text(11)?, text(15)?, text(16)?, text(17)?];
     Ok(Record {
         id,
-        said,
+        said: Said::of_policy(&policy.each_ref().map(String::as_str))?,
         api: Stored::decode(row, 12)?,
         account: Account {
             id,

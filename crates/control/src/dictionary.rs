@@ -1,52 +1,107 @@
-//! What an account says of its events: which it knows, with which properties, which it has discarded,
-//! and what becomes of others.
+//! What an account says of its events and of people's properties: which it knows and of which kind,
+//! which events it has discarded, and what becomes of others.
 //!
-//! It is said here and holds in collection, which works from the account's rules. Names of events are
-//! the account's own words, not personal data.
+//! It is said here and holds in collection, which works from the account's rules. Names of events and
+//! properties are the account's own words, not personal data.
 
-use governance::{Dictionary, UndefinedEvents, UndefinedProperties};
-use model::submission::is_system_event;
+mod store;
+
+use governance::{Declared, DeclaredKind, Dictionary, Policy, Properties, Unfit, UnfitProperty};
+use model::submission::{is_predefined_property, is_system_event};
 use model::{AccountId, limit};
 use serde::Serialize;
-use sqlx::Row as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::account::{Record, read};
+use crate::account::read;
 use crate::audit::Action;
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::{Actor, Error, Result};
 
+pub(crate) use store::read_into;
+
 /// Events that one account may say something of.
 const EVENTS_MAX: usize = 2_000;
+/// Properties of people that one account may say something of.
+const PROFILE_PROPERTIES_MAX: usize = 2_000;
 const KNOWN: &str = "known";
 const DISCARDED: &str = "discarded";
 
-/// A change of what an account says of its events.
+/// A change of what an account says of its events and of people's properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DictionaryChange {
     /// It knows an event, discarded before or not, and these properties of it beside those it knew.
     Define(String, Vec<String>),
+    /// It knows a property of an event, or of people where there is no event, and says this of it.
+    Declare(Option<String>, String, Declared),
     /// It does not want an event any more.
     Discard(String),
     /// It says nothing of an event any more.
     Forget(String),
-    /// What becomes of events that it does not know.
-    Events(UndefinedEvents),
-    /// What becomes of properties that it does not know.
-    Properties(UndefinedProperties),
+    /// It says nothing of a property any more: of an event, or of people where there is none.
+    ForgetProperty(Option<String>, String),
+    /// What becomes of what it does not know, and of values of another kind.
+    Policy(PolicyChange),
 }
 
-/// What an account says of its events.
+/// What changes of an account's policy; what is not named stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// Events that it does not know.
+    pub undefined_events: Option<Unfit>,
+    /// Properties that it does not know, of events that it does.
+    pub undefined_properties: Option<UnfitProperty>,
+    /// Properties of events with a value of another kind.
+    pub mismatched_properties: Option<UnfitProperty>,
+    /// Properties of people that it does not know.
+    pub undefined_profile: Option<Unfit>,
+    /// Properties of people with a value of another kind.
+    pub mismatched_profile: Option<Unfit>,
+}
+
+impl PolicyChange {
+    /// The names of the rules, and the words of what is to become of each.
+    fn words(self) -> [(&'static str, Option<&'static str>); 5] {
+        [
+            ("undefined_events", self.undefined_events.map(Unfit::as_str)),
+            (
+                "undefined_properties",
+                self.undefined_properties.map(UnfitProperty::as_str),
+            ),
+            (
+                "mismatched_properties",
+                self.mismatched_properties.map(UnfitProperty::as_str),
+            ),
+            (
+                "undefined_profile",
+                self.undefined_profile.map(Unfit::as_str),
+            ),
+            (
+                "mismatched_profile",
+                self.mismatched_profile.map(Unfit::as_str),
+            ),
+        ]
+    }
+}
+
+/// What an account says of its events and of people's properties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DictionaryView {
-    /// `accept` or `drop`.
+    /// Of events that it does not know: `accept` or `drop`.
     pub undefined_events: &'static str,
-    /// `accept`, `drop_property` or `drop_event`.
+    /// Of properties that it does not know: `accept`, `drop_property` or `drop_event`.
     pub undefined_properties: &'static str,
+    /// Of properties with a value of another kind: as above.
+    pub mismatched_properties: &'static str,
+    /// Of properties of people that it does not know: `accept` or `drop`.
+    pub undefined_profile: &'static str,
+    /// Of properties of people with a value of another kind: as above.
+    pub mismatched_profile: &'static str,
     /// Every event that it says something of, by name.
     pub events: Vec<EventView>,
+    /// Every property of people that it knows, by name.
+    pub profile: Vec<PropertyView>,
 }
 
 /// What an account says of one event.
@@ -57,7 +112,18 @@ pub struct EventView {
     /// `known` or `discarded`.
     pub status: &'static str,
     /// The properties that it knows.
-    pub properties: Vec<String>,
+    pub properties: Vec<PropertyView>,
+}
+
+/// What an account says of one property.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PropertyView {
+    /// The property's name.
+    pub name: String,
+    /// The declared kind: `text`, `number`, `boolean`, `date`, `list`, `object`; none for any.
+    pub kind: Option<&'static str>,
+    /// Whether an event without it is refused.
+    pub is_mandatory: bool,
 }
 
 /// What is read of it.
@@ -68,29 +134,28 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Sets what becomes of what is not known, by the words of the database.
-    pub(crate) fn set_policy(&mut self, events: &str, properties: &str) -> Result<()> {
+    /// Nothing but what becomes of what does not fit, by the words of the database: of undefined
+    /// events and properties, of mismatched properties, of undefined and mismatched ones of people.
+    pub(crate) fn of_policy(
+        [events, undefined, mismatched, profile, other]: &[&str; 5],
+    ) -> Result<Self> {
         let unknown = || Error::damaged("an account", "its dictionary's policy is unknown");
-        let events = EVENTS.iter().find(|(_, word)| *word == events);
-        let properties = PROPERTIES.iter().find(|(_, word)| *word == properties);
-        self.dictionary.undefined_events = events.ok_or_else(unknown)?.0;
-        self.dictionary.undefined_properties = properties.ok_or_else(unknown)?.0;
-        Ok(())
-    }
-
-    fn add(&mut self, event: &str, property: &str, status: &str) {
-        match (property, status) {
-            ("", DISCARDED) => {
-                self.discarded.insert(Box::from(event));
-            }
-            ("", _) => {
-                self.dictionary.events.entry(Box::from(event)).or_default();
-            }
-            (property, _) => {
-                let properties = self.dictionary.events.entry(Box::from(event)).or_default();
-                properties.insert(Box::from(property));
-            }
-        }
+        let unfit = |word| Unfit::from_name(word).ok_or_else(unknown);
+        let property = |word| UnfitProperty::from_name(word).ok_or_else(unknown);
+        let policy = Policy {
+            undefined_events: unfit(events)?,
+            undefined_properties: property(undefined)?,
+            mismatched_properties: property(mismatched)?,
+            undefined_profile: unfit(profile)?,
+            mismatched_profile: unfit(other)?,
+        };
+        Ok(Self {
+            dictionary: Dictionary {
+                policy,
+                ..Dictionary::default()
+            },
+            discarded: BTreeSet::new(),
+        })
     }
 
     /// For people and programs.
@@ -100,7 +165,7 @@ impl Said {
             let view = EventView {
                 name: name.to_string(),
                 status: KNOWN,
-                properties: properties.iter().map(ToString::to_string).collect(),
+                properties: views(properties),
             };
             events.insert(name, view);
         }
@@ -112,32 +177,35 @@ impl Said {
             });
             view.status = DISCARDED;
         }
+        let policy = self.dictionary.policy;
         DictionaryView {
-            undefined_events: events_word(self.dictionary.undefined_events),
-            undefined_properties: properties_word(self.dictionary.undefined_properties),
+            undefined_events: policy.undefined_events.as_str(),
+            undefined_properties: policy.undefined_properties.as_str(),
+            mismatched_properties: policy.mismatched_properties.as_str(),
+            undefined_profile: policy.undefined_profile.as_str(),
+            mismatched_profile: policy.mismatched_profile.as_str(),
             events: events.into_values().collect(),
+            profile: views(&self.dictionary.profile),
         }
+    }
+
+    /// Whether it says more than one account may.
+    fn is_too_much(&self) -> bool {
+        let events = &self.dictionary.events;
+        let most = events.values().map(BTreeMap::len).max();
+        events.len().max(self.discarded.len()) > EVENTS_MAX
+            || most.unwrap_or(0) > limit::EVENT_PROPERTIES_MAX
+            || self.dictionary.profile.len() > PROFILE_PROPERTIES_MAX
     }
 }
 
-const EVENTS: [(UndefinedEvents, &str); 2] = [
-    (UndefinedEvents::Accept, "accept"),
-    (UndefinedEvents::Drop, "drop"),
-];
-const PROPERTIES: [(UndefinedProperties, &str); 3] = [
-    (UndefinedProperties::Accept, "accept"),
-    (UndefinedProperties::DropProperty, "drop_property"),
-    (UndefinedProperties::DropEvent, "drop_event"),
-];
-
-fn events_word(policy: UndefinedEvents) -> &'static str {
-    let found = EVENTS.iter().find(|(it, _)| *it == policy);
-    found.map_or("accept", |(_, word)| word)
-}
-
-fn properties_word(policy: UndefinedProperties) -> &'static str {
-    let found = PROPERTIES.iter().find(|(it, _)| *it == policy);
-    found.map_or("accept", |(_, word)| word)
+fn views(properties: &Properties) -> Vec<PropertyView> {
+    let view = |(name, declared): (&Box<str>, &Declared)| PropertyView {
+        name: name.to_string(),
+        kind: declared.kind.map(DeclaredKind::as_str),
+        is_mandatory: declared.is_mandatory,
+    };
+    properties.iter().map(view).collect()
 }
 
 impl Control {
@@ -169,14 +237,12 @@ impl Control {
         check(&change)?;
         self.change(actor, Act::ManageDictionary, id, move |session, desk| {
             Box::pin(async move {
-                let text = apply(session, id, &change).await?;
+                let text = store::apply(session, id, &change).await?;
                 let record = read(session, id).await?;
-                let said = &record.said;
-                let count = said.dictionary.events.len().max(said.discarded.len());
-                let most = said.dictionary.events.values().map(BTreeSet::len).max();
-                if count > EVENTS_MAX || most.unwrap_or(0) > limit::EVENT_PROPERTIES_MAX {
+                if record.said.is_too_much() {
                     let text = format!(
-                        "an account knows at most {EVENTS_MAX} events of {} properties each",
+                        "an account knows at most {EVENTS_MAX} events of {} properties each, and \
+                         {PROFILE_PROPERTIES_MAX} properties of people",
                         limit::EVENT_PROPERTIES_MAX
                     );
                     return Err(Error::Invalid(text));
@@ -196,123 +262,43 @@ async fn note(session: &mut Session, desk: &Desk, id: AccountId, text: String) -
 
 fn check(change: &DictionaryChange) -> Result<()> {
     let (event, properties) = match change {
-        DictionaryChange::Define(event, properties) => (event, &properties[..]),
-        DictionaryChange::Discard(event) | DictionaryChange::Forget(event) => (event, &[][..]),
-        DictionaryChange::Events(_) | DictionaryChange::Properties(_) => return Ok(()),
+        DictionaryChange::Define(event, properties) => (Some(event), &properties[..]),
+        DictionaryChange::Declare(event, property, _)
+        | DictionaryChange::ForgetProperty(event, property) => {
+            (event.as_ref(), std::slice::from_ref(property))
+        }
+        DictionaryChange::Discard(event) | DictionaryChange::Forget(event) => {
+            (Some(event), &[][..])
+        }
+        DictionaryChange::Policy(_) => return Ok(()),
     };
-    let is_legal = !event.is_empty() && event.chars().count() <= limit::EVENT_NAME_CHARS_MAX;
+    let is_legal =
+        |it: &String| !it.is_empty() && it.chars().count() <= limit::EVENT_NAME_CHARS_MAX;
     let fits = |it: &String| (1..=limit::PROPERTY_KEY_BYTES_MAX).contains(&it.len());
-    if !is_legal || !properties.iter().all(fits) {
+    if !event.is_none_or(is_legal) || !properties.iter().all(fits) {
         let text = "no event or property can have that name";
         return Err(Error::Invalid(text.to_owned()));
     }
-    if is_system_event(event) && !matches!(change, DictionaryChange::Discard(_)) {
-        let text = format!("`{event}` is an event of the system: it is always known");
-        return Err(Error::Invalid(text));
+    let of_system = match event {
+        Some(event) if is_system_event(event) => Some(format!("`{event}` is an event")),
+        Some(_) => None,
+        None => {
+            let found = properties.iter().find(|it| is_predefined_property(it));
+            found.map(|it| format!("`{it}` is a property"))
+        }
+    };
+    if let Some(what) = of_system
+        && !matches!(change, DictionaryChange::Discard(_))
+    {
+        return Err(Error::Invalid(format!(
+            "{what} of the system: it is always known"
+        )));
     }
-    Ok(())
-}
-
-/// Carries a change out; what the audit log says of it.
-async fn apply(session: &mut Session, id: AccountId, change: &DictionaryChange) -> Result<String> {
-    match change {
-        DictionaryChange::Define(event, properties) => {
-            put(session, id, event, "", KNOWN).await?;
-            for property in properties {
-                put(session, id, event, property, KNOWN).await?;
-            }
-            let count = properties.len();
-            Ok(format!("event `{event}` is known, {count} properties more"))
-        }
-        DictionaryChange::Discard(event) => {
-            put(session, id, event, "", DISCARDED).await?;
-            Ok(format!("event `{event}` is discarded"))
-        }
-        DictionaryChange::Forget(event) => {
-            let done = sqlx::query("DELETE FROM dictionary WHERE account = $1 AND event = $2")
-                .bind(id.as_str().to_owned())
-                .bind(event.clone())
-                .execute(session.connection())
-                .await
-                .map_err(Error::database("forget an event"))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::NotFound(format!(
-                    "event `{event}` in the dictionary"
-                )));
-            }
-            Ok(format!("nothing is said of event `{event}` any more"))
-        }
-        DictionaryChange::Events(policy) => {
-            let word = events_word(*policy);
-            set_policy(session, id, SET_EVENTS, word).await?;
-            Ok(format!("undefined events: {word}"))
-        }
-        DictionaryChange::Properties(policy) => {
-            let word = properties_word(*policy);
-            set_policy(session, id, SET_PROPERTIES, word).await?;
-            Ok(format!("undefined properties: {word}"))
-        }
-    }
-}
-
-async fn put(
-    session: &mut Session,
-    id: AccountId,
-    event: &str,
-    property: &str,
-    status: &'static str,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO dictionary (account, event, property, status) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (account, event, property) DO UPDATE SET status = excluded.status",
-    )
-    .bind(id.as_str().to_owned())
-    .bind(event.to_owned())
-    .bind(property.to_owned())
-    .bind(status)
-    .execute(session.connection())
-    .await
-    .map(|_| ())
-    .map_err(Error::database("write an event of the dictionary"))
-}
-
-const SET_EVENTS: &str = "UPDATE accounts SET undefined_events = $1 WHERE id = $2";
-const SET_PROPERTIES: &str = "UPDATE accounts SET undefined_properties = $1 WHERE id = $2";
-
-async fn set_policy(
-    session: &mut Session,
-    id: AccountId,
-    sql: &'static str,
-    word: &'static str,
-) -> Result<()> {
-    sqlx::query(sql)
-        .bind(word)
-        .bind(id.as_str().to_owned())
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(Error::database("set the dictionary's policy"))
-}
-
-/// Reads what every account says into its record.
-pub(crate) async fn read_into(session: &mut Session, records: &mut [Record]) -> Result<()> {
-    const ACT: &str = "read the dictionaries";
-    let rows = sqlx::query(
-        "SELECT account, event, property, status FROM dictionary ORDER BY account, event, property",
-    )
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    for row in &rows {
-        let text = |index: usize| {
-            row.try_get::<String, _>(index)
-                .map_err(Error::database(ACT))
-        };
-        let (account, event, property, status) = (text(0)?, text(1)?, text(2)?, text(3)?);
-        let found = records.binary_search_by(|record| record.id.as_str().cmp(&account));
-        if let Some(record) = found.ok().and_then(|index| records.get_mut(index)) {
-            record.said.add(&event, &property, &status);
-        }
+    if let DictionaryChange::Declare(None, _, declared) = change
+        && declared.is_mandatory
+    {
+        let text = "only an event's property can be mandatory";
+        return Err(Error::Invalid(text.to_owned()));
     }
     Ok(())
 }

@@ -231,7 +231,7 @@ impl Control {
             .collect())
     }
 
-    /// Counts properties that were left out of events before those were kept.
+    /// Counts properties that were left out of records before those were kept.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when they cannot be made durable.

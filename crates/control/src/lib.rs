@@ -51,7 +51,7 @@ pub use audit::{
 pub use authz::Act;
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
 pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
-pub use dictionary::{DictionaryChange, DictionaryView, EventView};
+pub use dictionary::{DictionaryChange, DictionaryView, EventView, PolicyChange, PropertyView};
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};

@@ -15,7 +15,7 @@ use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submis
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 
 use crate::announced::{Generations, KeySet};
-use crate::{AccountRules, Announced, Announcements};
+use crate::{AccountRules, Announced, Announcements, LeftOutProperty};
 use links::Links;
 use stages::{Kept, Keyed, Visible};
 
@@ -46,7 +46,7 @@ pub struct Admitted {
     rejections: Vec<Rejection>,
     announcements: Announcements,
     reached: Vec<Reach>,
-    left_out: Vec<(Box<str>, Box<str>)>,
+    left_out: Vec<LeftOutProperty>,
     processed: u32,
     suppressed: u32,
 }
@@ -103,10 +103,10 @@ impl Admitted {
         &self.reached
     }
 
-    /// Properties that the account's dictionary has taken out of events that are kept: the event and
-    /// the property, once for each time.
+    /// Properties that the account's dictionary has taken out of records that are kept, once for each
+    /// time.
     #[must_use]
-    pub fn left_out(&self) -> &[(Box<str>, Box<str>)] {
+    pub fn left_out(&self) -> &[LeftOutProperty] {
         &self.left_out
     }
 
@@ -191,6 +191,7 @@ impl Admission<'_> {
             ts_sent,
             left_out,
         } = visible.into_kept();
+        self.out.left_out.extend(left_out);
         for name in &names {
             self.announce(name.key, name.kind, name.text(&submission), ts);
         }
@@ -219,9 +220,6 @@ impl Admission<'_> {
                 context,
             } => {
                 let name: Box<str> = name.into();
-                for property in left_out {
-                    self.out.left_out.push((name.clone(), property));
-                }
                 self.push(Record::Event(Event {
                     id,
                     person,

@@ -25,7 +25,9 @@ pub use allowlist::Allowlist;
 pub use announced::{Announced, Announcements};
 pub use api_encryption::{AnswerKey, ApiEncryption, ApiEncryptionPolicy, ApiKey};
 pub use ceilings::{Ceilings, Permit};
-pub use dictionary::{Dictionary, UndefinedEvents, UndefinedProperties};
+pub use dictionary::{
+    Declared, DeclaredKind, Dictionary, LeftOutProperty, Policy, Properties, Unfit, UnfitProperty,
+};
 pub use fold::{Device, Identity, Profile, PushToken, Step, fold, superseded};
 pub use network::{Network, NotANetwork};
 pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule};

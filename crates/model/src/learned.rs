@@ -160,23 +160,32 @@ pub struct Refused {
     pub last_seen: Timestamp,
 }
 
-/// A property that was left out of events before they were kept.
+/// A property that was left out before what held it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Whose.
     pub account: AccountId,
     /// By which dialect.
     pub source: Source,
-    /// Of which event.
-    pub event: Box<str>,
-    /// Which property.
-    pub property: Box<str>,
-    /// Of how many events.
+    /// Which: an event's or a person's.
+    pub name: Name,
+    /// Why.
+    pub reason: LeftOutReason,
+    /// How often.
     pub count: u64,
     /// When first.
     pub first_seen: Timestamp,
     /// When last.
     pub last_seen: Timestamp,
+}
+
+/// Why a property is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeftOutReason {
+    /// The account does not know it.
+    Undefined,
+    /// Its value is not of the declared kind.
+    Mismatch,
 }
 
 #[cfg(test)]

@@ -136,6 +136,42 @@ pub fn is_system_event(name: &str) -> bool {
     name == "Charged" || is_reserved_event(name)
 }
 
+/// People's properties that are the protocol's: they do not count as the account's own.
+pub const PREDEFINED_PROPERTIES: [&str; 26] = [
+    "Name",
+    "Email",
+    "Phone",
+    "Gender",
+    "DOB",
+    "Age",
+    "Employed",
+    "Education",
+    "Married",
+    "Photo",
+    "Identity",
+    "identity",
+    "FBID",
+    "GPID",
+    "tz",
+    "cc",
+    "Carrier",
+    "Customer Type",
+    "MSG-email",
+    "MSG-push",
+    "MSG-sms",
+    "MSG-whatsapp",
+    "MSG-dndPhone",
+    "MSG-dndEmail",
+    "category-unsubscribe",
+    "ct_optout",
+];
+
+/// Whether a property of people is the protocol's.
+#[must_use]
+pub fn is_predefined_property(name: &str) -> bool {
+    PREDEFINED_PROPERTIES.contains(&name)
+}
+
 /// A record that is refused. Nothing else in its upload suffers for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -217,6 +253,10 @@ pub enum RejectReason {
     EventUndefined,
     /// The account does not know a property of the event, and takes only those that it knows.
     PropertyUndefined,
+    /// A property of the event is not of the kind that the account has declared.
+    PropertyMismatched,
+    /// A property is missing without which the account does not take the event.
+    PropertyMissing,
     /// A token's `objectId` is missing or not well formed.
     TokenObjectIdInvalid,
     /// `tokenData` is not an object.
@@ -237,7 +277,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::EventNameMissing,
         Self::EventNameInvalid,
         Self::KeyTwice,
@@ -265,6 +305,8 @@ impl RejectReason {
         Self::EventDiscarded,
         Self::EventUndefined,
         Self::PropertyUndefined,
+        Self::PropertyMismatched,
+        Self::PropertyMissing,
         Self::TokenObjectIdInvalid,
         Self::TokenDataInvalid,
         Self::TokenIdMissing,
@@ -301,7 +343,11 @@ impl RejectReason {
             Self::TypeUnknown => 524,
             Self::TimeInvalid | Self::TimeTooOld => 525,
             Self::ObjectIdInvalid => 526,
-            Self::EventDiscarded | Self::EventUndefined | Self::PropertyUndefined => 528,
+            Self::EventDiscarded
+            | Self::EventUndefined
+            | Self::PropertyUndefined
+            | Self::PropertyMismatched
+            | Self::PropertyMissing => 528,
             Self::TokenObjectIdInvalid => 530,
             Self::TokenDataInvalid => 531,
             Self::TokenIdMissing => 532,
@@ -343,6 +389,8 @@ impl RejectReason {
             Self::EventDiscarded => "event_discarded",
             Self::EventUndefined => "event_undefined",
             Self::PropertyUndefined => "property_undefined",
+            Self::PropertyMismatched => "property_type_mismatch",
+            Self::PropertyMissing => "property_missing",
             Self::TokenObjectIdInvalid => "token_object_id_invalid",
             Self::TokenDataInvalid => "token_data_invalid",
             Self::TokenIdMissing => "token_id_missing",

@@ -1,10 +1,10 @@
 //! What is wrong with records, by their names. The names of errors are stable; `docs/wire/rest.md`
 //! lists them.
 
-use governance::{AccountRules, UndefinedEvents, UndefinedProperties};
-use model::learned::{Learned, LeftOut, Name, Refused, ValueKind};
+use governance::{AccountRules, DeclaredKind, Unfit, UnfitProperty};
+use model::learned::{Learned, LeftOut, LeftOutReason, Name, Refused, ValueKind};
 use model::record::Source;
-use model::submission::is_system_event;
+use model::submission::{is_predefined_property, is_system_event};
 use model::{AccountId, RecordId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,26 +99,41 @@ pub(super) fn of_names(
             };
             found.push(Finding::of(error, it, it.too_long, sample));
         }
-        mismatches(it, kind(&it.name), is_profile, &mut found);
+        mismatches(it, declared(rules, &it.name), kind(&it.name), &mut found);
     }
     found
 }
 
+/// What the account has declared of a property's values.
+fn declared(rules: Option<&AccountRules>, name: &Name) -> Option<DeclaredKind> {
+    let dictionary = &rules?.dictionary;
+    match name {
+        Name::Event(_) => None,
+        Name::EventProperty(event, property) => dictionary.events.get(event)?.get(property)?.kind,
+        Name::ProfileProperty(property) => dictionary.profile.get(property)?.kind,
+    }
+}
+
+/// Values that were kept though they are not of the declared kind or, where none is declared, of the
+/// kind that the property had first.
 fn mismatches(
     it: &Learned,
-    expected: Option<ValueKind>,
-    is_profile: bool,
+    declared: Option<DeclaredKind>,
+    first: Option<ValueKind>,
     found: &mut Vec<Finding>,
 ) {
-    let Some(expected) = expected.or_else(|| super::first_kind(&it.kinds)) else {
-        return;
+    let first = first.or_else(|| super::first_kind(&it.kinds));
+    let takes = |kind: ValueKind| match (declared, first) {
+        (Some(declared), _) => declared.takes(kind),
+        (None, Some(first)) => kind.agrees(first),
+        (None, None) => true,
     };
-    let error = match is_profile {
-        true => "profile_type_mismatch_accepted",
-        false => "property_type_mismatch_accepted",
+    let error = match it.name {
+        Name::ProfileProperty(_) => "profile_type_mismatch_accepted",
+        Name::Event(_) | Name::EventProperty(..) => "property_type_mismatch_accepted",
     };
     for ((kind, count), sample) in ValueKind::ALL.into_iter().zip(it.kinds).zip(it.samples) {
-        if count > 0 && !kind.agrees(expected) {
+        if count > 0 && !takes(kind) {
             found.push(Finding::of(error, it, count, sample));
         }
     }
@@ -128,24 +143,33 @@ fn mismatches(
 /// or left out is not here: it was not kept.
 fn undefined(rules: Option<&AccountRules>, name: &Name) -> Option<&'static str> {
     let dictionary = &rules?.dictionary;
-    let (_, event, property) = parts(name);
-    let event = event?;
-    if dictionary.events.is_empty() || is_system_event(event) {
-        return None;
-    }
-    let known = dictionary.events.get(event);
-    match (known, property) {
-        (None, None) if dictionary.undefined_events == UndefinedEvents::Accept => {
-            Some("event_undefined_accepted")
-        }
-        (Some(known), Some(property))
-            if dictionary.undefined_properties == UndefinedProperties::Accept
-                && !known.contains(property) =>
+    let policy = dictionary.policy;
+    let is_found = match name {
+        Name::Event(event) | Name::EventProperty(event, _)
+            if dictionary.events.is_empty() || is_system_event(event) =>
         {
-            Some("property_undefined_accepted")
+            false
         }
-        _ => None,
-    }
+        Name::Event(event) => {
+            policy.undefined_events == Unfit::Accept && !dictionary.events.contains_key(event)
+        }
+        Name::EventProperty(event, property) => {
+            let known = dictionary.events.get(event);
+            policy.undefined_properties == UnfitProperty::Accept
+                && known.is_some_and(|known| !known.contains_key(property))
+        }
+        Name::ProfileProperty(property) => {
+            policy.undefined_profile == Unfit::Accept
+                && !dictionary.profile.is_empty()
+                && !is_predefined_property(property)
+                && !dictionary.profile.contains_key(property)
+        }
+    };
+    is_found.then_some(match name {
+        Name::Event(_) => "event_undefined_accepted",
+        Name::EventProperty(..) => "property_undefined_accepted",
+        Name::ProfileProperty(_) => "profile_undefined_accepted",
+    })
 }
 
 /// What was refused, by the names of the reasons.
@@ -219,10 +243,16 @@ pub(super) fn of_unused(
 pub(super) fn of_left_out(left_out: Vec<LeftOut>) -> BTreeMap<AccountId, Vec<Finding>> {
     let mut found: BTreeMap<AccountId, Vec<Finding>> = BTreeMap::new();
     for it in left_out {
+        let error = match (&it.name, it.reason) {
+            (Name::ProfileProperty(_), LeftOutReason::Undefined) => "profile_undefined_dropped",
+            (Name::ProfileProperty(_), LeftOutReason::Mismatch) => "profile_type_mismatch_dropped",
+            (_, LeftOutReason::Undefined) => "property_undefined_dropped",
+            (_, LeftOutReason::Mismatch) => "property_type_mismatch_dropped",
+        };
         found.entry(it.account).or_default().push(Finding {
-            error: Box::from("property_undefined_dropped"),
+            error: Box::from(error),
             source: Some(it.source),
-            name: Some(Name::EventProperty(it.event, it.property)),
+            name: Some(it.name),
             count: it.count,
             first_seen: it.first_seen,
             last_seen: it.last_seen,

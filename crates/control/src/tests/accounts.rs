@@ -1,10 +1,10 @@
 //! Accounts and credentials.
 
-use governance::{Limits, UndefinedEvents, UndefinedProperties};
+use governance::{Declared, DeclaredKind, Limits, Unfit, UnfitProperty};
 use model::ErrorKind;
 
 use super::support::{Fault, Faulty, World, operator};
-use crate::{Actor, DictionaryChange as Change};
+use crate::{Actor, DictionaryChange as Change, PolicyChange, PropertyView};
 
 #[tokio::test]
 async fn an_account_is_usable_the_moment_that_its_creation_returns() {
@@ -305,21 +305,76 @@ async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
     say(Change::Discard("Noise".to_owned())).await.unwrap();
     say(Change::Discard("Old".to_owned())).await.unwrap();
     say(define("Old", &[])).await.unwrap();
-    say(Change::Events(UndefinedEvents::Drop)).await.unwrap();
-    let said = say(Change::Properties(UndefinedProperties::DropProperty)).await;
+    let number = |is_mandatory| Declared {
+        kind: Some(DeclaredKind::Number),
+        is_mandatory,
+    };
+    let declare = |event: Option<&str>, property: &str, declared| {
+        let event = event.map(str::to_owned);
+        Change::Declare(event, property.to_owned(), declared)
+    };
+    say(declare(Some("Paid"), "sum", number(true)))
+        .await
+        .unwrap();
+    say(declare(Some("Paid"), "tip", number(false)))
+        .await
+        .unwrap();
+    say(declare(None, "points", number(false))).await.unwrap();
+    say(declare(None, "plan", Declared::default()))
+        .await
+        .unwrap();
+    for (event, property) in [(Some("Paid"), "tip"), (None, "plan")] {
+        let forget = || Change::ForgetProperty(event.map(str::to_owned), property.to_owned());
+        say(forget()).await.unwrap();
+        assert_eq!(say(forget()).await, Err(ErrorKind::NotFound));
+    }
+    for wrong in [
+        declare(None, "points", number(true)),
+        declare(None, "Email", number(false)),
+        declare(Some("App Launched"), "x", number(false)),
+        declare(Some(""), "x", number(false)),
+        declare(None, "", number(false)),
+    ] {
+        assert_eq!(say(wrong).await, Err(ErrorKind::Invalid));
+    }
+    say(Change::Policy(PolicyChange {
+        undefined_events: Some(Unfit::Drop),
+        mismatched_profile: Some(Unfit::Drop),
+        ..PolicyChange::default()
+    }))
+    .await
+    .unwrap();
+    let said = say(Change::Policy(PolicyChange {
+        undefined_properties: Some(UnfitProperty::DropProperty),
+        mismatched_properties: Some(UnfitProperty::DropEvent),
+        ..PolicyChange::default()
+    }))
+    .await;
     let said = said.unwrap();
     assert_eq!(
-        (said.undefined_events, said.undefined_properties),
-        ("drop", "drop_property")
+        [
+            said.undefined_events,
+            said.undefined_properties,
+            said.mismatched_properties,
+            said.undefined_profile,
+            said.mismatched_profile,
+        ],
+        ["drop", "drop_property", "drop_event", "accept", "drop"]
     );
+    let names = |of: &[PropertyView]| of.iter().map(|it| it.name.as_str()).collect::<String>();
     let shown: Vec<_> = said
         .events
         .iter()
-        .map(|it| format!("{} {} {}", it.name, it.status, it.properties.concat()))
+        .map(|it| format!("{} {} {}", it.name, it.status, names(&it.properties)))
         .collect();
     assert_eq!(
         shown,
-        ["Noise discarded ", "Old known ", "Viewed known abc"]
+        [
+            "Noise discarded ",
+            "Old known ",
+            "Paid known sum",
+            "Viewed known abc"
+        ]
     );
     let illegal = [
         define("", &[]),
@@ -344,7 +399,10 @@ async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
     let rules = control.rules().borrow().account(id).unwrap().clone();
     assert!(rules.discarded_events.contains("Noise"));
     let known: Vec<_> = rules.dictionary.events.keys().map(|it| &**it).collect();
-    assert_eq!(known, ["Viewed"]);
+    assert_eq!(known, ["Paid", "Viewed"]);
+    assert_eq!(rules.dictionary.events["Paid"]["sum"], number(true));
+    assert_eq!(rules.dictionary.profile["points"], number(false));
+    assert_eq!(rules.dictionary.profile.len(), 1);
     assert_eq!(rules.dictionary.events["Viewed"].len(), 3);
-    assert_eq!(rules.dictionary.undefined_events, UndefinedEvents::Drop);
+    assert_eq!(rules.dictionary.policy.undefined_events, Unfit::Drop);
 }

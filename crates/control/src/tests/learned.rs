@@ -1,7 +1,8 @@
 //! Names in use and what was wrong with records: counted once, sealed, bounded.
 
+use governance::{Declared, DeclaredKind};
 use model::catalog::{Catalog as _, Consumed, Publication};
-use model::learned::{KindCounts, Learned, LeftOut, Name, Refused, ValueKind};
+use model::learned::{KindCounts, Learned, LeftOut, LeftOutReason, Name, Refused, ValueKind};
 use model::record::Source;
 use model::{AccountId, ErrorKind, RecordId, Timestamp, WriterId};
 
@@ -195,8 +196,8 @@ async fn what_the_account_does_not_know_is_an_error_once_it_knows_something() {
     let left_out = LeftOut {
         account: id,
         source: Source::Ios,
-        event: "Known".into(),
-        property: "z".into(),
+        name: property("Known", "z"),
+        reason: LeftOutReason::Undefined,
         count: 7,
         first_seen: AT,
         last_seen: AT,
@@ -277,4 +278,60 @@ async fn names_beyond_the_limits_are_counted_and_not_kept() {
         .iter()
         .find(|it| it.property.as_deref() == Some("p19385"));
     assert_eq!(again.unwrap().count, 2);
+}
+
+#[tokio::test]
+async fn a_declared_kind_goes_before_the_first_one_and_people_s_properties_are_known_too() {
+    let world = World::new(424);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let id = shop(&control).await;
+    let declare = |event: Option<&str>, property: &str| {
+        let declared = Declared {
+            kind: Some(DeclaredKind::Number),
+            is_mandatory: false,
+        };
+        DictionaryChange::Declare(event.map(str::to_owned), property.to_owned(), declared)
+    };
+    for change in [declare(Some("Known"), "n"), declare(None, "points")] {
+        let said = control.change_dictionary(&operator(), id, change).await;
+        said.unwrap();
+    }
+    use ValueKind::{Integer, Text};
+    let of_people = |name: &str| Name::ProfileProperty(name.into());
+    let used = vec![
+        learned(id, property("Known", "n"), &[(Text, 5), (Integer, 1)]),
+        learned(id, of_people("points"), &[(Text, 4)]),
+        learned(id, of_people("other"), &[(Text, 3)]),
+        learned(id, of_people("Email"), &[(Text, 2)]),
+    ];
+    publish(&control, 1, used, Vec::new()).await;
+    let left_out = |reason, count| LeftOut {
+        account: id,
+        source: Source::Web,
+        name: of_people("points"),
+        reason,
+        count,
+        first_seen: AT,
+        last_seen: AT,
+    };
+    let dropped = vec![
+        left_out(LeftOutReason::Undefined, 8),
+        left_out(LeftOutReason::Mismatch, 9),
+    ];
+    control.count_left_out(dropped).await.unwrap();
+    let found = errors(&control, id).await;
+    let expected = [
+        ("profile_type_mismatch_accepted", None, Some("points"), 4),
+        ("profile_type_mismatch_dropped", None, Some("points"), 9),
+        ("profile_undefined_accepted", None, Some("other"), 3),
+        ("profile_undefined_dropped", None, Some("points"), 8),
+        (
+            "property_type_mismatch_accepted",
+            Some("Known"),
+            Some("n"),
+            5,
+        ),
+    ];
+    assert_eq!(shown(&found), expected);
 }

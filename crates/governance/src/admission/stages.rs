@@ -6,8 +6,8 @@ use model::submission::{Content, RejectReason, Rejection, Submission};
 use model::{IdentityKind, PersonKey, Timestamp, limit};
 
 use super::{Reach, rejection};
-use crate::AccountRules;
 use crate::dictionary::Verdict;
+use crate::{AccountRules, LeftOutProperty};
 
 /// One name of a record, with the key that stands for it.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +54,8 @@ pub(super) struct Timed<'a> {
     ts_sent: Option<Timestamp>,
 }
 
-/// A record that the account's dictionary wants, and the names of properties that it does not.
-pub(super) struct Wanted<'a>(Timed<'a>, Vec<Box<str>>);
+/// A record that the account's dictionary wants, and properties of it that it does not.
+pub(super) struct Wanted<'a>(Timed<'a>, Vec<LeftOutProperty>);
 
 /// A record that may be kept.
 pub(super) struct Visible<'a>(Kept<'a>);
@@ -68,7 +68,7 @@ pub(super) struct Kept<'a> {
     pub(super) ts: Timestamp,
     pub(super) ts_sent: Option<Timestamp>,
     /// Properties that the dictionary has taken out.
-    pub(super) left_out: Vec<Box<str>>,
+    pub(super) left_out: Vec<LeftOutProperty>,
 }
 
 impl<'a> Visible<'a> {
@@ -143,11 +143,14 @@ impl<'a> Timed<'a> {
     /// Asks the account's dictionary.
     pub(super) fn want(mut self, rules: &AccountRules) -> Result<Wanted<'a>, Rejection> {
         let submission = &mut self.keyed.submission;
-        let Content::Event {
-            name, properties, ..
-        } = &mut submission.content
-        else {
-            return Ok(Wanted(self, Vec::new()));
+        let (name, properties) = match &mut submission.content {
+            Content::Event {
+                name, properties, ..
+            } => (name, properties),
+            Content::Profile { changes, .. } => {
+                let left_out = rules.dictionary.judge_profile(changes);
+                return Ok(Wanted(self, left_out));
+            }
         };
         let verdict = if rules.discarded_events.contains(name.as_ref()) {
             Verdict::Refuse(RejectReason::EventDiscarded)

@@ -1,12 +1,12 @@
 //! What an account says of its events.
 
 use anyhow::{Context as _, Result};
-use control::{Actor, DictionaryChange as Change};
-use governance::{UndefinedEvents, UndefinedProperties};
+use control::{Actor, DictionaryChange as Change, PolicyChange};
+use governance::{Declared, DeclaredKind};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
-use super::request::{DictionaryChange, Events, Properties};
+use super::request::{DictionaryChange, Kind, Unfit, UnfitProperty};
 use crate::compose::Installation;
 
 /// Carries a change out, and shows what holds now.
@@ -33,16 +33,52 @@ pub(super) async fn say(
 fn of(change: DictionaryChange) -> Change {
     match change {
         DictionaryChange::Define { event, properties } => Change::Define(event, properties),
+        DictionaryChange::Declare {
+            event,
+            property,
+            kind,
+            is_mandatory,
+        } => {
+            let kind = kind.map(kind_of);
+            Change::Declare(event, property, Declared { kind, is_mandatory })
+        }
         DictionaryChange::Discard(event) => Change::Discard(event),
         DictionaryChange::Forget(event) => Change::Forget(event),
-        DictionaryChange::Events(policy) => Change::Events(match policy {
-            Events::Accept => UndefinedEvents::Accept,
-            Events::Drop => UndefinedEvents::Drop,
+        DictionaryChange::ForgetProperty { event, property } => {
+            Change::ForgetProperty(event, property)
+        }
+        DictionaryChange::Policy(policy) => Change::Policy(PolicyChange {
+            undefined_events: policy.events.map(unfit),
+            undefined_properties: policy.properties.map(unfit_property),
+            mismatched_properties: policy.mismatches.map(unfit_property),
+            undefined_profile: policy.profile.map(unfit),
+            mismatched_profile: policy.profile_mismatches.map(unfit),
         }),
-        DictionaryChange::Properties(policy) => Change::Properties(match policy {
-            Properties::Accept => UndefinedProperties::Accept,
-            Properties::DropProperty => UndefinedProperties::DropProperty,
-            Properties::DropEvent => UndefinedProperties::DropEvent,
-        }),
+    }
+}
+
+const fn unfit(it: Unfit) -> governance::Unfit {
+    match it {
+        Unfit::Accept => governance::Unfit::Accept,
+        Unfit::Drop => governance::Unfit::Drop,
+    }
+}
+
+const fn unfit_property(it: UnfitProperty) -> governance::UnfitProperty {
+    match it {
+        UnfitProperty::Accept => governance::UnfitProperty::Accept,
+        UnfitProperty::DropProperty => governance::UnfitProperty::DropProperty,
+        UnfitProperty::DropEvent => governance::UnfitProperty::DropEvent,
+    }
+}
+
+const fn kind_of(it: Kind) -> DeclaredKind {
+    match it {
+        Kind::Text => DeclaredKind::Text,
+        Kind::Number => DeclaredKind::Number,
+        Kind::Boolean => DeclaredKind::Boolean,
+        Kind::Date => DeclaredKind::Date,
+        Kind::List => DeclaredKind::List,
+        Kind::Object => DeclaredKind::Object,
     }
 }

@@ -46,9 +46,7 @@ pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
 pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
-pub(crate) use request::{
-    DictionaryChange, Events, ExportFormat, ExportWhat, Properties, Request, Whom,
-};
+pub(crate) use request::{DictionaryChange, ExportFormat, ExportWhat, Kind, Policy, Request, Whom};
 pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};
 

@@ -127,36 +127,92 @@ pub(crate) enum DictionaryChange {
         /// The properties.
         properties: Vec<String>,
     },
+    /// It knows a property of an event, or of people where there is no event.
+    Declare {
+        /// The event.
+        event: Option<String>,
+        /// The property.
+        property: String,
+        /// Of which kind its values are; none for any.
+        kind: Option<Kind>,
+        /// Whether an event without it is refused.
+        is_mandatory: bool,
+    },
     /// It does not want an event.
     Discard(String),
     /// It says nothing of an event.
     Forget(String),
-    /// What becomes of events that it does not know.
-    Events(Events),
-    /// What becomes of properties that it does not know.
-    Properties(Properties),
+    /// It says nothing of a property of an event, or of people where there is no event.
+    ForgetProperty {
+        /// The event.
+        event: Option<String>,
+        /// The property.
+        property: String,
+    },
+    /// What becomes of what does not fit.
+    Policy(Policy),
 }
 
-/// What becomes of events that an account does not know.
+/// What becomes of what an account does not know, and of values of another kind; what is not named
+/// stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Policy {
+    /// Events that it does not know
+    #[arg(long, value_enum)]
+    pub(crate) events: Option<Unfit>,
+    /// Properties that it does not know, of events that it does
+    #[arg(long, value_enum)]
+    pub(crate) properties: Option<UnfitProperty>,
+    /// Properties of events whose value is not of the declared kind
+    #[arg(long, value_enum)]
+    pub(crate) mismatches: Option<UnfitProperty>,
+    /// Properties of people that it does not know
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<Unfit>,
+    /// Properties of people whose value is not of the declared kind
+    #[arg(long, value_enum)]
+    pub(crate) profile_mismatches: Option<Unfit>,
+}
+
+/// What becomes of an event or of a person's property that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Events {
-    /// They are kept.
+pub(crate) enum Unfit {
+    /// It is kept
     Accept,
-    /// They are refused.
+    /// It is not kept: an event is refused, a property left out
     Drop,
 }
 
-/// What becomes of properties that an account does not know.
+/// What becomes of an event's property that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Properties {
-    /// They are kept.
+pub(crate) enum UnfitProperty {
+    /// It is kept
     Accept,
-    /// They are left out.
+    /// It is left out, and the event is kept
     DropProperty,
-    /// The event is refused.
+    /// The event is refused
     DropEvent,
+}
+
+/// Of which kind values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Strings that are no dates
+    Text,
+    /// Numbers with or without a fraction
+    Number,
+    /// True or false
+    Boolean,
+    /// Strings that begin with `$D_`
+    Date,
+    /// Lists
+    List,
+    /// Objects
+    Object,
 }
 
 /// How a person is named on the command line.

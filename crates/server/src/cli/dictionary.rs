@@ -1,4 +1,4 @@
-//! `strongroom dictionary show|list|define|discard|forget|policy`.
+//! `strongroom dictionary show|list|define|property|forget-property|discard|forget|policy`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::listed::print_list;
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{DictionaryChange, Events, Properties, Request, call};
+use crate::admin::{DictionaryChange, Kind, Policy, Request, call};
 
 /// What can be said of events.
 #[derive(Debug, clap::Subcommand)]
@@ -27,6 +27,31 @@ pub(super) enum Command {
         #[command(flatten)]
         whose: Whose,
     },
+    /// Says that an account knows a property of an event or of people, of which kind its values are, and
+    /// whether an event must have it
+    Property {
+        /// The property's name
+        property: String,
+        #[command(flatten)]
+        holder: Holder,
+        /// Of which kind its values are; of any when not given
+        #[arg(long, value_enum)]
+        kind: Option<Kind>,
+        /// An event without it is refused
+        #[arg(long, requires = "event")]
+        mandatory: bool,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Takes back whatever was said of a property of an event or of people
+    ForgetProperty {
+        /// The property's name
+        property: String,
+        #[command(flatten)]
+        holder: Holder,
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// Says that an account does not want an event: it is refused (528), and SDKs stop sending it
     Discard {
         /// The event's name
@@ -41,18 +66,26 @@ pub(super) enum Command {
         #[command(flatten)]
         whose: Whose,
     },
-    /// Sets what becomes of events and properties that an account does not know
-    #[command(group = clap::ArgGroup::new("what").required(true))]
+    /// Sets what becomes of events and properties that an account does not know, and of values that are
+    /// not of the declared kind
     Policy {
-        /// Events that it does not know
-        #[arg(long, value_enum, group = "what")]
-        events: Option<Events>,
-        /// Properties that it does not know, of events that it does
-        #[arg(long, value_enum, group = "what")]
-        properties: Option<Properties>,
+        #[command(flatten)]
+        policy: Policy,
         #[command(flatten)]
         whose: Whose,
     },
+}
+
+/// Whose property it is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Holder {
+    /// A property of this event
+    #[arg(long)]
+    event: Option<String>,
+    /// A property of people
+    #[arg(long)]
+    people: bool,
 }
 
 /// Whose events, and how they are shown.
@@ -79,17 +112,31 @@ impl Command {
             } => (whose, Some(DictionaryChange::Define { event, properties })),
             Self::Discard { event, whose } => (whose, Some(DictionaryChange::Discard(event))),
             Self::Forget { event, whose } => (whose, Some(DictionaryChange::Forget(event))),
-            Self::Policy {
-                events,
-                properties,
+            Self::Property {
+                property,
+                holder,
+                kind,
+                mandatory,
                 whose,
             } => {
-                let events = events.map(DictionaryChange::Events);
-                (
-                    whose,
-                    events.or_else(|| properties.map(DictionaryChange::Properties)),
-                )
+                let change = DictionaryChange::Declare {
+                    event: holder.event,
+                    property,
+                    kind,
+                    is_mandatory: mandatory,
+                };
+                (whose, Some(change))
             }
+            Self::ForgetProperty {
+                property,
+                holder,
+                whose,
+            } => {
+                let event = holder.event;
+                let change = DictionaryChange::ForgetProperty { event, property };
+                (whose, Some(change))
+            }
+            Self::Policy { policy, whose } => (whose, Some(DictionaryChange::Policy(policy))),
         };
         let loaded = whose.installation.read()?;
         let request = Request::Dictionary {
@@ -100,24 +147,44 @@ impl Command {
         if whose.format.json {
             return print_json(&said);
         }
-        let members = said.as_object_mut();
-        let events = members
-            .and_then(|it| it.remove("events"))
-            .unwrap_or_default();
+        let mut take = |name| {
+            let members = said.as_object_mut();
+            members.and_then(|it| it.remove(name)).unwrap_or_default()
+        };
+        let (events, profile) = (take("events"), take("profile"));
         print(fields(&said))?;
         let mut table = Table::new(["EVENT", "STATUS", "PROPERTIES"]);
         for event in events.as_array().into_iter().flatten() {
             let of = |key| event.get(key).unwrap_or(&Value::Null);
-            let properties: Vec<_> = of("properties")
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(cell)
-                .collect();
-            table.push([cell(of("name")), cell(of("status")), properties.join(", ")]);
+            let properties = properties(of("properties"));
+            table.push([cell(of("name")), cell(of("status")), properties]);
+        }
+        if profile.as_array().is_some_and(|it| !it.is_empty()) {
+            table.push([
+                "(people)".to_owned(),
+                "known".to_owned(),
+                properties(&profile),
+            ]);
         }
         print(table.render(Paint::stdout()))
     }
+}
+
+/// `price number mandatory, note`.
+fn properties(of: &Value) -> String {
+    let words = of.as_array().into_iter().flatten().map(|it| {
+        let of = |key| it.get(key).unwrap_or(&Value::Null);
+        let mut words = cell(of("name"));
+        if let Some(kind) = of("kind").as_str() {
+            words.push(' ');
+            words.push_str(kind);
+        }
+        if of("is_mandatory") == &Value::Bool(true) {
+            words.push_str(" mandatory");
+        }
+        words
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn list(whose: &Whose) -> Result<()> {

@@ -145,3 +145,93 @@ async fn names_are_counted_once_before_and_after_they_reach_parts() {
     let shown = room.json(&["quarantine", "show", "--account", &account.id, id]);
     assert_eq!(shown["code"], 513, "{shown}");
 }
+
+#[tokio::test]
+async fn what_is_declared_holds_in_every_dialect_and_is_told() {
+    let room = Installation::new();
+    let account = room.account("shop");
+    let server = room.serve();
+    let client = server.client(&account);
+    let say = |words: &[&str]| {
+        let whose = ["--account", &account.id];
+        room.json(&[&["dictionary"], words, &whose].concat())
+    };
+    say(&[
+        "property",
+        "sum",
+        "--event",
+        "Paid",
+        "--kind",
+        "number",
+        "--mandatory",
+    ]);
+    say(&["property", "note", "--event", "Paid", "--kind", "text"]);
+    say(&["property", "points", "--people", "--kind", "number"]);
+    let said = say(&[
+        "policy",
+        "--mismatches",
+        "drop-property",
+        "--profile",
+        "drop",
+        "--profile-mismatches",
+        "drop",
+    ]);
+    let sum = json!({"name": "sum", "kind": "number", "is_mandatory": true});
+    assert_eq!(said["events"][0]["properties"][1], sum, "{said}");
+    assert_eq!(said["profile"][0]["name"], "points", "{said}");
+    let paid = |data: Value| json!({"type": "event", "identity": "u1", "evtName": "Paid", "evtData": data});
+    let body = json!({"d": [
+        paid(json!({"sum": 1.5, "note": "a", "other": 1})),
+        paid(json!({"sum": 2, "note": 7})),
+        paid(json!({"sum": "2"})),
+        paid(json!({"note": "b"})),
+        {"type": "profile", "identity": "u1", "profileData": {"points": 3, "plan": "gold", "Name": "Ann"}},
+        {"type": "profile", "identity": "u1", "profileData": {"points": "many"}},
+    ]});
+    let answer = client.post("/1/upload", body).await;
+    assert_eq!(answer.body["processed"], 4, "{answer:?}");
+    let refused = answer.body["unprocessed"].as_array().unwrap();
+    let codes: Vec<_> = refused.iter().map(|it| it["code"].as_u64()).collect();
+    assert_eq!(codes, [Some(528), Some(528)], "{answer:?}");
+    let sql = "SELECT properties FROM events ORDER BY record_id";
+    let kept = room.json(&["query", "--account", &account.id, sql]);
+    let kept: Vec<Value> = kept
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| serde_json::from_str(it["properties"].as_str().unwrap()).unwrap())
+        .collect();
+    let expected = [
+        json!({"sum": 1.5, "note": "a", "other": 1}),
+        json!({"sum": 2}),
+    ];
+    assert_eq!(kept, expected);
+    let person = room.json(&[
+        "person",
+        "show",
+        "--account",
+        &account.id,
+        "--identity",
+        "u1",
+    ]);
+    let shown = person.to_string();
+    assert!(
+        shown.contains("Ann") && shown.contains("\"points\":3"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("gold") && !shown.contains("many"),
+        "{shown}"
+    );
+    let found = errors(&room, &account);
+    for (error, name, count) in [
+        ("property_missing", "-/-", 2),
+        ("property_type_mismatch_dropped", "Paid/note", 1),
+        ("property_undefined_accepted", "Paid/other", 1),
+        ("profile_undefined_dropped", "-/plan", 1),
+        ("profile_type_mismatch_dropped", "-/points", 1),
+    ] {
+        let wanted = (error.to_owned(), name.to_owned(), count);
+        assert!(found.contains(&wanted), "{wanted:?}: {found:?}");
+    }
+}

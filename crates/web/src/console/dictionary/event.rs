@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::Act;
+use control::{Act, PropertyView};
 use governance::access::CLASSIFIED_PROPERTIES;
 use model::submission::is_system_event;
 use query::{EventsQuery, LatestPage, ReadPolicy};
@@ -55,7 +55,8 @@ struct Property {
     number: u64,
     share: String,
     types: String,
-    is_known: bool,
+    /// What is said of it: its type, and whether it must be there.
+    said: Option<String>,
     is_personal: bool,
     is_masked: bool,
 }
@@ -150,12 +151,13 @@ async fn kinds(
 /// no value.
 fn properties(
     latest: &LatestPage,
-    known: &[String],
+    known: &[PropertyView],
     kinds: &BTreeMap<String, BTreeMap<&'static str, u64>>,
     policy: &ReadPolicy,
 ) -> Vec<Property> {
     let mut found: BTreeMap<String, (u64, BTreeSet<&'static str>)> = BTreeMap::new();
-    for name in known.iter().chain(kinds.keys()) {
+    let named = known.iter().map(|it| &it.name);
+    for name in named.chain(kinds.keys()) {
         found.entry(name.clone()).or_default();
     }
     for row in &latest.records {
@@ -168,7 +170,7 @@ fn properties(
     }
     let all = u64::try_from(latest.records.len()).unwrap_or(u64::MAX);
     let line = |(name, (number, types)): (String, (u64, BTreeSet<&str>))| Property {
-        is_known: known.contains(&name),
+        said: known.iter().find(|it| it.name == name).map(words),
         is_personal: CLASSIFIED_PROPERTIES.contains(&name.as_str()),
         is_masked: policy.masks(&name),
         types: match policy.masks(&name) {
@@ -185,6 +187,12 @@ fn properties(
     let mut lines: Vec<Property> = found.into_iter().map(line).collect();
     lines.sort_by_key(|it| std::cmp::Reverse(it.number));
     lines
+}
+
+/// `number, mandatory`.
+fn words(said: &PropertyView) -> String {
+    let must = if said.is_mandatory { ", mandatory" } else { "" };
+    format!("{}{must}", said.kind.unwrap_or("any"))
 }
 
 /// `text 1,204, integer 3`.

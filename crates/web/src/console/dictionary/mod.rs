@@ -6,9 +6,9 @@ pub(crate) mod event;
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, DictionaryChange, DictionaryView};
+use control::{Act, DictionaryChange, DictionaryView, PolicyChange, PropertyView};
 use governance::access::CLASSIFIED_PROPERTIES;
-use governance::{UndefinedEvents, UndefinedProperties};
+use governance::{Declared, DeclaredKind, Unfit, UnfitProperty};
 use model::submission::is_system_event;
 use query::EventStats;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,9 +41,9 @@ struct Dictionary {
     path: String,
     asked: Form,
     may_change: bool,
-    undefined_events: &'static str,
-    undefined_properties: &'static str,
+    rules: Vec<Rule>,
     events: Vec<EventLine>,
+    profile: Vec<PropertyView>,
     pager: Pager,
     is_new: bool,
     properties: Vec<PropertyLine>,
@@ -81,20 +81,63 @@ struct PropertyLine {
     is_masked: bool,
 }
 
-impl Dictionary {
-    /// Ways to decide on events that are not known.
-    const fn event_policies(&self) -> [(&'static str, &'static str); 2] {
-        [("accept", "are kept"), ("drop", "are refused")]
-    }
+/// One rule on what does not fit, and the ways to decide.
+#[derive(Debug)]
+struct Rule {
+    name: &'static str,
+    label: &'static str,
+    ways: &'static [(&'static str, &'static str)],
+    now: &'static str,
+}
 
-    /// Ways to decide on properties that are not known.
-    const fn property_policies(&self) -> [(&'static str, &'static str); 3] {
-        [
-            ("accept", "are kept"),
-            ("drop_property", "are left out, the event is kept"),
-            ("drop_event", "make the event be refused"),
-        ]
-    }
+const EVENT_WAYS: &[(&str, &str)] = &[("accept", "are kept"), ("drop", "are refused")];
+const PROPERTY_WAYS: &[(&str, &str)] = &[
+    ("accept", "are kept"),
+    ("drop_property", "are left out, the event is kept"),
+    ("drop_event", "make the event be refused"),
+];
+const PROFILE_WAYS: &[(&str, &str)] = &[("accept", "are kept"), ("drop", "are left out")];
+
+/// The rules of an account.
+fn rules(said: &DictionaryView) -> Vec<Rule> {
+    let rule = |name, label, ways, now| Rule {
+        name,
+        label,
+        ways,
+        now,
+    };
+    vec![
+        rule(
+            "events",
+            "Events that are not known",
+            EVENT_WAYS,
+            said.undefined_events,
+        ),
+        rule(
+            "properties",
+            "Properties that a known event was not defined with",
+            PROPERTY_WAYS,
+            said.undefined_properties,
+        ),
+        rule(
+            "mismatches",
+            "Properties with a value of another type than declared",
+            PROPERTY_WAYS,
+            said.mismatched_properties,
+        ),
+        rule(
+            "profile",
+            "Properties of people that are not known",
+            PROFILE_WAYS,
+            said.undefined_profile,
+        ),
+        rule(
+            "profile_mismatches",
+            "Properties of people with a value of another type than declared",
+            PROFILE_WAYS,
+            said.mismatched_profile,
+        ),
+    ]
 }
 
 async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String>) -> Answer {
@@ -152,8 +195,8 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
             by_last: sorted("last"),
         },
         may_change: staff.may(Act::ManageDictionary),
-        undefined_events: said.undefined_events,
-        undefined_properties: said.undefined_properties,
+        rules: rules(&said),
+        profile: said.profile,
         events: shown,
         pager,
         is_new: total == 0,
@@ -173,7 +216,9 @@ pub(super) fn done(asked: &Fields) -> Option<&'static str> {
         "defined" => Some("The event is known now."),
         "discarded" => Some("The event is discarded: what comes of it is refused from now on."),
         "forgotten" => Some("Nothing is said of the event any more."),
-        "policy" => Some("The rules for what is not known were changed."),
+        "declared" => Some("The property is known now, as declared."),
+        "undeclared" => Some("Nothing is said of the property any more."),
+        "policy" => Some("The rules for what does not fit were changed."),
         _ => None,
     }
 }
@@ -245,53 +290,71 @@ fn file(events: &[EventLine], times: &Times) -> Response {
 }
 
 async fn change(staff: &Staff, state: &State, fields: &Fields) -> Answer {
+    let Some((change, done)) = asked_change(fields) else {
+        return Err(Error::Absent);
+    };
+    let event = fields.text("event");
+    let control = state.control();
+    let changed = control.change_dictionary(staff.actor(), staff.account(), change);
+    match changed.await.map_err(Error::from) {
+        Ok(_) => {}
+        Err(error) if error.kind() == model::ErrorKind::Invalid => {
+            let words = Some(error.words());
+            return Box::pin(show(staff, state, &Fields::default(), words)).await;
+        }
+        Err(error) => return Err(error),
+    }
+    let path = format!("/a/{}/dictionary", staff.account());
+    if event.is_empty() || done == "forgotten" {
+        return see_other(&link(&path, &[("done", done)]));
+    }
+    let path = format!("{path}/event");
+    see_other(&link(&path, &[("name", event), ("done", done)]))
+}
+
+/// The change that a form asks for, and the word for what was done.
+fn asked_change(fields: &Fields) -> Option<(DictionaryChange, &'static str)> {
     let event = fields.text("event").to_owned();
-    let (changes, done) = match fields.text("act") {
+    let holder = (!event.is_empty()).then(|| event.clone());
+    let property = fields.text("property").trim().to_owned();
+    let change = match fields.text("act") {
         "define" => {
             let properties = fields.text("properties").split([',', '\n']);
             let properties = properties.map(str::trim).filter(|it| !it.is_empty());
             let properties = properties.map(str::to_owned).collect();
-            let change = DictionaryChange::Define(event.clone(), properties);
-            (vec![change], "defined")
+            (DictionaryChange::Define(event, properties), "defined")
         }
-        "discard" => (vec![DictionaryChange::Discard(event.clone())], "discarded"),
-        "forget" => (vec![DictionaryChange::Forget(event.clone())], "forgotten"),
+        "declare" => {
+            let kind = match fields.text("kind") {
+                "any" => None,
+                word => Some(DeclaredKind::from_name(word)?),
+            };
+            let declared = Declared {
+                kind,
+                is_mandatory: !fields.text("mandatory").is_empty(),
+            };
+            let change = DictionaryChange::Declare(holder, property, declared);
+            (change, "declared")
+        }
+        "undeclare" => {
+            let change = DictionaryChange::ForgetProperty(holder, property);
+            (change, "undeclared")
+        }
+        "discard" => (DictionaryChange::Discard(event), "discarded"),
+        "forget" => (DictionaryChange::Forget(event), "forgotten"),
         "policy" => {
-            let events = match fields.text("events") {
-                "drop" => UndefinedEvents::Drop,
-                _ => UndefinedEvents::Accept,
+            let unfit = |name| Unfit::from_name(fields.text(name));
+            let property = |name| UnfitProperty::from_name(fields.text(name));
+            let change = PolicyChange {
+                undefined_events: unfit("events"),
+                undefined_properties: property("properties"),
+                mismatched_properties: property("mismatches"),
+                undefined_profile: unfit("profile"),
+                mismatched_profile: unfit("profile_mismatches"),
             };
-            let properties = match fields.text("properties") {
-                "drop_property" => UndefinedProperties::DropProperty,
-                "drop_event" => UndefinedProperties::DropEvent,
-                _ => UndefinedProperties::Accept,
-            };
-            let changes = vec![
-                DictionaryChange::Events(events),
-                DictionaryChange::Properties(properties),
-            ];
-            (changes, "policy")
+            (DictionaryChange::Policy(change), "policy")
         }
-        _ => return Err(Error::Absent),
+        _ => return None,
     };
-    for change in changes {
-        let control = state.control();
-        let changed = control.change_dictionary(staff.actor(), staff.account(), change);
-        match changed.await.map_err(Error::from) {
-            Ok(_) => {}
-            Err(error) if error.kind() == model::ErrorKind::Invalid => {
-                let words = Some(error.words());
-                return Box::pin(show(staff, state, &Fields::default(), words)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let path = format!("/a/{}/dictionary", staff.account());
-    match done {
-        "policy" | "forgotten" => see_other(&link(&path, &[("done", done)])),
-        done => {
-            let path = format!("{path}/event");
-            see_other(&link(&path, &[("name", &event), ("done", done)]))
-        }
-    }
+    Some(change)
 }

@@ -222,6 +222,32 @@ async fn the_dictionary_is_changed_and_refuses_with_words() {
     assert_eq!(creator.post("/dictionary", &policy).await.status, 303);
     let page = creator.get("/dictionary").await.body;
     assert!(page.contains("<option value=\"drop\" selected>"), "{page}");
+    let declare = [
+        ("act", "declare"),
+        ("event", "Bought"),
+        ("property", "Price"),
+        ("kind", "number"),
+        ("mandatory", "yes"),
+    ];
+    let declared = creator.post("/dictionary", &declare).await;
+    let event = creator.at("/dictionary/event?name=Bought&done=declared");
+    assert_eq!(location(&declared), event);
+    let page = creator.get("/dictionary/event?name=Bought").await.body;
+    assert!(page.contains("<td>number, mandatory</td>"), "{page}");
+    let of_people = [("act", "declare"), ("property", "Points"), ("kind", "any")];
+    assert_eq!(creator.post("/dictionary", &of_people).await.status, 303);
+    let page = creator.get("/dictionary").await.body;
+    assert!(page.contains("aria-label=\"Forget Points\""), "{page}");
+    let undeclare = [("act", "undeclare"), ("property", "Points")];
+    assert_eq!(creator.post("/dictionary", &undeclare).await.status, 303);
+    let page = creator.get("/dictionary").await.body;
+    assert!(!page.contains("Forget Points"), "{page}");
+    let unknown = [
+        ("act", "declare"),
+        ("property", "Points"),
+        ("kind", "colour"),
+    ];
+    assert_eq!(creator.post("/dictionary", &unknown).await.status, 404);
     let discard = [("act", "discard"), ("event", "Bought")];
     assert_eq!(creator.post("/dictionary", &discard).await.status, 303);
     let wrong = [("act", "define"), ("event", "App Launched")];

@@ -6,7 +6,7 @@
 pub(in crate::rest) mod checks;
 
 use model::record::{Change, ChangeOp};
-use model::submission::{Content, RejectReason};
+use model::submission::{Content, PREDEFINED_PROPERTIES, RejectReason, is_predefined_property};
 use model::{RawJson, limit};
 use std::borrow::Cow;
 
@@ -16,35 +16,6 @@ use crate::json::{Kind, Value};
 
 /// Levels of `profileData`: its own, and three of nesting.
 const LEVELS_MAX: u32 = 4;
-
-/// Properties that do not count as the account's own.
-const PREDEFINED: [&str; 25] = [
-    "Name",
-    "Email",
-    "Phone",
-    "Gender",
-    "DOB",
-    "Age",
-    "Employed",
-    "Education",
-    "Married",
-    "Photo",
-    "Identity",
-    "identity",
-    "FBID",
-    "GPID",
-    "tz",
-    "cc",
-    "Carrier",
-    "Customer Type",
-    "MSG-email",
-    "MSG-push",
-    "MSG-sms",
-    "MSG-whatsapp",
-    "MSG-dndPhone",
-    "MSG-dndEmail",
-    "category-unsubscribe",
-];
 
 pub(crate) fn decode<'a>(
     data: Option<Value<'a>>,
@@ -59,7 +30,8 @@ pub(crate) fn decode<'a>(
     if data.kind != Kind::Object {
         return Err(RejectReason::ProfileDataInvalid);
     }
-    if data.facts.members > limit::PROFILE_PROPERTIES_MAX.saturating_add(PREDEFINED.len())
+    if data.facts.members
+        > limit::PROFILE_PROPERTIES_MAX.saturating_add(PREDEFINED_PROPERTIES.len())
         || data.facts.too_many
     {
         return Err(RejectReason::ProfilePropertiesTooMany);
@@ -100,7 +72,7 @@ impl<'a> Reader<'a> {
             self.take_alias(value);
             return;
         }
-        if !PREDEFINED.contains(&key) {
+        if !is_predefined_property(key) {
             self.own_properties = self.own_properties.saturating_add(1);
         }
         match change(key, value) {

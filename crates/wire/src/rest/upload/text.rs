@@ -78,6 +78,12 @@ const fn words(reason: RejectReason) -> &'static str {
         RejectReason::PropertyUndefined => {
             "Event structure is not valid. ErrorCode: 528 - Undefined event property. "
         }
+        RejectReason::PropertyMismatched => {
+            "Event structure is not valid. ErrorCode: 528 - Data type mismatch of an event property. "
+        }
+        RejectReason::PropertyMissing => {
+            "Event structure is not valid. ErrorCode: 528 - Mandatory event property missing. "
+        }
         RejectReason::TokenObjectIdInvalid => {
             "Token data is incorrect. ErrorCode: 530 - objectId is not valid. "
         }

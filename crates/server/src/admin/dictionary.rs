@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result};
 use control::{Actor, DictionaryChange as Change, PolicyChange};
-use governance::{Declared, DeclaredKind};
+use governance::Declared;
 use serde_json::{Value, json};
 
 use super::execute::account_id;
-use super::request::{DictionaryChange, Kind, Unfit, UnfitProperty};
+use super::request::{DeclaredKind, DictionaryChange, Unfit, UnfitProperty};
 use crate::compose::Installation;
 
 /// Carries a change out, and shows what holds now.
@@ -72,13 +72,13 @@ const fn unfit_property(it: UnfitProperty) -> governance::UnfitProperty {
     }
 }
 
-const fn kind_of(it: Kind) -> DeclaredKind {
+const fn kind_of(it: DeclaredKind) -> governance::DeclaredKind {
     match it {
-        Kind::Text => DeclaredKind::Text,
-        Kind::Number => DeclaredKind::Number,
-        Kind::Boolean => DeclaredKind::Boolean,
-        Kind::Date => DeclaredKind::Date,
-        Kind::List => DeclaredKind::List,
-        Kind::Object => DeclaredKind::Object,
+        DeclaredKind::Text => governance::DeclaredKind::Text,
+        DeclaredKind::Number => governance::DeclaredKind::Number,
+        DeclaredKind::Boolean => governance::DeclaredKind::Boolean,
+        DeclaredKind::Date => governance::DeclaredKind::Date,
+        DeclaredKind::List => governance::DeclaredKind::List,
+        DeclaredKind::Object => governance::DeclaredKind::Object,
     }
 }

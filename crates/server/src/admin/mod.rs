@@ -46,7 +46,9 @@ pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
 pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
-pub(crate) use request::{DictionaryChange, ExportFormat, ExportWhat, Kind, Policy, Request, Whom};
+pub(crate) use request::{
+    DeclaredKind, DictionaryChange, DictionaryPolicy, ExportFormat, ExportWhat, Request, Whom,
+};
 pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};
 

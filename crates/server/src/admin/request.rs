@@ -134,7 +134,7 @@ pub(crate) enum DictionaryChange {
         /// The property.
         property: String,
         /// Of which kind its values are; none for any.
-        kind: Option<Kind>,
+        kind: Option<DeclaredKind>,
         /// Whether an event without it is refused.
         is_mandatory: bool,
     },
@@ -150,14 +150,14 @@ pub(crate) enum DictionaryChange {
         property: String,
     },
     /// What becomes of what does not fit.
-    Policy(Policy),
+    Policy(DictionaryPolicy),
 }
 
 /// What becomes of what an account does not know, and of values of another kind; what is not named
 /// stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[group(required = true, multiple = true)]
-pub(crate) struct Policy {
+pub(crate) struct DictionaryPolicy {
     /// Events that it does not know
     #[arg(long, value_enum)]
     pub(crate) events: Option<Unfit>,
@@ -200,7 +200,7 @@ pub(crate) enum UnfitProperty {
 /// Of which kind values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum DeclaredKind {
     /// Strings that are no dates
     Text,
     /// Numbers with or without a fraction

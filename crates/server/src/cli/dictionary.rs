@@ -8,7 +8,7 @@ use super::listed::print_list;
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{DictionaryChange, Kind, Policy, Request, call};
+use crate::admin::{DeclaredKind, DictionaryChange, DictionaryPolicy, Request, call};
 
 /// What can be said of events.
 #[derive(Debug, clap::Subcommand)]
@@ -36,7 +36,7 @@ pub(super) enum Command {
         holder: Holder,
         /// Of which kind its values are; of any when not given
         #[arg(long, value_enum)]
-        kind: Option<Kind>,
+        kind: Option<DeclaredKind>,
         /// An event without it is refused
         #[arg(long, requires = "event")]
         mandatory: bool,
@@ -70,7 +70,7 @@ pub(super) enum Command {
     /// not of the declared kind
     Policy {
         #[command(flatten)]
-        policy: Policy,
+        policy: DictionaryPolicy,
         #[command(flatten)]
         whose: Whose,
     },

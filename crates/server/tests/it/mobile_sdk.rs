@@ -407,7 +407,8 @@ async fn the_dictionary_holds_for_every_dialect() {
     say(&["policy", "--events", "drop"]);
     let said = say(&["policy", "--properties", "drop-property"]);
     assert_eq!(said["undefined_properties"], "drop_property");
-    let known = json!({"name": "Tap", "status": "known", "properties": ["button"]});
+    let button = json!({"name": "button", "kind": null, "is_mandatory": false});
+    let known = json!({"name": "Tap", "status": "known", "properties": [button]});
     assert_eq!(said["events"][1], known);
     assert_eq!(say(&["show"]), said);
 

@@ -353,6 +353,8 @@ fn every_reason_has_its_code_and_text() {
         528 event_discarded: Event Name is incorrect. ErrorCode: 528 - Trying to raise a discarded event. Skipped record number : 1
         528 event_undefined: Event Name is incorrect. ErrorCode: 528 - Trying to raise an undefined event. Skipped record number : 1
         528 property_undefined: Event structure is not valid. ErrorCode: 528 - Undefined event property. Skipped record number : 1
+        528 property_type_mismatch: Event structure is not valid. ErrorCode: 528 - Data type mismatch of an event property. Skipped record number : 1
+        528 property_missing: Event structure is not valid. ErrorCode: 528 - Mandatory event property missing. Skipped record number : 1
         530 token_object_id_invalid: Token data is incorrect. ErrorCode: 530 - objectId is not valid. Skipped record number : 1
         531 token_data_invalid: Token data is incorrect. ErrorCode: 531 - tokenData needs to be an object. Skipped record number : 1
         532 token_id_missing: Token data is incorrect. ErrorCode: 532 - Token id is mandatory. Skipped record number : 1

@@ -14,7 +14,7 @@ use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, 
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 
-use crate::announced::{Generations, KeySet};
+use crate::announced::KeySet;
 use crate::{AccountRules, Announced, Announcements, LeftOutProperty};
 use links::Links;
 use stages::{Kept, Keyed, Visible};
@@ -123,15 +123,14 @@ impl Admitted {
 #[must_use]
 pub fn admit(
     rules: &AccountRules,
-    batch: Batch<'_>,
+    mut batch: Batch<'_>,
     arrival: &Arrival<'_>,
     announced: &Announced,
 ) -> Admitted {
-    let announced = announced.read();
     let mut admission = Admission {
         rules,
         arrival,
-        announced: &announced,
+        announced,
         announcing: KeySet::default(),
         links: Links::default(),
         out: Admitted {
@@ -143,8 +142,8 @@ pub fn admit(
     for rejection in batch.rejections {
         admission.reject(rejection);
     }
-    for submission in batch.records {
-        admission.consider(submission);
+    for keyed in keyed(rules, &mut batch.records, announced) {
+        admission.consider(keyed);
     }
     if decoder_rejected {
         admission.out.rejections.sort_by_key(|it| it.position);
@@ -152,18 +151,36 @@ pub fn admit(
     admission.out
 }
 
+/// All records with their keys. The table of who is announced is larger than the processor's caches:
+/// it is asked for all of an upload at once, when one answer is waited for while others are fetched.
+fn keyed<'s, 'a>(
+    rules: &AccountRules,
+    records: &'s mut [Submission<'a>],
+    announced: &Announced,
+) -> Vec<Keyed<'s, 'a>> {
+    let mut keyed: Vec<Keyed<'s, 'a>> = records
+        .iter_mut()
+        .map(|submission| Keyed::of(rules, submission))
+        .collect();
+    let announced = announced.read();
+    for record in &mut keyed {
+        record.look_up(&announced);
+    }
+    keyed
+}
+
 struct Admission<'a> {
     rules: &'a AccountRules,
     arrival: &'a Arrival<'a>,
-    announced: &'a Generations,
+    announced: &'a Announced,
     announcing: KeySet,
     links: Links,
     out: Admitted,
 }
 
 impl Admission<'_> {
-    fn consider(&mut self, submission: Submission<'_>) {
-        let decided = Keyed::of(self.rules, submission)
+    fn consider(&mut self, keyed: Keyed<'_, '_>) {
+        let decided = keyed
             .time(self.rules, self.arrival.received_at)
             .and_then(|timed| timed.want(self.rules))
             .map(|wanted| wanted.screen(self.rules));
@@ -182,7 +199,7 @@ impl Admission<'_> {
     }
 
     /// Turns a record that may be kept into entries: who it is, what belongs together, what it says.
-    fn keep(&mut self, visible: Visible<'_>) {
+    fn keep(&mut self, visible: Visible<'_, '_>) {
         let Kept {
             submission,
             person,
@@ -192,8 +209,8 @@ impl Admission<'_> {
             left_out,
         } = visible.into_kept();
         self.out.left_out.extend(left_out);
-        for name in &names {
-            self.announce(name.key, name.kind, name.text(&submission), ts);
+        for name in names.iter().filter(|it| !it.known) {
+            self.announce(name.key, name.kind, name.text(submission), ts);
         }
         for link in links::of(&names, person, ts) {
             if self.rules.suppressed.hides(link.from, ts)
@@ -212,7 +229,11 @@ impl Admission<'_> {
         }
         let id = self.next_id();
         let (received_at, source) = (self.arrival.received_at, self.arrival.source);
-        match submission.content {
+        let nothing = Content::Profile {
+            changes: Vec::new(),
+            alias: None,
+        };
+        match std::mem::replace(&mut submission.content, nothing) {
             Content::Event {
                 name,
                 properties,
@@ -247,9 +268,9 @@ impl Admission<'_> {
         }
     }
 
-    /// Writes down what a person key stands for, unless this process did so before.
+    /// Writes down what a person key stands for, unless this upload did so before.
     fn announce(&mut self, key: PersonKey, kind: IdentityKind, name: &str, ts: Timestamp) {
-        if self.announced.contains(&key.0) || !self.announcing.insert(key.0) {
+        if !self.announcing.insert(key.0) {
             return;
         }
         let Ok(value) = RawJson::of(name) else { return };

@@ -10,15 +10,19 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// Keys in one generation; two generations are held. 32 bytes a key and table space.
-const GENERATION_KEYS_MAX: usize = 500_000;
+/// Keys that are held: 16 bytes each, no more.
+const KEYS_MAX: usize = 1 << 20;
+/// Keys in one bucket, which is one line of the processor's cache.
+const WAYS: usize = 4;
+/// Buckets of a table that is new.
+const BUCKETS_FIRST: usize = 1 << 10;
 
 /// The keys whose identity or alias is in the journal. One for the whole process: person keys of
 /// different accounts never coincide.
 #[derive(Debug)]
 pub struct Announced {
-    generations: RwLock<Generations>,
-    keys_max: usize,
+    table: RwLock<Table>,
+    buckets_max: usize,
 }
 
 /// What an upload announces, to be remembered once it is durable.
@@ -26,25 +30,35 @@ pub struct Announced {
 #[must_use = "pass them to `Announced::remember` after the commit"]
 pub struct Announcements(pub(crate) Vec<[u8; 16]>);
 
-#[derive(Debug, Default)]
-pub(crate) struct Generations {
-    young: KeySet,
-    old: KeySet,
+/// A key can be in one bucket only, so that asking for it touches one line of memory. Where a bucket
+/// is full, the key that came first gives way.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// A power of two of them.
+    buckets: Vec<Bucket>,
+    keys: usize,
 }
+
+/// Zeros stand where no key is yet: no person has that key, and it is never remembered.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+struct Bucket([[u8; 16]; WAYS]);
 
 impl Default for Announced {
     fn default() -> Self {
-        Self::with_capacity(GENERATION_KEYS_MAX)
+        Self::with_capacity(KEYS_MAX)
     }
 }
 
 impl Announced {
-    /// A cache that remembers at least the last `keys_max` keys and at most twice as many.
+    /// A cache that remembers about the last `keys_max` keys: room for fewer than twice as many, and
+    /// for four at least.
     #[must_use]
     pub fn with_capacity(keys_max: usize) -> Self {
+        let buckets_max = keys_max.div_ceil(WAYS).next_power_of_two();
         Self {
-            generations: RwLock::default(),
-            keys_max: keys_max.max(1),
+            table: RwLock::new(Table::with_buckets(BUCKETS_FIRST.min(buckets_max))),
+            buckets_max,
         }
     }
 
@@ -54,26 +68,19 @@ impl Announced {
         if announcements.0.is_empty() {
             return;
         }
-        let mut generations = self
-            .generations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         for key in announcements.0 {
-            if generations.young.len() >= self.keys_max {
-                generations.old = std::mem::take(&mut generations.young);
+            table.insert(key);
+            if table.is_half_full() && table.buckets.len() < self.buckets_max {
+                table.grow();
             }
-            generations.young.insert(key);
         }
     }
 
     /// Keys remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        let generations = self.read();
-        generations
-            .young
-            .len()
-            .saturating_add(generations.old.len())
+        self.read().keys
     }
 
     /// Whether nothing is remembered.
@@ -82,16 +89,66 @@ impl Announced {
         self.len() == 0
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Generations> {
-        self.generations
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Hold it briefly: who remembers waits for it.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
+impl Table {
+    fn with_buckets(count: usize) -> Self {
+        Self {
+            buckets: vec![Bucket::default(); count],
+            keys: 0,
+        }
+    }
+
     pub(crate) fn contains(&self, key: &[u8; 16]) -> bool {
-        self.young.contains(key) || self.old.contains(key)
+        let bucket = self.buckets.get(self.place(key));
+        bucket.is_some_and(|it| it.0.contains(key)) && *key != [0; 16]
+    }
+
+    /// Keys are keyed hashes: a sender cannot choose them, and their own bytes serve as the hash.
+    fn place(&self, key: &[u8; 16]) -> usize {
+        let [first, ..] = key.as_chunks::<8>().0 else {
+            return 0;
+        };
+        let hash = usize::try_from(u64::from_le_bytes(*first) & 0xffff_ffff).unwrap_or(0);
+        hash & self.buckets.len().wrapping_sub(1)
+    }
+
+    fn insert(&mut self, key: [u8; 16]) {
+        let place = self.place(&key);
+        let Some(Bucket(keys)) = self.buckets.get_mut(place) else {
+            return;
+        };
+        if key == [0; 16] || keys.contains(&key) {
+            return;
+        }
+        if let Some(free) = keys.iter_mut().find(|it| **it == [0; 16]) {
+            *free = key;
+            self.keys = self.keys.saturating_add(1);
+        } else {
+            keys.rotate_left(1);
+            if let Some(last) = keys.last_mut() {
+                *last = key;
+            }
+        }
+    }
+
+    const fn is_half_full(&self) -> bool {
+        self.keys > self.buckets.len().saturating_mul(WAYS / 2)
+    }
+
+    /// Twice as many buckets. What was in one is divided between two, so no key is lost.
+    fn grow(&mut self) {
+        let mut larger = Self::with_buckets(self.buckets.len().saturating_mul(2));
+        for Bucket(keys) in &self.buckets {
+            for key in keys {
+                larger.insert(*key);
+            }
+        }
+        *self = larger;
     }
 }
 

@@ -207,7 +207,8 @@ impl Declared {
 impl Dictionary {
     /// Looks an event up.
     pub(crate) fn judge(&self, event: &str, properties: &RawJson) -> Verdict {
-        if is_system_event(event) {
+        let takes_all = self.events.is_empty() && self.policy.undefined_events == Unfit::Accept;
+        if takes_all || is_system_event(event) {
             return Verdict::Keep;
         }
         let Some(known) = self.events.get(event) else {

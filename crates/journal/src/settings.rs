@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How long the first append of a quiet moment waits for company. Under load the next commit
-    /// fills while one is being written; then it waits for as many appends as that one answered, half
-    /// as long as it took and twice this at most.
+    /// fills while one is being written; then it waits for as many appends as that one answered, five
+    /// times as long as this and 10 ms at most (longer only if this is longer).
     pub gather: Duration,
     /// How long offered lines wait for a commit that somebody waits for, before they get their own.
     pub lines_wait: Duration,

@@ -4,7 +4,8 @@
 //! number is never used twice: a commit that failed may yet be found, and the next one names its
 //! number as skipped. The owner never waits while somebody waits for it, but for a few milliseconds
 //! of gathering: at the end of a quiet time, and after a commit, for those who were answered and are
-//! likely to come again. What a commit costs hardly depends on its size.
+//! likely to come again. What a commit costs hardly depends on its size, so that few large ones are
+//! cheaper than many small ones: `docs/decisions/0022-what-an-upload-costs.md`.
 
 use bytes::Bytes;
 use model::{CommitId, limit};
@@ -26,6 +27,11 @@ use crate::name::Name;
 
 /// Lines that get a commit of their own without further waiting.
 const LINES_A_COMMIT: usize = 4_096;
+/// How long a commit waits, at most, for those whom the one before it answered: as many times what
+/// one waits that ends a quiet time.
+const GATHERS_FOR_COMPANY: u32 = 5;
+/// The same without regard to settings, unless they ask for more.
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// One append that waits.
 #[derive(Debug)]
@@ -51,16 +57,8 @@ pub struct Writer {
     number: u64,
     previous: u64,
     previous_digest: Digest,
-    /// The commit that was just written; none after a quiet time.
-    just_wrote: Option<Wrote>,
-}
-
-/// A commit that was written.
-#[derive(Debug, Clone, Copy)]
-struct Wrote {
-    /// Appends that it answered.
+    /// Appends that the commit which was just written answered.
     answered: usize,
-    took: Duration,
 }
 
 /// Why [`Writer::fill`] returned.
@@ -87,7 +85,7 @@ impl Writer {
             number: 0,
             previous: 0,
             previous_digest: [0; codec::DIGEST_BYTES],
-            just_wrote: None,
+            answered: 0,
         }
     }
 
@@ -137,22 +135,20 @@ impl Writer {
 
     /// Waits until there is something to commit. Safe to cancel: what was received stays.
     async fn fill(&mut self) -> Wake {
-        let just_wrote = self.just_wrote.take();
+        let answered = mem::take(&mut self.answered);
         self.take_waiting();
-        let waited_for = !self.filling.is_empty();
-        if !waited_for && self.first().await == Wake::Finished {
+        // Who waits already, and who was answered and may come again: all who are around.
+        let around = self.filling.len().saturating_add(answered);
+        if self.filling.is_empty() && self.first().await == Wake::Finished {
             return Wake::Finished;
         }
         let gather = self.shared.settings.gather;
-        match just_wrote {
-            _ if self.filling.is_empty() => {}
-            Some(wrote) if waited_for => {
-                let half = wrote.took.checked_div(2).unwrap_or_default();
-                let most = half.min(gather.saturating_mul(2));
-                self.gather(most, self.filling.len().saturating_add(wrote.answered))
-                    .await;
-            }
-            Some(_) | None => self.gather(gather, usize::MAX).await,
+        if answered == 0 {
+            self.gather(gather, usize::MAX).await;
+        } else {
+            let most = gather.saturating_mul(GATHERS_FOR_COMPANY);
+            self.gather(most.min(gather.max(COMPANY_WAIT_MAX)), around)
+                .await;
         }
         self.take_lines();
         Wake::Commit
@@ -215,7 +211,7 @@ impl Writer {
 
     /// Waits a little for company: until there are `enough` appends.
     async fn gather(&mut self, most: Duration, enough: usize) {
-        if most.is_zero() {
+        if most.is_zero() || self.filling.is_empty() {
             return;
         }
         let mut waited = pin!(tokio::time::sleep(most));
@@ -287,10 +283,7 @@ impl Writer {
         }
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.count(&outcome, entries, took);
-        self.just_wrote = Some(Wrote {
-            answered: answers.len(),
-            took,
-        });
+        self.answered = answers.len();
         let answered = match &outcome {
             // Nothing was taken and nothing will be: to a sender the journal is closed.
             Err(Error::WriterUsed { .. }) => Err(Error::Closed),

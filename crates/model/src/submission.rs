@@ -124,10 +124,12 @@ const SYSTEM_EVENTS: [&str; 28] = [
 /// Whether only the system may raise an event of that name, which SDKs do and servers may not.
 #[must_use]
 pub fn is_reserved_event(name: &str) -> bool {
-    let first = name.as_bytes().first();
-    SYSTEM_EVENTS
-        .iter()
-        .any(|it| it.len() == name.len() && it.as_bytes().first() == first && *it == name)
+    // Nearly every other name is told by its first letter.
+    let may_be = matches!(
+        name.as_bytes().first(),
+        Some(b'A' | b'C' | b'E' | b'G' | b'I' | b'N' | b'R' | b'S' | b'U' | b'W' | b'w')
+    );
+    may_be && SYSTEM_EVENTS.contains(&name)
 }
 
 /// Whether an event of that name is the system's: its properties are the protocol's.
@@ -400,5 +402,21 @@ impl RejectReason {
             Self::SubscriptionInvalid => "subscription_invalid",
             Self::Internal => "internal",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SYSTEM_EVENTS, is_reserved_event, is_system_event};
+
+    #[test]
+    fn events_of_the_systems_own_are_known_by_their_whole_name() {
+        for name in SYSTEM_EVENTS {
+            assert!(is_reserved_event(name) && is_system_event(name), "{name}");
+            assert!(!is_reserved_event(&format!("{name} ")), "{name}");
+            assert!(!is_reserved_event(&name[1..]), "{name}");
+        }
+        assert!(is_system_event("Charged") && !is_reserved_event("Charged"));
+        assert!(!is_reserved_event("") && !is_system_event("Product Viewed"));
     }
 }

@@ -258,6 +258,22 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// A member's or an element's value, of which no more is wanted than what is noticed in it.
+    fn inner(&mut self, depth: usize, facts: &mut Facts) -> Result<(), Malformed> {
+        match self.peek() {
+            // Nothing is ever noticed in a scalar: its level is counted with the object's.
+            Some(b'"') => self.skip_string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true", Kind::Bool).map(drop),
+            Some(b'f') => self.literal("false", Kind::Bool).map(drop),
+            Some(_) => {
+                facts.merge(&self.value(depth)?);
+                Ok(())
+            }
+            None => Err(Malformed),
+        }
+    }
+
     fn audited_object(&mut self, depth: usize) -> Result<Facts, Malformed> {
         let below = depth.checked_sub(1).ok_or(Malformed)?;
         let mut facts = Facts {
@@ -272,8 +288,7 @@ impl<'a> Scanner<'a> {
             } else {
                 facts.key_twice = true;
             }
-            facts.merge(&scanner.value(below)?);
-            Ok(())
+            scanner.inner(below, &mut facts)
         })?;
         self.keys.truncate(base);
         Ok(facts)
@@ -287,8 +302,7 @@ impl<'a> Scanner<'a> {
         };
         self.array(|scanner| {
             facts.members = facts.members.saturating_add(1);
-            facts.merge(&scanner.value(below)?);
-            Ok(())
+            scanner.inner(below, &mut facts)
         })?;
         Ok(facts)
     }
@@ -296,11 +310,20 @@ impl<'a> Scanner<'a> {
     /// A string, from its opening quote.
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Malformed> {
         let start = self.at;
+        let escaped = self.skip_string()?;
+        Ok(Text {
+            quoted: self.since(start)?,
+            escaped,
+        })
+    }
+
+    /// Moves behind a string; whether it has escapes.
+    fn skip_string(&mut self) -> Result<bool, Malformed> {
         let bytes = self.text.as_bytes();
-        if bytes.get(start) != Some(&b'"') {
+        if bytes.get(self.at) != Some(&b'"') {
             return Err(Malformed);
         }
-        let mut at = start.wrapping_add(1);
+        let mut at = self.at.wrapping_add(1);
         let mut escaped = false;
         loop {
             while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -316,10 +339,7 @@ impl<'a> Scanner<'a> {
             match *bytes.get(at).ok_or(Malformed)? {
                 b'"' => {
                     self.at = at.wrapping_add(1);
-                    return Ok(Text {
-                        quoted: self.since(start)?,
-                        escaped,
-                    });
+                    return Ok(escaped);
                 }
                 b'\\' => {
                     escaped = true;

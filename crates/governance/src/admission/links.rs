@@ -5,7 +5,8 @@ use model::{IdentityKind, PersonKey, RecordId, Timestamp};
 use std::collections::HashMap;
 
 use super::stages::Name;
-use crate::announced::{Generations, pair};
+use crate::Announced;
+use crate::announced::pair;
 
 /// A link that a record makes, before it has an id.
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +74,13 @@ impl Links {
     pub(super) fn is_news(
         &mut self,
         link: &NewLink,
-        announced: &Generations,
+        announced: &Announced,
         announcing: &mut Vec<[u8; 16]>,
     ) -> bool {
         match link.kind {
             LinkKind::Alias => {
                 let key = pair(link.from, link.to);
-                if announced.contains(&key) || self.aliases.contains(&key) {
+                if announced.read().contains(&key) || self.aliases.contains(&key) {
                     return false;
                 }
                 self.aliases.push(key);

@@ -6,6 +6,7 @@ use model::submission::{Content, RejectReason, Rejection, Submission};
 use model::{IdentityKind, PersonKey, Timestamp, limit};
 
 use super::{Reach, rejection};
+use crate::announced::Table;
 use crate::dictionary::Verdict;
 use crate::{AccountRules, LeftOutProperty};
 
@@ -16,6 +17,8 @@ pub(super) struct Name {
     pub(super) key: PersonKey,
     /// It is `profileData.identity`.
     pub(super) alias: bool,
+    /// This process has written down what the key stands for.
+    pub(super) known: bool,
 }
 
 impl Name {
@@ -41,28 +44,28 @@ impl Name {
 pub(super) type Names = ArrayVec<Name, 5>;
 
 /// A record whose names have become keys.
-pub(super) struct Keyed<'a> {
-    submission: Submission<'a>,
+pub(super) struct Keyed<'s, 'a> {
+    submission: &'s mut Submission<'a>,
     person: PersonKey,
     names: Names,
 }
 
 /// A record whose time is settled.
-pub(super) struct Timed<'a> {
-    keyed: Keyed<'a>,
+pub(super) struct Timed<'s, 'a> {
+    keyed: Keyed<'s, 'a>,
     ts: Timestamp,
     ts_sent: Option<Timestamp>,
 }
 
 /// A record that the account's dictionary wants, and properties of it that it does not.
-pub(super) struct Wanted<'a>(Timed<'a>, Vec<LeftOutProperty>);
+pub(super) struct Wanted<'s, 'a>(Timed<'s, 'a>, Vec<LeftOutProperty>);
 
 /// A record that may be kept.
-pub(super) struct Visible<'a>(Kept<'a>);
+pub(super) struct Visible<'s, 'a>(Kept<'s, 'a>);
 
 /// What is kept of a record.
-pub(super) struct Kept<'a> {
-    pub(super) submission: Submission<'a>,
+pub(super) struct Kept<'s, 'a> {
+    pub(super) submission: &'s mut Submission<'a>,
     pub(super) person: PersonKey,
     pub(super) names: Names,
     pub(super) ts: Timestamp,
@@ -71,16 +74,16 @@ pub(super) struct Kept<'a> {
     pub(super) left_out: Vec<LeftOutProperty>,
 }
 
-impl<'a> Visible<'a> {
+impl<'s, 'a> Visible<'s, 'a> {
     /// The record, to be written down.
-    pub(super) fn into_kept(self) -> Kept<'a> {
+    pub(super) fn into_kept(self) -> Kept<'s, 'a> {
         self.0
     }
 }
 
-impl<'a> Keyed<'a> {
+impl<'s, 'a> Keyed<'s, 'a> {
     /// Computes the keys of every name.
-    pub(super) fn of(rules: &AccountRules, submission: Submission<'a>) -> Self {
+    pub(super) fn of(rules: &AccountRules, submission: &'s mut Submission<'a>) -> Self {
         let mut names: Names = submission
             .names
             .iter()
@@ -88,6 +91,7 @@ impl<'a> Keyed<'a> {
                 kind,
                 key: rules.person_key(kind, name),
                 alias: false,
+                known: false,
             })
             .collect();
         if let Content::Profile {
@@ -101,6 +105,7 @@ impl<'a> Keyed<'a> {
                     kind,
                     key,
                     alias: true,
+                    known: false,
                 });
             }
         }
@@ -113,17 +118,24 @@ impl<'a> Keyed<'a> {
         }
     }
 
+    /// Notes which of the names this process has written down.
+    pub(super) fn look_up(&mut self, announced: &Table) {
+        for name in &mut self.names {
+            name.known = announced.contains(&name.key.0);
+        }
+    }
+
     /// Settles the time: none is now, too far ahead is now with the original beside it, older than
     /// the account keeps events is refused.
     pub(super) fn time(
         self,
         rules: &AccountRules,
         received_at: Timestamp,
-    ) -> Result<Timed<'a>, Rejection> {
+    ) -> Result<Timed<'s, 'a>, Rejection> {
         let sent = self.submission.ts.unwrap_or(received_at);
         let is_event = matches!(self.submission.content, Content::Event { .. });
         if is_event && sent < rules.kept_since(received_at) {
-            return Err(rejection(&self.submission, RejectReason::TimeTooOld));
+            return Err(rejection(self.submission, RejectReason::TimeTooOld));
         }
         let ahead = sent.ms().saturating_sub(received_at.ms()) > limit::EVENT_AHEAD_MS_MAX;
         let (ts, ts_sent) = if ahead {
@@ -139,10 +151,10 @@ impl<'a> Keyed<'a> {
     }
 }
 
-impl<'a> Timed<'a> {
+impl<'s, 'a> Timed<'s, 'a> {
     /// Asks the account's dictionary.
-    pub(super) fn want(mut self, rules: &AccountRules) -> Result<Wanted<'a>, Rejection> {
-        let submission = &mut self.keyed.submission;
+    pub(super) fn want(self, rules: &AccountRules) -> Result<Wanted<'s, 'a>, Rejection> {
+        let submission = &mut *self.keyed.submission;
         let (name, properties) = match &mut submission.content {
             Content::Event {
                 name, properties, ..
@@ -170,14 +182,14 @@ impl<'a> Timed<'a> {
     }
 }
 
-impl<'a> Wanted<'a> {
+impl<'s, 'a> Wanted<'s, 'a> {
     /// Asks the ledger of deletions. A record is a deleted person's when any of its identities is
     /// hidden for good, or the key that it is kept under is hidden at its time. A device alone does
     /// not make it so when an identity stands beside it: devices change hands.
     ///
     /// # Errors
     /// The names that the record adds to the deletion: nothing else of it is kept.
-    pub(super) fn screen(self, rules: &AccountRules) -> Result<Visible<'a>, Vec<Reach>> {
+    pub(super) fn screen(self, rules: &AccountRules) -> Result<Visible<'s, 'a>, Vec<Reach>> {
         let Self(Timed { keyed, ts, ts_sent }, left_out) = self;
         let Keyed {
             submission,

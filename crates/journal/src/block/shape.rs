@@ -11,6 +11,8 @@ const CUTS_MAX: usize = 64;
 /// Ways on from one place that are known; a text that would need another stays whole.
 const WAYS_MAX: usize = 16;
 const NUL: u8 = 0;
+/// Bytes of a gap that are compared at once.
+const HEAD_BYTES: usize = 16;
 
 /// The shapes of a block that is being written: a tree, from the brace to the last member. A text
 /// that goes a known way is cut on the way, and nothing of its shape is copied or hashed.
@@ -29,9 +31,37 @@ pub(super) struct Shapes {
 struct Node {
     /// What stands before the value.
     gap: Box<[u8]>,
+    /// The gap's first bytes as a number, to compare them at once, and which of its bits count.
+    head: u128,
+    mask: u128,
     next: Vec<usize>,
     /// What may stand behind the last value, and the number of the shape.
     ends: Vec<(Box<[u8]>, u64)>,
+}
+
+impl Node {
+    fn behind(gap: &[u8]) -> Self {
+        let mut head = [0; HEAD_BYTES];
+        let mut mask = [0; HEAD_BYTES];
+        for ((to, bits), from) in head.iter_mut().zip(&mut mask).zip(gap) {
+            (*to, *bits) = (*from, 0xff);
+        }
+        Self {
+            gap: Box::from(gap),
+            head: u128::from_le_bytes(head),
+            mask: u128::from_le_bytes(mask),
+            ..Self::default()
+        }
+    }
+
+    /// What follows the gap that `text` begins with; none when it does not.
+    fn strip<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        match text.first_chunk() {
+            Some(first) if (u128::from_le_bytes(*first) ^ self.head) & self.mask != 0 => None,
+            Some(_) if self.gap.len() <= HEAD_BYTES => text.get(self.gap.len()..),
+            Some(_) | None => text.strip_prefix(&*self.gap),
+        }
+    }
 }
 
 /// A text that stays whole.
@@ -84,9 +114,9 @@ impl Shapes {
     ) -> Result<Option<(usize, &'t [u8])>, Whole> {
         let ways = self.nodes.get(at).map_or(&[][..], |it| it.next.as_slice());
         let known = ways.iter().find_map(|next| {
-            let gap = &self.nodes.get(*next)?.gap;
-            let value = rest.strip_prefix(&**gap)?;
-            let is_string = gap.last() == Some(&b'"');
+            let node = self.nodes.get(*next)?;
+            let value = node.strip(rest)?;
+            let is_string = node.gap.last() == Some(&b'"');
             // What stands before a number may stand before a string's quote, too.
             if !is_string && value.first() == Some(&b'"') {
                 return None;
@@ -106,10 +136,7 @@ impl Shapes {
                 Some(ways) if ways.len() < WAYS_MAX => ways.push(next),
                 Some(_) | None => return Err(Whole),
             }
-            self.nodes.push(Node {
-                gap: Box::from(gap),
-                ..Node::default()
-            });
+            self.nodes.push(Node::behind(gap));
             (next, value, after)
         };
         if self.path.len() >= CUTS_MAX {

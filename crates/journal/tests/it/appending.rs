@@ -69,6 +69,56 @@ async fn while_one_commit_is_written_the_next_fills() {
     running.stop().await;
 }
 
+/// Settings that wait for company as the product does.
+fn gathering() -> Settings {
+    Settings {
+        gather: Duration::from_millis(2),
+        ..hasty()
+    }
+}
+
+/// Each sender waits for its answer, and comes again that many milliseconds later.
+async fn rounds(running: &Running, count: u64, pauses_ms: &[u64]) {
+    let senders = pauses_ms.iter().map(|pause_ms| async {
+        for number in 0..count {
+            running.journal.append(vec![entry(number)]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
+        }
+    });
+    join_all(senders).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_who_come_again_share_every_commit() {
+    let (_, store) = store();
+    let running = Running::open(&store, gathering(), 1, &[]).await.unwrap();
+    rounds(&running, 20, &[0, 1, 2, 3, 5, 7]).await;
+    assert_eq!(running.journal.status().commits, 20);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_who_is_alone_waits_for_company_once() {
+    let (_, store) = store();
+    let running = Running::open(&store, gathering(), 1, &[]).await.unwrap();
+    let started = tokio::time::Instant::now();
+    rounds(&running, 20, &[0]).await;
+    assert!(started.elapsed() < Duration::from_millis(4 + 20));
+    assert_eq!(running.journal.status().commits, 20);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_one_who_does_not_come_again() {
+    let (_, store) = store();
+    let running = Running::open(&store, gathering(), 1, &[]).await.unwrap();
+    rounds(&running, 1, &[0, 0, 0]).await;
+    let started = tokio::time::Instant::now();
+    running.journal.append(vec![entry(9)]).await.unwrap();
+    assert!(started.elapsed() <= Duration::from_millis(11));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_failed_commit_is_answered_unavailable_and_skipped() {
     for fault in [Put::Lost, Put::Landed, Put::Hidden] {

@@ -9,10 +9,49 @@ use super::{Facts, KEYS_MAX, Kind, Malformed, Scanner, Text, Value};
 
 /// Members of one object that are remembered.
 const MEMBERS_MAX: usize = 64;
+/// Bytes that are compared at once.
+const HEAD_BYTES: usize = 16;
 
 /// What stood before the values of an object, and what became of each key.
 #[derive(Debug)]
-pub(crate) struct Familiar<'a, T>(Vec<(&'a str, T)>);
+pub(crate) struct Familiar<'a, T>(Vec<Member<'a, T>>);
+
+/// One member of the object before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a, T> {
+    /// What stood before its value.
+    gap: &'a [u8],
+    /// The gap's first bytes as a number, to compare them at once, and which of its bits count.
+    head: u128,
+    mask: u128,
+    named: T,
+}
+
+impl<'a, T> Member<'a, T> {
+    fn new(gap: &'a str, named: T) -> Self {
+        let gap = gap.as_bytes();
+        let mut head = [0; HEAD_BYTES];
+        let mut mask = [0; HEAD_BYTES];
+        for ((to, bits), from) in head.iter_mut().zip(&mut mask).zip(gap) {
+            (*to, *bits) = (*from, 0xff);
+        }
+        Self {
+            gap,
+            head: u128::from_le_bytes(head),
+            mask: u128::from_le_bytes(mask),
+            named,
+        }
+    }
+
+    /// Whether `rest` begins as this member did.
+    fn begins(&self, rest: &[u8]) -> bool {
+        match rest.first_chunk() {
+            Some(first) if (u128::from_le_bytes(*first) ^ self.head) & self.mask != 0 => false,
+            Some(_) if self.gap.len() <= HEAD_BYTES => true,
+            Some(_) | None => rest.starts_with(self.gap),
+        }
+    }
+}
 
 impl<T> Default for Familiar<'_, T> {
     fn default() -> Self {
@@ -35,7 +74,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn object_like<T: Copy>(
         &mut self,
         before: &mut Familiar<'a, T>,
-        mut name: impl FnMut(&mut Self, &[(&'a str, T)], Text<'a>) -> T,
+        mut name: impl FnMut(&mut Self, &[Member<'a, T>], Text<'a>) -> T,
         mut each: impl FnMut(&mut Self, T) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         let Familiar(before) = before;
@@ -43,9 +82,9 @@ impl<'a> Scanner<'a> {
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             let named = match before.get(place) {
-                Some((gap, named)) if rest.starts_with(gap.as_bytes()) => {
-                    self.skip(gap.len());
-                    *named
+                Some(member) if member.begins(rest) => {
+                    self.skip(member.gap.len());
+                    member.named
                 }
                 _ => {
                     let start = self.at;
@@ -58,7 +97,7 @@ impl<'a> Scanner<'a> {
                     before.truncate(place);
                     let named = name(self, before, key);
                     if place < MEMBERS_MAX {
-                        before.push((self.since(start)?, named));
+                        before.push(Member::new(self.since(start)?, named));
                     }
                     named
                 }
@@ -110,8 +149,9 @@ impl<'a> Scanner<'a> {
             before,
             |scanner, before, key| {
                 let unseen = before.get(looked_at..).unwrap_or_default();
-                for (_, audited) in unseen {
-                    scanner.keys.push(audited.key, base, &mut Facts::default());
+                for member in unseen {
+                    let key = member.named.key;
+                    scanner.keys.push(key, base, &mut Facts::default());
                 }
                 let place = before.len().max(looked_at);
                 looked_at = place.saturating_add(1);
@@ -127,8 +167,7 @@ impl<'a> Scanner<'a> {
                 facts.members = facts.members.saturating_add(1);
                 facts.key_twice |= audited.facts.key_twice;
                 facts.key_invalid |= audited.facts.key_invalid;
-                facts.merge(&scanner.value(below)?);
-                Ok(())
+                scanner.inner(below, &mut facts)
             },
         )?;
         self.keys.truncate(base);

@@ -31,11 +31,12 @@ fn seconds(digits: &str) -> Option<Timestamp> {
     if digits.len() > 10 || !digits.bytes().all(|it| it.is_ascii_digit()) {
         return None;
     }
-    digits
-        .parse()
-        .ok()
-        .filter(|it| *it > 0)
-        .map(Timestamp::from_seconds)
+    // Ten digits are far from overflow.
+    let seconds = digits.bytes().fold(0_i64, |sum, digit| {
+        let digit = i64::from(digit.wrapping_sub(b'0'));
+        sum.wrapping_mul(10).wrapping_add(digit)
+    });
+    (seconds > 0).then(|| Timestamp::from_seconds(seconds))
 }
 
 fn iso8601(text: &str) -> Option<Timestamp> {

@@ -19,16 +19,17 @@ const NPM: [&str; 4] = [
     "clevertap-web-sdk@2.5.2",
     "playwright-core@1.65.1",
 ];
-/// PyPI packages: a reader of the vendor's export API, a TLS scanner, and two implementations of
-/// HPKE, the second the one that the vendor names.
-const PYPI: [&str; 4] = [
+/// PyPI packages: a reader of the vendor's export API, what tries an API against its own document, a
+/// TLS scanner, and two implementations of HPKE, the second the one that the vendor names.
+const PYPI: [&str; 5] = [
     "quickhouse==0.21.0",
+    "schemathesis==4.32.5",
     "sslyze==6.3.1",
     "pyhpke==0.6.5",
     "tink==1.16.1",
 ];
 /// Programs that the tests call, and the Debian package of each.
-const DEBIAN: [(&str, &str); 11] = [
+const DEBIAN: [(&str, &str); 12] = [
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
@@ -36,6 +37,7 @@ const DEBIAN: [(&str, &str); 11] = [
     ("python3", "python3-venv"),
     ("openssl", "openssl"),
     ("strace", "strace"),
+    ("faketime", "faketime"),
     ("prlimit", "util-linux"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),

@@ -30,14 +30,18 @@ pub enum Ceiling {
     /// The one of other calls; each path, given as its pattern, has its own count. The passcode must
     /// be good for the scope.
     Calls(&'static str, Scope),
+    /// The same, of the management API: whether the passcode is good for the act is asked of the one
+    /// place that decides on acts.
+    Acts(&'static str),
 }
 
 impl Ceiling {
     /// What a passcode must be good for.
-    const fn scope(self) -> Scope {
+    const fn scope(self) -> Option<Scope> {
         match self {
-            Self::Uploads => Scope::Upload,
-            Self::Calls(_, scope) => scope,
+            Self::Uploads => Some(Scope::Upload),
+            Self::Calls(_, scope) => Some(scope),
+            Self::Acts(_) => None,
         }
     }
 }
@@ -90,13 +94,17 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     };
     let form = encryption::agree(&caller.rules.api_encryption, &parts.headers, &body, &head);
     let form = form.map_err(|refusal| refusal.respond(facts))?;
-    if !caller.terms.scopes.hold(ceiling.scope()) {
-        return Err(Refusal::OutOfScope.respond(facts));
+    let scope = ceiling.scope();
+    if scope.is_some_and(|it| !caller.terms.scopes.hold(it)) {
+        let mut refused = Refusal::OutOfScope.respond(facts);
+        // Who it was, for the audit log.
+        refused.extensions_mut().insert(caller);
+        return Err(refused);
     }
     let limits = caller.rules.limits;
     let (path, most) = match ceiling {
         Ceiling::Uploads => ("/1/upload", limits.uploads),
-        Ceiling::Calls(path, _) => (path, limits.calls),
+        Ceiling::Calls(path, _) | Ceiling::Acts(path) => (path, limits.calls),
     };
     let Some(permit) = state.ceilings().enter(caller.account(), path, most) else {
         return Err(Refusal::TooManyCalls.respond(facts));

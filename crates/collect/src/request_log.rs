@@ -134,6 +134,12 @@ impl Head {
         self.0.answer_key.get()
     }
 
+    /// Whether the answer is encrypted: it is in memory as a whole then.
+    #[must_use]
+    pub fn is_answer_encrypted(&self) -> bool {
+        self.answer_key().is_some()
+    }
+
     /// As much of the peer as may be kept.
     fn peer(&self) -> &Peer {
         if self.0.is_peer_kept.load(Ordering::Relaxed) {

@@ -19,7 +19,7 @@ use crate::database::Session;
 use crate::dictionary::{self, Said};
 use crate::sealer::Sealer;
 use crate::state::Effect;
-use crate::{Actor, Error, Result};
+use crate::{Actor, ActorKind, Error, Result};
 
 const NAME_BYTES_MAX: usize = 200;
 /// Passcodes of one account, revoked ones too.
@@ -309,7 +309,8 @@ impl Control {
     ///
     /// # Errors
     /// As [`Control::create_passcode`]; [`model::ErrorKind::Invalid`] for a time that has passed, or
-    /// too many networks.
+    /// too many networks; [`model::ErrorKind::Denied`] when it would be good for more than the actor
+    /// may do.
     pub async fn create_passcode_on(
         &self,
         actor: &Actor,
@@ -331,6 +332,7 @@ impl Control {
         let hash = passcode.hash.to_bytes();
         self.change(actor, Act::ManageCredentials, id, move |session, desk| {
             Box::pin(async move {
+                desk.covers_scopes(&terms.scopes)?;
                 let record = read(session, id).await?;
                 if record
                     .account
@@ -356,15 +358,22 @@ impl Control {
         Ok(passcode.text)
     }
 
-    /// Revokes a passcode: it is refused from now on.
+    /// Revokes a passcode: it is refused from now on. A program does not revoke the one that it uses:
+    /// it would be locked out by its own mistake.
     ///
     /// # Errors
+    /// [`model::ErrorKind::Conflict`] when it is the actor's own;
     /// [`model::ErrorKind::NotFound`] when there is none of that name in force; as
     /// [`Control::account`].
     pub async fn revoke_passcode(&self, actor: &Actor, id: AccountId, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.change(actor, Act::ManageCredentials, id, move |session, desk| {
             Box::pin(async move {
+                let own = &desk.actor.kind;
+                if matches!(own, ActorKind::Passcode { name: own, .. } if **own == *name) {
+                    let text = "a passcode does not revoke itself: use another one";
+                    return Err(Error::Conflict(text.to_owned()));
+                }
                 let done = sqlx::query(
                     "UPDATE passcodes SET revoked_at = $1 \
                      WHERE account = $2 AND name = $3 AND revoked_at IS NULL",

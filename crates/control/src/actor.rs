@@ -1,5 +1,6 @@
 //! Who does something. Each act in this crate has one.
 
+use governance::Scopes;
 use governance::access::Standing;
 use model::AccountId;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub enum ActorKind {
         account: AccountId,
         /// The passcode's name.
         name: Box<str>,
+        /// What it is good for.
+        scopes: Scopes,
     },
     /// A job of the product itself.
     System(&'static str),
@@ -47,13 +50,21 @@ impl Actor {
         }
     }
 
-    /// A program with the passcode called `name` of `account`.
+    /// A program with the passcode called `name` of `account`, good for what a passcode is good for
+    /// when nothing is said.
     #[must_use]
     pub fn passcode(account: AccountId, name: &str) -> Self {
+        Self::program(account, name, Scopes::all())
+    }
+
+    /// A program with the passcode called `name` of `account`, good for `scopes`.
+    #[must_use]
+    pub fn program(account: AccountId, name: &str, scopes: Scopes) -> Self {
         Self {
             kind: ActorKind::Passcode {
                 account,
                 name: Box::from(name),
+                scopes,
             },
             peer: None,
         }

@@ -179,16 +179,19 @@ impl AllowlistView {
 
 /// Only somebody who has signed in can lock themselves out; the host's operator comes another way.
 fn refuse_lock_out(actor: &Actor, list: &Allowlist) -> Result<()> {
-    match (&actor.kind, list.admits_to_console(actor.peer)) {
-        (ActorKind::User { .. }, false) => {
-            let own = actor.peer.map(|it| it.to_canonical().to_string());
-            Err(Error::Conflict(format!(
-                "your own address{} is not in the list: this would lock you out",
-                own.map_or_else(String::new, |it| format!(" {it}"))
-            )))
-        }
-        _ => Ok(()),
+    let admits = match &actor.kind {
+        ActorKind::User { .. } => list.admits_to_console(actor.peer),
+        ActorKind::Passcode { .. } => list.admits_to_api(actor.peer),
+        ActorKind::OsUser(_) | ActorKind::System(_) => true,
+    };
+    if admits {
+        return Ok(());
     }
+    let own = actor.peer.map(|it| it.to_canonical().to_string());
+    Err(Error::Conflict(format!(
+        "your own address{} is not in the list: this would lock you out",
+        own.map_or_else(String::new, |it| format!(" {it}"))
+    )))
 }
 
 async fn write(session: &mut Session, desk: &Desk, change: &Checked) -> Result<()> {

@@ -7,8 +7,10 @@
 mod checkpoint;
 mod csv;
 mod download;
+mod expected;
 mod leaf;
 pub(crate) mod log;
+pub(crate) mod sinks;
 mod verify;
 
 use model::{AccountId, Timestamp};
@@ -23,6 +25,10 @@ use crate::sealer::Sealer;
 use crate::{Actor, Error, Result};
 pub use checkpoint::Checkpoint;
 pub use download::{AuditDownload, DownloadFormat};
+pub use expected::{Audit, Unaudited};
+pub use sinks::{
+    SINK_BATCH_MAX, SinkBatch, SinkEntry, SinkProgress, SinkTerms, head_line as sink_head_line,
+};
 pub use verify::{Verification, VerifiedLog, verify};
 
 /// Entries in one answer.
@@ -96,6 +102,12 @@ names! {
         PasscodeRevoked = "passcode.revoked",
         /// Somebody was given access to an account.
         UserInvited = "user.invited",
+        /// A user's roles in an account count no more until the user is enabled.
+        UserDisabled = "user.disabled",
+        /// A user's roles in an account count again.
+        UserEnabled = "user.enabled",
+        /// How long an account's users stay signed in was changed.
+        SessionLimitsChanged = "account.session_limits_changed",
         /// A user's access to an account ended.
         UserRevoked = "user.revoked",
         /// A user was given a role.
@@ -138,10 +150,14 @@ names! {
         UserUnlocked = "user.unlocked",
         /// The terms were accepted.
         TermsAccepted = "terms.accepted",
+        /// A program was refused: its passcode was wrong, or is not for what it asked.
+        ProgramRefused = "program.refused",
         /// The outbox was read.
         OutboxRead = "mail.outbox_read",
         /// A node started.
         NodeStarted = "node.started",
+        /// What a deletion would take was counted.
+        DeletionPreviewed = "deletion.previewed",
         /// A deletion was requested.
         DeletionRequested = "deletion.requested",
         /// A deletion was found to reach further.
@@ -176,6 +192,8 @@ names! {
         AuditExported = "audit.exported",
         /// Entries past their retention were removed; their leaves stay.
         AuditPurged = "audit.purged",
+        /// Where the audit log is streamed to was changed.
+        SinksChanged = "audit.sinks_changed",
         /// The head of an account's log was written into the installation's.
         AuditHeadLogged = "audit.head_logged",
         /// A background job was run by hand.
@@ -194,6 +212,10 @@ names! {
         QuarantineDeleted = "quarantine.deleted",
         /// What was past its retention was removed.
         Purged = "data.purged",
+        /// Something turned red, and was told.
+        AlertRaised = "alert.raised",
+        /// Something that was red is in order again, and was told.
+        AlertCleared = "alert.cleared",
         /// Something was refused for want of permission.
         Refused = "access.refused",
     }

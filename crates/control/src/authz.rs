@@ -3,6 +3,7 @@
 //! What users may do follows from their roles (`governance::access`) and from nothing else. The
 //! whole of it is written out in `authz_matrix.txt`, which a test compares.
 
+use governance::Scope;
 use governance::access::{CLASSIFIED_PROPERTIES, Component, Level, Standing};
 use model::{AccountId, IdentityKind};
 use std::collections::BTreeSet;
@@ -135,13 +136,56 @@ impl Act {
         match action {
             Action::EventsRead | Action::CountRead => Self::Analyse,
             Action::Exported => Self::Export,
-            Action::PersonChanged => Self::ChangePeople,
+            Action::DeletionPreviewed => Self::DeletePeople,
+            Action::PersonChanged
+            | Action::PeopleSubscribed
+            | Action::PhonesRemoved
+            | Action::PeopleDemerged => Self::ChangePeople,
             Action::QuarantineRead => Self::ReadQuarantine,
             Action::QuarantineReplayed | Action::QuarantineDeleted => Self::ManageQuarantine,
             Action::RequestsRead => Self::ReadRequests,
             Action::DropsRead => Self::ReadInstallation,
             Action::JobRun => Self::ManageInstallation,
+            Action::ProgramRefused => Self::ReadAccount,
             _ => Self::ReadPeople,
+        }
+    }
+
+    /// The scope of a passcode that is enough for it: what the protocol's own calls ask.
+    const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Analyse | Self::ReadPeople | Self::Export => Some(Scope::Read),
+            Self::ChangePeople => Some(Scope::Upload),
+            Self::DeletePeople => Some(Scope::Delete),
+            Self::ReadInstallation
+            | Self::ManageInstallation
+            | Self::ReadAccount
+            | Self::ManageAccount
+            | Self::ReadCredentials
+            | Self::ManageCredentials
+            | Self::ReadUsers
+            | Self::ManageUsers
+            | Self::ReadRoles
+            | Self::ManageRoles
+            | Self::CarryOutDeletion
+            | Self::ReadDictionary
+            | Self::ManageDictionary
+            | Self::ReadQuarantine
+            | Self::ManageQuarantine
+            | Self::ReadRequests
+            | Self::ReadAudit => None,
+        }
+    }
+
+    /// The component that it is about, and how much of it is needed; none where any role will do, or
+    /// none does.
+    #[must_use]
+    pub const fn component(self) -> Option<(Component, Level)> {
+        match self.need() {
+            Need::Level(component, level) | Need::Installation(component, level) => {
+                Some((component, level))
+            }
+            Need::AnyRole | Need::JobsOnly => None,
         }
     }
 
@@ -190,6 +234,15 @@ pub enum Why {
     NoRole,
     /// The role gives more than the user has.
     GivesMoreThanHeld,
+    /// The passcode is good for too little.
+    OutOfScope {
+        /// Of what.
+        component: Component,
+        /// How much is asked.
+        needed: Level,
+        /// How much there is.
+        held: Level,
+    },
     /// The user's roles there give too little.
     TooLittle {
         /// Of what.
@@ -210,6 +263,17 @@ impl fmt::Display for Why {
             Self::JobsOnly => f.write_str("only jobs do this"),
             Self::NoRole => f.write_str("no role there"),
             Self::GivesMoreThanHeld => f.write_str("it gives more than the actor has"),
+            Self::OutOfScope {
+                component,
+                needed,
+                held,
+            } => write!(
+                f,
+                "it needs {} on {}, and the passcode has {}",
+                needed.as_str(),
+                component.as_str(),
+                held.as_str()
+            ),
             Self::TooLittle {
                 component,
                 needed,
@@ -227,8 +291,8 @@ impl fmt::Display for Why {
 
 /// Whether `actor` may do `act` in `account`, or why not.
 ///
-/// The operator of the operating system may do everything that a person may do. A passcode reads
-/// and deletes people, in its own account and nowhere else. Jobs may do what jobs are for: carry
+/// The operator of the operating system may do everything that a person may do. A passcode may do
+/// what its scopes and rights say, in its own account and nowhere else. Jobs may do what jobs are for: carry
 /// out what a person has ordered, and note what they read. A user may do what the roles give.
 ///
 /// # Errors
@@ -236,32 +300,30 @@ impl fmt::Display for Why {
 pub fn decide(actor: &Actor, act: Act, account: AccountId) -> Result<(), Why> {
     match &actor.kind {
         ActorKind::OsUser(_) => Ok(()),
-        ActorKind::Passcode { account: own, .. } => match act {
-            Act::ReadAccount | Act::DeletePeople | Act::Analyse | Act::ReadPeople | Act::Export => {
-                if *own == account {
-                    Ok(())
-                } else {
-                    Err(Why::AnotherAccount)
+        ActorKind::Passcode {
+            account: own,
+            scopes,
+            ..
+        } => {
+            if act.scope().is_some_and(|it| scopes.hold(it)) || act.need() == Need::AnyRole {
+                return in_own(*own, account);
+            }
+            match act.need() {
+                Need::AnyRole | Need::JobsOnly | Need::Installation(..) => Err(Why::NotForPrograms),
+                Need::Level(component, needed) => {
+                    in_own(*own, account)?;
+                    let held = scopes.rights().level(component);
+                    if held >= needed {
+                        return Ok(());
+                    }
+                    Err(Why::OutOfScope {
+                        component,
+                        needed,
+                        held,
+                    })
                 }
             }
-            Act::ReadInstallation
-            | Act::ManageInstallation
-            | Act::ManageAccount
-            | Act::ReadCredentials
-            | Act::ManageCredentials
-            | Act::ReadUsers
-            | Act::ManageUsers
-            | Act::ReadRoles
-            | Act::ManageRoles
-            | Act::CarryOutDeletion
-            | Act::ChangePeople
-            | Act::ReadDictionary
-            | Act::ManageDictionary
-            | Act::ReadQuarantine
-            | Act::ManageQuarantine
-            | Act::ReadRequests
-            | Act::ReadAudit => Err(Why::NotForPrograms),
-        },
+        }
         ActorKind::System(_) => match act {
             Act::ReadInstallation
             | Act::ManageInstallation
@@ -303,6 +365,14 @@ pub fn decide(actor: &Actor, act: Act, account: AccountId) -> Result<(), Why> {
     }
 }
 
+/// A passcode is good for nothing but its own account.
+fn in_own(own: AccountId, account: AccountId) -> Result<(), Why> {
+    match own == account {
+        true => Ok(()),
+        false => Err(Why::AnotherAccount),
+    }
+}
+
 fn enough(standing: Option<&Standing>, component: Component, needed: Level) -> Result<(), Why> {
     let standing = standing
         .filter(|it| !it.roles.is_empty())
@@ -334,7 +404,12 @@ const IDENTITIES: [IdentityKind; 3] = [
 #[must_use]
 pub fn masked(actor: &Actor, account: AccountId) -> BTreeSet<String> {
     let sees = match &actor.kind {
-        ActorKind::OsUser(_) | ActorKind::Passcode { .. } | ActorKind::System(_) => true,
+        ActorKind::OsUser(_) | ActorKind::System(_) => true,
+        // Whoever reads by the protocol's own calls sees what was sent.
+        ActorKind::Passcode { scopes, .. } => {
+            let rights = scopes.rights();
+            scopes.hold(Scope::Read) || rights.allow(Component::PersonalInformation, Level::Read)
+        }
         ActorKind::User { standings, .. } => standings
             .get(&account)
             .is_some_and(Standing::sees_personal_information),

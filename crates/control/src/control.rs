@@ -100,6 +100,7 @@ pub struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) sink_gate: Arc<audit::sinks::Gate>,
     console_url: Arc<str>,
     node: u32,
 }
@@ -146,6 +147,7 @@ impl Control {
                 keyring.secret("control passwords v1"),
                 Passkeys::of(&settings.console_name),
             )),
+            sink_gate: Arc::default(),
             console_url: Arc::from(settings.console_url.as_str()),
             keyring,
             clock,
@@ -359,6 +361,7 @@ impl Control {
     pub(crate) fn desk(&self, actor: &Actor, account: AccountId) -> Desk {
         Desk {
             sealer: Arc::clone(&self.sealer),
+            sink_gate: Arc::clone(&self.sink_gate),
             actor: actor.clone(),
             account,
             now: self.clock.now(),
@@ -413,6 +416,7 @@ impl Control {
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) sink_gate: Arc<audit::sinks::Gate>,
     pub(crate) actor: Actor,
     pub(crate) account: AccountId,
     pub(crate) now: Timestamp,
@@ -440,6 +444,7 @@ impl Desk {
         description: String,
         outcome: AuditOutcome,
     ) -> Result<()> {
+        self.sink_gate.admit(action, &object)?;
         let note = Note {
             account: self.account,
             action,

@@ -200,12 +200,12 @@ impl Said {
 }
 
 fn views(properties: &Properties) -> Vec<PropertyView> {
-    let view = |(name, declared): (&Box<str>, &Declared)| PropertyView {
+    let views = properties.iter().map(|(name, declared)| PropertyView {
         name: name.to_string(),
         kind: declared.kind.map(DeclaredKind::as_str),
         is_mandatory: declared.is_mandatory,
-    };
-    properties.iter().map(view).collect()
+    });
+    views.collect()
 }
 
 impl Control {

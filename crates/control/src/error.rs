@@ -62,6 +62,16 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
+    /// As much waits for a required sink of the audit log as may: nothing that is audited is done.
+    #[error(
+        "the audit log's required sink `{sink}` is {waiting} entries behind: nothing that is audited is done"
+    )]
+    SinkFull {
+        /// Which.
+        sink: String,
+        /// Entries that wait for it.
+        waiting: u64,
+    },
     /// Stored bytes are not what was written.
     #[error("failed to read {what}: {reason}")]
     Damaged {
@@ -97,9 +107,10 @@ impl Error {
             Self::Denied { .. } | Self::Refused(_) => ErrorKind::Denied,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
-            Self::Database { .. } | Self::File { .. } | Self::Store { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Database { .. }
+            | Self::File { .. }
+            | Self::Store { .. }
+            | Self::SinkFull { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Forked { .. } => ErrorKind::Corrupt,
             Self::Keys(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,

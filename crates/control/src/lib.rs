@@ -13,6 +13,7 @@ mod audit;
 pub mod authz;
 
 mod account;
+mod alerts;
 mod allowlist;
 mod sign_in;
 mod users;
@@ -42,11 +43,13 @@ mod tests;
 
 pub use account::{Account, NewAccount, Passcode};
 pub use actor::{Actor, ActorKind};
+pub use alerts::{Alert, AlertCall, Turn};
 pub use allowlist::{AllowlistChange, AllowlistEntry, AllowlistView};
 pub use api_keys::{AnswerKeyView, ApiEncryptionView, ApiKeyState, ApiKeyView};
 pub use audit::{
-    AUDIT_PAGE_MAX, AUDIT_RETENTION_DAYS, Action, AuditDownload, AuditEntry, AuditFilter,
-    AuditOutcome, Checkpoint, DownloadFormat, Verification, VerifiedLog, verify,
+    AUDIT_PAGE_MAX, AUDIT_RETENTION_DAYS, Action, Audit, AuditDownload, AuditEntry, AuditFilter,
+    AuditOutcome, Checkpoint, DownloadFormat, SINK_BATCH_MAX, SinkBatch, SinkEntry, SinkProgress,
+    SinkTerms, Unaudited, Verification, VerifiedLog, sink_head_line, verify,
 };
 pub use authz::Act;
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
@@ -59,10 +62,10 @@ pub use learned::{ErrorView, NameView};
 pub use review::{DropReview, QuarantineMark, SeenDrops};
 pub use sign_in::{
     Client, Code, Enrolled, Factors, LinkView, Mail, NewSession, NewUser, OutboxEntry,
-    PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasskeyView, Passkeys, SessionView, SignedIn, Stage,
-    TotpOffer,
+    PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasskeyView, Passkeys, SessionLimits, SessionView,
+    SignedIn, Stage, TotpOffer,
 };
 pub use users::bulk::{USER_ACTS_MAX, UserAct};
 pub use users::links::{Invitation, Purpose};
 pub use users::roles::Role;
-pub use users::{User, UserGrant, UserId};
+pub use users::{Enabled, User, UserGrant, UserId};

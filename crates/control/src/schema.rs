@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 14] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -19,6 +19,9 @@ const STEPS: [&str; 11] = [
     include_str!("schema/learned.sql"),
     include_str!("schema/sign_in.sql"),
     include_str!("schema/dictionary_kinds.sql"),
+    include_str!("schema/audit_sinks.sql"),
+    include_str!("schema/alerts.sql"),
+    include_str!("schema/user_pauses.sql"),
 ];
 
 /// Brings the file to today's schema.

@@ -7,9 +7,11 @@
 mod access;
 mod accounts;
 mod api_keys;
+mod attempts;
 mod audit;
 mod audit_tree;
 mod deletions;
+mod disabled;
 mod formats;
 mod keys;
 mod learned;

@@ -5,10 +5,12 @@
 //! has an Admin keeps one.
 
 pub(crate) mod bulk;
+pub(crate) mod disabled;
 pub(crate) mod links;
 pub(crate) mod roles;
 
-use governance::access::{Grant, GrantedRole, Rights, Standing, SystemRole};
+use governance::access::{Component, Grant, GrantedRole, Level, Rights, Standing, SystemRole};
+use governance::{Scope, Scopes};
 use model::{AccountId, Secret, Timestamp};
 use serde::Serialize;
 use sqlx::Row as _;
@@ -49,7 +51,7 @@ pub struct User {
     pub email: String,
     /// Its name.
     pub name: String,
-    /// `invited`, `active` or `locked`.
+    /// `invited`, `active`, `locked` or `disabled`.
     pub state: String,
     /// What proves the second factor.
     pub factors: Factors,
@@ -57,6 +59,15 @@ pub struct User {
     pub signed_in_at: Option<Timestamp>,
     /// Its roles in the account.
     pub grants: Vec<UserGrant>,
+}
+
+/// Whether a user's roles count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enabled {
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
 }
 
 /// A role that a user has in an account.
@@ -153,6 +164,46 @@ impl Control {
         done.map(drop)
     }
 
+    /// Sends an invitation that was not accepted again: the link before is dead.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] when the user has accepted already;
+    /// [`model::ErrorKind::NotFound`]; [`model::ErrorKind::Denied`].
+    pub async fn resend_invitation(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        email: &str,
+    ) -> Result<Secret<String>> {
+        let act = UserAct::Resend {
+            email: email.to_owned(),
+        };
+        let mut links = self.change_users(actor, account, vec![act]).await?;
+        let none = || Error::Internal("failed to make the link of an invitation".to_owned());
+        links.pop().ok_or_else(none)
+    }
+
+    /// Lets a user's roles in an account count no more, or again. Whoever has no role that counts
+    /// anywhere is signed out, and does not sign in.
+    ///
+    /// # Errors
+    /// As [`Control::withdraw_role`].
+    pub async fn set_user_enabled(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        email: &str,
+        enabled: Enabled,
+    ) -> Result<()> {
+        let email = email.to_owned();
+        let act = match enabled {
+            Enabled::Yes => UserAct::Enable { email },
+            Enabled::No => UserAct::Disable { email },
+        };
+        let done = self.change_users(actor, account, vec![act]).await;
+        done.map(drop)
+    }
+
     /// The users of an account, by address.
     ///
     /// # Errors
@@ -212,7 +263,10 @@ impl Desk {
     pub(crate) fn covers_rights(&self, rights: &Rights) -> Result<()> {
         let covered = match &self.actor.kind {
             ActorKind::OsUser(_) => true,
-            ActorKind::Passcode { .. } | ActorKind::System(_) => false,
+            ActorKind::System(_) => false,
+            ActorKind::Passcode {
+                account, scopes, ..
+            } => *account == self.account && scopes.rights().cover(rights),
             ActorKind::User { standings, .. } => standings
                 .get(&self.account)
                 .is_some_and(|standing| standing.rights.cover(rights)),
@@ -224,6 +278,46 @@ impl Desk {
         Err(Error::Refused(format!(
             "refused to give or take a role: {why}"
         )))
+    }
+
+    /// Whether the actor has all that a passcode is to be good for.
+    pub(crate) fn covers_scopes(&self, scopes: &Scopes) -> Result<()> {
+        let data = scopes.data().iter();
+        let needed = match &self.actor.kind {
+            // A program gives of what it has itself, word by word.
+            ActorKind::Passcode { scopes: own, .. } => {
+                let mut data = data;
+                data.all(|it| own.hold(*it)).then(|| *scopes.rights())
+            }
+            ActorKind::OsUser(_) | ActorKind::System(_) | ActorKind::User { .. } => {
+                let all = data.map(|it| rights_of(*it));
+                Some(all.fold(*scopes.rights(), |all, more| all.union(&more)))
+            }
+        };
+        match needed {
+            Some(rights) if self.covers_rights(&rights).is_ok() => Ok(()),
+            Some(_) | None => {
+                let why = Why::GivesMoreThanHeld;
+                let text = format!("refused to make a passcode: {why}");
+                Err(Error::Refused(text))
+            }
+        }
+    }
+}
+
+/// What a user must have to make a passcode of a scope. Who makes one that sends needs no right to
+/// people: it shows nothing.
+fn rights_of(scope: Scope) -> Rights {
+    use Component as C;
+    match scope {
+        Scope::Upload => Rights::NONE,
+        Scope::Read => Rights::of(&[
+            (C::Analysis, Level::Read),
+            (C::People, Level::Read),
+            (C::PersonalInformation, Level::Read),
+            (C::Exports, Level::Read),
+        ]),
+        Scope::Delete => Rights::of(&[(C::PrivacyRequests, Level::Write)]),
     }
 }
 
@@ -343,8 +437,9 @@ pub(crate) async fn set_state(session: &mut Session, id: UserId, state: &str) ->
 pub(crate) async fn admin_emails(session: &mut Session, desk: &Desk) -> Result<Vec<String>> {
     const ACT: &str = "read Admins";
     let rows = sqlx::query(
-        "SELECT user_id FROM grants WHERE account = $1 AND role = $2 AND pending = 0 \
-         ORDER BY user_id",
+        "SELECT user_id FROM grants g WHERE account = $1 AND role = $2 AND pending = 0 \
+         AND NOT EXISTS (SELECT 1 FROM disabled_users d \
+         WHERE d.user_id = g.user_id AND d.account = g.account) ORDER BY user_id",
     )
     .bind(desk.account.as_str().to_owned())
     .bind(highest(desk.account).as_str())
@@ -480,8 +575,9 @@ async fn delete_grants(
 async fn admins(session: &mut Session, account: AccountId) -> Result<i64> {
     const ACT: &str = "count Admins";
     let row = sqlx::query(
-        "SELECT COUNT(*) FROM grants WHERE account = $1 AND role = $2 AND expires_at IS NULL \
-         AND pending = 0",
+        "SELECT COUNT(*) FROM grants g WHERE account = $1 AND role = $2 AND expires_at IS NULL \
+         AND pending = 0 AND NOT EXISTS (SELECT 1 FROM disabled_users d \
+         WHERE d.user_id = g.user_id AND d.account = g.account)",
     )
     .bind(account.as_str().to_owned())
     .bind(highest(account).as_str())
@@ -510,8 +606,20 @@ async fn keep_an_admin(session: &mut Session, account: AccountId, before: i64) -
     )))
 }
 
-/// The roles that count, of a user in the account.
+/// The roles that count, of a user in the account: none while the user is disabled there.
 pub(crate) async fn grants_of(
+    session: &mut Session,
+    id: UserId,
+    account: AccountId,
+) -> Result<Vec<Grant>> {
+    if disabled::is_disabled(session, id, account).await? {
+        return Ok(Vec::new());
+    }
+    held(session, id, account).await
+}
+
+/// The roles that a user has in the account, disabled or not.
+pub(crate) async fn held(
     session: &mut Session,
     id: UserId,
     account: AccountId,
@@ -596,10 +704,13 @@ async fn read_users(
             id: id.to_string(),
             email,
             name,
-            state: if is_locked {
-                "locked".to_owned()
-            } else {
-                state
+            state: match (
+                disabled::is_disabled(session, id, account).await?,
+                is_locked,
+            ) {
+                (true, _) => "disabled".to_owned(),
+                (false, true) => "locked".to_owned(),
+                (false, false) => state,
             },
             factors: sign_in::session::factors(session, id).await?,
             signed_in_at: signed_in.map(Timestamp::from_ms),

@@ -5,8 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::Network;
+use crate::access::Rights;
 
-/// What a program may be allowed to do.
+/// What a program may be allowed to do with the account's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// To send records.
@@ -32,41 +33,76 @@ impl Scope {
     }
 }
 
-/// The scopes of one passcode.
+/// What one passcode is good for: the data, and what of the account it may manage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scopes(Vec<Scope>);
+pub struct Scopes {
+    data: Vec<Scope>,
+    rights: Rights,
+}
 
 impl Scopes {
-    /// What a passcode has when nothing is said: everything.
+    /// What a passcode has when nothing is said: the data whole, and nothing to manage.
     #[must_use]
     pub fn all() -> Self {
-        Self(Scope::ALL.to_vec())
+        Self {
+            data: Scope::ALL.to_vec(),
+            rights: Rights::NONE,
+        }
+    }
+
+    /// These scopes and rights; none when they are nothing.
+    #[must_use]
+    pub fn of(data: impl IntoIterator<Item = Scope>, rights: Rights) -> Option<Self> {
+        let mut data: Vec<Scope> = data.into_iter().collect();
+        data.sort_unstable();
+        data.dedup();
+        let is_nothing = data.is_empty() && rights == Rights::NONE;
+        (!is_nothing).then_some(Self { data, rights })
     }
 
     /// Whether `scope` is among them.
     #[must_use]
     pub fn hold(&self, scope: Scope) -> bool {
-        self.0.contains(&scope)
+        self.data.contains(&scope)
     }
 
-    /// Reads names with commas between; `api` is all of them. None for an unknown name, or none.
+    /// The scopes of data, in order.
+    #[must_use]
+    pub fn data(&self) -> &[Scope] {
+        &self.data
+    }
+
+    /// What it may see and change of the account, component by component.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// Reads names with commas between: scopes, and `component=level` for rights; `api` is every
+    /// scope and no right. None for an unknown name, a component that is named twice, or nothing.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text == "api" {
-            return Some(Self::all());
+        let mut data = Vec::new();
+        let mut rights = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            if name.contains('=') {
+                rights.push(name);
+            } else if name == "api" {
+                data.extend(Scope::ALL);
+            } else {
+                data.push(Scope::ALL.into_iter().find(|it| it.as_str() == name)?);
+            }
         }
-        let named = |name: &str| Scope::ALL.into_iter().find(|it| it.as_str() == name.trim());
-        let mut scopes: Vec<Scope> = text.split(',').map(named).collect::<Option<_>>()?;
-        scopes.sort_unstable();
-        scopes.dedup();
-        Some(Self(scopes))
+        Self::of(data, Rights::parse(&rights.join(","))?)
     }
 }
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(|it| it.as_str()).collect();
-        f.write_str(&names.join(","))
+        let names = self.data.iter().map(|it| String::from(it.as_str()));
+        let rights = Some(self.rights.to_string()).filter(|it| !it.is_empty());
+        let all: Vec<String> = names.chain(rights).collect();
+        f.write_str(&all.join(","))
     }
 }
 
@@ -82,7 +118,7 @@ pub struct PasscodeTerms {
 }
 
 impl Default for PasscodeTerms {
-    /// For ever, for everything, from everywhere.
+    /// For ever, for all data, from everywhere.
     fn default() -> Self {
         Self {
             expires_at: None,
@@ -105,6 +141,7 @@ impl PasscodeTerms {
 #[cfg(test)]
 mod tests {
     use super::{PasscodeTerms, Scope, Scopes};
+    use crate::access::Rights;
     use model::Timestamp;
 
     #[test]
@@ -117,12 +154,21 @@ mod tests {
             ("", None),
             ("read,", None),
             ("everything", None),
+            (
+                "api,audit_log=read",
+                Some("upload,read,delete,audit_log=read"),
+            ),
+            ("users=write, read", Some("read,users=write")),
+            ("users=none", None),
+            ("users=all", None),
+            ("users=read,users=write", None),
         ];
         for (text, expect) in cases {
             let found = Scopes::parse(text).map(|it| it.to_string());
             assert_eq!(found.as_deref(), expect, "{text}");
         }
         assert!(!Scopes::parse("read").unwrap().hold(Scope::Delete));
+        assert_eq!(*Scopes::all().rights(), Rights::NONE);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod learned;
 pub mod limit;
 pub mod record;
+pub mod spreadsheet;
 pub mod submission;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Rows as comma-separated values (RFC 4180): a header, CRLF line ends, quotes where needed.
 //!
 //! JSON columns come out as their JSON text, times as RFC 3339, keys as hexadecimal digits, null as
-//! nothing (an empty text is `""`). A spreadsheet takes a field that begins with `=`, `+`, `-`, `@`,
-//! tab or return for a formula; [`Formulas::Defused`] puts an apostrophe before such text. Numbers
-//! are never changed.
+//! nothing (an empty text is `""`). A spreadsheet takes some texts for formulas
+//! ([`model::spreadsheet::runs`]); [`Formulas::Defused`] puts an apostrophe before them. Numbers are
+//! never changed.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -120,7 +120,7 @@ fn value(
 }
 
 fn push(text: &mut String, value: &str, formulas: Formulas) {
-    let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula = model::spreadsheet::runs(value);
     let defuse = is_formula && formulas == Formulas::Defused;
     let quote = defuse
         || value.is_empty()

@@ -25,9 +25,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::digest::Digests;
 use crate::people::{self, LinkCache, PeopleTable};
+use crate::reports::PropertyNames;
 use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
+use crate::tallies::Tallies;
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
 
 /// How often a typed read is begun anew because a commit was gone before it could be held.
@@ -75,10 +78,14 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     runtime: Arc<RuntimeEnv>,
+    /// What sessions of typed reads are copies of.
+    reader: SessionState,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) links: LinkCache,
+    pub(crate) tallies: Digests<Tallies>,
+    pub(crate) properties: Digests<PropertyNames>,
 }
 
 /// The rows of a query, as they come.
@@ -121,13 +128,17 @@ impl Engine {
         let bytes_max = settings.tail_bytes_max;
         let snapshots = Arc::new(Snapshots::new(store, catalog, tail, bytes_max));
         let links = LinkCache::default();
+        let reader = new_session(&runtime, &settings);
         Ok(Self {
             inner: Arc::new(Inner {
                 runtime,
+                reader,
                 snapshots,
                 settings,
                 clock,
                 links,
+                tallies: Digests::default(),
+                properties: Digests::default(),
             }),
         })
     }
@@ -165,7 +176,7 @@ impl Engine {
 
     async fn begin_sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
         let allowed = statement::parse(text)?;
-        let context = SessionContext::new_with_state(self.session(Order::Any));
+        let context = SessionContext::new_with_state(self.session());
         let (names, with_people) = self.tables_of(&context.state(), &allowed.statement)?;
         let mut needed: BTreeSet<Table> = names.iter().copied().collect();
         if with_people {
@@ -225,46 +236,18 @@ impl Engine {
         Ok((found, with_people))
     }
 
-    /// A session of its own for one query: nothing is shared but the runtime.
-    pub(crate) fn session(&self, order: Order) -> SessionState {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(self.inner.settings.threads.max(1))
-            .with_information_schema(false);
-        let options = config.options_mut();
-        options.execution.parquet.pushdown_filters = true;
-        options.execution.parquet.reorder_filters = true;
-        options.execution.parquet.enable_page_index = true;
-        options.execution.parquet.bloom_filter_on_read = true;
-        options.execution.parquet.schema_force_view_types = false;
-        options.optimizer.prefer_existing_sort = true;
+    /// A session of its own for one statement: nothing is shared but the runtime.
+    fn session(&self) -> SessionState {
+        new_session(&self.inner.runtime, &self.inner.settings)
+    }
+
+    /// A session for one typed read, which names no table: it is a copy, as making one anew costs more
+    /// than many a read.
+    pub(crate) fn reader(&self, order: Order) -> SessionState {
+        let mut state = self.inner.reader.clone();
         // Cutting a sorted input in pieces forgets that it is sorted.
+        let options = state.config_mut().options_mut();
         options.optimizer.repartition_file_scans = order == Order::Any;
-        options.sql_parser.enable_ident_normalization = true;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        let mut state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.inner.runtime))
-            .with_default_features()
-            .build();
-        let ours = [
-            functions::text(),
-            functions::string(),
-            functions::num(),
-            functions::boolean(),
-            functions::property(),
-        ];
-        for function in ours {
-            // Replacing a function of the same name is meant.
-            drop(datafusion::execution::FunctionRegistry::register_udf(
-                &mut state, function,
-            ));
-        }
-        drop(
-            datafusion::execution::FunctionRegistry::register_expr_planner(
-                &mut state,
-                Arc::new(planner::Operators),
-            ),
-        );
         state
     }
 
@@ -336,6 +319,47 @@ impl Engine {
         }
         Err(last)
     }
+}
+
+/// A session over the runtime that all of them share.
+fn new_session(runtime: &Arc<RuntimeEnv>, settings: &Settings) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.threads.max(1))
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.enable_page_index = true;
+    options.execution.parquet.bloom_filter_on_read = true;
+    options.execution.parquet.schema_force_view_types = false;
+    options.optimizer.prefer_existing_sort = true;
+    options.sql_parser.enable_ident_normalization = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .with_default_features()
+        .build();
+    let ours = [
+        functions::text(),
+        functions::string(),
+        functions::num(),
+        functions::boolean(),
+        functions::property(),
+    ];
+    for function in ours {
+        // Replacing a function of the same name is meant.
+        drop(datafusion::execution::FunctionRegistry::register_udf(
+            &mut state, function,
+        ));
+    }
+    drop(
+        datafusion::execution::FunctionRegistry::register_expr_planner(
+            &mut state,
+            Arc::new(planner::Operators),
+        ),
+    );
+    state
 }
 
 fn read_only() -> SQLOptions {

@@ -18,11 +18,13 @@ mod statement;
 mod tables;
 mod tail_index;
 
+mod digest;
 mod events;
 mod latest;
 mod people;
 mod reads;
 mod reports;
+mod tallies;
 
 pub mod csv;
 pub mod export;

@@ -37,7 +37,7 @@ impl Engine {
         read: Read,
     ) -> Result<Rows> {
         let plan = self.plan_read(rows, policy, order, read)?;
-        self.run(self.session(order), plan, None).await
+        self.run(self.reader(order), plan, None).await
     }
 
     /// The plan of [`Engine::read`].

@@ -1,23 +1,25 @@
 //! Reports on events: the most frequent values of a property, and how much happened over time.
 //!
-//! Each is one pass over the events that match. What a pass collects is bounded: a report over more
+//! How many events there were is known without looking at them (see [`crate::tallies`]); everything
+//! else is one pass over the events that match. What a pass collects is bounded: a report over more
 //! values, or more people, than fit is refused and never cut off in silence.
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
-use futures::StreamExt as _;
+use arrow::array::RecordBatch;
 use lake::schema::PropertyType;
-use model::record::Table;
+use model::record::{ChangeOp, Table};
 use model::{PersonKey, RawJson, Timestamp};
 use serde_json::value::RawValue;
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::events::{EventsQuery, Needs, Seen};
 use crate::functions::{json_number, json_text};
 use crate::people::{EventStats, PeopleReader, ProfileParts, TABLES};
-use crate::{Engine, Error, ReadPolicy, Result};
+use crate::tallies::begins_bin;
+use crate::{Engine, Error, ReadPolicy, Result, reads};
 
 /// Values, or people of one stretch of time, that one report may hold.
 const HELD_MAX: usize = 2_000_000;
@@ -155,6 +157,11 @@ impl Engine {
             needs.properties.push(name);
         }
         let (now, needs) = (self.inner.clock.now(), &needs);
+        let is_counted = *measure == Measure::Events && query.filters.is_empty();
+        let is_cut_well = stretches.iter().flatten().copied().all(begins_bin);
+        if is_counted && is_cut_well {
+            return self.event_trends(policy, query, stretches).await;
+        }
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut sums: Vec<Vec<f64>> = stretches.iter().map(|it| vec![0.0; it.len()]).collect();
             let mut links = self.links(&snapshot, policy).await?;
@@ -187,6 +194,38 @@ impl Engine {
             .await?;
             held.check()?;
             Ok(sums)
+        })
+        .await
+    }
+
+    /// How many events, over time: without filters, and cut where bins begin.
+    async fn event_trends(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        stretches: &[Vec<Timestamp>],
+    ) -> Result<Vec<Vec<f64>>> {
+        let now = self.inner.clock.now();
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            // There are fewer than 2^32 events in a quarter of an hour.
+            let mut bins: BTreeMap<Timestamp, u64> = BTreeMap::new();
+            for counted in self.counted(&snapshot, policy, query, now).await? {
+                for (at, count) in counted.bins(query.event.as_deref()) {
+                    *bins.entry(at).or_default() += count;
+                }
+            }
+            let sums = stretches.iter().map(|starts| {
+                let mut sums = vec![0.0; starts.len()];
+                for (at, count) in &bins {
+                    let after = starts.partition_point(|start| start <= at);
+                    let place = after.checked_sub(1);
+                    if let Some(sum) = place.and_then(|it| sums.get_mut(it)) {
+                        *sum += f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
+                    }
+                }
+                sums
+            });
+            Ok(sums.collect())
         })
         .await
     }
@@ -273,29 +312,55 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn event_names(&self, policy: &ReadPolicy) -> Result<BTreeMap<Box<str>, EventStats>> {
-        let text = "SELECT name, count(*) AS n, min(ts) AS first, max(ts) AS last \
-                    FROM events GROUP BY name";
-        let mut batches = self.sql(policy, text).await?.batches;
-        let mut names = BTreeMap::new();
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let [name, count, first, last] = batch.columns() else {
-                return Err(Error::Internal("count events by name"));
-            };
-            let name = name.as_string::<i32>();
-            let count = count.as_primitive::<Int64Type>();
-            let first = first.as_primitive::<TimestampMillisecondType>();
-            let last = last.as_primitive::<TimestampMillisecondType>();
-            for row in 0..batch.num_rows() {
-                let stats = EventStats {
-                    count: count.value(row).unsigned_abs(),
-                    first_seen: Timestamp::from_ms(first.value(row)),
-                    last_seen: Timestamp::from_ms(last.value(row)),
-                };
-                names.insert(Box::from(name.value(row)), stats);
+        let (all, now) = (&EventsQuery::default(), self.inner.clock.now());
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            let mut names: BTreeMap<Box<str>, EventStats> = BTreeMap::new();
+            for counted in self.counted(&snapshot, policy, all, now).await? {
+                for (name, stats) in counted.stats() {
+                    match names.get_mut(name) {
+                        Some(known) => known.join(stats),
+                        None => {
+                            names.insert(Box::from(name), stats);
+                        }
+                    }
+                }
             }
-        }
-        Ok(names)
+            Ok(names)
+        })
+        .await
+    }
+
+    /// How often each event happened from one moment up to, not including, another.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn events_by_name(
+        &self,
+        policy: &ReadPolicy,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<BTreeMap<Box<str>, u64>> {
+        let query = EventsQuery {
+            from,
+            to,
+            ..EventsQuery::default()
+        };
+        let (query, now) = (&query, self.inner.clock.now());
+        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
+            let mut names: BTreeMap<Box<str>, u64> = BTreeMap::new();
+            for counted in self.counted(&snapshot, policy, query, now).await? {
+                for (name, count) in counted.names() {
+                    match names.get_mut(name) {
+                        Some(sum) => *sum += count,
+                        None => {
+                            names.insert(Box::from(name), count);
+                        }
+                    }
+                }
+            }
+            Ok(names)
+        })
+        .await
     }
 
     /// The name of every property that a profile ever had.
@@ -303,16 +368,55 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn profile_properties(&self, policy: &ReadPolicy) -> Result<BTreeSet<Box<str>>> {
-        let text = "SELECT DISTINCT property FROM profile_changes \
-                    WHERE op NOT IN ('identify', 'token', 'device')";
-        let mut batches = self.sql(policy, text).await?.batches;
-        let mut names = BTreeSet::new();
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let found = batch.column(0).as_string::<i32>();
-            names.extend(found.iter().flatten().map(Box::<str>::from));
+        self.with_snapshot(
+            policy,
+            &[Table::ProfileChanges],
+            move |snapshot| async move {
+                let rows = snapshot.table(Table::ProfileChanges)?;
+                let of_parts = self.digests(&self.inner.properties, rows, &rows.parts, policy);
+                let mut names = BTreeSet::new();
+                for digest in of_parts.await? {
+                    names.extend(digest.0.iter().cloned());
+                }
+                let tail = Arc::new(rows.tail_alone());
+                if !tail.is_empty() {
+                    names.append(
+                        &mut self
+                            .digest_rows::<PropertyNames>(&tail, policy, None)
+                            .await?
+                            .0,
+                    );
+                }
+                Ok(names)
+            },
+        )
+        .await
+    }
+}
+
+/// The names of the properties that changes are about.
+#[derive(Debug, Default)]
+pub(crate) struct PropertyNames(BTreeSet<Box<str>>);
+
+impl Digest for PropertyNames {
+    const COLUMNS: &'static [&'static str] = &["op", "property"];
+
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        let (ops, names) = (reads::texts(rows, "op")?, reads::texts(rows, "property")?);
+        for row in 0..rows.num_rows() {
+            let is_property = match ChangeOp::from_name(ops.value(row)) {
+                Some(ChangeOp::Identify | ChangeOp::Token | ChangeOp::Device) => false,
+                Some(_) | None => true,
+            };
+            if is_property && !self.0.contains(names.value(row)) {
+                self.0.insert(Box::from(names.value(row)));
+            }
         }
-        Ok(names)
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|it| it.len() + 32).sum()
     }
 }
 

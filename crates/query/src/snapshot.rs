@@ -67,15 +67,29 @@ pub(crate) enum TailRows {
 impl TableRows {
     /// One part of it.
     pub(crate) fn part_alone(&self, part: &Arc<PartMeta>) -> Self {
+        self.parts_alone(vec![Arc::clone(part)])
+    }
+
+    /// Some parts of it.
+    pub(crate) fn parts_alone(&self, parts: Vec<Arc<PartMeta>>) -> Self {
         Self {
             table: self.table,
             account: self.account,
-            parts: vec![Arc::clone(part)],
+            parts,
             tail: TailRows::Memory(Vec::new()),
             tail_times: None,
             columns: self.columns.clone(),
             held: self.held.clone(),
         }
+    }
+
+    /// Whether it has neither parts nor rows in the journal.
+    pub(crate) fn is_empty(&self) -> bool {
+        let has_tail = match &self.tail {
+            TailRows::Memory(batches) => !batches.is_empty(),
+            TailRows::Streamed(commits) => !commits.is_empty(),
+        };
+        self.parts.is_empty() && !has_tail
     }
 
     /// The same table without its parts.

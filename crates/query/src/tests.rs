@@ -1,6 +1,7 @@
 //! Tests of the reads, each by what it must do; `world` holds what they share.
 
 mod catalog;
+mod digests;
 mod doubles;
 mod events;
 mod export;

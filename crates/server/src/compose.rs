@@ -23,11 +23,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::attention::{Attention, Kind, Watch};
 use crate::config::{Config, Jobs, Loaded};
-use crate::jobs::Guards;
+use crate::heads::Heads;
+use crate::jobs::{Guards, Receiver};
 use crate::listen::Health;
 use crate::lock::Lock;
 use crate::metrics::Metrics;
+use crate::sinks::{self, Sinks};
 pub(crate) use adapters::Visible;
 
 /// Names of deleted people that wait to be carried to the ledger.
@@ -39,6 +42,7 @@ pub(crate) struct Installation {
     folder: PathBuf,
     settings: Jobs,
     mail: crate::config::Mail,
+    alerts: crate::config::Alerts,
     clock: Arc<dyn Clock>,
     record_ids: Arc<RecordIds>,
     store: Store,
@@ -49,6 +53,10 @@ pub(crate) struct Installation {
     engine: Engine,
     collect: collect::State,
     web: web::State,
+    heads: Arc<Heads>,
+    sinks: Arc<Sinks>,
+    attention: Arc<Attention>,
+    receiver: Option<Receiver>,
     metrics: Metrics,
     guards: Guards,
     /// Names of deleted people, until a job takes the end of the channel.
@@ -172,11 +180,13 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         record_ids: Arc::clone(&record_ids),
         reached: reached_sender,
     });
-    let web = open_web(config, &store, &collect, &control, &engine, &clock);
+    let outlook = look_out(loaded, &store, &control, &clock).await?;
+    let web = open_web(config, &outlook, &collect, &control, &engine, &clock);
     Ok(Installation {
         folder: loaded.folder.clone(),
         settings: config.jobs.clone(),
         mail: config.mail.clone(),
+        alerts: config.alerts.clone(),
         clock,
         record_ids,
         store,
@@ -187,6 +197,10 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         engine,
         collect,
         web,
+        heads: outlook.heads,
+        sinks: outlook.sinks,
+        attention: outlook.attention,
+        receiver: outlook.receiver,
         metrics,
         guards: Guards::default(),
         reached: Mutex::new(Some(reached)),
@@ -282,9 +296,50 @@ fn query_settings(config: &Config) -> query::Settings {
     }
 }
 
+/// What leads out of the installation, and what is told there.
+struct Outlook {
+    heads: Arc<Heads>,
+    sinks: Arc<Sinks>,
+    attention: Arc<Attention>,
+    receiver: Option<Receiver>,
+}
+
+/// Opens the places that the audit log and alerts go to. From here on a required sink that is too far
+/// behind holds up what is audited.
+async fn look_out(
+    loaded: &Loaded,
+    store: &Store,
+    control: &Control,
+    clock: &Arc<dyn Clock>,
+) -> Result<Outlook> {
+    let config = &loaded.config;
+    let heads = Arc::new(Heads::new(&loaded.folder, control));
+    let host = &config.web.console_name;
+    let sinks = Sinks::open(&config.audit, &loaded.folder, host, control, &heads, clock)?;
+    let known = control.set_sinks(sinks::terms(&config.audit)).await;
+    known.context("failed to write down where the audit log is streamed to")?;
+    let sinks = Arc::new(sinks);
+    let attention = Arc::new(Attention {
+        store: store.clone(),
+        sinks: Arc::clone(&sinks),
+        watch: Watch::default(),
+        clock: Arc::clone(clock),
+        settings: config.jobs.clone(),
+        started_at: clock.now(),
+    });
+    let receiver = Receiver::open(&config.alerts, &loaded.folder)
+        .context("failed to set up the receiver of alerts")?;
+    Ok(Outlook {
+        heads,
+        sinks,
+        attention,
+        receiver,
+    })
+}
+
 fn open_web(
     config: &Config,
-    store: &Store,
+    outlook: &Outlook,
     collect: &collect::State,
     control: &Control,
     engine: &Engine,
@@ -296,7 +351,8 @@ fn open_web(
         engine: engine.clone(),
         cursor_key: control.secret("cursors"),
         clock: Arc::clone(clock),
-        volumes: Arc::new(adapters::StoreGround(store.clone())),
+        volumes: Arc::new(adapters::InstallationGround(Arc::clone(&outlook.attention))),
+        heads: Arc::<Heads>::clone(&outlook.heads),
         settings: web_settings(config),
     })
 }
@@ -361,6 +417,21 @@ impl Installation {
         &self.mail
     }
 
+    /// Who is told that something turned red.
+    pub(crate) const fn alerts(&self) -> &crate::config::Alerts {
+        &self.alerts
+    }
+
+    /// Who is called besides.
+    pub(crate) const fn receiver(&self) -> Option<&Receiver> {
+        self.receiver.as_ref()
+    }
+
+    /// What needs attention.
+    pub(crate) fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
     /// The time.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
@@ -409,6 +480,16 @@ impl Installation {
     /// Queries.
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The published heads of the audit logs.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// Where the audit log is streamed to.
+    pub(crate) fn sinks(&self) -> &Sinks {
+        &self.sinks
     }
 
     /// What the console and the API stand on.
@@ -491,6 +572,12 @@ impl Installation {
             } else {
                 0.0
             });
+        }
+        let concerns = self.attention.find();
+        for kind in Kind::ALL {
+            let of_kind = concerns.iter().filter(|it| it.kind == kind).count();
+            metrics::gauge!("strongroom_needs_attention", "kind" => kind.as_str())
+                .set(count(of_kind));
         }
         let journal = self.journal.status();
         metrics::gauge!("strongroom_journal_commits").set(count(journal.live_commits));

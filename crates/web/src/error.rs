@@ -1,6 +1,8 @@
 //! What cannot be served, and how that is said: with `collect::reply` the only place that chooses
 //! status codes.
 
+pub(crate) mod problem;
+
 use axum::response::Response;
 use collect::{Facts, Line, Refusal, reply};
 use http::{HeaderValue, StatusCode, header};
@@ -31,6 +33,18 @@ pub enum Error {
     /// There is nothing at that address, or it is another account's: which, is not said.
     #[error("nothing is there")]
     Absent,
+    /// The request is not what the document of the management API says: the words say where.
+    #[error("{0}")]
+    Malformed(String),
+    /// The body is not JSON by its type.
+    #[error("the body must be of type application/json")]
+    WrongType,
+    /// A file that is written while it is sent cannot be encrypted as a whole.
+    #[error("this answer is a file that is sent as it is made: ask for it without encryption")]
+    Whole,
+    /// An answer could not be written.
+    #[error("failed to write an answer")]
+    Write(#[from] serde_json::Error),
     /// An operator's act failed.
     #[error(transparent)]
     Operate(#[from] crate::operate::Error),
@@ -50,26 +64,28 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused(_) => ErrorKind::Invalid,
+            Self::Refused(_) | Self::Malformed(_) | Self::WrongType | Self::Whole => {
+                ErrorKind::Invalid
+            }
             Self::Query(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::Commit(_) => ErrorKind::Unavailable,
-            Self::Render(_) | Self::Template(_) => ErrorKind::Internal,
+            Self::Render(_) | Self::Template(_) | Self::Write(_) => ErrorKind::Internal,
             Self::Absent => ErrorKind::NotFound,
             Self::Operate(error) => error.kind(),
         }
     }
 
-    /// The kind, for a page that says why there is no other. What is not the reader's to mend is
+    /// The kind, for an answer that says why there is no other. What is not the reader's to mend is
     /// told to the operator here, once, with its whole chain.
-    pub(crate) fn on_page(&self) -> ErrorKind {
+    pub(crate) fn told(&self) -> ErrorKind {
         let kind = self.kind();
         match kind {
             ErrorKind::Unavailable => {
-                tracing::warn!(error = chain(self), "a page was not served");
+                tracing::warn!(error = chain(self), "a request was not served");
             }
             ErrorKind::Corrupt | ErrorKind::Internal => {
-                tracing::error!(error = chain(self), "a page failed");
+                tracing::error!(error = chain(self), "a request failed");
             }
             ErrorKind::Invalid | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Conflict => {}
         }
@@ -86,6 +102,10 @@ impl Error {
             | Self::Commit(_)
             | Self::Render(_)
             | Self::Template(_)
+            | Self::Malformed(_)
+            | Self::WrongType
+            | Self::Whole
+            | Self::Write(_)
             | Self::Absent => self.to_string(),
         };
         let mut letters = text.chars();

@@ -1,4 +1,4 @@
-//! The REST API that reads and deletes, and the console's pages.
+//! The REST API that reads and deletes, the management API, and the console's pages.
 //!
 //! A route is one file: its verbs beside each other, each of them letting the call in, asking
 //! `query` or `control`, and answering in the protocol's words. This crate must never decide who a
@@ -12,6 +12,7 @@ mod state;
 mod api;
 mod console;
 mod headers;
+mod v2;
 
 pub mod error;
 pub mod operate;
@@ -19,5 +20,7 @@ pub mod operate;
 mod tests;
 
 pub use error::{Error, Result};
-pub use router::{Access, ROUTES, Route, api_router, console_router, console_routes};
-pub use state::{Ground, Parts, Settings, State, Volume, Volumes};
+pub use router::{
+    Access, ROUTES, Route, api_router, console_router, console_routes, management_routes,
+};
+pub use state::{Concern, Ground, Heads, Parts, Settings, Sink, State, Volume, Volumes};

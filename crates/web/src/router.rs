@@ -5,10 +5,13 @@ use axum::extract::{FromRef, Request, State as Of};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use control::{Action, Audit, Unaudited};
 use model::record::Plane;
 
 use crate::api::campaigns;
-use crate::console::pages::{Audit, Entry};
+use crate::console::pages::Entry;
+use crate::error::problem::in_problems;
+use crate::v2;
 use crate::{State, api, console, headers};
 
 /// One verb of one URL.
@@ -22,8 +25,8 @@ pub struct Route {
     pub plane: Plane,
     /// Who may call it.
     pub access: Access,
-    /// Whether each call leaves an entry in the audit log.
-    pub is_audited: bool,
+    /// What each call leaves in the audit log.
+    pub audit: Audit,
 }
 
 /// Who may call a route.
@@ -37,13 +40,13 @@ pub enum Access {
     Session,
 }
 
-const fn api(method: &'static str, pattern: &'static str, is_audited: bool) -> Route {
+const fn api(method: &'static str, pattern: &'static str, audit: Audit) -> Route {
     Route {
         method,
         pattern,
         plane: Plane::Api,
         access: Access::Passcode,
-        is_audited,
+        audit,
     }
 }
 
@@ -57,45 +60,63 @@ pub fn console_routes() -> impl Iterator<Item = Route> {
             Entry::Public => Access::Public,
             Entry::SignedIn | Entry::May(_) | Entry::Fresh(_) => Access::Session,
         },
-        is_audited: page.audit != Audit::Nothing,
+        audit: page.audit,
     })
 }
 
-/// Every route of the api plane. The first verb of a URL stands first.
+/// Every operation of the management API.
+pub fn management_routes() -> impl Iterator<Item = Route> {
+    let operations = v2::table::OPERATIONS.iter();
+    operations.map(|it| api(it.method, it.path, it.audit))
+}
+
+const UPLOAD: Audit = Audit::NothingAs(Unaudited::RequestLog);
+const NOW: Audit = Audit::NothingAs(Unaudited::Counts);
+const NOT_OFFERED: Audit = Audit::NothingAs(Unaudited::NotOffered);
+const EVENTS: Audit = Audit::Entries(&[Action::EventsRead]);
+const PEOPLE: Audit = Audit::Entries(&[Action::PeopleRead]);
+const PERSON: Audit = Audit::Entries(&[Action::PersonShown]);
+const COUNT: Audit = Audit::Entries(&[Action::CountRead]);
+const DELETION: Audit = Audit::Entries(&[Action::DeletionRequested]);
+const DEMERGE: Audit = Audit::Entries(&[Action::PeopleDemerged]);
+const SUBSCRIBE: Audit = Audit::Entries(&[Action::PeopleSubscribed]);
+const DISASSOCIATE: Audit = Audit::Entries(&[Action::PhonesRemoved]);
+
+/// Every route of the protocol on the api plane. The first verb of a URL stands first.
 pub const ROUTES: [Route; 33] = [
-    api("POST", "/1/upload", false),
-    api("POST", "/1/events.json", true),
-    api("GET", "/1/events.json", true),
-    api("POST", "/1/profiles.json", true),
-    api("GET", "/1/profiles.json", true),
-    api("GET", "/1/profile.json", true),
-    api("POST", "/1/delete/profiles.json", true),
-    api("POST", "/1/counts/events.json", false),
-    api("GET", "/1/counts/events.json", false),
-    api("POST", "/1/counts/profiles.json", false),
-    api("GET", "/1/counts/profiles.json", false),
-    api("POST", "/1/now.json", false),
-    api("GET", "/1/now.json", false),
-    api("POST", "/1/counts/top.json", true),
-    api("GET", "/1/counts/top.json", true),
-    api("POST", "/1/counts/trends.json", false),
-    api("GET", "/1/counts/trends.json", false),
-    api("POST", "/1/demerge/profiles.json", true),
-    api("POST", "/1/subscribe", true),
-    api("POST", "/1/disassociate", true),
-    api("GET", "/getSchema", false),
-    api("POST", "/getSchema", false),
-    api("GET", "/v1/connect", false),
-    api("POST", "/1/message/report.json", false),
-    api("GET", "/1/message/report.json", false),
-    api("GET", "/category-groups", false),
-    api("POST", "/category-groups", false),
-    api("GET", "/v1/contentBlock/list", false),
-    api("POST", "/1/targets/create.json", false),
-    api("POST", "/1/targets/estimate.json", false),
-    api("POST", "/1/targets/list.json", false),
-    api("POST", "/1/targets/result.json", false),
-    api("POST", "/1/targets/stop.json", false),
+    api("POST", "/1/upload", UPLOAD),
+    api("POST", "/1/events.json", EVENTS),
+    api("GET", "/1/events.json", EVENTS),
+    api("POST", "/1/profiles.json", PEOPLE),
+    api("GET", "/1/profiles.json", PEOPLE),
+    api("GET", "/1/profile.json", PERSON),
+    api("POST", "/1/delete/profiles.json", DELETION),
+    api("POST", "/1/counts/events.json", COUNT),
+    api("GET", "/1/counts/events.json", COUNT),
+    api("POST", "/1/counts/profiles.json", COUNT),
+    api("GET", "/1/counts/profiles.json", COUNT),
+    api("POST", "/1/now.json", NOW),
+    api("GET", "/1/now.json", NOW),
+    api("POST", "/1/counts/top.json", EVENTS),
+    api("GET", "/1/counts/top.json", EVENTS),
+    api("POST", "/1/counts/trends.json", COUNT),
+    api("GET", "/1/counts/trends.json", COUNT),
+    api("POST", "/1/demerge/profiles.json", DEMERGE),
+    api("POST", "/1/subscribe", SUBSCRIBE),
+    api("POST", "/1/disassociate", DISASSOCIATE),
+    api("GET", "/getSchema", Audit::Nothing),
+    api("POST", "/getSchema", Audit::Nothing),
+    api("GET", "/v1/connect", Audit::Nothing),
+    api("POST", "/1/message/report.json", NOT_OFFERED),
+    api("GET", "/1/message/report.json", NOT_OFFERED),
+    api("GET", "/category-groups", NOT_OFFERED),
+    api("POST", "/category-groups", NOT_OFFERED),
+    api("GET", "/v1/contentBlock/list", NOT_OFFERED),
+    api("POST", "/1/targets/create.json", NOT_OFFERED),
+    api("POST", "/1/targets/estimate.json", NOT_OFFERED),
+    api("POST", "/1/targets/list.json", NOT_OFFERED),
+    api("POST", "/1/targets/result.json", NOT_OFFERED),
+    api("POST", "/1/targets/stop.json", NOT_OFFERED),
 ];
 
 impl FromRef<State> for collect::State {
@@ -158,14 +179,19 @@ pub fn api_router(state: &State) -> Router {
             router.route(path, methods.head(other_method).fallback(other_method))
         });
     router
+        .merge(v2::table::router(state))
         .fallback(collect::unknown_url)
         .with_state(state.clone())
         .layer(from_fn(headers::no_proxy))
+        .layer(from_fn_with_state(state.clone(), api::note_refusals))
+        .layer(from_fn(in_problems))
         .layer(from_fn(collect::encrypt_answers))
         .layer(from_fn_with_state(
             (state.collect().clone(), Plane::Api),
             collect::log_requests,
         ))
+        // What the log's own layer refuses.
+        .layer(from_fn(in_problems))
         .layer(map_response(headers::api))
 }
 

@@ -1,11 +1,14 @@
 //! What every handler needs.
 
+use async_trait::async_trait;
 use control::Control;
-use model::{Clock, Secret, Timestamp};
+use model::{AccountId, Clock, Secret, Timestamp};
 use query::Engine;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+
+use crate::api::Strangers;
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How the volumes are.
     pub volumes: Arc<dyn Ground>,
+    /// Where signed heads of the audit logs are published.
+    pub heads: Arc<dyn Heads>,
     /// What the operator says of the installation.
     pub settings: Settings,
 }
@@ -30,6 +35,66 @@ pub struct Parts {
 pub trait Ground: Debug + Send + Sync {
     /// How the volumes are at this moment, from what the process knows; reads nothing.
     fn volumes(&self) -> Volumes;
+
+    /// Everything that is red: what the alerts and the metrics tell, too.
+    fn concerns(&self) -> Vec<Concern> {
+        Vec::new()
+    }
+
+    /// Where the audit log is streamed to; none where it is not.
+    fn sinks(&self) -> Vec<Sink> {
+        Vec::new()
+    }
+}
+
+/// Something that is red.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// The account that it is about, or the installation.
+    pub account: AccountId,
+    /// What is wrong.
+    pub text: String,
+    /// More about it.
+    pub words: String,
+    /// The page that shows more, below the account's.
+    pub page: Option<&'static str>,
+}
+
+/// Where signed heads of the audit logs are published, so that somebody can keep them elsewhere.
+#[async_trait]
+pub trait Heads: Debug + Send + Sync {
+    /// Publishes the head of an account's log as it is.
+    ///
+    /// # Errors
+    /// Why nothing is signed: the log does not continue what was published, or nothing can be written.
+    async fn publish(&self, account: AccountId) -> Result<(), String>;
+
+    /// Publishes a head that was signed for a download.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    async fn keep(&self, account: AccountId, note: &str) -> Result<(), String>;
+}
+
+/// A place outside that the audit log is streamed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// Whether nothing that is audited is done while it is too far behind.
+    pub is_required: bool,
+    /// Entries that wait for it.
+    pub waiting: u64,
+    /// Entries that may wait for it.
+    pub waiting_max: u64,
+    /// Entries that it will never get.
+    pub dropped: u64,
+    /// Why it takes nothing and since when; none when it does.
+    pub down: Option<(String, Timestamp)>,
+    /// When it last took something.
+    pub taken_at: Option<Timestamp>,
 }
 
 /// How the volumes are.
@@ -108,6 +173,8 @@ struct Inner {
     parts: Parts,
     /// Held by whoever replays or deletes quarantined records.
     quarantine: Mutex<()>,
+    /// Programs that were refused of late.
+    strangers: Strangers,
 }
 
 impl State {
@@ -117,6 +184,7 @@ impl State {
         Self(Arc::new(Inner {
             parts,
             quarantine: Mutex::default(),
+            strangers: Strangers::default(),
         }))
     }
 
@@ -145,8 +213,17 @@ impl State {
         &self.0.quarantine
     }
 
+    /// Programs that were refused of late.
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.0.strangers
+    }
+
     pub(crate) fn volumes(&self) -> &dyn Ground {
         &*self.0.parts.volumes
+    }
+
+    pub(crate) fn heads(&self) -> &dyn Heads {
+        &*self.0.parts.heads
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -12,3 +12,4 @@ mod pages;
 mod reports;
 mod routes;
 mod sign_in;
+mod v2;

@@ -3,6 +3,7 @@
 
 mod attack;
 mod ingest;
+mod pages;
 mod process;
 mod web;
 
@@ -31,6 +32,12 @@ pub(crate) struct Options {
     /// Seconds of each flood of `attack`
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// How often `pages` opens each page
+    #[arg(long, default_value_t = 40)]
+    times: usize,
+    /// Build nothing: the programs are there
+    #[arg(long)]
+    built: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -41,6 +48,8 @@ enum Name {
     Attack,
     /// Single events as the web SDK sends them, over 64 connections
     Web,
+    /// The pages of the console, over events of 93 days
+    Pages,
 }
 
 /// # Errors
@@ -51,5 +60,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Name::Ingest => ingest::run(options),
         Name::Attack => attack::run(options),
         Name::Web => web::run(options),
+        Name::Pages => pages::run(options),
     }
 }

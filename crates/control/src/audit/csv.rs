@@ -42,10 +42,7 @@ pub(crate) fn line(entry: &AuditEntry, zone: &TimeZone, out: &mut String) {
 
 /// Adds a cell. One that a spreadsheet would take for a formula gets an apostrophe before it.
 pub(crate) fn cell(text: &str, out: &mut String) {
-    const RUN: [char; 11] = [
-        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ];
-    let defused = text.starts_with(RUN);
+    let defused = model::spreadsheet::runs(text);
     let quoted = text.contains([',', '"', '\r', '\n']);
     if quoted {
         out.push('"');

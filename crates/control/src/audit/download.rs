@@ -448,25 +448,33 @@ impl AuditDownload {
 }
 
 fn entry_text(section: &Section, saved: &Saved) -> Result<String> {
-    let entry = &saved.entry;
-    let index = entry.sequence.saturating_sub(1);
+    let index = saved.entry.sequence.saturating_sub(1);
     let proof = section.tree.as_ref().and_then(|tree| tree.inclusion(index));
     let proof = proof.ok_or_else(|| log::damaged(section.account, "a leaf is missing"))?;
-    line_text(&Line::Entry(Box::new(EntryLine {
-        account: entry.account.to_string(),
-        sequence: entry.sequence,
-        at: entry.at.to_string(),
-        at_ms: entry.at.ms(),
-        actor_kind: entry.actor_kind.clone(),
-        actor: entry.actor.clone(),
-        role: entry.role.clone(),
-        action: entry.action.as_str().to_owned(),
-        action_id: entry.action_id.clone(),
-        description: entry.description.clone(),
-        outcome: entry.outcome.as_str().to_owned(),
-        peer: entry.peer.map(|peer| peer.to_string()),
-        salt: STANDARD.encode(saved.salt),
-        leaf: hash_text(&saved.leaf),
-        proof: proof.iter().map(hash_text).collect(),
-    })))
+    let proof = proof.iter().map(hash_text).collect();
+    line_text(&Line::Entry(Box::new(EntryLine::of(saved, proof))))
+}
+
+impl EntryLine {
+    /// An entry as it is written out.
+    pub(crate) fn of(saved: &Saved, proof: Vec<String>) -> Self {
+        let entry = &saved.entry;
+        Self {
+            account: entry.account.to_string(),
+            sequence: entry.sequence,
+            at: entry.at.to_string(),
+            at_ms: entry.at.ms(),
+            actor_kind: entry.actor_kind.clone(),
+            actor: entry.actor.clone(),
+            role: entry.role.clone(),
+            action: entry.action.as_str().to_owned(),
+            action_id: entry.action_id.clone(),
+            description: entry.description.clone(),
+            outcome: entry.outcome.as_str().to_owned(),
+            peer: entry.peer.map(|peer| peer.to_string()),
+            salt: STANDARD.encode(saved.salt),
+            leaf: hash_text(&saved.leaf),
+            proof,
+        }
+    }
 }

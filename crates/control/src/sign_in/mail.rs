@@ -7,6 +7,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 
+use crate::alerts::{TRIES_MAX, next_try};
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
@@ -15,8 +16,6 @@ use crate::{Action, Actor, Error, Result};
 
 /// Mails in one answer.
 const PAGE: i64 = 200;
-/// Times that a mail is tried.
-const TRIES_MAX: i64 = 10;
 
 /// A mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,21 +71,23 @@ impl Control {
         .await
     }
 
-    /// Mails that no server has taken, the oldest first: for the job that sends them.
+    /// Mails that no server has taken and that are due, the oldest first: for the job that sends them.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the database does not answer.
     pub async fn unsent_mails(&self) -> Result<Vec<OutboxEntry>> {
-        let sealer = Arc::clone(&self.sealer);
+        let (sealer, now) = (Arc::clone(&self.sealer), self.clock.now());
         self.database
             .read(move |session| {
                 Box::pin(async move {
                     let rows = sqlx::query(
                         "SELECT id, mail_sealed, created_at, sent_at FROM mails \
-                         WHERE sent_at IS NULL AND tries < $1 ORDER BY created_at LIMIT $2",
+                         WHERE sent_at IS NULL AND tries < $1 AND next_at <= $3 \
+                         ORDER BY created_at LIMIT $2",
                     )
                     .bind(TRIES_MAX)
                     .bind(PAGE)
+                    .bind(now.ms())
                     .fetch_all(session.connection())
                     .await
                     .map_err(Error::database(READ))?;
@@ -96,7 +97,8 @@ impl Control {
             .await
     }
 
-    /// Notes that a mail was tried, and whether a server took it.
+    /// Notes that a mail was tried, and whether a server took it. One that was not taken waits, longer
+    /// each time.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when it cannot be written.
@@ -105,13 +107,26 @@ impl Control {
         self.database
             .write(move |session| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE mails SET tries = tries + 1, sent_at = $2 WHERE id = $1")
-                        .bind(id)
-                        .bind(is_sent.then(|| now.ms()))
-                        .execute(session.connection())
+                    const ACT: &str = "note a mail";
+                    let row = sqlx::query("SELECT tries FROM mails WHERE id = $1")
+                        .bind(id.clone())
+                        .fetch_optional(session.connection())
                         .await
-                        .map(|_| ())
-                        .map_err(Error::database("note a mail"))
+                        .map_err(Error::database(ACT))?;
+                    let tries: i64 = match row {
+                        Some(row) => row.try_get(0).map_err(Error::database(ACT))?,
+                        None => return Ok(()),
+                    };
+                    sqlx::query(
+                        "UPDATE mails SET tries = tries + 1, sent_at = $2, next_at = $3 WHERE id = $1",
+                    )
+                    .bind(id)
+                    .bind(is_sent.then(|| now.ms()))
+                    .bind(next_try(now, tries).ms())
+                    .execute(session.connection())
+                    .await
+                    .map(|_| ())
+                    .map_err(Error::database(ACT))
                 })
             })
             .await

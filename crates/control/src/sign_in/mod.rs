@@ -6,6 +6,7 @@
 //! account where the user has a role, or else of the installation.
 
 mod failures;
+mod limits;
 mod mail;
 mod onboarding;
 mod passkey;
@@ -22,10 +23,12 @@ use std::sync::Arc;
 
 use crate::control::{Control, Desk};
 use crate::database::Session;
+use crate::users::disabled::is_disabled_everywhere;
 use crate::users::{self, UserId};
 use crate::{Action, Actor, AuditOutcome, Error, Result};
 
 pub(crate) use failures::Networks;
+pub use limits::SessionLimits;
 pub use mail::{Mail, OutboxEntry};
 pub(crate) use mail::{invitation, write as write_mail};
 pub use onboarding::{LinkView, NewUser};
@@ -114,6 +117,11 @@ impl Control {
                             return Ok((before, None, Vec::new()));
                         };
                         let kept = password_of(session, &desk, id).await?;
+                        // Whoever is disabled is answered as one who is not there.
+                        let kept = match is_disabled_everywhere(session, id).await? {
+                            true => None,
+                            false => kept,
+                        };
                         Ok((before, kept, users::accounts_of(session, id).await?))
                     })
                 })
@@ -263,18 +271,20 @@ impl Control {
             .await
     }
 
-    /// New recovery codes; the old ones are void. Wants a second factor shown lately.
+    /// New recovery codes; the old ones are void, and other sessions end. Wants a second factor shown
+    /// lately.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when they cannot be written.
     pub async fn renew_recovery_codes(&self, by: &SignedIn) -> Result<Vec<Secret<String>>> {
         require_fresh(by)?;
-        let (desk, user) = (self.sign_in_desk(&by.actor), by.user);
+        let (desk, user, own) = (self.sign_in_desk(&by.actor), by.user, by.session.clone());
         let random = Arc::clone(&self.random);
         self.database
             .write(move |session| {
                 Box::pin(async move {
                     let codes = recovery::renew(session, user, random.as_ref()).await?;
+                    session::delete(session, user, None, Some(&own)).await?;
                     let words = "new recovery codes; the old ones are void";
                     let object = user.to_string();
                     note(session, &desk, user, Action::FactorAdded, &object, words).await?;
@@ -411,7 +421,11 @@ impl Control {
 
 /// Who tries to sign in: no role anywhere.
 fn actor(email: &str, peer: Option<IpAddr>) -> Actor {
-    let actor = Actor::user(email, std::iter::empty::<(AccountId, Standing)>());
+    let name = match email.is_empty() {
+        true => "no address",
+        false => email,
+    };
+    let actor = Actor::user(name, std::iter::empty::<(AccountId, Standing)>());
     match peer {
         Some(peer) => actor.with_peer(peer),
         None => actor,
@@ -550,7 +564,8 @@ async fn note_failure(
             note_outcome(session, desk, id, action, &object, words, outcome).await
         }
         None => {
-            desk.note_outcome(session, action, String::new(), words.to_owned(), outcome)
+            let object = String::from("sign-in");
+            desk.note_outcome(session, action, object, words.to_owned(), outcome)
                 .await
         }
     }

@@ -64,6 +64,24 @@ impl Control {
             .await
     }
 
+    /// Writes down that somebody presented a link that is unknown, used, dead or too old.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`] when it cannot be written.
+    pub async fn note_dead_link(&self, client: &Client) -> Result<()> {
+        let desk = self.sign_in_desk(&actor("unknown", client.peer));
+        self.database
+            .write(move |session| {
+                Box::pin(async move {
+                    let (action, outcome) = (Action::LinkUsed, AuditOutcome::Refused);
+                    let words = String::from("it is unknown, used, dead or too old");
+                    desk.note_outcome(session, action, String::from("link"), words, outcome)
+                        .await
+                })
+            })
+            .await
+    }
+
     /// Uses a link up: its bearer gets a password, or another one, and a session that still wants a
     /// second factor.
     ///

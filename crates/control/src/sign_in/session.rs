@@ -25,6 +25,11 @@ use crate::{Action, Actor, AuditOutcome, Error, Result};
 const IDLE: Duration = Duration::from_secs(60 * 60);
 /// How long a session lives at most.
 const ABSOLUTE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The same, in the units in which an account shortens them.
+pub(crate) const IDLE_MINUTES_MAX: u32 = 60;
+pub(crate) const HOURS_MAX: u32 = 24;
+/// A session that ended while its user reads one page would help nobody.
+pub(crate) const IDLE_MINUTES_MIN: u32 = 5;
 /// How long a session waits for the second factor.
 const UNFINISHED: Duration = Duration::from_secs(15 * 60);
 /// How long a second factor is good for acts that ask for a fresh one.
@@ -144,6 +149,37 @@ pub struct SessionView {
     pub agent: String,
 }
 
+/// How long a user's sessions live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limits {
+    idle: Duration,
+    absolute: Duration,
+}
+
+/// The shortest of what the accounts say where the user has a role; never longer than the product's.
+async fn limits(session: &mut Database, user: UserId) -> Result<Limits> {
+    const ACT: &str = "read how long sessions live";
+    let row = sqlx::query(
+        "SELECT MIN(idle_minutes), MIN(hours) FROM session_limits \
+         WHERE account IN (SELECT account FROM grants WHERE user_id = $1)",
+    )
+    .bind(user.0.to_vec())
+    .fetch_one(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    let idle: Option<i64> = row.try_get(0).map_err(Error::database(ACT))?;
+    let hours: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
+    let of = |number: Option<i64>, seconds: u64, most: Duration| {
+        let number = number.and_then(|it| u64::try_from(it).ok());
+        let said = number.map(|it| Duration::from_secs(it.saturating_mul(seconds)));
+        said.map_or(most, |said| said.min(most))
+    };
+    Ok(Limits {
+        idle: of(idle, 60, IDLE),
+        absolute: of(hours, 3_600, ABSOLUTE),
+    })
+}
+
 /// A session as it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -158,10 +194,13 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn lives(&self, now: Timestamp) -> bool {
+    fn lives(&self, now: Timestamp, limits: Limits) -> bool {
         let limit = match self.stage {
             Stage::Half | Stage::Enrol => self.created_at.plus(UNFINISHED),
-            Stage::Full => self.created_at.plus(ABSOLUTE).min(self.seen_at.plus(IDLE)),
+            Stage::Full => {
+                let end = self.created_at.plus(limits.absolute);
+                end.min(self.seen_at.plus(limits.idle))
+            }
         };
         now < limit
     }
@@ -198,11 +237,12 @@ impl Control {
                         Stage::Full => users::standings(session, row.user, now).await?,
                         Stage::Half | Stage::Enrol => std::collections::BTreeMap::new(),
                     };
-                    Ok(Some((row, person, factors, standings)))
+                    let limits = limits(session, row.user).await?;
+                    Ok(Some((row, person, factors, standings, limits)))
                 })
             })
             .await?;
-        let Some((row, (email, name), factors, mut standings)) = found else {
+        let Some((row, (email, name), factors, mut standings, limits)) = found else {
             return Ok(None);
         };
         // An account whose allowlist does not hold the address is not there.
@@ -220,7 +260,7 @@ impl Control {
             self.end(&actor, &row, Action::SessionEnded, words).await?;
             return Ok(None);
         }
-        if !row.lives(now) {
+        if !row.lives(now, limits) {
             self.end(&actor, &row, Action::SessionExpired, "").await?;
             return Ok(None);
         }
@@ -479,10 +519,13 @@ pub(crate) async fn delete(
 /// # Errors
 /// [`Error::Denied`] when there is none: one answer, whatever the reason.
 pub(super) async fn require(session: &mut Database, token: &str, now: Timestamp) -> Result<Row> {
-    let found = read(session, hash(token)).await?;
-    found
-        .filter(|row| row.lives(now))
-        .ok_or_else(|| Error::Refused("the sign-in is over: begin again".to_owned()))
+    let over = || Error::Refused("the sign-in is over: begin again".to_owned());
+    let row = read(session, hash(token)).await?.ok_or_else(over)?;
+    let limits = limits(session, row.user).await?;
+    match row.lives(now, limits) {
+        true => Ok(row),
+        false => Err(over()),
+    }
 }
 
 async fn read(session: &mut Database, hash: [u8; 32]) -> Result<Option<Row>> {
@@ -551,10 +594,11 @@ async fn list(
     .fetch_all(session.connection())
     .await
     .map_err(Error::database(ACT))?;
+    let limits = limits(session, user).await?;
     let mut views = Vec::with_capacity(rows.len());
     for sql in &rows {
         let row = parse(sql)?;
-        if !row.lives(now) {
+        if !row.lives(now, limits) {
             continue;
         }
         let id = row.id_text();

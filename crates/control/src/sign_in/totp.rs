@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_taken_one_step_early_or_late_and_never_again() {
+    fn e05_a_code_is_taken_one_step_early_or_late_and_never_again() {
         let secret = Secret::new(SECRET.to_vec());
         let at = |step: u64| Timestamp::from_ms(i64::try_from(step * 30_000).unwrap());
         let code = codes(6, 30, 100 * 30);

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use expect_test::expect_file;
+use governance::Scopes;
 use governance::access::{Component, Grant, GrantedRole, Level, Rights, Standing, SystemRole};
 use model::{AccountId, Timestamp};
 use proptest::prelude::*;
@@ -51,11 +52,39 @@ fn a_passcode_reads_and_deletes_in_its_own_account_only() {
         Act::DeletePeople,
         Act::Analyse,
         Act::ReadPeople,
+        Act::ChangePeople,
         Act::Export,
     ];
     check(&actor, "AAA", &expect);
     check(&actor, "BBB", &[]);
     check(&actor, "0", &[]);
+}
+
+#[test]
+fn a_passcode_manages_what_its_rights_say_and_no_installation() {
+    let of = |scopes: &str| Actor::program(account("AAA"), "p", Scopes::parse(scopes).unwrap());
+    let users = of("users=write,audit_log=read");
+    let expect = [
+        Act::ReadAccount,
+        Act::ReadUsers,
+        Act::ManageUsers,
+        Act::ReadAudit,
+    ];
+    check(&users, "AAA", &expect);
+    check(&users, "BBB", &[]);
+    let storage = of("storage=write");
+    check(&storage, "AAA", &[Act::ReadAccount]);
+    check(&storage, "0", &[]);
+    let why = decide(&users, Act::ManageRoles, account("AAA")).unwrap_err();
+    assert_eq!(
+        why.to_string(),
+        "it needs write on roles, and the passcode has none"
+    );
+    // By scope it sees what was sent; by rights what they say.
+    let id = account("AAA");
+    assert!(masked(&of("read"), id).is_empty());
+    assert!(masked(&of("people=read"), id).contains("Email"));
+    assert!(masked(&of("people=read,personal_information=read"), id).is_empty());
 }
 
 #[test]

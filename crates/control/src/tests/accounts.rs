@@ -285,6 +285,47 @@ async fn domains_and_encryption_reach_the_rules_and_outlive_a_start() {
 }
 
 #[tokio::test]
+async fn properties_are_declared_and_forgotten_and_no_others() {
+    let world = World::new(26);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let say = async |change: Change| {
+        let said = control.change_dictionary(&operator(), id, change).await;
+        said.map_err(|error| error.kind())
+    };
+    let number = |is_mandatory| Declared {
+        kind: Some(DeclaredKind::Number),
+        is_mandatory,
+    };
+    let declare = |event: Option<&str>, property: &str, declared| {
+        let event = event.map(str::to_owned);
+        Change::Declare(event, property.to_owned(), declared)
+    };
+    say(declare(Some("Paid"), "tip", number(false)))
+        .await
+        .unwrap();
+    say(declare(None, "plan", Declared::default()))
+        .await
+        .unwrap();
+    for (event, property) in [(Some("Paid"), "tip"), (None, "plan")] {
+        let forget = || Change::ForgetProperty(event.map(str::to_owned), property.to_owned());
+        say(forget()).await.unwrap();
+        assert_eq!(say(forget()).await, Err(ErrorKind::NotFound));
+    }
+    for wrong in [
+        declare(None, "points", number(true)),
+        declare(None, "Email", number(false)),
+        declare(Some("App Launched"), "x", number(false)),
+        declare(Some(""), "x", number(false)),
+        declare(None, "", number(false)),
+    ] {
+        assert_eq!(say(wrong).await, Err(ErrorKind::Invalid));
+    }
+}
+
+#[tokio::test]
 async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
     let world = World::new(25);
     let dir = tempfile::tempdir().unwrap();
@@ -316,27 +357,7 @@ async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
     say(declare(Some("Paid"), "sum", number(true)))
         .await
         .unwrap();
-    say(declare(Some("Paid"), "tip", number(false)))
-        .await
-        .unwrap();
     say(declare(None, "points", number(false))).await.unwrap();
-    say(declare(None, "plan", Declared::default()))
-        .await
-        .unwrap();
-    for (event, property) in [(Some("Paid"), "tip"), (None, "plan")] {
-        let forget = || Change::ForgetProperty(event.map(str::to_owned), property.to_owned());
-        say(forget()).await.unwrap();
-        assert_eq!(say(forget()).await, Err(ErrorKind::NotFound));
-    }
-    for wrong in [
-        declare(None, "points", number(true)),
-        declare(None, "Email", number(false)),
-        declare(Some("App Launched"), "x", number(false)),
-        declare(Some(""), "x", number(false)),
-        declare(None, "", number(false)),
-    ] {
-        assert_eq!(say(wrong).await, Err(ErrorKind::Invalid));
-    }
     say(Change::Policy(PolicyChange {
         undefined_events: Some(Unfit::Drop),
         mismatched_profile: Some(Unfit::Drop),

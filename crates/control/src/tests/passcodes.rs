@@ -1,11 +1,12 @@
 //! Passcodes with terms.
 
+use governance::access::{Rights, Standing};
 use governance::{PasscodeTerms, Scopes};
 use model::{Clock as _, ErrorKind};
 use std::time::Duration;
 
 use super::support::{Faulty, World, operator};
-use crate::{AuditFilter, Error};
+use crate::{Actor, AuditFilter, Error};
 
 #[tokio::test]
 async fn a_passcode_keeps_its_terms_over_a_restart_and_its_end_is_seen_at_once() {
@@ -87,4 +88,67 @@ async fn terms_that_could_never_be_met_are_refused() {
             Err(ErrorKind::Invalid)
         );
     }
+}
+
+#[tokio::test]
+async fn nobody_makes_a_passcode_that_is_good_for_more_than_they_may_do() {
+    let world = World::new(402);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control
+        .create_account(&operator(), "Shop", "UTC")
+        .await
+        .unwrap();
+    let id = made.account_id;
+    let program = |scopes: &str| Actor::program(id, "p", Scopes::parse(scopes).unwrap());
+    let user = |rights: &str| {
+        let standing = Standing {
+            rights: Rights::parse(rights).unwrap(),
+            roles: Box::from("own"),
+        };
+        Actor::user("ann@example.com", [(id, standing)])
+    };
+    let reading =
+        "credentials=write,analysis=read,people=read,personal_information=read,exports=read";
+    let cases = [
+        (program("read,credentials=write"), "read", true),
+        (program("read,credentials=write"), "delete", false),
+        (program("api,credentials=write"), "users=read", false),
+        (
+            program("api,credentials=write,users=write"),
+            "users=read,upload",
+            true,
+        ),
+        (user("credentials=write"), "upload", true),
+        (user("credentials=write"), "read", false),
+        (user("credentials=write,people=write"), "read", false),
+        (user(reading), "read", true),
+        (user(reading), "delete", false),
+        (
+            user("credentials=write,privacy_requests=write"),
+            "delete",
+            true,
+        ),
+        (user("credentials=write"), "credentials=write", true),
+        (user("credentials=write"), "roles=read", false),
+    ];
+    for (number, (actor, scopes, may)) in cases.into_iter().enumerate() {
+        let terms = PasscodeTerms {
+            scopes: Scopes::parse(scopes).unwrap(),
+            ..PasscodeTerms::default()
+        };
+        let name = format!("p{number}");
+        let made = control.create_passcode_on(&actor, id, &name, terms).await;
+        let kind = made.map(drop).map_err(|it: Error| it.kind());
+        let expect = if may { Ok(()) } else { Err(ErrorKind::Denied) };
+        assert_eq!(kind, expect, "{number}: {actor:?} {scopes}");
+    }
+    let itself = Actor::program(id, "p0", Scopes::parse("credentials=write").unwrap());
+    let revoked = control.revoke_passcode(&itself, id, "p0").await;
+    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Conflict);
+    control
+        .revoke_passcode(&itself, id, "p1")
+        .await
+        .unwrap_err();
+    control.revoke_passcode(&itself, id, "p3").await.unwrap();
 }

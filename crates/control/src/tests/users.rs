@@ -120,12 +120,13 @@ async fn a_user_is_what_the_roles_give_until_they_are_taken() {
         "role.granted",
         "access.refused",
         "user.revoked",
+        "session.ended",
     ];
     assert_eq!(acts, expect);
 }
 
 #[tokio::test]
-async fn the_last_admin_stays() {
+async fn d05_the_last_admin_stays() {
     let (world, _dir, control, id) = world(501).await;
     employ(&control, id, "ann@example.com", "admin").await;
     let ann = control.user_actor("ann@example.com").await.unwrap();
@@ -281,7 +282,7 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn a_link_works_once_and_for_72_hours() {
+async fn d07_a_link_works_once_and_for_72_hours() {
     let (world, _dir, control, id) = world(505).await;
     let first = control.create_setup_link(&operator(), id).await.unwrap();
     let seen = control.link(first.expose()).await.unwrap();

@@ -2,10 +2,11 @@
 
 use governance::access::Grant;
 use model::{AccountId, Secret, Timestamp};
+use sqlx::Row as _;
 
 use super::links::{self, NewLink};
 use super::{
-    UserId, admins, by_email, count_users, delete_grants, grants_of, insert, insert_grant,
+    UserId, admins, by_email, count_users, delete_grants, disabled, held, insert, insert_grant,
     keep_an_admin, legal_email, legal_text, require_in, require_place, roles, until,
 };
 use crate::audit::Action;
@@ -53,6 +54,21 @@ pub enum UserAct {
         /// The user's address.
         email: String,
     },
+    /// Send an invitation that was not accepted again.
+    Resend {
+        /// The user's address.
+        email: String,
+    },
+    /// Let a user's roles count no more.
+    Disable {
+        /// The user's address.
+        email: String,
+    },
+    /// Let a user's roles count again.
+    Enable {
+        /// The user's address.
+        email: String,
+    },
 }
 
 impl UserAct {
@@ -63,14 +79,21 @@ impl UserAct {
             Self::Invite { email, .. }
             | Self::Grant { email, .. }
             | Self::Withdraw { email, .. }
-            | Self::Revoke { email } => email,
+            | Self::Revoke { email }
+            | Self::Resend { email }
+            | Self::Disable { email }
+            | Self::Enable { email } => email,
         }
     }
 
     const fn end(&self) -> Option<Timestamp> {
         match self {
             Self::Invite { expires_at, .. } | Self::Grant { expires_at, .. } => *expires_at,
-            Self::Withdraw { .. } | Self::Revoke { .. } => None,
+            Self::Withdraw { .. }
+            | Self::Revoke { .. }
+            | Self::Resend { .. }
+            | Self::Disable { .. }
+            | Self::Enable { .. } => None,
         }
     }
 }
@@ -156,7 +179,7 @@ async fn carry_out(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<
             let id = require_in(session, desk, &it.email).await?;
             // Whoever has not followed this account's link yet is known by an address only: who holds
             // that address here is proven by the link, and by nothing that happened elsewhere.
-            let is_pending = grants_of(session, id, desk.account).await?.is_empty();
+            let is_pending = held(session, id, desk.account).await?.is_empty();
             insert_grant(session, desk, id, role, *expires_at, is_pending).await?;
             let words = format!("{role}{}", until(*expires_at));
             desk.note(session, Action::RoleGranted, id.to_string(), words)
@@ -171,22 +194,91 @@ async fn carry_out(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<
             let words = role.clone();
             desk.note(session, Action::RoleWithdrawn, id.to_string(), words)
                 .await?;
+            disabled::end_if_nowhere(session, desk, id).await?;
             Ok(false)
         }
         UserAct::Revoke { .. } => {
             let id = require_in(session, desk, &it.email).await?;
-            let grants: Vec<Grant> = grants_of(session, id, desk.account).await?;
-            for grant in grants {
-                desk.covers(&grant.role)?;
-            }
+            covers_all(session, desk, id).await?;
             take(session, desk, id, None).await?;
+            disabled::enable(session, desk, id).await?;
             links::kill(session, desk, id).await?;
             let words = "every role was taken".to_owned();
             desk.note(session, Action::UserRevoked, id.to_string(), words)
                 .await?;
+            disabled::end_if_nowhere(session, desk, id).await?;
+            Ok(false)
+        }
+        UserAct::Resend { .. } => {
+            resend(session, desk, it).await?;
+            Ok(true)
+        }
+        UserAct::Disable { .. } => {
+            let id = require_in(session, desk, &it.email).await?;
+            covers_all(session, desk, id).await?;
+            let before = admins(session, desk.account).await?;
+            if !disabled::disable(session, desk, id).await? {
+                return Err(Error::Conflict("this user is disabled already".to_owned()));
+            }
+            keep_an_admin(session, desk.account, before).await?;
+            links::kill(session, desk, id).await?;
+            let words = "the roles count no more".to_owned();
+            desk.note(session, Action::UserDisabled, id.to_string(), words)
+                .await?;
+            disabled::end_if_nowhere(session, desk, id).await?;
+            Ok(false)
+        }
+        UserAct::Enable { .. } => {
+            let id = require_in(session, desk, &it.email).await?;
+            covers_all(session, desk, id).await?;
+            if !disabled::enable(session, desk, id).await? {
+                return Err(Error::Conflict("this user is not disabled".to_owned()));
+            }
+            let words = "the roles count again".to_owned();
+            desk.note(session, Action::UserEnabled, id.to_string(), words)
+                .await?;
             Ok(false)
         }
     }
+}
+
+/// Nobody ends, stops or restores more than they have.
+async fn covers_all(session: &mut Session, desk: &Desk, id: UserId) -> Result<()> {
+    let grants: Vec<Grant> = held(session, id, desk.account).await?;
+    grants.iter().try_for_each(|it| desk.covers(&it.role))
+}
+
+/// Writes the mail of an invitation again, with another link.
+async fn resend(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<()> {
+    let id = require_in(session, desk, &it.email).await?;
+    let Some(role) = offered(session, desk, id).await? else {
+        let text = "this user has accepted already, and needs no invitation";
+        return Err(Error::Conflict(text.to_owned()));
+    };
+    desk.covers(&roles::find(session, desk.account, &role).await?)?;
+    links::kill(session, desk, id).await?;
+    links::insert(session, desk, it.link.hash, &role, Some(id)).await?;
+    let mail = sign_in::invitation(&it.email, &role, &it.url);
+    sign_in::write_mail(session, desk, it.mail, &mail).await?;
+    let words = format!("invited again as {role}; the link before is dead");
+    desk.note(session, Action::UserInvited, id.to_string(), words)
+        .await
+}
+
+/// A role that was offered to a user and not accepted.
+async fn offered(session: &mut Session, desk: &Desk, id: UserId) -> Result<Option<String>> {
+    const ACT: &str = "read an invitation";
+    let row = sqlx::query(
+        "SELECT role FROM grants WHERE user_id = $1 AND account = $2 AND pending = 1 \
+         ORDER BY granted_at DESC, role LIMIT 1",
+    )
+    .bind(id.0.to_vec())
+    .bind(desk.account.as_str().to_owned())
+    .fetch_optional(session.connection())
+    .await
+    .map_err(Error::database(ACT))?;
+    row.map(|row| row.try_get(0).map_err(Error::database(ACT)))
+        .transpose()
 }
 
 async fn invite(

@@ -1,3 +1,5 @@
+//! What is kept, left out and refused.
+
 use super::{
     Declared, DeclaredKind, Dictionary, LeftOutProperty, Policy, Properties, Unfit, UnfitProperty,
     Verdict,

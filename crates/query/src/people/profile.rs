@@ -294,6 +294,13 @@ impl EventStats {
         }
     }
 
+    /// Adds what happened elsewhere.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
+
     pub(crate) fn add(&mut self, ts: Timestamp) {
         self.count += 1;
         self.first_seen = self.first_seen.min(ts);

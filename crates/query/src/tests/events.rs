@@ -160,7 +160,7 @@ async fn page_plan(world: &World, query: &EventsQuery) -> String {
         .plan_read(rows, &policy(), crate::scan::Order::Parts, read)
         .unwrap();
     let plan = engine
-        .session(crate::scan::Order::Parts)
+        .reader(crate::scan::Order::Parts)
         .create_physical_plan(&plan)
         .await
         .unwrap();

@@ -174,6 +174,7 @@ pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) engine: Engine,
     pub(super) lake: Lake,
+    pub(super) store: Arc<InMemory>,
     catalog: Arc<RacingCatalog>,
     tail: Arc<MemoryTail>,
     next_commit: AtomicU64,
@@ -213,7 +214,7 @@ impl World {
             script: Mutex::default(),
         });
         let engine = Engine::new(
-            store,
+            Arc::<InMemory>::clone(&store),
             Arc::<RacingCatalog>::clone(&catalog),
             Arc::<MemoryTail>::clone(&tail),
             Arc::<ManualClock>::clone(&clock),
@@ -223,6 +224,7 @@ impl World {
             clock,
             engine: engine.unwrap(),
             lake,
+            store,
             catalog,
             tail,
             next_commit: AtomicU64::new(1),

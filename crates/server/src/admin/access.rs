@@ -1,7 +1,7 @@
 //! Users and roles for the operator: the way in, and the way back in, where nobody can sign in.
 
 use anyhow::{Context as _, Result};
-use control::Actor;
+use control::{Actor, Enabled};
 use governance::access::Rights;
 use model::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,21 @@ pub(crate) enum AccessAct {
     /// Lets a user sign in again who is paused after failed attempts.
     Unlock {
         /// Whom.
+        email: String,
+    },
+    /// Sends an invitation again.
+    Resend {
+        /// To whom.
+        email: String,
+    },
+    /// Lets a user's roles count no more.
+    Disable {
+        /// Whose.
+        email: String,
+    },
+    /// Lets a user's roles count again.
+    Enable {
+        /// Whose.
         email: String,
     },
     /// Takes a user's second factors away.
@@ -148,6 +163,18 @@ pub(super) async fn execute(
             unlocked.context("failed to unlock the user")?;
             done(&email, "unlocked")
         }
+        AccessAct::Resend { email } => {
+            let link = control.resend_invitation(actor, id, &email).await;
+            let link = link.context("failed to send the invitation again")?;
+            let url = control.link_url(&link);
+            Ok(json!({"account_id": id.as_str(), "email": email, "setup_url": url}))
+        }
+        AccessAct::Disable { email } => {
+            set_enabled(installation, actor, id, &email, Enabled::No).await
+        }
+        AccessAct::Enable { email } => {
+            set_enabled(installation, actor, id, &email, Enabled::Yes).await
+        }
         AccessAct::ResetFactors { email } => {
             let reset = control.reset_factors(actor, id, &email).await;
             reset.context("failed to take the second factors away")?;
@@ -179,6 +206,25 @@ pub(super) async fn execute(
             Ok(json!({"account_id": id.as_str(), "role": name, "state": "deleted"}))
         }
     }
+}
+
+async fn set_enabled(
+    installation: &Installation,
+    actor: &Actor,
+    account: AccountId,
+    email: &str,
+    enabled: Enabled,
+) -> Result<Value> {
+    let control = installation.control();
+    let set = control
+        .set_user_enabled(actor, account, email, enabled)
+        .await;
+    set.context("failed to say whether the user's roles count")?;
+    let state = match enabled {
+        Enabled::Yes => "enabled",
+        Enabled::No => "disabled",
+    };
+    Ok(json!({"account_id": account.as_str(), "email": email, "state": state}))
 }
 
 async fn set_role(

@@ -1,7 +1,7 @@
 //! Accounts: made, shown, and whose senders they take.
 
 use anyhow::{Context as _, Result};
-use control::Actor;
+use control::{Actor, SessionLimits};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
@@ -96,6 +96,31 @@ pub(super) async fn encryption(
     let shown = control.account(actor, id).await;
     let shown = shown.with_context(|| format!("failed to show account {id}"))?;
     Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
+}
+
+/// Shows how long users stay signed in, after changing it where that is asked.
+pub(super) async fn sessions(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    idle_minutes: Option<u32>,
+    hours: Option<u32>,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    let before = control.session_limits(actor, id).await;
+    let before = before.context("failed to read how long users stay signed in")?;
+    let limits = SessionLimits {
+        idle_minutes: idle_minutes.unwrap_or(before.idle_minutes),
+        hours: hours.unwrap_or(before.hours),
+    };
+    if limits != before {
+        let set = control.set_session_limits(actor, id, limits).await;
+        set.context("failed to set how long users stay signed in")?;
+    }
+    Ok(json!({
+        "account_id": id.as_str(), "idle_minutes": limits.idle_minutes, "hours": limits.hours,
+    }))
 }
 
 /// An account for people and programs: its id is called `account_id` everywhere.

@@ -12,7 +12,6 @@ use super::execute::{account_id, day_start, rules, send};
 use super::{Frame, Progress};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
-use crate::jobs::{self, Job};
 
 /// What an operator can ask of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +39,8 @@ pub(crate) enum AuditRequest {
     },
     /// Shows the key that checks signatures.
     Key,
+    /// Shows where the log is streamed to.
+    Sinks,
 }
 
 /// Which entries are wanted, as written.
@@ -99,8 +100,23 @@ pub(super) async fn execute(
             let filter = wanted.filter(&zone(installation, id))?;
             export(installation, actor, id, filter, format, out).await
         }
+        AuditRequest::Sinks => sinks(installation).await,
         AuditRequest::Key => Ok(json!({"key": installation.control().audit_key()?})),
     }
+}
+
+async fn sinks(installation: &Installation) -> Result<Value> {
+    installation.sinks().look().await?;
+    let views = installation.sinks().views().into_iter().map(|view| {
+        let mut value = serde_json::to_value(&view).context("failed to show a sink")?;
+        if let Some(members) = value.as_object_mut() {
+            for (key, at) in [("down_since", view.down_since), ("taken_at", view.taken_at)] {
+                members.insert(key.to_owned(), json!(at.map(|at| at.to_string())));
+            }
+        }
+        Ok(value)
+    });
+    views.collect()
 }
 
 /// The zone in which the account's days begin.
@@ -168,7 +184,7 @@ async fn export(
 ) -> Result<Value> {
     let filtered = filter.restricts();
     // No head is signed of a log that does not continue what was published.
-    jobs::run(installation, Job::Checkpoint).await?;
+    installation.heads().publish_all().await?;
     let format = match format {
         AuditFormat::Jsonl => DownloadFormat::JsonLines,
         AuditFormat::Csv => DownloadFormat::Csv,
@@ -194,7 +210,7 @@ async fn export(
     }
     // The heads that were signed are published, so that somebody can keep them.
     for (account, note) in download.checkpoints() {
-        jobs::keep_checkpoint(installation, *account, note).await?;
+        installation.heads().keep(*account, note).await?;
     }
     Ok(json!({"entries": download.entries(), "filtered": filtered}))
 }

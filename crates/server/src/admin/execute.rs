@@ -49,6 +49,11 @@ pub(crate) async fn execute(
         Request::AccountEncryption { account, takes } => {
             account::encryption(installation, actor, &account, takes).await
         }
+        Request::AccountSessions {
+            account,
+            idle_minutes,
+            hours,
+        } => account::sessions(installation, actor, &account, idle_minutes, hours).await,
         Request::ApiKey(request) => {
             Box::pin(super::api_key::execute(installation, actor, request)).await
         }

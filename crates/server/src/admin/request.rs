@@ -40,6 +40,15 @@ pub(crate) enum Request {
         /// Whether it does from now on.
         takes: Option<bool>,
     },
+    /// Sets how long an account's users stay signed in; shows it when nothing is set.
+    AccountSessions {
+        /// Its id; `0` for the installation.
+        account: String,
+        /// Without a request, minutes.
+        idle_minutes: Option<u32>,
+        /// At most, hours.
+        hours: Option<u32>,
+    },
     /// Keys for encrypted calls of the API.
     ApiKey(ApiKeyRequest),
     /// Changes what an account says of its events; shows it when nothing is changed.

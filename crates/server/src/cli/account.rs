@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show|domains|encryption|api-key`.
+//! `strongroom account create|list|show|domains|encryption|sessions|api-key`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -66,6 +66,24 @@ pub(super) enum Command {
         /// What it does from now on
         #[arg(long, value_enum)]
         set: Option<Encryption>,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Shows or sets how long an account's users stay signed in
+    ///
+    /// It can be made shorter, never longer than an hour without a request and a day at most. Whoever has
+    /// roles in several accounts has the shortest of their limits.
+    Sessions {
+        /// The account's id; `0` for the installation
+        account: String,
+        /// Without a request, minutes
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..=60))]
+        idle_minutes: Option<u32>,
+        /// At most, hours
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=24))]
+        hours: Option<u32>,
         #[command(flatten)]
         installation: Installation,
         #[command(flatten)]
@@ -147,6 +165,20 @@ impl Command {
             } => {
                 let takes = set.map(|it| it == Encryption::Taken);
                 let request = Request::AccountEncryption { account, takes };
+                show(&ask(&installation, request)?, &format)
+            }
+            Self::Sessions {
+                account,
+                idle_minutes,
+                hours,
+                installation,
+                format,
+            } => {
+                let request = Request::AccountSessions {
+                    account,
+                    idle_minutes,
+                    hours,
+                };
                 show(&ask(&installation, request)?, &format)
             }
             Self::ApiKey(command) => command.run(),

@@ -1,4 +1,4 @@
-//! `strongroom audit list|export|verify|key`.
+//! `strongroom audit list|export|verify|key|sinks`.
 
 use anyhow::{Context as _, Result, bail};
 use control::Verification;
@@ -71,6 +71,13 @@ pub(super) enum Command {
         /// A checkpoint that was kept elsewhere: the download must continue it
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Shows where the audit log is streamed to, how far that is, and what waits
+    Sinks {
+        #[command(flatten)]
+        installation: Installation,
         #[command(flatten)]
         format: Format,
     },
@@ -156,6 +163,16 @@ impl Command {
                 checkpoint,
                 format,
             } => verify(&file, key, checkpoint.as_deref(), &format),
+            Self::Sinks {
+                installation,
+                format,
+            } => {
+                let list = ask(&installation, AuditRequest::Sinks)?;
+                if format.json {
+                    return print_json(&list);
+                }
+                print(sinks(&list))
+            }
             Self::Key {
                 installation,
                 format,
@@ -211,6 +228,27 @@ fn table(list: &Value) -> String {
     ];
     for entry in list.as_array().into_iter().flatten() {
         table.push(keys.map(|key| cell(entry.get(key).unwrap_or(&Value::Null))));
+    }
+    table.render(Paint::stdout())
+}
+
+fn sinks(list: &Value) -> String {
+    let mut table = Table::new([
+        "NAME", "ADDRESS", "REQUIRED", "STATE", "WAITING", "OF", "DROPPED", "TAKEN", "WHY",
+    ]);
+    let keys = [
+        "name",
+        "address",
+        "is_required",
+        "state",
+        "waiting",
+        "waiting_max",
+        "dropped",
+        "taken_at",
+        "why",
+    ];
+    for it in list.as_array().into_iter().flatten() {
+        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
     }
     table.render(Paint::stdout())
 }

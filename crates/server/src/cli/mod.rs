@@ -54,7 +54,7 @@ pub(crate) use table::{bytes as human_bytes, cell};
                   serve --config DIR/strongroom.toml`.\n\nExit codes: 0 done, 1 failed, 2 wrong \
                   usage or input, 3 not found, 4 refused, 5 unavailable for now."
 )]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }

@@ -1,4 +1,5 @@
-//! `strongroom user list|invite|grant|withdraw|revoke|unlock|reset-factors|setup-link|outbox`.
+//! `strongroom user list|invite|resend|grant|withdraw|revoke|disable|enable|unlock|reset-factors|
+//! setup-link|outbox`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -50,6 +51,27 @@ pub(super) enum Command {
     },
     /// Ends a user's access to an account; refused for the last Admin
     Revoke {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sends an invitation that was not accepted again; the link before is dead
+    Resend {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lets a user's roles in an account count no more, and ends the sessions; refused for the last Admin
+    Disable {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lets a user's roles in an account count again
+    Enable {
         #[command(flatten)]
         whom: Whom,
         #[command(flatten)]
@@ -182,6 +204,15 @@ impl Command {
             }
             Self::Revoke { whom, place } => {
                 place.show(&place.ask(AccessAct::Revoke { email: whom.email })?)
+            }
+            Self::Resend { whom, place } => {
+                place.show(&place.ask(AccessAct::Resend { email: whom.email })?)
+            }
+            Self::Disable { whom, place } => {
+                place.show(&place.ask(AccessAct::Disable { email: whom.email })?)
+            }
+            Self::Enable { whom, place } => {
+                place.show(&place.ask(AccessAct::Enable { email: whom.email })?)
             }
             Self::Unlock { whom, place } => {
                 place.show(&place.ask(AccessAct::Unlock { email: whom.email })?)

@@ -6,7 +6,9 @@ use journal::Journal;
 use model::record::Entry;
 use model::{AccountId, CommitId, ErrorKind, LedgerPosition, PersonKey, Timestamp};
 use std::sync::Arc;
-use store::{Store, VolumeState};
+use store::VolumeState;
+
+use crate::attention::Attention;
 
 /// The journal as queries read it.
 #[derive(Debug)]
@@ -34,13 +36,41 @@ impl query::Tail for JournalTail {
     }
 }
 
-/// The volumes as the console shows them.
+/// What the installation stands on, as the console shows it.
 #[derive(Debug)]
-pub(super) struct StoreGround(pub(super) Store);
+pub(super) struct InstallationGround(pub(super) Arc<Attention>);
 
-impl web::Ground for StoreGround {
+impl web::Ground for InstallationGround {
+    fn concerns(&self) -> Vec<web::Concern> {
+        let found = self.0.find().into_iter();
+        found
+            .map(|it| web::Concern {
+                account: it.account,
+                text: it.text,
+                words: it.words,
+                page: it.kind.page(),
+            })
+            .collect()
+    }
+
+    fn sinks(&self) -> Vec<web::Sink> {
+        let views = self.0.sinks.views().into_iter();
+        views
+            .map(|it| web::Sink {
+                name: it.progress.name,
+                address: it.address,
+                is_required: it.progress.is_required,
+                waiting: it.progress.waiting,
+                waiting_max: it.progress.waiting_max,
+                dropped: it.progress.dropped,
+                down: it.why.zip(it.down_since),
+                taken_at: it.taken_at,
+            })
+            .collect()
+    }
+
     fn volumes(&self) -> web::Volumes {
-        let status = self.0.status();
+        let status = self.0.store.status();
         let volumes = status.volumes.into_iter().map(|it| web::Volume {
             index: it.index,
             place: it.place,

@@ -17,6 +17,8 @@ section! {
         smtp_user: String = String::new(),
         /// The file that holds the password, mode 0600.
         smtp_password_file: std::path::PathBuf = std::path::PathBuf::new(),
+        /// The authority of the server's certificate, PEM; the public ones when empty.
+        smtp_ca: std::path::PathBuf = std::path::PathBuf::new(),
         /// Whom mails come from.
         from: String = "Strongroom <strongroom@localhost>".to_owned(),
     }

@@ -8,6 +8,8 @@
 mod section;
 
 mod acme;
+mod alerts;
+mod audit;
 mod control;
 mod jobs;
 mod journal;
@@ -28,6 +30,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub(crate) use acme::Acme;
+pub(crate) use alerts::Alerts;
+pub(crate) use audit::{Audit, Sink, Way};
 pub(crate) use control::Control;
 pub(crate) use jobs::Jobs;
 pub(crate) use journal::Journal;
@@ -68,6 +72,10 @@ pub(crate) struct Config {
     pub(crate) web: Web,
     /// Mail.
     pub(crate) mail: Mail,
+    /// Where the audit log is streamed to.
+    pub(crate) audit: Audit,
+    /// Who is told that something turned red.
+    pub(crate) alerts: Alerts,
     /// The process's own log.
     pub(crate) log: Log,
 }
@@ -141,6 +149,8 @@ impl Config {
         self.query.check()?;
         self.web.check()?;
         self.mail.check()?;
+        self.audit.check()?;
+        self.alerts.check()?;
         self.jobs.check()
     }
 }
@@ -166,6 +176,8 @@ pub(crate) fn render(config: &Config) -> Result<String> {
     render_section(&mut text, "jobs", &config.jobs)?;
     render_section(&mut text, "web", &config.web)?;
     render_section(&mut text, "mail", &config.mail)?;
+    render_section(&mut text, "audit", &config.audit)?;
+    render_section(&mut text, "alerts", &config.alerts)?;
     render_section(&mut text, "log", &config.log)?;
     Ok(text)
 }

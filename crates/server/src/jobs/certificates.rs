@@ -31,6 +31,10 @@ pub(crate) async fn watch(
             }
         }
         certificates.reload(clock.now(), false);
+        installation
+            .attention()
+            .watch
+            .certificates(certificates.ends());
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(certificates.poll_interval()) => {}

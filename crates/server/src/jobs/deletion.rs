@@ -36,6 +36,19 @@ struct Work {
     replaced: Vec<PartMeta>,
 }
 
+/// What was asked for this long ago should be done.
+const OVERDUE: Duration = Duration::from_secs(86_400);
+
+/// Deletions that are late, for whoever looks; those of this turn count until the next one.
+fn note_overdue(installation: &Installation, pending: &[Deletion]) {
+    let before = installation.clock().now().minus(OVERDUE);
+    let mut overdue: BTreeMap<AccountId, usize> = BTreeMap::new();
+    for deletion in pending.iter().filter(|it| it.requested_at < before) {
+        *overdue.entry(deletion.account).or_default() += 1;
+    }
+    installation.attention().watch.deletions(overdue);
+}
+
 /// Carries out every deletion that is pending now.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     let actor = Actor::system("deletion");
@@ -44,6 +57,7 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
         .pending_deletions()
         .await
         .context("failed to list pending deletions")?;
+    note_overdue(installation, &pending);
     if pending.is_empty() {
         return Ok(json!({"completed": 0}));
     }

@@ -49,5 +49,6 @@ pub(super) async fn count(installation: &Installation) -> Result<Value> {
     let shown = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     metrics::gauge!("strongroom_drop_groups_unreviewed").set(shown(new));
     metrics::gauge!("strongroom_drop_groups_overdue").set(shown(overdue));
+    installation.attention().watch.drops(overdue);
     Ok(json!({"groups": groups.len(), "unreviewed": new, "overdue": overdue}))
 }

@@ -4,6 +4,7 @@
 //! lock, and jobs that publish to the lake share another, so that they do not conflict with
 //! themselves. A job that fails is logged and tried again at its next turn.
 
+mod alerts;
 mod certificates;
 mod checkpoint;
 mod compaction;
@@ -16,6 +17,7 @@ mod keys;
 mod mail;
 mod maintain;
 mod reached;
+mod sinks;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -27,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::compose::Installation;
+use crate::config::Jobs;
+pub(crate) use alerts::Receiver;
 pub(crate) use certificates::watch as watch_certificates;
-pub(crate) use checkpoint::keep as keep_checkpoint;
 
 /// A job, as an operator names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -54,10 +57,14 @@ pub(crate) enum Job {
     Drops,
     /// Hands mail to the mail server
     Mail,
+    /// Streams the audit log to its sinks
+    Sinks,
+    /// Tells what turned red and what is in order again
+    Alerts,
 }
 
 impl Job {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,
@@ -68,6 +75,8 @@ impl Job {
         Self::Checkpoint,
         Self::Drops,
         Self::Mail,
+        Self::Sinks,
+        Self::Alerts,
     ];
 
     /// The job's name in logs and metrics.
@@ -83,12 +92,13 @@ impl Job {
             Self::Checkpoint => "checkpoint",
             Self::Drops => "drops",
             Self::Mail => "mail",
+            Self::Sinks => "sinks",
+            Self::Alerts => "alerts",
         }
     }
 
     /// How often it runs by itself.
-    fn interval(self, installation: &Installation) -> Duration {
-        let settings = installation.settings();
+    pub(crate) fn interval(self, settings: &Jobs) -> Duration {
         let seconds = match self {
             // By age; by size it runs in between.
             Self::Flush => return flush::POLL,
@@ -101,6 +111,8 @@ impl Job {
             Self::Checkpoint => settings.checkpoint_interval_s,
             Self::Drops => settings.drops_interval_s,
             Self::Mail => 10,
+            Self::Sinks => 1,
+            Self::Alerts => 10,
         };
         Duration::from_secs(seconds.into())
     }
@@ -113,10 +125,10 @@ pub(crate) struct Guards {
     lake: Mutex<()>,
     /// Held by the upkeep of the volumes.
     volumes: Mutex<()>,
-    /// Held by whoever publishes heads of audit logs.
-    audit: Mutex<()>,
     /// Held by whoever sends mail.
     mail: Mutex<()>,
+    /// Held by whoever tells what turned.
+    alerts: Mutex<()>,
 }
 
 /// Runs a job to its end and says what it did.
@@ -124,6 +136,14 @@ pub(crate) struct Guards {
 /// # Errors
 /// What it failed with; what was done stays, and running it again goes on.
 pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> {
+    let ran = Box::pin(run_once(installation, job)).await;
+    let failure = ran.as_ref().err().map(|error| format!("{error:#}"));
+    let now = installation.clock().now();
+    installation.attention().watch.ran(job, now, failure);
+    ran
+}
+
+async fn run_once(installation: &Installation, job: Job) -> Result<Value> {
     match job {
         Job::Flush => {
             let _guard = installation.guards().lake.lock().await;
@@ -150,14 +170,16 @@ pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> 
             maintain::run(installation).await
         }
         Job::Keys => keys::run(installation).await,
-        Job::Checkpoint => {
-            let _guard = installation.guards().audit.lock().await;
-            checkpoint::run(installation).await
-        }
+        Job::Checkpoint => checkpoint::run(installation).await,
         Job::Drops => drops::count(installation).await,
         Job::Mail => {
             let _guard = installation.guards().mail.lock().await;
             mail::run(installation).await
+        }
+        Job::Sinks => sinks::run(installation).await,
+        Job::Alerts => {
+            let _guard = installation.guards().alerts.lock().await;
+            alerts::run(installation).await
         }
     }
 }
@@ -171,7 +193,7 @@ pub(crate) fn start(
     for job in Job::ALL {
         let (installation, stop) = (Arc::clone(installation), stop.clone());
         tasks.spawn(async move {
-            let interval = job.interval(&installation);
+            let interval = job.interval(installation.settings());
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,

@@ -40,6 +40,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::Listen;
 use crate::tls::Certificates;
 pub(crate) use descriptors::connections_max;
+#[cfg(test)]
+pub(crate) use ops::ROUTES as OPS_ROUTES;
 pub(crate) use ops::{Health, run as run_ops};
 use peers::Peers;
 

@@ -41,7 +41,7 @@ impl Health for State {
 async fn the_operators_paths_tell_health_readiness_and_figures() {
     let check = async |state: Result<(), String>, path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(Arc::new(State(state)))
+        let response = router(&(Arc::new(State(state)) as Arc<dyn Health>))
             .oneshot(request)
             .await
             .unwrap();

@@ -109,6 +109,13 @@ pub(super) fn names(der: &CertificateDer<'_>) -> Vec<Box<str>> {
     names.iter().filter_map(name).collect()
 }
 
+/// When a certificate ends; none when it cannot be read.
+pub(super) fn end(der: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let end = certificate.validity().not_after.timestamp();
+    Some(Timestamp::from_seconds(end))
+}
+
 /// Checks that a key file is its owner's alone (its group may read it).
 ///
 /// # Errors

@@ -129,6 +129,13 @@ impl Certificates {
         found.map_or_else(Arc::default, |it| it.resolver.chains().names)
     }
 
+    /// When the certificates of each plane end.
+    pub(crate) fn ends(&self) -> Vec<(Plane, Timestamp)> {
+        let ends = self.planes.iter();
+        ends.filter_map(|it| Some((it.plane, it.resolver.chains().ends_at?)))
+            .collect()
+    }
+
     /// The TLS settings of a plane.
     ///
     /// # Errors
@@ -207,6 +214,8 @@ fn load(pairs: &[Pair], now: Timestamp) -> Result<Chains> {
     for pair in pairs {
         let (kind, chain) = load_pair(&pair.certificate, &pair.key, now)?;
         names.extend(chain.cert.first().into_iter().flat_map(check::names));
+        let end = chain.cert.first().and_then(check::end);
+        chains.ends_at = chains.ends_at.into_iter().chain(end).min();
         let slot = match kind {
             Kind::Rsa => &mut chains.rsa,
             Kind::Ecdsa => &mut chains.ecdsa,

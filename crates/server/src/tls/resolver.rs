@@ -1,5 +1,6 @@
 //! Which certificate a client is shown: one that it can verify, by what it offers.
 
+use model::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme};
@@ -16,6 +17,8 @@ pub(super) struct Chains {
     pub(super) ecdsa: Option<Arc<CertifiedKey>>,
     /// The names and addresses in them, in lower case.
     pub(super) names: Arc<[Box<str>]>,
+    /// When the first of them ends.
+    pub(super) ends_at: Option<Timestamp>,
 }
 
 /// Chooses by the client's offer; its chains can be swapped at any time.

@@ -19,6 +19,7 @@ mod client;
 mod generate;
 mod harness;
 mod raw;
+mod visitor;
 
 mod abuse;
 mod api_encryption;
@@ -36,6 +37,8 @@ mod lost_control;
 mod million;
 mod mobile_sdk;
 mod pages;
+mod roles;
 mod tls;
+mod v2;
 mod volumes;
 mod web_sdk;

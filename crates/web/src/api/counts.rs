@@ -1,11 +1,12 @@
 //! Counts of events, and of people by what they did.
 
 use collect::Call;
+use control::Action;
 use query::EventsQuery;
 use std::sync::Arc;
 use wire::rest::{Refusal, answers, export};
 
-use super::{cursors, policy};
+use super::{audit, cursors, policy};
 use crate::{Result, State};
 
 /// What is counted.
@@ -28,6 +29,13 @@ pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Resu
     if count == 0 && !is_known(state, call, &wanted.event_name).await? {
         return Err(Refusal::InvalidEvent(wanted.event_name).into());
     }
+    let what = match counted {
+        Counted::Events => "events",
+        Counted::People => "people",
+    };
+    // Under conditions a number can tell of one person.
+    let about = cursors::about(&wanted, format_args!("{count} {what}"));
+    audit(state, call, Action::CountRead, what, &about).await?;
     Ok(answers::count(count))
 }
 

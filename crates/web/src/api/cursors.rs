@@ -56,7 +56,7 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
         &cursor.export,
         format_args!("{records} records of {} people", people.len()),
     );
-    audit(state, call, Action::EventsRead, "", &about).await?;
+    audit(state, call, Action::EventsRead, "events", &about).await?;
 
     let next = page.next.map(|next| Position {
         day: next.day,
@@ -94,7 +94,7 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
         .await?;
 
     let about = about(&cursor.export, format_args!("{} people", page.people.len()));
-    audit(state, call, Action::PeopleRead, "", &about).await?;
+    audit(state, call, Action::PeopleRead, "people", &about).await?;
 
     let next = page.next.map(|next| Position {
         day: Day(0),
@@ -190,7 +190,7 @@ fn filter(asked: &Filter) -> Result<PropertyFilter> {
 }
 
 /// What was read, for the audit log: never a value that was asked for, it may be a person's.
-fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String {
+pub(super) fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String {
     let Export {
         event_name,
         from,

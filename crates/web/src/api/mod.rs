@@ -19,6 +19,9 @@ pub(crate) mod trends;
 mod counts;
 mod cursors;
 mod people;
+mod strangers;
+
+pub(crate) use strangers::{Strangers, note_refusals};
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -71,7 +74,9 @@ fn policy(call: &Call) -> ReadPolicy {
 
 /// The caller, as the control database knows it.
 fn actor(call: &Call) -> Actor {
-    let actor = Actor::passcode(call.caller.account(), &call.caller.passcode_name);
+    let caller = &call.caller;
+    let scopes = caller.terms.scopes.clone();
+    let actor = Actor::program(caller.account(), &caller.passcode_name, scopes);
     match call.head.peer_address() {
         Some(address) => actor.with_peer(address),
         None => actor,
@@ -106,7 +111,8 @@ async fn note(
     Ok(())
 }
 
-/// Changes what is known of people: written down first, then made durable with the request's line.
+/// Changes what is known of people: written down first, then made durable with the request's line, then
+/// written down how it ended.
 async fn change(
     state: &State,
     call: &Call,
@@ -115,15 +121,34 @@ async fn change(
     records: Vec<Record>,
     facts: &Facts,
 ) -> Result<()> {
-    note(state, call, action, "", description, AuditOutcome::Begun).await?;
+    note(
+        state,
+        call,
+        action,
+        "people",
+        description,
+        AuditOutcome::Begun,
+    )
+    .await?;
     let account = call.caller.account();
     let entries = records
         .into_iter()
         .map(|record| Entry { account, record })
         .collect();
-    collect::commit(state.collect(), &call.head, StatusCode::OK, facts, entries)
-        .await
-        .map_err(Error::Commit)
+    let kept = collect::commit(state.collect(), &call.head, StatusCode::OK, facts, entries).await;
+    let outcome = match &kept {
+        Ok(()) => AuditOutcome::Done,
+        Err(_) => AuditOutcome::Failed,
+    };
+    // What is kept stays, whether its end can be written down or not.
+    if let Err(error) = note(state, call, action, "people", description, outcome).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(
+            error,
+            "the end of a change was not written to the audit log"
+        );
+    }
+    kept.map_err(Error::Commit)
 }
 
 /// A change of one property of one person, made by this call.

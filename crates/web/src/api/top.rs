@@ -40,7 +40,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
     }
     // Values may be a person's own.
     let about = format!("frequent values of {} properties", groups.len());
-    audit(state, call, Action::EventsRead, "", &about).await?;
+    audit(state, call, Action::EventsRead, "events", &about).await?;
     let groups: Vec<(String, TopValues)> = groups
         .iter()
         .zip(counts)

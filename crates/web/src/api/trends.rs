@@ -3,6 +3,7 @@
 use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::Call;
+use control::Action;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use model::Timestamp;
@@ -12,8 +13,8 @@ use wire::rest::Refusal;
 use wire::rest::report::{self, Trends};
 
 use super::counts::{is_known, no_request_id};
-use super::cursors::events_query;
-use super::{enter, policy, respond};
+use super::cursors::{about, events_query};
+use super::{audit, enter, policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/counts/trends.json";
@@ -57,6 +58,8 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
     if nothing && !is_known(state, call, &events.event_name).await? {
         return Err(Refusal::InvalidEvent(events.event_name).into());
     }
+    let about = about(&events, format_args!("trends of {} groups", groups.len()));
+    audit(state, call, Action::CountRead, "trends", &about).await?;
     let groups: Vec<(String, BTreeMap<Date, f64>)> = groups
         .into_iter()
         .zip(days.into_iter().zip(amounts))

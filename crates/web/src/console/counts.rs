@@ -1,7 +1,7 @@
 //! Counts over time from the tables, in bins: no row of anybody is looked at.
 
 use model::Timestamp;
-use query::ReadPolicy;
+use query::{EventsQuery, Measure, ReadPolicy};
 
 use super::period::{BIN_MS, Period};
 use crate::operate::{Row, moment, number, rows_under};
@@ -47,6 +47,20 @@ pub(crate) async fn bins(
         }
     });
     Ok(bins.collect())
+}
+
+/// How many of the events that match `query` there were in each slot of a period.
+pub(crate) async fn events_over_time(
+    state: &State,
+    policy: &ReadPolicy,
+    query: &EventsQuery,
+    period: &Period,
+) -> Result<Vec<f64>> {
+    let starts = [period.starts.clone()];
+    let found = state
+        .engine()
+        .trends(policy, query, &Measure::Events, &starts);
+    Ok(found.await?.into_iter().next().unwrap_or_default())
 }
 
 /// One of the sums over all bins.

@@ -7,12 +7,13 @@ use control::{Act, Action, AuditOutcome};
 use model::RawJson;
 use model::Timestamp;
 use query::{
-    Before, EventsQuery, LatestPage, Measure, Operator, PropertyFilter, ReadPolicy, Subject,
+    Before, Breakdown, EventsQuery, LatestPage, Measure, Operator, PropertyFilter, ReadPolicy,
+    Subject,
 };
 
-use super::counts::{bins, series};
+use super::counts::events_over_time;
 use super::overview::{Span, spans, times};
-use super::period::{Period, Step, float};
+use super::period::{Period, Step, float, whole};
 use super::records::{Line, lines};
 use super::staff::Staff;
 use super::view::{
@@ -40,6 +41,7 @@ struct Events {
     spans: Vec<Span>,
     form: Form,
     chart: Option<Chart>,
+    /// How many events the chart shows; nothing when it shows people.
     total: String,
     top: Option<Ranks>,
     latest: Vec<Line>,
@@ -129,10 +131,17 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     if page.form.wrong.is_some() {
         return unusable(&page);
     }
-    let series = trend(state, &policy, &query, &period, asked).await?;
-    let total: f64 = series.iter().flat_map(|it| &it.values).sum();
-    page.total = format!("{total:.0}");
-    page.top = top(state, &policy, &query, asked, &path).await?;
+    // The latest events say of whom they are.
+    let ((series, top), latest) = tokio::try_join!(
+        trend(state, &policy, &query, &period, asked, &path),
+        latest(staff, state, &policy, &query, asked)
+    )?;
+    // People of several days may be the same, so that their sum says nothing.
+    if page.form.measure == "events" {
+        let total: f64 = series.iter().flat_map(|it| &it.values).sum();
+        page.total = plural(whole(total), "event");
+    }
+    page.top = top;
     let title = match event {
         Some(event) => format!("{event} by {}", period.step.as_str()),
         None => format!("All events by {}", period.step.as_str()),
@@ -143,8 +152,6 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     };
     page.chart = Some(Chart::new("trend", title, mark, &period.slots, &series));
 
-    // The latest events say of whom they are.
-    let latest = latest(staff, state, &policy, &query, asked).await?;
     page.pager = Pager {
         note: plural(
             u64::try_from(latest.records.len()).unwrap_or(u64::MAX),
@@ -238,100 +245,84 @@ fn refused(
     Some(("by", text))
 }
 
-/// The series of the chart.
+/// The series of the chart; and the most frequent values of the property that events are broken down
+/// by, if they are.
 async fn trend(
     state: &State,
     policy: &ReadPolicy,
     query: &EventsQuery,
     period: &Period,
     asked: &Fields,
-) -> Result<Vec<Series>> {
+    path: &str,
+) -> Result<(Vec<Series>, Option<Ranks>)> {
     let engine = state.engine();
     if let Some(by) = asked.some("by") {
         let subject = Subject::Event(by.to_owned());
-        let found = engine.breakdown(policy, query, &subject, &period.starts, VALUES);
+        let found = engine.breakdown(policy, query, &subject, &period.starts, TOP);
         let found = found.await?;
-        let values = |counts: &[u64]| counts.iter().copied().map(float).collect::<Vec<_>>();
-        let mut all: Vec<Series> = found
-            .values
-            .iter()
-            .enumerate()
-            .map(|(place, (value, counts))| Series::new(&**value, place, values(counts)))
-            .collect();
-        for (name, colour, counts) in [
-            ("other values", VALUES, &found.others),
-            ("without it", VALUES + 1, &found.without),
-        ] {
-            if counts.iter().any(|it| *it > 0) {
-                all.push(Series::new(name, colour, values(counts)));
-            }
-        }
-        if all.is_empty() {
-            all.push(Series::new("Events", 0, vec![0.0; period.slots.len()]));
-        }
-        return Ok(all);
+        let top = top(&found, by, asked, path);
+        return Ok((broken_down(&found, period), Some(top)));
     }
-    if asked.text("measure") == "people" {
-        let starts = [period.starts.clone()];
-        let found = engine.trends(policy, query, &Measure::People, &starts);
-        let values = found.await?.into_iter().next().unwrap_or_default();
-        return Ok(vec![Series::new("People", 1, values)]);
-    }
-    let values = match (query.filters.is_empty(), &query.event) {
-        // Bins are counted by the engine's own means: no row is looked at by itself.
-        (true, event) => {
-            let of = event.as_ref().map(|it| crate::operate::quoted(it));
-            let condition = of.map_or_else(|| String::from("true"), |it| format!("name = {it}"));
-            let bins = bins(
-                state,
-                policy,
-                "events",
-                period,
-                &condition,
-                &[],
-                "count(*) AS n",
-            );
-            series(&bins.await?, period, "n")
-        }
-        (false, _) => {
+    let series = match asked.text("measure") {
+        "people" => {
             let starts = [period.starts.clone()];
-            let found = engine.trends(policy, query, &Measure::Events, &starts);
-            found.await?.into_iter().next().unwrap_or_default()
+            let found = engine.trends(policy, query, &Measure::People, &starts);
+            let values = found.await?.into_iter().next().unwrap_or_default();
+            Series::new("People", 1, values)
         }
+        _ => Series::new(
+            "Events",
+            0,
+            events_over_time(state, policy, query, period).await?,
+        ),
     };
-    Ok(vec![Series::new("Events", 0, values)])
+    Ok((vec![series], None))
+}
+
+/// The most frequent values, the others together, and the events without the property.
+fn broken_down(found: &Breakdown, period: &Period) -> Vec<Series> {
+    let values = |counts: &[u64]| counts.iter().copied().map(float).collect::<Vec<_>>();
+    let (shown, less) = found.values.split_at(found.values.len().min(VALUES));
+    let mut all: Vec<Series> = shown
+        .iter()
+        .enumerate()
+        .map(|(place, (value, counts))| Series::new(&**value, place, values(counts)))
+        .collect();
+    let mut others = found.others.clone();
+    for (_, counts) in less {
+        for (sum, count) in others.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    for (name, colour, counts) in [
+        ("other values", VALUES, &others),
+        ("without it", VALUES + 1, &found.without),
+    ] {
+        if counts.iter().any(|it| *it > 0) {
+            all.push(Series::new(name, colour, values(counts)));
+        }
+    }
+    if all.is_empty() {
+        all.push(Series::new("Events", 0, vec![0.0; period.slots.len()]));
+    }
+    all
 }
 
 /// The most frequent values of the property that events are broken down by.
-async fn top(
-    state: &State,
-    policy: &ReadPolicy,
-    query: &EventsQuery,
-    asked: &Fields,
-    path: &str,
-) -> Result<Option<Ranks>> {
-    let Some(by) = asked.some("by") else {
-        return Ok(None);
-    };
-    let subject = Subject::Event(by.to_owned());
-    let subjects = [subject];
-    let counts = state.engine().value_counts(policy, query, &subjects);
-    let counts = counts.await?.into_iter().next().unwrap_or_default();
-    let mut values: Vec<(Box<str>, u64)> = counts.into_values().flatten().collect();
-    values.sort_unstable_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-    let rank = |(value, number): (Box<str>, u64)| Rank {
+fn top(found: &Breakdown, by: &str, asked: &Fields, path: &str) -> Ranks {
+    let rank = |(value, counts): &(Box<str>, Vec<u64>)| Rank {
         href: Some(asked.link(
             path,
             &["name", "operator", "value", "before"],
-            &[("name", by), ("operator", "is"), ("value", &value)],
+            &[("name", by), ("operator", "is"), ("value", value)],
         )),
-        label: value.into(),
-        number,
+        label: value.to_string(),
+        number: counts.iter().sum(),
         note: String::new(),
         colour: 1,
     };
-    let ranks = values.into_iter().take(TOP).map(rank).collect();
-    Ok(Some(Ranks::new(format!("Values of {by}"), ranks)))
+    let ranks = found.values.iter().map(rank).collect();
+    Ranks::new(format!("Values of {by}"), ranks)
 }
 
 async fn latest(

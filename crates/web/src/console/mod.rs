@@ -13,6 +13,7 @@ pub(crate) mod not_found;
 pub(crate) mod refused;
 pub(crate) mod security_txt;
 
+pub(crate) mod api;
 pub(crate) mod dictionary;
 pub(crate) mod drops;
 pub(crate) mod events;
@@ -25,7 +26,7 @@ pub(crate) mod settings;
 pub(crate) mod storage;
 
 mod counts;
-mod period;
+pub(crate) mod period;
 mod records;
 
 pub(crate) mod staff;

@@ -59,6 +59,22 @@ struct Todo {
     href: Option<String>,
 }
 
+/// What is red of an account, or of the installation; with a link for whoever may open the page.
+fn red(state: &State, account: AccountId, opens: impl Fn(&str) -> bool) -> Vec<Todo> {
+    let concerns = state.volumes().concerns().into_iter();
+    let own = concerns.filter(|it| it.account == account);
+    own.map(|it| Todo {
+        tone: Tone::Bad,
+        text: it.text,
+        words: it.words,
+        href: it
+            .page
+            .filter(|page| opens(page))
+            .map(|page| format!("/a/{account}/{page}")),
+    })
+    .collect()
+}
+
 impl Todo {
     const fn icon(&self) -> &'static str {
         match self.tone {

@@ -6,15 +6,15 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
-use control::{Act, Action};
+use control::{Act, Action, Audit};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
 use super::people::{delete, deletions, edit, export, person};
 use super::settings::{audit, credentials, roles, security, users};
 use super::{
-    dictionary, drops, events, exports, me, overview, people, quarantine, requests, security_txt,
-    storage, style,
+    api, dictionary, drops, events, exports, me, overview, people, quarantine, requests,
+    security_txt, storage, style,
 };
 use crate::State;
 
@@ -46,15 +46,6 @@ pub(crate) enum Entry {
     Fresh(Act),
 }
 
-/// What each call of a page leaves in the audit log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audit {
-    /// Nothing: it shows no person's data and changes nothing.
-    Nothing,
-    /// One of these entries: the first when all goes well.
-    Entries(&'static [Action]),
-}
-
 const fn page(
     method: &'static str,
     path: &'static str,
@@ -80,6 +71,22 @@ const USERS_CHANGED: Audit = Audit::Entries(&[
     Action::RoleGranted,
     Action::RoleWithdrawn,
     Action::UserRevoked,
+    Action::SessionEnded,
+]);
+
+const SIGN_IN_CHANGED: Audit = Audit::Entries(&[
+    Action::FactorReset,
+    Action::UserUnlocked,
+    Action::UserInvited,
+    Action::UserDisabled,
+    Action::UserEnabled,
+    Action::SessionEnded,
+]);
+const SECURITY_CHANGED: Audit = Audit::Entries(&[
+    Action::AllowlistChanged,
+    Action::DomainsChanged,
+    Action::EncryptionChanged,
+    Action::SessionLimitsChanged,
 ]);
 
 /// Every page.
@@ -114,6 +121,10 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/me/factors/remove", Entry::SignedIn, Audit::Entries(&[Action::FactorRemoved]), || post(me::remove)),
     page("POST", "/me/recovery", Entry::SignedIn, Audit::Entries(&[Action::FactorAdded]), || post(me::recovery)),
 
+    // About nobody.
+    page("GET", "/api", Entry::SignedIn, Audit::Nothing, || get(api::get)),
+    page("GET", "/api/openapi.json", Entry::SignedIn, Audit::Nothing, || get(api::file)),
+
     // About an account, or about the installation.
     page("GET", "/a/{account}/overview", Entry::May(Act::ReadAccount), Audit::Nothing, || get(overview::get)),
     page("GET", "/a/{account}/requests", Entry::May(Act::ReadRequests), REQUESTS_READ, || get(requests::get)),
@@ -123,10 +134,10 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/a/{account}/settings/users", Entry::Fresh(Act::ManageUsers), USERS_CHANGED, || post(users::post)),
     page("GET", "/a/{account}/settings/users/user", Entry::May(Act::ReadUsers), Audit::Nothing, || get(users::one)),
     page("GET", "/a/{account}/settings/users/outbox", Entry::Fresh(Act::ManageUsers), Audit::Entries(&[Action::OutboxRead]), || get(users::outbox::get)),
-    page("POST", "/a/{account}/settings/users/sign-in", Entry::Fresh(Act::ManageUsers), Audit::Entries(&[Action::FactorReset, Action::UserUnlocked]), || post(users::sign_in)),
+    page("POST", "/a/{account}/settings/users/sign-in", Entry::Fresh(Act::ManageUsers), SIGN_IN_CHANGED, || post(users::sign_in)),
 
     page("GET", "/a/{account}/settings/security", Entry::May(Act::ManageAccount), Audit::Nothing, || get(security::get)),
-    page("POST", "/a/{account}/settings/security", Entry::Fresh(Act::ManageAccount), Audit::Entries(&[Action::AllowlistChanged, Action::DomainsChanged, Action::EncryptionChanged]), || post(security::post)),
+    page("POST", "/a/{account}/settings/security", Entry::Fresh(Act::ManageAccount), SECURITY_CHANGED, || post(security::post)),
 
     // About the installation.
     page("GET", "/a/{account}/drops", Entry::May(Act::ReadInstallation), Audit::Nothing, || get(drops::get)),
@@ -145,7 +156,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/people/{key}/property", Entry::May(Act::ChangePeople), PERSON_SHOWN, || get(edit::get)),
     page("POST", "/a/{account}/people/{key}/property", Entry::May(Act::ChangePeople), Audit::Entries(&[Action::PersonChanged]), || post(edit::post)),
     page("GET", "/a/{account}/people/{key}/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(export::get)),
-    page("GET", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), PERSON_SHOWN, || get(delete::get)),
+    page("GET", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionPreviewed]), || get(delete::get)),
     page("POST", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionRequested]), || post(delete::post)),
     page("GET", "/a/{account}/dictionary", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::get)),
     page("POST", "/a/{account}/dictionary", Entry::May(Act::ManageDictionary), Audit::Entries(&[Action::DictionaryChanged]), || post(dictionary::post)),

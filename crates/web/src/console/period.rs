@@ -178,6 +178,16 @@ pub(crate) fn float(number: u64) -> f64 {
     f64::from(high).mul_add(4_294_967_296.0, f64::from(low))
 }
 
+/// A sum of counts as the count that it is.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sums of counts are whole, at least zero, and below 2^53 but for charts beyond any count"
+)]
+pub(crate) const fn whole(sum: f64) -> u64 {
+    sum as u64
+}
+
 fn zoned(times: &Times, at: Timestamp) -> ZonedDateTime {
     let at = jiff::Timestamp::from_millisecond(at.ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     at.to_zoned_datetime(times.zone().clone())

@@ -32,6 +32,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The head of an audit log was not published, for this reason.
+    #[error("failed to publish the head of the audit log: {0}")]
+    Head(String),
     /// A row is not what was written.
     #[error("failed to understand {0}")]
     Row(&'static str),
@@ -47,7 +50,7 @@ impl Error {
             Self::Control(error) => error.kind(),
             Self::Query(error) => error.kind(),
             Self::Catalog(error) => error.kind,
-            Self::Journal { .. } => ErrorKind::Unavailable,
+            Self::Journal { .. } | Self::Head(_) => ErrorKind::Unavailable,
             Self::Row(_) => ErrorKind::Corrupt,
         }
     }

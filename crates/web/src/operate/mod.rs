@@ -7,14 +7,16 @@
 mod error;
 mod rows;
 
+pub(crate) mod audit;
 pub mod drops;
+pub(crate) mod people;
 pub mod portrait;
 pub mod quarantine;
 pub mod requests;
 
 pub use error::{Error, Result};
 pub use rows::Row;
-pub(crate) use rows::{moment, number, quoted, rows_of, rows_under, text, time};
+pub(crate) use rows::{moment, number, rows_of, rows_under, text, time};
 
 use control::{Action, Actor, AuditOutcome};
 use model::AccountId;

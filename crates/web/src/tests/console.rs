@@ -3,7 +3,9 @@
 use axum::body::Body;
 use expect_test::expect;
 use http::Request;
+use std::collections::BTreeSet;
 
+use super::browser::{Browser, employed};
 use super::harness::Room;
 
 async fn send(room: &Room, method: &str, path: &str) -> super::harness::Answer {
@@ -107,4 +109,42 @@ async fn every_page_carries_the_headers_that_keep_it_safe() {
         send(&room, "GET", "/").await.headers["cache-control"],
         "no-store"
     );
+}
+
+#[tokio::test]
+async fn e11_a_session_is_one_cookie_that_no_script_and_no_other_host_gets() {
+    let room = Room::new().await;
+    let mut ann = employed(&room, room.account, "admin").await;
+    room.clock.advance(std::time::Duration::from_secs(30));
+    let mut again = Browser {
+        cookie: None,
+        csrf: String::new(),
+        ..ann.clone()
+    };
+    let full = again.sign_in(&room, "admin@example.com").await;
+    ann.get(&room, "/me").await;
+    let out = ann.post(&room, "/sign-out", &[]).await;
+    let cookies = [&full, &out].map(|answer| {
+        let mut all = answer.headers.get_all("set-cookie").iter();
+        let one = all.next().unwrap().to_str().unwrap().to_owned();
+        assert!(all.next().is_none(), "one cookie");
+        one
+    });
+    for cookie in &cookies {
+        let mut parts = cookie.split("; ");
+        let (name, _) = parts.next().unwrap().split_once('=').unwrap();
+        assert_eq!(name, "__Host-session");
+        let flags: BTreeSet<&str> = parts.filter(|it| !it.starts_with("Max-Age=")).collect();
+        let expect = ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"];
+        assert_eq!(flags, expect.into(), "{cookie}");
+    }
+    // The one of the sign-out ends there.
+    assert!(cookies[1].contains("__Host-session=;") && cookies[1].contains("Max-Age=0"));
+    // Nothing else of a session is in a page: neither the token nor anything that becomes one.
+    let token = again.cookie.clone().unwrap();
+    for path in ["/me", "/enrol"] {
+        let page = again.get(&room, path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.body.contains(&token), "{path}");
+    }
 }

@@ -18,12 +18,15 @@ use object_store::{
 };
 use query::{Engine, Tail};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-use crate::{Ground, Parts, Settings, State, Volume, Volumes, api_router, console_router};
+use crate::{
+    Concern, Ground, Heads, Parts, Settings, Sink, State, Volume, Volumes, api_router,
+    console_router,
+};
 
 /// 2026-09-21T14:13:20Z.
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -36,6 +39,7 @@ pub(super) struct Room {
     pub(super) account: AccountId,
     pub(super) collect: collect::State,
     pub(super) state: State,
+    pub(super) heads: Arc<Published>,
     passcode: String,
     journal: Journal,
     api: Router,
@@ -121,6 +125,7 @@ impl Room {
             record_ids: Arc::new(RecordIds::new(writer)),
             reached,
         });
+        let heads = Arc::new(Published::default());
         let state = State::new(Parts {
             collect: collect.clone(),
             cursor_key: control.secret("cursors"),
@@ -128,6 +133,7 @@ impl Room {
             engine,
             clock: as_clock,
             volumes: Arc::new(TwoVolumes),
+            heads: Arc::<Published>::clone(&heads),
             settings: Settings {
                 security_contact: String::from("mailto:security@example.com"),
                 security_policy: Some(String::from("https://example.com/policy")),
@@ -138,6 +144,7 @@ impl Room {
             api: api_router(&state),
             console: console_router(&state),
             state,
+            heads,
             account: made.account_id,
             passcode: made.passcode.expose().clone(),
             collect,
@@ -229,7 +236,55 @@ pub(super) async fn answer(router: Router, request: Request<Body>) -> Answer {
 #[derive(Debug)]
 struct TwoVolumes;
 
+/// Heads that were published, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) kept: Mutex<Vec<(AccountId, String)>>,
+    /// How often the head as it is was asked for.
+    pub(super) asked: AtomicU8,
+    /// Whether nothing can be written.
+    pub(super) is_broken: AtomicBool,
+}
+
+#[async_trait]
+impl Heads for Published {
+    async fn publish(&self, _: AccountId) -> Result<(), String> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.is_broken.load(Ordering::Relaxed) {
+            true => Err(String::from("the disk is full")),
+            false => Ok(()),
+        }
+    }
+
+    async fn keep(&self, account: AccountId, note: &str) -> Result<(), String> {
+        self.kept.lock().unwrap().push((account, note.to_owned()));
+        Ok(())
+    }
+}
+
 impl Ground for TwoVolumes {
+    fn concerns(&self) -> Vec<Concern> {
+        vec![Concern {
+            account: AccountId::installation(),
+            text: String::from("Volume 2 is out of service"),
+            words: String::from("it does not answer"),
+            page: Some("storage"),
+        }]
+    }
+
+    fn sinks(&self) -> Vec<Sink> {
+        vec![Sink {
+            name: String::from("siem"),
+            address: String::from("https://siem.example/in"),
+            is_required: true,
+            waiting: 12,
+            waiting_max: 10_000,
+            dropped: 0,
+            down: Some((String::from("it answered 503"), NOW)),
+            taken_at: None,
+        }]
+    }
+
     fn volumes(&self) -> Volumes {
         let volume = |index, out| Volume {
             index,

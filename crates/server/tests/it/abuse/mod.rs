@@ -1,11 +1,12 @@
 //! What attackers try, each case under its id: A transport, B parsing and resources, C URLs and the
-//! log of what was dropped. The timing and memory halves of these cases are measured by
-//! `cargo xtask bench attack`.
+//! log of what was dropped, D downloads, G networks and proxies, H injection. The
+//! timing and memory halves of these cases are measured by `cargo xtask bench attack`.
 
 mod a_transport;
 mod b_exhaustion;
 mod b_parsing;
 mod c_urls;
+mod d_g_h_console;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{done, status};
-use crate::console::counts::{bins, series};
+use crate::console::counts::events_over_time;
 use crate::console::overview::times;
 use crate::console::period::Period;
 use crate::console::staff::Staff;
@@ -20,7 +20,6 @@ use crate::console::view::{
     Answer, Asked, Badge, Chart, Fields, Mark, Moment, Section, Series, Shell, answer, count, html,
     link, share,
 };
-use crate::operate::quoted;
 use crate::{Error, Result, State};
 
 /// Events whose properties are looked at.
@@ -75,21 +74,9 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         return Err(Error::Absent);
     }
     let period = Period::asked(&times, &Fields::default(), 30);
-    let condition = format!("name = {}", quoted(name));
-    let found = bins(
-        state,
-        &policy,
-        "events",
-        &period,
-        &condition,
-        &[],
-        "count(*) AS n",
-    );
-    let drawn = [Series::new(
-        "Events",
-        0,
-        series(&found.await?, &period, "n"),
-    )];
+    let query = period.query(Some(name));
+    let found = events_over_time(state, &policy, &query, &period);
+    let drawn = [Series::new("Events", 0, found.await?)];
     let kinds = kinds(staff, state, name).await?;
     let latest = latest(state, &policy, name).await?;
     let known = view.map(|it| it.properties.as_slice()).unwrap_or_default();

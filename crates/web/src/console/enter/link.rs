@@ -78,6 +78,14 @@ fn dead(visit: &Visit) -> Response {
     )
 }
 
+/// A dead link that somebody tried to use is written down.
+async fn presented_dead(state: &State, visit: &Visit) -> Response {
+    match state.control().note_dead_link(visit.client()).await {
+        Ok(()) => dead(visit),
+        Err(error) => refused::unavailable(&error),
+    }
+}
+
 /// The form; the link is not used up.
 pub(crate) async fn get(visit: Visit, Of(state): Of<State>, Path(token): Path<String>) -> Response {
     match state.control().link(&token).await {
@@ -97,14 +105,18 @@ pub(crate) async fn post(
     let control = state.control();
     let link = match control.link(&token).await {
         Ok(link) => link,
-        Err(error) if error.kind() == ErrorKind::NotFound => return dead(&visit),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return presented_dead(&state, &visit).await;
+        }
         Err(error) => return refused::unavailable(&error),
     };
     let full = visit.signed_in().filter(|it| it.stage == Stage::Full);
     if let Some(signed_in) = full.filter(|_| fields.ticked("accept")) {
         return match control.accept_link(&token, signed_in).await {
             Ok(account) => redirect(&format!("/a/{account}/overview")),
-            Err(error) if error.kind() == ErrorKind::NotFound => dead(&visit),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                presented_dead(&state, &visit).await
+            }
             Err(error) => refused::unavailable(&error),
         };
     }
@@ -116,7 +128,7 @@ pub(crate) async fn post(
     };
     match control.follow_link(&token, new, visit.client()).await {
         Ok(session) => go_on(&session, &onward(session.stage, "/")),
-        Err(error) if error.kind() == ErrorKind::NotFound => dead(&visit),
+        Err(error) if error.kind() == ErrorKind::NotFound => presented_dead(&state, &visit).await,
         Err(error) => match words(&error) {
             Some(words) => {
                 let shown = form(&state, &visit, &token, &link);

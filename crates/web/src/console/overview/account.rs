@@ -2,12 +2,12 @@
 
 use control::{Act, DeletionState};
 use governance::PasscodeRule;
-use model::Timestamp;
 use query::{EventsQuery, ReadPolicy};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Overview, Panel, Reject, Tile, Todo, spans, times};
-use crate::console::counts::{Bin, bins, series, total};
+use super::{Overview, Panel, Reject, Tile, Todo, red, spans, times};
+use crate::console::counts::{Bin, bins, events_over_time, series, total};
 use crate::console::period::Period;
 use crate::console::staff::Staff;
 use crate::console::view::{
@@ -15,7 +15,7 @@ use crate::console::view::{
     html, link, plural, share,
 };
 use crate::operate::quarantine::{self, ErrorGroup};
-use crate::operate::{moment, number, rows_under, text};
+use crate::operate::rows_under;
 use crate::{Error, Result, State};
 
 /// Events that are ranked.
@@ -24,17 +24,17 @@ const TOP: usize = 8;
 const REJECTS: usize = 6;
 /// A passcode that ends within this is worth a look.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
-/// A deletion that waits longer is overdue.
-const DELETION_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What the page is made of.
 struct Found {
     requests: Vec<Bin>,
-    events: Option<Vec<Bin>>,
+    /// How often events happened, by the slots of the period.
+    events: Option<Vec<f64>>,
+    /// … and by their names.
+    names: BTreeMap<Box<str>, u64>,
     people: Option<u64>,
-    top: Vec<(String, u64)>,
     errors: Option<Vec<ErrorGroup>>,
-    waiting: Option<(usize, usize)>,
+    waiting: Option<usize>,
     has_any: bool,
 }
 
@@ -44,13 +44,12 @@ pub(super) async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer
     let times = times(staff, state);
     let period = Period::asked(&times, asked, 7);
     let base = format!("/a/{}", staff.account());
-    let found = Box::pin(find(staff, state, &policy, &period, &times)).await?;
-    let events = found.events.as_ref().map(|it| series(it, &period, "n"));
+    let found = Box::pin(find(staff, state, &policy, &period)).await?;
     let accepted = series(&found.requests, &period, "accepted");
     let rejected = series(&found.requests, &period, "rejected");
 
     let mut charts = Vec::new();
-    if let Some(events) = &events {
+    if let Some(events) = &found.events {
         let drawn = [Series::new("Events", 0, events.clone())];
         charts.push(Panel {
             title: "Events over time",
@@ -84,8 +83,8 @@ pub(super) async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer
     html(&Overview {
         shell,
         spans: spans(&format!("{base}/overview"), asked.text("days")),
-        todos: todos(staff, &found, &base, &times),
-        tiles: tiles(&found, events.as_deref(), &rejected),
+        todos: todos(staff, state, &found, &base, &times),
+        tiles: tiles(&found, &rejected),
         charts,
         ranks: ranks(staff, &found, &base, &period),
         rejects: found.errors.as_ref().map(|it| rejects(it, &base, &times)),
@@ -94,13 +93,7 @@ pub(super) async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer
     })
 }
 
-async fn find(
-    staff: &Staff,
-    state: &State,
-    policy: &ReadPolicy,
-    period: &Period,
-    times: &Times,
-) -> Result<Found> {
+async fn find(staff: &Staff, state: &State, policy: &ReadPolicy, period: &Period) -> Result<Found> {
     let analyses = staff.may(Act::Analyse);
     let requests = bins(
         state,
@@ -114,17 +107,9 @@ async fn find(
     );
     let events = async {
         match analyses {
-            true => bins(
-                state,
-                policy,
-                "events",
-                period,
-                "true",
-                &[],
-                "count(*) AS n",
-            )
-            .await
-            .map(Some),
+            true => events_over_time(state, policy, &period.query(None), period)
+                .await
+                .map(Some),
             false => Ok(None),
         }
     };
@@ -136,10 +121,15 @@ async fn find(
             false => Ok::<_, Error>(None),
         }
     };
-    let top = async {
+    let names = async {
         match analyses {
-            true => top_events(state, policy, period).await,
-            false => Ok(Vec::new()),
+            true => {
+                let engine = state.engine();
+                Ok(engine
+                    .events_by_name(policy, period.from, period.to)
+                    .await?)
+            }
+            false => Ok::<_, Error>(BTreeMap::new()),
         }
     };
     let errors = async {
@@ -152,41 +142,22 @@ async fn find(
     };
     let waiting = async {
         match staff.may(Act::DeletePeople) {
-            true => deletions(staff, state, times.now()).await.map(Some),
+            true => deletions(staff, state).await.map(Some),
             false => Ok(None),
         }
     };
-    let has_any = has_any(state, policy);
-    let (requests, events, people, top, errors, waiting, has_any) =
-        tokio::try_join!(requests, events, people, top, errors, waiting, has_any)?;
+    let (requests, events, names, people, errors, waiting) =
+        tokio::try_join!(requests, events, names, people, errors, waiting)?;
+    let has_any = !requests.is_empty() || !names.is_empty() || has_any(state, policy).await?;
     Ok(Found {
         requests,
         events,
+        names,
         people,
-        top,
         errors,
         waiting,
         has_any,
     })
-}
-
-/// The most frequent events of a period.
-async fn top_events(
-    state: &State,
-    policy: &ReadPolicy,
-    period: &Period,
-) -> Result<Vec<(String, u64)>> {
-    let sql = format!(
-        "SELECT name, count(*) AS n FROM events WHERE ts >= {} AND ts < {} \
-         GROUP BY name ORDER BY n DESC, name LIMIT {TOP}",
-        moment(period.from),
-        moment(period.to)
-    );
-    let rows = rows_under(state, policy, &sql).await?;
-    let named = rows
-        .iter()
-        .map(|row| (text(row, "name").to_owned(), number(row, "n")));
-    Ok(named.collect())
 }
 
 /// Whether anything has ever come.
@@ -200,23 +171,20 @@ async fn has_any(state: &State, policy: &ReadPolicy) -> Result<bool> {
     Ok(!page.await?.records.is_empty())
 }
 
-/// Deletions under way, and how many of them are overdue.
-async fn deletions(staff: &Staff, state: &State, now: Timestamp) -> Result<(usize, usize)> {
+/// Deletions under way.
+async fn deletions(staff: &Staff, state: &State) -> Result<usize> {
     let all = state.control().deletions(staff.actor(), staff.account());
     let all = all.await?;
     let open = all.iter().filter(|it| it.state != DeletionState::Done);
-    let overdue = open
-        .clone()
-        .filter(|it| now.since(it.requested_at) > DELETION_MAX);
-    Ok((open.count(), overdue.count()))
+    Ok(open.count())
 }
 
-fn tiles(found: &Found, events: Option<&[f64]>, rejected: &[f64]) -> Vec<Tile> {
+fn tiles(found: &Found, rejected: &[f64]) -> Vec<Tile> {
     let mut tiles = Vec::new();
-    if let (Some(bins), Some(events)) = (&found.events, events) {
+    if let Some(events) = &found.events {
         tiles.push(Tile {
             label: "Events",
-            number: count(total(bins, "n")),
+            number: count(found.names.values().sum()),
             note: String::new(),
             is_bad: false,
             spark: Some(Spark::new(events, 0)),
@@ -257,17 +225,17 @@ fn tiles(found: &Found, events: Option<&[f64]>, rejected: &[f64]) -> Vec<Tile> {
     tiles
 }
 
-fn todos(staff: &Staff, found: &Found, base: &str, times: &Times) -> Vec<Todo> {
-    let mut todos = Vec::new();
-    if let Some((open, overdue)) = found.waiting.filter(|(open, _)| *open > 0) {
-        let is_late = overdue > 0;
+fn todos(staff: &Staff, state: &State, found: &Found, base: &str, times: &Times) -> Vec<Todo> {
+    // What is red of an account is about deletions: for those who see them.
+    let mut todos = match found.waiting {
+        Some(_) => red(state, staff.account(), |_| true),
+        None => Vec::new(),
+    };
+    if let Some(open) = found.waiting.filter(|open| *open > 0) {
         todos.push(Todo {
-            tone: if is_late { Tone::Bad } else { Tone::Info },
+            tone: Tone::Info,
             text: format!("{} under way", plural(wide(open), "deletion")),
-            words: match is_late {
-                true => format!("{} older than a day", count(wide(overdue))),
-                false => String::from("people are hidden already"),
-            },
+            words: String::from("people are hidden already"),
             href: Some(format!("{base}/people/deletions")),
         });
     }
@@ -321,7 +289,10 @@ fn wide(number: usize) -> u64 {
 fn ranks(staff: &Staff, found: &Found, base: &str, period: &Period) -> Vec<Panel<Ranks>> {
     let mut panels = Vec::new();
     if found.events.is_some() {
-        let rank = |(name, number): &(String, u64)| Rank {
+        // The most frequent first, by name among those that are as frequent.
+        let mut names: Vec<(&str, u64)> = found.names.iter().map(|(it, n)| (&**it, *n)).collect();
+        names.sort_by_key(|it| std::cmp::Reverse(it.1));
+        let rank = |(name, number): &(&str, u64)| Rank {
             href: Some(link(
                 &format!("{base}/events"),
                 &[
@@ -330,7 +301,7 @@ fn ranks(staff: &Staff, found: &Found, base: &str, period: &Period) -> Vec<Panel
                     ("to", &period.days.1),
                 ],
             )),
-            label: name.clone(),
+            label: (*name).to_owned(),
             number: *number,
             note: String::new(),
             colour: 0,
@@ -341,7 +312,7 @@ fn ranks(staff: &Staff, found: &Found, base: &str, period: &Period) -> Vec<Panel
             more: None,
             body: Ranks::new(
                 "Events by how often they happened",
-                found.top.iter().map(rank).collect(),
+                names.iter().take(TOP).map(rank).collect(),
             ),
             empty: Some("No event happened in this time."),
         });

@@ -5,7 +5,7 @@ use model::AccountId;
 use query::ReadPolicy;
 use std::sync::Arc;
 
-use super::{Overview, Panel, Tile, Todo, spans, times};
+use super::{Overview, Panel, Tile, Todo, red, spans, times};
 use crate::console::counts::{Bin, bins, series, total};
 use crate::console::period::Period;
 use crate::console::staff::Staff;
@@ -82,7 +82,7 @@ pub(super) async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer
     html(&Overview {
         shell: Shell::new(staff, Section::Overview, "Overview"),
         spans: spans(&format!("{base}/overview"), asked.text("days")),
-        todos: todos(&volumes, unreviewed, operates),
+        todos: todos(state, &volumes, unreviewed, operates),
         tiles: tiles(&volumes, &requests, &dropped),
         charts,
         ranks: vec![reasons(&dropped, base)],
@@ -177,22 +177,11 @@ fn tiles(volumes: &Volumes, requests: &[Bin], dropped: &[Bin]) -> Vec<Tile> {
     ]
 }
 
-fn todos(volumes: &Volumes, unreviewed: usize, operates: bool) -> Vec<Todo> {
-    let mut todos = Vec::new();
+/// What is red, as the alerts and the metrics have it; then what is under way.
+fn todos(state: &State, volumes: &Volumes, unreviewed: usize, operates: bool) -> Vec<Todo> {
+    let mut todos = red(state, AccountId::installation(), |_| operates);
     let href = |page: &str| operates.then(|| format!("/a/0/{page}"));
-    let out = volumes.volumes.len().saturating_sub(volumes.healthy);
     let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    if out > 0 {
-        todos.push(Todo {
-            tone: Tone::Bad,
-            text: format!("{} out of service", plural(wide(out), "volume")),
-            words: match volumes.ready {
-                true => String::from("writes go on with less redundancy"),
-                false => String::from("no write is acknowledged"),
-            },
-            href: href("storage"),
-        });
-    }
     if volumes.shards_wanted > 0 {
         todos.push(Todo {
             tone: Tone::Warn,

@@ -3,20 +3,15 @@
 use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
-use control::{Action, AuditOutcome, LedgerKey};
-use model::PersonKey;
-use query::{PersonView, ReadPolicy};
+use query::ReadPolicy;
 
 use super::{frame, read, title};
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Fields, Posted, Shell, answer, count, html, see_other, unusable,
 };
-use crate::operate::{number, rows_under};
+use crate::operate::people::{Extent, Reader};
 use crate::{Error, Result, State};
-
-/// Keys whose rows are counted.
-const KEYS_MAX: usize = 100;
 
 /// The dry run.
 pub(crate) async fn get(
@@ -60,63 +55,37 @@ impl Delete {
         let policy = staff.policy().ok_or(Error::Absent)?;
         let found = read(state, &policy, key).await?;
         let (person, view) = found.ok_or(Error::Absent)?;
-        let control = state.control();
-        control
-            .audit(
-                staff.actor(),
-                staff.account(),
-                Action::PersonShown,
-                &person.to_string(),
-                "counts before a deletion",
-                AuditOutcome::Done,
-            )
-            .await?;
+        let reader = reader(staff, state, &policy);
+        let extent = Box::pin(reader.extent(person, &view)).await?;
         let name = title(&view, person);
         Ok(Self {
             shell: frame(staff, person, String::from("Delete"), &name),
             path: format!("/a/{}/people/{person}", staff.account()),
-            counts: Box::pin(counts(state, &policy, &view, person)).await?,
+            counts: counts(&extent),
             reason: String::new(),
             error: None,
         })
     }
 }
 
-async fn counts(
-    state: &State,
-    policy: &ReadPolicy,
-    view: &PersonView,
-    person: PersonKey,
-) -> Result<Vec<(&'static str, String)>> {
-    let events = view.events.values().map(|it| it.count).sum::<u64>();
-    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let mut keys: Vec<PersonKey> = view.keys.iter().map(|(key, _)| *key).collect();
-    if keys.is_empty() {
-        keys.push(person);
+fn reader<'a>(staff: &'a Staff, state: &'a State, policy: &'a ReadPolicy) -> Reader<'a> {
+    Reader {
+        state,
+        actor: staff.actor(),
+        account: staff.account(),
+        policy,
     }
-    keys.truncate(KEYS_MAX);
-    let of_person: Vec<String> = keys
-        .iter()
-        .map(|key| format!("person_key = X'{key}'"))
-        .collect();
-    let of_person = of_person.join(" OR ");
-    let rows = async |table: &str| -> Result<u64> {
-        let sql = format!("SELECT count(*) AS n FROM {table} WHERE {of_person}");
-        let rows = rows_under(state, policy, &sql).await?;
-        Ok(rows.first().map_or(0, |row| number(row, "n")))
-    };
-    let (changes, quarantined) = tokio::try_join!(rows("profile_changes"), rows("quarantine"))?;
-    Ok(vec![
-        ("Events", count(events)),
-        ("Properties", count(wide(view.profile.properties.len()))),
-        ("Changes of the profile", count(changes)),
-        ("Devices", count(wide(view.profile.devices.len()))),
-        (
-            "Identities and devices that are hidden",
-            count(wide(view.keys.len())),
-        ),
-        ("Records in quarantine", count(quarantined)),
-    ])
+}
+
+fn counts(extent: &Extent) -> Vec<(&'static str, String)> {
+    vec![
+        ("Events", count(extent.events)),
+        ("Properties", count(extent.properties)),
+        ("Changes of the profile", count(extent.changes)),
+        ("Devices", count(extent.devices)),
+        ("Identities and devices that are hidden", count(extent.keys)),
+        ("Records in quarantine", count(extent.quarantined)),
+    ]
 }
 
 async fn delete(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Answer {
@@ -131,26 +100,11 @@ async fn delete(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
     let policy = staff.policy().ok_or(Error::Absent)?;
     let found = read(state, &policy, key).await?;
     let (person, _) = found.ok_or(Error::Absent)?;
-    let found = state.engine().person_keys(&policy, &[person]).await?;
-    let mut keys: Vec<LedgerKey> = found
-        .keys
-        .into_iter()
-        .map(|(person, stretch)| LedgerKey {
-            person,
-            from: stretch.from,
-            to: stretch.to,
-        })
-        .collect();
-    if !keys.iter().any(|it| it.person == person) {
-        keys.push(LedgerKey::whole(person));
-    }
     let reason = match fields.text("reason") {
         "" => "asked for in the console",
         reason => reason,
     };
-    let control = state.control();
-    let deletion = control.request_deletion(staff.actor(), staff.account(), keys, reason);
-    let deletion = deletion.await?;
+    let deletion = reader(staff, state, &policy).delete(person, reason).await?;
     let account = staff.account();
     see_other(&format!(
         "/a/{account}/people/deletions?id={deletion}&done=requested"

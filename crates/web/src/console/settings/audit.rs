@@ -1,23 +1,21 @@
 //! `/a/{account}/settings/audit`: the audit log, filtered and paged, and its download.
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, Action, AuditEntry, AuditFilter, AuditOutcome, DownloadFormat};
-use futures::stream;
 use jiff::civil::Date;
 use model::Timestamp;
-use std::io;
 
 use crate::console::exports::still_may;
 use crate::console::overview::times;
 use crate::console::records::short;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Fields, Moment, Pager, Section, Shell, Times, Tone, answer, download,
-    html, plural, unusable,
+    Answer, Asked, Badge, Fields, Moment, Pager, Section, Shell, Times, Tone, answer, count,
+    download, html, plural, unusable,
 };
+use crate::operate::audit::{Wanted, file as download_of, kind};
 use crate::{Error, Result, State};
 
 /// Entries on a page.
@@ -49,6 +47,8 @@ struct Log {
     chosen_actions: usize,
     entries: Vec<Entry>,
     pager: Pager,
+    /// Where the log is streamed to: for those who see the installation.
+    sinks: Vec<Stream>,
     /// Downloads of everything, and of what is filtered.
     all: [(String, &'static str); 2],
     some: Option<[(String, &'static str); 2]>,
@@ -59,6 +59,19 @@ struct Form {
     from: String,
     to: String,
     others: String,
+}
+
+/// A place outside that the log is streamed to.
+#[derive(Debug)]
+struct Stream {
+    name: String,
+    address: String,
+    kind: &'static str,
+    state: Badge,
+    why: String,
+    waiting: String,
+    dropped: String,
+    taken: Option<Moment>,
 }
 
 /// A box to tick.
@@ -146,6 +159,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         actions,
         entries: Vec::new(),
         pager: Pager::default(),
+        sinks: match staff.may(Act::ReadInstallation) {
+            true => streams(state, &times),
+            false => Vec::new(),
+        },
         all: files(false),
         some: wanted.restricts().then(|| files(true)),
         path: path.clone(),
@@ -168,6 +185,27 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     };
     page.entries = found.iter().map(|it| entry(it, &times)).collect();
     html(&page)
+}
+
+fn streams(state: &State, times: &Times) -> Vec<Stream> {
+    let stream = |it: crate::Sink| Stream {
+        name: it.name,
+        address: it.address,
+        kind: match it.is_required {
+            true => "required",
+            false => "optional",
+        },
+        state: match (&it.down, it.taken_at) {
+            (Some(_), _) => Badge::new(Tone::Bad, "Down"),
+            (None, Some(_)) => Badge::new(Tone::Ok, "Up"),
+            (None, None) => Badge::new(Tone::Plain, "Not asked yet"),
+        },
+        why: it.down.map(|it| it.0).unwrap_or_default(),
+        waiting: format!("{} of {}", count(it.waiting), count(it.waiting_max)),
+        dropped: count(it.dropped),
+        taken: it.taken_at.map(|at| times.ago(at)),
+    };
+    state.volumes().sinks().into_iter().map(stream).collect()
 }
 
 fn entry(entry: &AuditEntry, times: &Times) -> Entry {
@@ -247,40 +285,24 @@ async fn write(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let filter = filter(asked, &times);
     let filter = filter.map_err(crate::operate::Error::Invalid)?;
-    let (format, content_type, ending) = match asked.text("format") {
-        "jsonl" => (DownloadFormat::JsonLines, "application/jsonl", "jsonl"),
-        _ => (DownloadFormat::Csv, "text/csv; charset=utf-8", "csv"),
+    let format = match asked.text("format") {
+        "jsonl" => DownloadFormat::JsonLines,
+        _ => DownloadFormat::Csv,
     };
+    let (content_type, ending) = kind(format);
     let (account, actor) = (staff.account(), staff.actor());
-    let control = state.control();
-    let mut download_under_way = control
-        .download_audit(actor, Some(account), filter, format)
-        .await?;
-    // Up to the entry that says so: what fails until then is a page, and no file that ends early.
-    let mut begun = String::new();
-    for _ in 0..2 {
-        if let Some(piece) = download_under_way.next_piece().await? {
-            begun.push_str(&piece);
-        }
-    }
-    let (state, staff) = (state.clone(), staff.clone());
-    let rest = stream::try_unfold(download_under_way, move |mut download| {
-        let (state, staff) = (state.clone(), staff.clone());
-        async move {
-            if !still_may(&state, &staff, Act::ReadAudit).await {
-                return Err(io::Error::other("the reader's role has ended"));
-            }
-            let piece = download.next_piece().await;
-            let piece = piece.map_err(|error| {
-                let cause = &error as &dyn std::error::Error;
-                tracing::error!(error = cause, "a download of the audit log ended early");
-                io::Error::other("the download has failed")
-            })?;
-            Ok(piece.map(|piece| (piece, download)))
-        }
-    });
-    let first = stream::once(async { Ok::<_, io::Error>(begun) });
-    let body = Body::from_stream(futures::StreamExt::chain(first, rest));
+    let reader = (state.clone(), staff.clone());
+    let still_may = move || {
+        let (state, staff) = reader.clone();
+        async move { still_may(&state, &staff, Act::ReadAudit).await }
+    };
+    let wanted = Wanted {
+        actor,
+        account,
+        filter,
+        format,
+    };
+    let body = download_of(state, wanted, still_may).await?;
     let day = times.text(times.now(), "%Y-%m-%d");
     let name = format!("audit-{account}-{day}.{ending}");
     Ok::<_, Error>(download(&name, content_type, body))

@@ -5,10 +5,12 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, Passcode};
+use governance::access::{Component, Level, Rights};
 use governance::{Network, PasscodeTerms, Scope, Scopes};
 use model::ErrorKind;
 use std::time::Duration;
 
+use super::roles::words;
 use super::snippets::{Snippet, all};
 use crate::console::overview::times;
 use crate::console::staff::Staff;
@@ -67,17 +69,41 @@ struct Credentials {
     errors: Vec<(String, String, String)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Form {
     name: String,
     days: String,
     networks: String,
     /// Scopes that are not ticked.
     without: Vec<&'static str>,
+    /// What it is to manage.
+    rights: Rights,
     error: Option<String>,
 }
 
+impl Default for Form {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            days: String::new(),
+            networks: String::new(),
+            without: Vec::new(),
+            rights: Rights::NONE,
+            error: None,
+        }
+    }
+}
+
 impl Form {
+    /// Every component: its name, its label, the level that is chosen.
+    fn rights(&self) -> Vec<(&'static str, String, &'static str)> {
+        let right = |it: Component| {
+            let level = self.rights.level(it).as_str();
+            (it.as_str(), words(it.as_str()), level)
+        };
+        Component::ALL.map(right).into()
+    }
+
     fn scopes(&self) -> Vec<(&'static str, &'static str, bool)> {
         let words = |scope: Scope| match scope {
             Scope::Upload => "send records",
@@ -214,8 +240,13 @@ fn listed(passcode: &Passcode, times: &Times) -> Listed {
 
 /// The terms that a form says; or what is wrong with them.
 fn terms(fields: &Fields, times: &Times) -> Result<PasscodeTerms, String> {
-    let scopes = fields.all("scope").join(",");
-    let scopes = Scopes::parse(&scopes).ok_or("Tick at least one thing that it may do.")?;
+    let data = fields.all("scope").into_iter().map(|name| {
+        let found = Scope::ALL.into_iter().find(|it| it.as_str() == name);
+        found.ok_or_else(|| format!("There is no scope {name}."))
+    });
+    let data: Vec<Scope> = data.collect::<Result<_, _>>()?;
+    let scopes = Scopes::of(data, rights(fields));
+    let scopes = scopes.ok_or("Choose at least one thing that it may do.")?;
     let days = match fields.text("days") {
         "" => None,
         text => Some(
@@ -238,6 +269,15 @@ fn terms(fields: &Fields, times: &Times) -> Result<PasscodeTerms, String> {
     })
 }
 
+/// What a form says that it is to manage.
+fn rights(fields: &Fields) -> Rights {
+    let levels = Component::ALL.map(|component| {
+        let level = Level::from_name(fields.text(component.as_str()));
+        (component, level.unwrap_or(Level::None))
+    });
+    Rights::of(&levels)
+}
+
 async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     let name = fields.text("name").to_owned();
     let ticked = fields.all("scope");
@@ -250,6 +290,7 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             .into_iter()
             .filter(|it| !ticked.contains(it))
             .collect(),
+        rights: rights(fields),
         error: None,
     };
     let refuse = async |text: String| {
@@ -271,6 +312,10 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             let mut page = Credentials::new(staff, state, Form::default(), None).await?;
             page.made = Some((name, secret.expose().clone()));
             html(&page)
+        }
+        Err(control::Error::Refused(_)) => {
+            let text = "Nothing was made: it would be good for more than you may do yourself.";
+            refuse(String::from(text)).await
         }
         Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
             refuse(Error::from(error).words()).await
@@ -305,6 +350,10 @@ mod tests {
         assert_eq!(found.expires_at, Some(Timestamp::from_seconds(172_800)));
         assert_eq!(found.networks.len(), 2);
         assert!(read("scope=read").unwrap().expires_at.is_none());
+        let managing = read("users=write&audit_log=read&roles=none")
+            .unwrap()
+            .scopes;
+        assert_eq!(managing.to_string(), "audit_log=read,users=write");
         for wrong in [
             "",
             "scope=all",

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{AllowlistChange, AllowlistView};
+use control::{AllowlistChange, AllowlistView, SessionLimits};
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ struct Security {
     path: String,
     /// From where the reader comes.
     own: String,
+    limits: SessionLimits,
     console: bool,
     api: bool,
     networks: Vec<NetworkLine>,
@@ -68,12 +69,13 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
         "networks" => Some("The allowlist is changed; it holds from now on."),
         "domains" => Some("The domains are changed."),
         "encryption" => Some("Encryption in transit is set."),
+        "sessions" => Some("How long users stay signed in is set; it holds from now on."),
         _ => None,
     };
     answer(&staff, show(&staff, &state, done, None, "").await)
 }
 
-/// A change of the allowlist, the domains or encryption in transit.
+/// A change of the allowlist, the domains, encryption in transit or how long users stay signed in.
 pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(form): Posted) -> Response {
     let shown = match change(&staff, &state, &form).await {
         Ok(word) => Ok(redirect(&format!("{}?done={word}", path(&staff)))),
@@ -131,6 +133,15 @@ async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static 
                 .await?;
             Ok("domains")
         }
+        "sessions" => {
+            let number = |name: &str| form.text(name).trim().parse().unwrap_or(0);
+            let limits = SessionLimits {
+                idle_minutes: number("idle_minutes"),
+                hours: number("hours"),
+            };
+            control.set_session_limits(actor, account, limits).await?;
+            Ok("sessions")
+        }
         "encryption" => {
             let takes = form.ticked("takes");
             control.set_takes_encrypted(actor, account, takes).await?;
@@ -165,6 +176,7 @@ async fn show(
     let times = Times::new(staff.time_zone(), state.clock().now());
     let (control, actor, account) = (state.control(), staff.actor(), staff.account());
     let list: AllowlistView = control.allowlist(actor, account).await?;
+    let limits = control.session_limits(actor, account).await?;
     let is_installation = account == AccountId::installation();
     let own = match is_installation {
         true => None,
@@ -180,6 +192,7 @@ async fn show(
             .peer
             .map(|it| it.to_canonical().to_string())
             .unwrap_or_default(),
+        limits,
         console: list.console,
         api: list.api,
         networks: list

@@ -17,7 +17,7 @@ pub(crate) type Answer = Result<Response, Error>;
 /// to the operator, once, and to the reader without a detail.
 pub(crate) fn answer(staff: &Staff, answer: Answer) -> Response {
     answer.unwrap_or_else(|error| {
-        let kind = error.on_page();
+        let kind = error.told();
         let shell = Shell::new(staff, Section::Own, heading(kind));
         let problem = Problem {
             text: words(kind, &error),

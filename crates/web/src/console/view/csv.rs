@@ -35,7 +35,7 @@ impl Csv {
 
     /// A cell that begins like a formula gets an apostrophe before it.
     fn cell(&mut self, cell: &str) {
-        let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let is_formula = model::spreadsheet::runs(cell);
         if !is_formula && !cell.contains([',', '"', '\r', '\n']) {
             self.0.push_str(cell);
             return;
@@ -58,7 +58,9 @@ mod tests {
         let mut csv = Csv::new(&["a", "b"]);
         csv.line(&["=1+1", "x,\"y\"\nz"]);
         csv.line(&["@SUM(A1)", "-1"]);
-        let expect = "a,b\r\n\"'=1+1\",\"x,\"\"y\"\"\nz\"\r\n\"'@SUM(A1)\",\"'-1\"\r\n";
+        csv.line(&["\u{ff1d}1", "\n=1"]);
+        let expect = "a,b\r\n\"'=1+1\",\"x,\"\"y\"\"\nz\"\r\n\"'@SUM(A1)\",\"'-1\"\r\n\
+                      \"'\u{ff1d}1\",\"'\n=1\"\r\n";
         assert_eq!(csv.0, expect);
     }
 }

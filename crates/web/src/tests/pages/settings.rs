@@ -2,6 +2,7 @@
 
 use control::{Action, AuditOutcome};
 use governance::access::SystemRole;
+use std::sync::atomic::Ordering;
 
 use super::visitor::{HOSTILE, Visitor, location, room};
 
@@ -41,11 +42,43 @@ async fn the_whole_log_is_downloaded_and_verifies() {
     assert_eq!(file.status, 200);
     let verified = control::verify(file.body.as_bytes(), None, None).unwrap();
     assert!(verified.holds(), "{verified:?}");
+    // Its head was published before the first byte left.
+    let kept = room.heads.kept.lock().unwrap().clone();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].0, room.account);
+    let line = serde_json::to_string(&kept[0].1).unwrap();
+    assert!(file.body.contains(&line), "{kept:?}");
+    let found = control::verify(file.body.as_bytes(), None, Some(&kept[0].1)).unwrap();
+    assert!(found.holds(), "{found:?}");
     let entries = auditor.audited(Action::AuditExported).await;
     let outcomes: Vec<AuditOutcome> = entries.into_iter().map(|it| it.0).collect();
     assert_eq!(outcomes, [AuditOutcome::Begun, AuditOutcome::Done]);
     let file = auditor.get("/settings/audit/download?format=csv").await;
     assert!(file.body.contains("account.created"), "{}", file.body);
+    assert_eq!(room.heads.asked.load(Ordering::Relaxed), 2);
+    // Where no head can be published, nothing is downloaded.
+    room.heads.is_broken.store(true, Ordering::Relaxed);
+    let failed = auditor.get("/settings/audit/download?format=jsonl").await;
+    assert_eq!(failed.status, 503);
+    assert_eq!(auditor.audited(Action::AuditExported).await.len(), 4);
+}
+
+#[tokio::test]
+async fn where_the_log_is_streamed_to_is_for_operators() {
+    let room = room().await;
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    let page = operator.get("/settings/audit").await.body;
+    for shown in [
+        "Streamed to",
+        "siem.example",
+        "it answered 503",
+        "12 of 10,000",
+    ] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/settings/audit").await.body;
+    assert!(!page.contains("siem.example"), "{page}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod plan;
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, USER_ACTS_MAX, User, UserGrant};
+use control::{Act, Enabled, USER_ACTS_MAX, User, UserGrant};
 use governance::access::{Component, Level, Rights};
 use model::{AccountId, ErrorKind};
 
@@ -39,7 +39,8 @@ pub(crate) async fn one(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
     answer(&staff, explain(&staff, &state, &asked).await)
 }
 
-/// An act on how somebody signs in: unlock, or reset the second factor.
+/// An act on whether and how somebody signs in: unlock, reset the second factor, invite again, disable,
+/// enable.
 pub(crate) async fn sign_in(
     staff: Staff,
     Of(state): Of<State>,
@@ -201,6 +202,13 @@ fn done(asked: &Fields) -> Option<String> {
             plural(number, "user")
         )),
         "unlock" => Some(String::from("The user may sign in again.")),
+        "resend" => Some(String::from(
+            "The invitation was written again. The link before is dead.",
+        )),
+        "disable" => Some(String::from(
+            "The user's roles count no more; who has none elsewhere is signed out.",
+        )),
+        "enable" => Some(String::from("The user's roles count again.")),
         "reset" => Some(String::from(
             "The second factor is gone, and so are the sessions. The next sign-in sets one up.",
         )),
@@ -213,6 +221,7 @@ fn listed(user: &User, path: &str, times: &Times) -> Listed {
         "active" => Badge::new(Tone::Ok, "Active"),
         "invited" => Badge::new(Tone::Info, "Invited"),
         "locked" => Badge::new(Tone::Bad, "Locked"),
+        "disabled" => Badge::new(Tone::Plain, "Disabled"),
         other => Badge::new(Tone::Plain, words(other)),
     };
     Listed {
@@ -351,6 +360,20 @@ async fn help(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             control.reset_factors(actor, account, email).await?;
             "reset"
         }
+        "resend" => {
+            control.resend_invitation(actor, account, email).await?;
+            "resend"
+        }
+        "disable" => {
+            let set = control.set_user_enabled(actor, account, email, Enabled::No);
+            set.await?;
+            "disable"
+        }
+        "enable" => {
+            let set = control.set_user_enabled(actor, account, email, Enabled::Yes);
+            set.await?;
+            "enable"
+        }
         _ => return Err(Error::Absent),
     };
     let path = format!("/a/{account}/settings/users");
@@ -359,11 +382,17 @@ async fn help(staff: &Staff, state: &State, fields: &Fields) -> Answer {
 
 #[derive(Debug, Template)]
 #[template(path = "user.html")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a page asks of each by itself whether to show something"
+)]
 struct One {
     shell: Shell,
     path: String,
     user: Listed,
     is_locked: bool,
+    is_disabled: bool,
+    is_invited: bool,
     recovery_codes: u32,
     roles: Vec<(String, String)>,
     rows: Vec<Right>,
@@ -424,6 +453,8 @@ async fn explain(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         shell: Shell::new(staff, Section::Users, email).under("Users", path.clone()),
         user: listed(user, &path, &times),
         is_locked: user.state == "locked",
+        is_disabled: user.state == "disabled",
+        is_invited: user.grants.iter().any(|it| it.is_pending),
         recovery_codes: user.factors.recovery_codes,
         rows: Component::ALL.map(right).into(),
         roles: roles

@@ -164,6 +164,8 @@ impl Plan {
                 }
                 UserAct::Withdraw { role, .. } => after.retain(|it| it != role),
                 UserAct::Revoke { .. } => after.clear(),
+                // These are not planned: each is one button on the user's page.
+                UserAct::Resend { .. } | UserAct::Disable { .. } | UserAct::Enable { .. } => {}
             }
             Line {
                 email: act.email().to_owned(),

@@ -1,0 +1,220 @@
+//! What is counted without looking at events: the same as by looking at each of them.
+
+use futures::TryStreamExt as _;
+use governance::Stretch;
+use model::Timestamp;
+use model::record::{ChangeOp, Table};
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::world::{DAY, HOUR, World, at, person, policy, without};
+use crate::{EventsQuery, Measure, ReadPolicy};
+
+const MINUTE: i64 = 60_000;
+
+/// Events of some days, in parts of one day and of several and in the journal.
+async fn world() -> World {
+    let world = World::new();
+    let write = |first: i64| {
+        let events = (first..first + 60).map(|n| {
+            let name = ["Bought", "Looked", "Searched"][usize::try_from(n * n % 3).unwrap()];
+            let ms = (n * 7 * HOUR + n * n * MINUTE) % (4 * DAY) + n;
+            let who = person(u8::try_from(n % 5).unwrap());
+            world.event(who, name, ms, "{}")
+        });
+        world.write(events.collect::<Vec<_>>());
+    };
+    for first in [0, 100, 200] {
+        write(first);
+        world.flush().await;
+    }
+    write(300);
+    world
+}
+
+/// Counts by SQL: each event is looked at.
+async fn looked_at(world: &World, policy: &ReadPolicy, time: &str) -> String {
+    let sql = format!(
+        "SELECT name, count(*) AS n, CAST(min(ts) AS BIGINT) AS a, CAST(max(ts) AS BIGINT) AS z \
+         FROM events WHERE {time} GROUP BY name ORDER BY name"
+    );
+    world.sql_as(policy, &sql).await.unwrap()
+}
+
+fn between(from: Timestamp, to: Timestamp) -> String {
+    format!(
+        "ts >= to_timestamp_millis({}) AND ts < to_timestamp_millis({})",
+        from.ms(),
+        to.ms()
+    )
+}
+
+/// Everything that is counted without looking, beside what looking says.
+async fn check(world: &World, policy: &ReadPolicy) {
+    let mut names = String::new();
+    for (name, stats) in world.engine.event_names(policy).await.unwrap() {
+        let (n, a, z) = (stats.count, stats.first_seen.ms(), stats.last_seen.ms());
+        write!(
+            names,
+            "{{\"name\":\"{name}\",\"n\":{n},\"a\":{a},\"z\":{z}}}"
+        )
+        .unwrap();
+    }
+    let seen = looked_at(world, policy, "true").await;
+    let seen = seen.trim_matches(['[', ']']).replace("},{", "}{");
+    assert_eq!(names, seen);
+
+    for (from, to) in [
+        (at(0), at(5 * DAY)),
+        (at(DAY), at(2 * DAY)),
+        (at(5 * HOUR), at(2 * DAY + 15 * MINUTE)),
+        (at(DAY + 3 * MINUTE), at(3 * DAY - 1)),
+        (at(DAY + 1), at(DAY + 2)),
+        (at(3 * HOUR), at(9 * DAY)),
+        (at(2 * DAY), at(DAY)),
+    ] {
+        let by_name = world.engine.events_by_name(policy, from, to).await.unwrap();
+        let seen = looked_at(world, policy, &between(from, to)).await;
+        let seen: Vec<serde_json::Value> = serde_json::from_str(&seen).unwrap();
+        assert_eq!(by_name.len(), seen.len(), "{from:?} {to:?}");
+        let mut sum = 0;
+        for row in seen {
+            let (name, n) = (row["name"].as_str().unwrap(), row["n"].as_u64().unwrap());
+            assert_eq!(by_name.get(name), Some(&n), "{name} {from:?} {to:?}");
+            sum += n;
+        }
+        for event in [None, Some("Looked")] {
+            let query = EventsQuery {
+                event: event.map(str::to_owned),
+                from,
+                to,
+                filters: Vec::new(),
+            };
+            let expect = event.map_or(sum, |it| by_name.get(it).copied().unwrap_or(0));
+            let count = world.engine.count_events(policy, &query).await.unwrap();
+            assert_eq!(count, expect, "{query:?}");
+            trends(world, policy, &query).await;
+        }
+    }
+}
+
+/// Trends by day and by quarter of an hour, which are counted, and by 7 minutes, which is looked at.
+async fn trends(world: &World, policy: &ReadPolicy, query: &EventsQuery) {
+    let every = |ms: i64| -> Vec<Timestamp> {
+        let count = 9 * DAY / ms;
+        (0..count).map(|n| at(n * ms)).collect()
+    };
+    let stretches = [every(DAY), every(15 * MINUTE)];
+    let counted = world
+        .engine
+        .trends(policy, query, &Measure::Events, &stretches);
+    let counted = counted.await.unwrap();
+    // Cut where no bin begins, every event is looked at; two cuts are the same as none.
+    let mut odd = stretches.clone();
+    odd[0].push(at(9 * DAY + 1));
+    let seen = world.engine.trends(policy, query, &Measure::Events, &odd);
+    let mut seen = seen.await.unwrap();
+    assert_eq!(seen[0].pop(), Some(0.0));
+    assert_eq!(counted, seen, "{query:?}");
+}
+
+#[tokio::test]
+async fn what_is_counted_is_what_looking_says() {
+    let world = world().await;
+    check(&world, &policy()).await;
+    // Again, out of memory; then with parts that were merged.
+    check(&world, &policy()).await;
+    world.flush().await;
+    check(&world, &policy()).await;
+    world.compact(Table::Events).await;
+    check(&world, &policy()).await;
+}
+
+#[tokio::test]
+async fn deleted_people_are_not_counted_whenever_they_were_deleted() {
+    let world = world().await;
+    let stretch = Stretch {
+        from: Some(at(DAY)),
+        to: Some(at(3 * DAY)),
+    };
+    let steps = [
+        (person(1), Stretch::WHOLE),
+        (person(2), stretch),
+        (person(77), Stretch::WHOLE),
+        (person(2), Stretch::WHOLE),
+        (person(3), Stretch::WHOLE),
+    ];
+    for hidden in 0..=steps.len() {
+        check(&world, &without(&steps[..hidden])).await;
+    }
+    // A reader who was slow sees as few people as when it began, or fewer, and spoils nothing.
+    check(&world, &without(&steps[..1])).await;
+    check(&world, &without(&steps)).await;
+    world.flush().await;
+    check(&world, &without(&steps)).await;
+    check(&world, &policy()).await;
+}
+
+#[tokio::test]
+async fn a_reader_of_some_events_counts_no_others() {
+    let world = world().await;
+    check(&world, &policy()).await;
+    let names = BTreeSet::from([String::from("Looked"), String::from("Nothing")]);
+    let some = ReadPolicy {
+        events: Some(Arc::new(names)),
+        ..policy()
+    };
+    check(&world, &some).await;
+    let names = world.engine.event_names(&some).await.unwrap();
+    assert_eq!(names.keys().map(|it| &**it).collect::<Vec<_>>(), ["Looked"]);
+}
+
+#[tokio::test]
+async fn a_part_is_counted_once() {
+    let world = world().await;
+    let names = world.engine.event_names(&policy()).await.unwrap();
+    let objects: Vec<_> = world.store.list(None).try_collect().await.unwrap();
+    assert!(!objects.is_empty());
+    for object in objects {
+        world.store.delete(&object.location).await.unwrap();
+    }
+    let again = world.engine.event_names(&policy()).await.unwrap();
+    assert_eq!(names, again);
+    world
+        .sql_as(&policy(), "SELECT name FROM events")
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn names_of_profile_properties_are_those_of_people_who_are_there() {
+    let world = World::new();
+    let change = |n: u8, property: &str| {
+        let put = [
+            (property, ChangeOp::Put, "1"),
+            ("device", ChangeOp::Device, "{}"),
+        ];
+        world.change(person(n), HOUR, &put)
+    };
+    world.write([change(1, "Plan"), change(2, "Secret of the second")]);
+    world.flush().await;
+    world.write([change(3, "City"), change(4, "Secret of the fourth")]);
+    let names = async |policy: &ReadPolicy| {
+        let names = world.engine.profile_properties(policy).await.unwrap();
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = [
+        "City",
+        "Plan",
+        "Secret of the fourth",
+        "Secret of the second",
+    ];
+    assert_eq!(names(&policy()).await, all);
+    let hidden = [(person(2), Stretch::WHOLE), (person(4), Stretch::WHOLE)];
+    assert_eq!(names(&without(&hidden)).await, ["City", "Plan"]);
+    world.flush().await;
+    assert_eq!(names(&without(&hidden)).await, ["City", "Plan"]);
+    assert_eq!(names(&policy()).await, all);
+}

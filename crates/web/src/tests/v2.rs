@@ -1,0 +1,7 @@
+//! The management API, through the router of its plane.
+
+mod acts;
+mod authz;
+mod caller;
+mod document;
+mod refusals;

@@ -1,22 +1,26 @@
 //! Accounts and the credentials of programs.
 
 use governance::{
-    AccountRules, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Scopes,
+    AccountRules, Classes, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Scopes,
 };
 use jiff::tz::TimeZone;
-use model::{AccountId, PersonKeySecret, Random, Secret, Timestamp, limit};
+use model::{AccountId, PersonKey, PersonKeySecret, Random, Secret, Timestamp, limit};
 use serde::{Serialize, Serializer};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api_keys::{self, Stored};
 use crate::audit::Action;
 use crate::authz::Act;
+use crate::classes;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::dictionary::{self, Said};
+use crate::restriction;
+use crate::reveal::RevealQuota;
 use crate::sealer::Sealer;
 use crate::state::Effect;
 use crate::{Actor, ActorKind, Error, Result};
@@ -60,6 +64,8 @@ pub struct Account {
     pub retention_days: u32,
     /// How long its request log is kept, days.
     pub request_retention_days: u32,
+    /// How often one of its users may have masked values shown.
+    pub reveals: RevealQuota,
     /// The domains whose pages may send to it; pages of any domain when there are none.
     pub domains: Vec<String>,
     /// Whether it takes messages that SDKs have encrypted in transit.
@@ -105,6 +111,10 @@ pub(crate) struct Record {
     pub(crate) account: Account,
     /// What it says of its events.
     pub(crate) said: Said,
+    /// What it says of its properties.
+    pub(crate) classes: Classes,
+    /// Whose processing is restricted.
+    pub(crate) restricted: BTreeSet<PersonKey>,
     /// Its keys for encrypted calls.
     pub(crate) api: Stored,
     sdk_token_hash: [u8; 32],
@@ -138,6 +148,8 @@ impl Record {
             .collect();
         rules.dictionary = self.said.dictionary.clone();
         rules.discarded_events = self.said.discarded.clone();
+        rules.classes = Arc::new(self.classes.clone());
+        rules.restricted = Arc::new(self.restricted.clone());
         rules.takes_encrypted = self.account.takes_encrypted;
         rules.api_encryption = self.api.open(self.id, sealer)?;
         rules.passcodes = self
@@ -548,8 +560,8 @@ async fn insert_passcode(
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
     retention_days, request_retention_days, sdk_token_hash, encrypted_refused, \
     undefined_events, undefined_properties, api_encryption, answer_key, answer_prefix, \
-    mismatched_properties, undefined_profile, mismatched_profile \
-    FROM accounts ORDER BY id";
+    mismatched_properties, undefined_profile, mismatched_profile, \
+    reveals_minute_max, reveals_day_max FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
 const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
     scopes, networks FROM passcodes ORDER BY account, name";
@@ -630,6 +642,8 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
         }
     }
     dictionary::read_into(session, &mut records).await?;
+    classes::read_into(session, &mut records).await?;
+    restriction::read_into(session, &mut records).await?;
     api_keys::read_into(session, &mut records).await?;
     Ok(records)
 }
@@ -661,6 +675,8 @@ fn decode(row: &SqliteRow) -> Result<Record> {
     Ok(Record {
         id,
         said: Said::of_policy(&policy.each_ref().map(String::as_str))?,
+        classes: Classes::default(),
+        restricted: BTreeSet::new(),
         api: Stored::decode(row, 12)?,
         account: Account {
             id,
@@ -671,6 +687,10 @@ fn decode(row: &SqliteRow) -> Result<Record> {
             calls_max: number(5)?,
             retention_days: number(6)?,
             request_retention_days: number(7)?,
+            reveals: RevealQuota {
+                per_minute: number(18)?,
+                per_day: number(19)?,
+            },
             domains: Vec::new(),
             takes_encrypted: number(9)? == 0,
             passcodes: Vec::new(),

@@ -96,6 +96,8 @@ names! {
         ApiKeyRetired = "api_key.retired",
         /// An account's retention was changed.
         RetentionChanged = "account.retention_changed",
+        /// How often masked values may be shown was changed.
+        RevealQuotaChanged = "account.reveal_quota_changed",
         /// A passcode was created.
         PasscodeCreated = "passcode.created",
         /// A passcode was revoked.
@@ -162,12 +164,20 @@ names! {
         DeletionRequested = "deletion.requested",
         /// A deletion was found to reach further.
         DeletionExtended = "deletion.extended",
+        /// A deletion was cancelled before its job began.
+        DeletionCancelled = "deletion.cancelled",
         /// A deletion's job began.
         DeletionStarted = "deletion.started",
         /// A deletion was completed.
         DeletionCompleted = "deletion.completed",
         /// A person's data was shown.
         PersonShown = "person.shown",
+        /// Masked values of a person were shown for a reason, or not because the quota was used up.
+        PersonRevealed = "person.revealed",
+        /// The processing of a person was restricted.
+        PersonRestricted = "person.restricted",
+        /// … and that was lifted.
+        RestrictionLifted = "person.restriction_lifted",
         /// What is known of a person was corrected.
         PersonChanged = "person.changed",
         /// People who share addresses or numbers were subscribed or unsubscribed.

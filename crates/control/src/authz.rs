@@ -3,11 +3,11 @@
 //! What users may do follows from their roles (`governance::access`) and from nothing else. The
 //! whole of it is written out in `authz_matrix.txt`, which a test compares.
 
-use governance::Scope;
-use governance::access::{CLASSIFIED_PROPERTIES, Component, Level, Standing};
-use model::{AccountId, IdentityKind};
-use std::collections::BTreeSet;
+use governance::access::{Component, Level, Standing};
+use governance::{Classes, Condition, Masks, Scope};
+use model::AccountId;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Action, Actor, ActorKind};
 
@@ -36,12 +36,16 @@ pub enum Act {
     ManageRoles,
     /// Have people deleted, see deletions.
     DeletePeople,
+    /// Restrict the processing of people, lift that, and find those of whom it is restricted.
+    RestrictPeople,
     /// Carry a deletion out.
     CarryOutDeletion,
     /// Count, and read events without a person in view.
     Analyse,
     /// Read people's data, as an entry of the audit log says.
     ReadPeople,
+    /// Have masked values of one person shown, for a reason.
+    RevealPerson,
     /// Change what is known of people.
     ChangePeople,
     /// Take people's data away in a file.
@@ -50,6 +54,8 @@ pub enum Act {
     ReadDictionary,
     /// Change what the account says of its events.
     ManageDictionary,
+    /// Say which properties are personal information.
+    ClassifyProperties,
     /// See what was not accepted.
     ReadQuarantine,
     /// Store what was not accepted after all, or delete it.
@@ -75,7 +81,7 @@ enum Need {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::ReadInstallation,
         Self::ManageInstallation,
         Self::ReadAccount,
@@ -87,13 +93,16 @@ impl Act {
         Self::ReadRoles,
         Self::ManageRoles,
         Self::DeletePeople,
+        Self::RestrictPeople,
         Self::CarryOutDeletion,
         Self::Analyse,
         Self::ReadPeople,
+        Self::RevealPerson,
         Self::ChangePeople,
         Self::Export,
         Self::ReadDictionary,
         Self::ManageDictionary,
+        Self::ClassifyProperties,
         Self::ReadQuarantine,
         Self::ManageQuarantine,
         Self::ReadRequests,
@@ -115,13 +124,16 @@ impl Act {
             Self::ReadRoles => "see the roles",
             Self::ManageRoles => "change the roles",
             Self::DeletePeople => "delete people",
+            Self::RestrictPeople => "restrict the processing of people",
             Self::CarryOutDeletion => "carry out a deletion",
             Self::Analyse => "analyse events",
             Self::ReadPeople => "read people's data",
+            Self::RevealPerson => "have masked values shown",
             Self::ChangePeople => "change people's data",
             Self::Export => "export people's data",
             Self::ReadDictionary => "see the dictionary",
             Self::ManageDictionary => "change the dictionary",
+            Self::ClassifyProperties => "say which properties are personal information",
             Self::ReadQuarantine => "see the quarantine",
             Self::ManageQuarantine => "replay or delete quarantined records",
             Self::ReadRequests => "read the request log",
@@ -141,6 +153,7 @@ impl Act {
             | Action::PeopleSubscribed
             | Action::PhonesRemoved
             | Action::PeopleDemerged => Self::ChangePeople,
+            Action::PersonRevealed => Self::RevealPerson,
             Action::QuarantineRead => Self::ReadQuarantine,
             Action::QuarantineReplayed | Action::QuarantineDeleted => Self::ManageQuarantine,
             Action::RequestsRead => Self::ReadRequests,
@@ -167,9 +180,12 @@ impl Act {
             | Self::ManageUsers
             | Self::ReadRoles
             | Self::ManageRoles
+            | Self::RestrictPeople
             | Self::CarryOutDeletion
+            | Self::RevealPerson
             | Self::ReadDictionary
             | Self::ManageDictionary
+            | Self::ClassifyProperties
             | Self::ReadQuarantine
             | Self::ManageQuarantine
             | Self::ReadRequests
@@ -203,14 +219,16 @@ impl Act {
             Self::ManageUsers => Need::Level(C::Users, Write),
             Self::ReadRoles => Need::Level(C::Roles, Read),
             Self::ManageRoles => Need::Level(C::Roles, Write),
-            Self::DeletePeople => Need::Level(C::PrivacyRequests, Write),
+            Self::DeletePeople | Self::RestrictPeople => Need::Level(C::PrivacyRequests, Write),
             Self::CarryOutDeletion => Need::JobsOnly,
             Self::Analyse => Need::Level(C::Analysis, Read),
             Self::ReadPeople => Need::Level(C::People, Read),
+            Self::RevealPerson => Need::Level(C::PersonalInformation, Read),
             Self::ChangePeople => Need::Level(C::People, Write),
             Self::Export => Need::Level(C::Exports, Read),
             Self::ReadDictionary => Need::Level(C::Dictionary, Read),
             Self::ManageDictionary => Need::Level(C::Dictionary, Write),
+            Self::ClassifyProperties => Need::Level(C::PersonalInformation, Write),
             Self::ReadQuarantine => Need::Level(C::Quarantine, Read),
             Self::ManageQuarantine => Need::Level(C::Quarantine, Write),
             Self::ReadRequests => Need::Level(C::RequestLog, Read),
@@ -232,8 +250,6 @@ pub enum Why {
     JobsOnly,
     /// The user has no role there.
     NoRole,
-    /// The role gives more than the user has.
-    GivesMoreThanHeld,
     /// The passcode is good for too little.
     OutOfScope {
         /// Of what.
@@ -262,7 +278,6 @@ impl fmt::Display for Why {
             Self::NotForJobs => f.write_str("jobs do not do this"),
             Self::JobsOnly => f.write_str("only jobs do this"),
             Self::NoRole => f.write_str("no role there"),
-            Self::GivesMoreThanHeld => f.write_str("it gives more than the actor has"),
             Self::OutOfScope {
                 component,
                 needed,
@@ -339,10 +354,13 @@ pub fn decide(actor: &Actor, act: Act, account: AccountId) -> Result<(), Why> {
             | Act::ReadRoles
             | Act::ManageRoles
             | Act::DeletePeople
+            | Act::RestrictPeople
+            | Act::RevealPerson
             | Act::ChangePeople
             | Act::Export
             | Act::ReadDictionary
             | Act::ManageDictionary
+            | Act::ClassifyProperties
             | Act::ReadQuarantine
             | Act::ManageQuarantine
             | Act::ReadRequests
@@ -393,35 +411,35 @@ pub fn allows(actor: &Actor, act: Act, account: AccountId) -> bool {
     decide(actor, act, account).is_ok()
 }
 
-/// Kinds of identities that name a person.
-const IDENTITIES: [IdentityKind; 3] = [
-    IdentityKind::Identity,
-    IdentityKind::Fbid,
-    IdentityKind::Gpid,
-];
-
-/// The properties whose values `actor` does not see in `account`: what a `ReadPolicy` masks.
+/// What `actor` does not see in `account`, whose properties are `classes`: the masks of a
+/// `ReadPolicy`.
 #[must_use]
-pub fn masked(actor: &Actor, account: AccountId) -> BTreeSet<String> {
+pub fn masks(actor: &Actor, account: AccountId, classes: &Classes) -> Masks {
     let sees = match &actor.kind {
         ActorKind::OsUser(_) | ActorKind::System(_) => true,
-        // Whoever reads by the protocol's own calls sees what was sent.
         ActorKind::Passcode { scopes, .. } => {
             let rights = scopes.rights();
-            scopes.hold(Scope::Read) || rights.allow(Component::PersonalInformation, Level::Read)
+            scopes.hold(Scope::PersonalInformation)
+                || rights.allow(Component::PersonalInformation, Level::Write)
         }
         ActorKind::User { standings, .. } => standings
             .get(&account)
             .is_some_and(Standing::sees_personal_information),
     };
     match sees {
-        true => BTreeSet::new(),
-        // `Identity` as a property, and identities of every kind as they are shown of a person. What
-        // names a device names nobody.
-        false => CLASSIFIED_PROPERTIES
-            .into_iter()
-            .chain(IDENTITIES.map(IdentityKind::as_str))
-            .map(str::to_owned)
-            .collect(),
+        true => Masks::default(),
+        false => classes.masks(),
+    }
+}
+
+/// The conditions that hold for every person whom `actor` sees in `account`.
+#[must_use]
+pub fn filters(actor: &Actor, account: AccountId) -> Vec<Arc<Condition>> {
+    match &actor.kind {
+        ActorKind::OsUser(_) | ActorKind::Passcode { .. } | ActorKind::System(_) => Vec::new(),
+        ActorKind::User { standings, .. } => standings
+            .get(&account)
+            .map(|standing| standing.filters.clone())
+            .unwrap_or_default(),
     }
 }

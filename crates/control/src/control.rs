@@ -5,6 +5,7 @@ use model::{AccountId, Clock, LedgerPosition, PersonKey, Random, Secret, Timesta
 use object_store::ObjectStore;
 use serde::Serialize;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,7 +180,7 @@ impl Control {
         self.keyring.secret(&format!("control secret {purpose}"))
     }
 
-    /// The end of the deletion ledger.
+    /// The end of the deletion ledger, as far as deletions have begun.
     #[must_use]
     pub fn ledger(&self) -> LedgerPosition {
         self.state.ledger()
@@ -314,9 +315,14 @@ impl Control {
     {
         self.authorize(actor, act, account).await?;
         let desk = self.desk(actor, account);
-        self.database
+        let done = self
+            .database
             .write(move |session| body(session, desk))
-            .await
+            .await;
+        if let Err(error @ Error::Exceeds(_)) = &done {
+            self.note_refusal(actor, account, error.to_string()).await?;
+        }
+        done
     }
 
     /// Where a link leads that lets somebody in.
@@ -340,8 +346,21 @@ impl Control {
         let Err(why) = authz::decide(actor, act, account) else {
             return Ok(());
         };
-        let desk = self.desk(actor, account);
         let description = format!("refused to {}: {why}", act.as_str());
+        self.note_refusal(actor, account, description).await?;
+        Err(Error::Denied {
+            act: act.as_str(),
+            account: account.to_string(),
+        })
+    }
+
+    async fn note_refusal(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        description: String,
+    ) -> Result<()> {
+        let desk = self.desk(actor, account);
         self.database
             .write(move |session| {
                 Box::pin(async move {
@@ -351,11 +370,7 @@ impl Control {
                         .await
                 })
             })
-            .await?;
-        Err(Error::Denied {
-            act: act.as_str(),
-            account: account.to_string(),
-        })
+            .await
     }
 
     pub(crate) fn desk(&self, actor: &Actor, account: AccountId) -> Desk {
@@ -558,29 +573,38 @@ fn protect(path: &Path) -> Result<()> {
 async fn load_ledger(session: &mut Session) -> Result<Vec<LedgerLine>> {
     const ACT: &str = "read the ledger";
     let rows = sqlx::query(
-        "SELECT position, account, person, from_ms, to_ms FROM ledger ORDER BY position",
+        "SELECT l.position, l.account, l.person, l.from_ms, l.to_ms, d.begun \
+         FROM ledger l JOIN deletions d ON d.id = l.deletion ORDER BY l.position",
     )
     .fetch_all(session.connection())
     .await
     .map_err(Error::database(ACT))?;
-    rows.iter()
-        .map(|row| {
-            let position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-            let account: String = row.try_get(1).map_err(Error::database(ACT))?;
-            let person: Vec<u8> = row.try_get(2).map_err(Error::database(ACT))?;
-            let from: Option<i64> = row.try_get(3).map_err(Error::database(ACT))?;
-            let to: Option<i64> = row.try_get(4).map_err(Error::database(ACT))?;
-            let damaged =
-                || Error::damaged(format!("line {position} of the ledger"), "it is malformed");
-            Ok(LedgerLine {
-                account: account.parse().map_err(|_| damaged())?,
-                person: PersonKey(person.try_into().map_err(|_| damaged())?),
-                stretch: Stretch {
-                    from: from.map(Timestamp::from_ms),
-                    to: to.map(Timestamp::from_ms),
-                },
-                position: LedgerPosition(u64::try_from(position).map_err(|_| damaged())?),
-            })
-        })
-        .collect()
+    rows.iter().map(ledger_line).collect()
+}
+
+/// The lines of one account.
+pub(crate) async fn ledger_of(session: &mut Session, id: AccountId) -> Result<Vec<LedgerLine>> {
+    let all = load_ledger(session).await?;
+    Ok(all.into_iter().filter(|it| it.account == id).collect())
+}
+
+fn ledger_line(row: &SqliteRow) -> Result<LedgerLine> {
+    const ACT: &str = "read the ledger";
+    let position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
+    let account: String = row.try_get(1).map_err(Error::database(ACT))?;
+    let person: Vec<u8> = row.try_get(2).map_err(Error::database(ACT))?;
+    let from: Option<i64> = row.try_get(3).map_err(Error::database(ACT))?;
+    let to: Option<i64> = row.try_get(4).map_err(Error::database(ACT))?;
+    let begun: i64 = row.try_get(5).map_err(Error::database(ACT))?;
+    let damaged = || Error::damaged(format!("line {position} of the ledger"), "it is malformed");
+    Ok(LedgerLine {
+        account: account.parse().map_err(|_| damaged())?,
+        person: PersonKey(person.try_into().map_err(|_| damaged())?),
+        stretch: Stretch {
+            from: from.map(Timestamp::from_ms),
+            to: to.map(Timestamp::from_ms),
+        },
+        position: LedgerPosition(u64::try_from(position).map_err(|_| damaged())?),
+        has_begun: begun != 0,
+    })
 }

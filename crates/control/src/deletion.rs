@@ -2,7 +2,8 @@
 //!
 //! The ledger's lines come first: from that transaction on everybody reads through them. They hold
 //! person keys only. A deletion goes pending → running → done, and back to pending when it is found
-//! to reach further.
+//! to reach further. Until its job has begun for the first time it can be cancelled: up to then its
+//! people are hidden and nothing else (decision 28).
 
 use governance::Stretch;
 use model::{AccountId, LedgerPosition, PersonKey, RawJson, Timestamp};
@@ -15,7 +16,7 @@ use std::str::FromStr;
 use crate::account;
 use crate::audit::Action;
 use crate::authz::Act;
-use crate::control::Control;
+use crate::control::{Control, ledger_of};
 use crate::database::Session;
 use crate::state::{Effect, LedgerLine};
 use crate::{Actor, Error, Result};
@@ -85,6 +86,8 @@ pub enum DeletionState {
     Running,
     /// The data is gone.
     Done,
+    /// It was taken back before its job had begun: nobody is hidden by it any more.
+    Cancelled,
 }
 
 impl DeletionState {
@@ -93,11 +96,12 @@ impl DeletionState {
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Done => "done",
+            Self::Cancelled => "cancelled",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Running, Self::Done]
+        [Self::Pending, Self::Running, Self::Done, Self::Cancelled]
             .into_iter()
             .find(|it| it.as_str() == name)
     }
@@ -120,10 +124,26 @@ pub struct Deletion {
     pub requested_at: Timestamp,
     /// When its job began.
     pub started_at: Option<Timestamp>,
-    /// When it was done.
+    /// Whether its job has ever begun: from then on it cannot be cancelled.
+    pub has_begun: bool,
+    /// When it was done, or cancelled.
     pub completed_at: Option<Timestamp>,
     /// What the job found and did.
     pub receipt: Option<RawJson>,
+}
+
+impl Deletion {
+    /// Whether its job has something to do.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, DeletionState::Pending | DeletionState::Running)
+    }
+
+    /// Whether it can still be cancelled.
+    #[must_use]
+    pub const fn is_cancellable(&self) -> bool {
+        matches!(self.state, DeletionState::Pending) && !self.has_begun
+    }
 }
 
 impl Control {
@@ -157,8 +177,8 @@ impl Control {
                 account::require(session, account).await?;
                 sqlx::query(
                     "INSERT INTO deletions (id, account, state, revision, reason_sealed, \
-                     requested_at, started_at, completed_at, receipt) \
-                     VALUES ($1, $2, $3, 1, $4, $5, NULL, NULL, NULL)",
+                     requested_at, started_at, completed_at, receipt, begun) \
+                     VALUES ($1, $2, $3, 1, $4, $5, NULL, NULL, NULL, 0)",
                 )
                 .bind(id.0.to_vec())
                 .bind(account.as_str().to_owned())
@@ -168,7 +188,7 @@ impl Control {
                 .execute(session.connection())
                 .await
                 .map_err(Error::database("write a deletion"))?;
-                let added = add_keys(session, account, id, &[], &keys).await?;
+                let added = add_keys(session, account, (id, false), &[], &keys).await?;
                 let description = format!("{added} keys hidden");
                 desk.note(
                     session,
@@ -206,7 +226,11 @@ impl Control {
             move |session, desk| {
                 Box::pin(async move {
                     let now = read(session, id).await?;
-                    let added = add_keys(session, account, id, &now.keys, &keys).await?;
+                    if now.state == DeletionState::Cancelled {
+                        return Err(Error::Conflict(format!("deletion `{id}` is cancelled")));
+                    }
+                    let whose = (id, now.has_begun);
+                    let added = add_keys(session, account, whose, &now.keys, &keys).await?;
                     if added == 0 {
                         return Ok(0);
                     }
@@ -248,19 +272,26 @@ impl Control {
                 Box::pin(async move {
                     let mut deletion = read(session, id).await?;
                     match deletion.state {
-                        DeletionState::Done => {
-                            return Err(Error::Conflict(format!("deletion `{id}` is done")));
+                        DeletionState::Done | DeletionState::Cancelled => {
+                            let state = deletion.state.as_str();
+                            return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
                         }
                         DeletionState::Running => return Ok(deletion),
                         DeletionState::Pending => {}
                     }
-                    sqlx::query("UPDATE deletions SET state = $1, started_at = $2 WHERE id = $3")
-                        .bind(DeletionState::Running.as_str())
-                        .bind(desk.now.ms())
-                        .bind(id.0.to_vec())
-                        .execute(session.connection())
-                        .await
-                        .map_err(Error::database("start a deletion"))?;
+                    sqlx::query(
+                        "UPDATE deletions SET state = $1, started_at = $2, begun = 1 WHERE id = $3",
+                    )
+                    .bind(DeletionState::Running.as_str())
+                    .bind(desk.now.ms())
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
+                    .await
+                    .map_err(Error::database("start a deletion"))?;
+                    if !deletion.has_begun {
+                        begin(session, &deletion).await?;
+                        deletion.has_begun = true;
+                    }
                     deletion.state = DeletionState::Running;
                     deletion.started_at = Some(desk.now);
                     let description = format!("revision {}", deletion.revision);
@@ -275,6 +306,51 @@ impl Control {
                 })
             },
         )
+        .await
+    }
+
+    /// Takes a deletion back whose job has not begun: its people are seen again when this returns, with
+    /// everything that was held of them when it was ordered.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] when its job has begun, or it is cancelled already;
+    /// [`model::ErrorKind::NotFound`]; [`model::ErrorKind::Denied`];
+    /// [`model::ErrorKind::Unavailable`].
+    pub async fn cancel_deletion(&self, actor: &Actor, id: DeletionId) -> Result<()> {
+        let account = self.find_deletion(id).await?.account;
+        self.act(actor, Act::DeletePeople, account, move |session, desk| {
+            Box::pin(async move {
+                const ACT: &str = "cancel a deletion";
+                let deletion = read(session, id).await?;
+                if !deletion.is_cancellable() {
+                    let why = match deletion.state {
+                        DeletionState::Cancelled => "it is cancelled already",
+                        DeletionState::Pending | DeletionState::Running | DeletionState::Done => {
+                            "its job has begun"
+                        }
+                    };
+                    let text = format!("deletion `{id}` cannot be cancelled: {why}");
+                    return Err(Error::Conflict(text));
+                }
+                sqlx::query("DELETE FROM ledger WHERE deletion = $1")
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
+                    .await
+                    .map_err(Error::database(ACT))?;
+                sqlx::query("UPDATE deletions SET state = $1, completed_at = $2 WHERE id = $3")
+                    .bind(DeletionState::Cancelled.as_str())
+                    .bind(desk.now.ms())
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
+                    .await
+                    .map_err(Error::database(ACT))?;
+                let left = ledger_of(session, account).await?;
+                session.then(Effect::Released(account, left));
+                let words = format!("{} keys seen again", deletion.keys.len());
+                desk.note(session, Action::DeletionCancelled, id.to_string(), words)
+                    .await
+            })
+        })
         .await
     }
 
@@ -338,9 +414,11 @@ impl Control {
             .read(|session| {
                 Box::pin(async {
                     let rows = sqlx::query(
-                        "SELECT id FROM deletions WHERE state <> $1 ORDER BY requested_at, id",
+                        "SELECT id FROM deletions WHERE state NOT IN ($1, $2) \
+                         ORDER BY requested_at, id",
                     )
                     .bind(DeletionState::Done.as_str())
+                    .bind(DeletionState::Cancelled.as_str())
                     .fetch_all(session.connection())
                     .await
                     .map_err(Error::database("list deletions"))?;
@@ -423,7 +501,7 @@ impl Control {
 async fn add_keys(
     session: &mut Session,
     account: AccountId,
-    deletion: DeletionId,
+    (deletion, has_begun): (DeletionId, bool),
     known: &[LedgerKey],
     keys: &[LedgerKey],
 ) -> Result<usize> {
@@ -462,6 +540,7 @@ async fn add_keys(
                 to: key.to,
             },
             position: LedgerPosition(u64::try_from(position).unwrap_or(u64::MAX)),
+            has_begun,
         });
     }
     let added = lines.len();
@@ -469,6 +548,21 @@ async fn add_keys(
         session.then(Effect::Ledger(lines));
     }
     Ok(added)
+}
+
+/// Moves a deletion's lines to the end of the ledger: what is being written to the lake without them
+/// cannot be published any more.
+async fn begin(session: &mut Session, deletion: &Deletion) -> Result<()> {
+    const ACT: &str = "write the ledger";
+    sqlx::query("DELETE FROM ledger WHERE deletion = $1")
+        .bind(deletion.id.0.to_vec())
+        .execute(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
+    let whose = (deletion.id, true);
+    add_keys(session, deletion.account, whose, &[], &deletion.keys)
+        .await
+        .map(drop)
 }
 
 async fn read_each(session: &mut Session, rows: &[SqliteRow]) -> Result<Vec<Deletion>> {
@@ -489,7 +583,7 @@ async fn read(session: &mut Session, id: DeletionId) -> Result<Deletion> {
     const ACT: &str = "read a deletion";
     let damaged = |reason: &str| Error::damaged(format!("deletion `{id}`"), reason);
     let row = sqlx::query(
-        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt \
+        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt, begun \
          FROM deletions WHERE id = $1",
     )
     .bind(id.0.to_vec())
@@ -520,6 +614,7 @@ async fn read(session: &mut Session, id: DeletionId) -> Result<Deletion> {
         keys: Vec::new(),
         requested_at: time(3)?.unwrap_or_default(),
         started_at: time(4)?,
+        has_begun: row.try_get::<i64, _>(7).map_err(Error::database(ACT))? != 0,
         completed_at: time(5)?,
         receipt,
     };

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::account::read;
 use crate::audit::Action;
 use crate::authz::Act;
+use crate::classes::{self, ClassChange, ClassView};
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::{Actor, Error, Result};
@@ -43,6 +44,23 @@ pub enum DictionaryChange {
     ForgetProperty(Option<String>, String),
     /// What becomes of what it does not know, and of values of another kind.
     Policy(PolicyChange),
+    /// What a property is: which class of personal information, and how it is masked.
+    Class(ClassChange),
+}
+
+impl DictionaryChange {
+    /// What it needs: whoever says which events there are does not say with that who sees what.
+    const fn act(&self) -> Act {
+        match self {
+            Self::Class(_) => Act::ClassifyProperties,
+            Self::Define(..)
+            | Self::Declare(..)
+            | Self::Discard(_)
+            | Self::Forget(_)
+            | Self::ForgetProperty(..)
+            | Self::Policy(_) => Act::ManageDictionary,
+        }
+    }
 }
 
 /// What changes of an account's policy; what is not named stays.
@@ -102,6 +120,8 @@ pub struct DictionaryView {
     pub events: Vec<EventView>,
     /// Every property of people that it knows, by name.
     pub profile: Vec<PropertyView>,
+    /// Every property that is personal information, or of which it said whether it is.
+    pub classes: Vec<ClassView>,
 }
 
 /// What an account says of one event.
@@ -186,6 +206,7 @@ impl Said {
             mismatched_profile: policy.mismatched_profile.as_str(),
             events: events.into_values().collect(),
             profile: views(&self.dictionary.profile),
+            classes: Vec::new(),
         }
     }
 
@@ -219,7 +240,10 @@ impl Control {
             .database
             .read(move |session| Box::pin(async move { read(session, id).await }))
             .await?;
-        Ok(record.said.view())
+        Ok(DictionaryView {
+            classes: classes::view(&record.classes),
+            ..record.said.view()
+        })
     }
 
     /// Changes what an account says of its events.
@@ -235,7 +259,7 @@ impl Control {
         change: DictionaryChange,
     ) -> Result<DictionaryView> {
         check(&change)?;
-        self.change(actor, Act::ManageDictionary, id, move |session, desk| {
+        self.change(actor, change.act(), id, move |session, desk| {
             Box::pin(async move {
                 let text = store::apply(session, id, &change).await?;
                 let record = read(session, id).await?;
@@ -270,6 +294,7 @@ fn check(change: &DictionaryChange) -> Result<()> {
         DictionaryChange::Discard(event) | DictionaryChange::Forget(event) => {
             (Some(event), &[][..])
         }
+        DictionaryChange::Class(change) => return classes::check(change),
         DictionaryChange::Policy(_) => return Ok(()),
     };
     let is_legal =

@@ -21,9 +21,12 @@ pub enum Error {
         /// Where.
         account: String,
     },
-    /// A file is not what may be used here.
+    /// What was given is not what may be used here.
     #[error("{0}")]
     Refused(String),
+    /// The actor may do this, and may not give that much by it.
+    #[error("refused to {0}: it gives more than the actor has")]
+    Exceeds(&'static str),
     /// What was named does not exist.
     #[error("no such {0}")]
     NotFound(String),
@@ -104,7 +107,7 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
-            Self::Denied { .. } | Self::Refused(_) => ErrorKind::Denied,
+            Self::Denied { .. } | Self::Refused(_) | Self::Exceeds(_) => ErrorKind::Denied,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Database { .. }

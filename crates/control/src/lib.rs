@@ -20,9 +20,12 @@ mod users;
 
 mod api_keys;
 mod catalog;
+mod classes;
 mod deletion;
 mod dictionary;
 mod learned;
+mod restriction;
+mod reveal;
 mod review;
 mod senders;
 mod state;
@@ -52,6 +55,7 @@ pub use audit::{
     SinkTerms, Unaudited, Verification, VerifiedLog, sink_head_line, verify,
 };
 pub use authz::Act;
+pub use classes::{ClassChange, ClassView};
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
 pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
 pub use dictionary::{DictionaryChange, DictionaryView, EventView, PolicyChange, PropertyView};
@@ -59,6 +63,8 @@ pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
 pub use learned::{ErrorView, NameView};
+pub use restriction::Restriction;
+pub use reveal::{Reveal, RevealQuota};
 pub use review::{DropReview, QuarantineMark, SeenDrops};
 pub use sign_in::{
     Client, Code, Enrolled, Factors, LinkView, Mail, NewSession, NewUser, OutboxEntry,

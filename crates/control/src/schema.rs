@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 19] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -22,6 +22,11 @@ const STEPS: [&str; 14] = [
     include_str!("schema/audit_sinks.sql"),
     include_str!("schema/alerts.sql"),
     include_str!("schema/user_pauses.sql"),
+    include_str!("schema/classes.sql"),
+    include_str!("schema/filters.sql"),
+    include_str!("schema/reveals.sql"),
+    include_str!("schema/restrictions.sql"),
+    include_str!("schema/cancelling.sql"),
 ];
 
 /// Brings the file to today's schema.

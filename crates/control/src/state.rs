@@ -20,6 +20,8 @@ pub(crate) struct LedgerLine {
     pub(crate) stretch: Stretch,
     /// The ledger's position after this line.
     pub(crate) position: LedgerPosition,
+    /// Whether its deletion's job has ever begun.
+    pub(crate) has_begun: bool,
 }
 
 /// What a transaction changes here, once it is on the volumes.
@@ -31,6 +33,8 @@ pub(crate) enum Effect {
     Allowlist(AccountId, Allowlist),
     /// People are hidden.
     Ledger(Vec<LedgerLine>),
+    /// A deletion in an account was cancelled: these are the lines that are left there.
+    Released(AccountId, Vec<LedgerLine>),
     /// Parts were published.
     Published {
         added: Vec<Arc<PartMeta>>,
@@ -104,7 +108,18 @@ impl State {
                     Effect::Ledger(lines) => {
                         let rules = rules.get_or_insert_with(|| self.copy_of_rules());
                         for line in lines {
-                            parts.ledger = parts.ledger.max(line.position);
+                            if line.has_begun {
+                                parts.ledger = parts.ledger.max(line.position);
+                            }
+                            suppress(rules, line);
+                        }
+                    }
+                    Effect::Released(account, lines) => {
+                        let rules = rules.get_or_insert_with(|| self.copy_of_rules());
+                        if let Some(account) = rules.accounts.get_mut(&account) {
+                            Arc::make_mut(account).suppressed = Arc::default();
+                        }
+                        for line in lines {
                             suppress(rules, line);
                         }
                     }
@@ -171,7 +186,7 @@ impl State {
         old.map(|(_, part)| Arc::clone(part)).collect()
     }
 
-    /// The ledger's position.
+    /// The position of the newest line whose deletion has begun.
     pub(crate) fn ledger(&self) -> LedgerPosition {
         self.parts
             .read()
@@ -209,6 +224,7 @@ impl Parts {
 fn set_account(rules: &mut Rules, mut account: AccountRules) {
     if let Some(before) = rules.accounts.get(&account.id) {
         account.suppressed = Arc::clone(&before.suppressed);
+        account.doomed = Arc::clone(&before.doomed);
     }
     rules.accounts.insert(account.id, Arc::new(account));
 }
@@ -218,5 +234,9 @@ fn suppress(rules: &mut Rules, line: LedgerLine) {
         let account = Arc::make_mut(account);
         let suppressed: &mut Suppressions = Arc::make_mut(&mut account.suppressed);
         suppressed.insert(line.person, line.stretch, line.position);
+        if line.has_begun {
+            let doomed: &mut Suppressions = Arc::make_mut(&mut account.doomed);
+            doomed.insert(line.person, line.stretch, line.position);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod keys;
 mod learned;
 mod parts;
 mod passcodes;
+mod personal;
 mod reviews;
 mod shipping;
 mod sign_in;

@@ -17,7 +17,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
 
-use crate::authz::{Act, Why};
+use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::sealer::Sealer;
@@ -233,7 +233,8 @@ impl Control {
             .read(move |session| {
                 Box::pin(async move {
                     let id = require(session, &desk, &email).await?;
-                    Ok(Actor::user(&email, standings(session, id, now).await?))
+                    let standings = standings(session, &desk.sealer, id, now).await?;
+                    Ok(Actor::user(&email, standings))
                 })
             })
             .await
@@ -267,17 +268,15 @@ impl Desk {
             ActorKind::Passcode {
                 account, scopes, ..
             } => *account == self.account && scopes.rights().cover(rights),
+            // Whoever sees some people only gives and takes no role: all others let somebody see more.
             ActorKind::User { standings, .. } => standings
                 .get(&self.account)
-                .is_some_and(|standing| standing.rights.cover(rights)),
+                .is_some_and(|it| it.filters.is_empty() && it.rights.cover(rights)),
         };
         if covered {
             return Ok(());
         }
-        let why = Why::GivesMoreThanHeld;
-        Err(Error::Refused(format!(
-            "refused to give or take a role: {why}"
-        )))
+        Err(Error::Exceeds("give or take a role"))
     }
 
     /// Whether the actor has all that a passcode is to be good for.
@@ -296,11 +295,7 @@ impl Desk {
         };
         match needed {
             Some(rights) if self.covers_rights(&rights).is_ok() => Ok(()),
-            Some(_) | None => {
-                let why = Why::GivesMoreThanHeld;
-                let text = format!("refused to make a passcode: {why}");
-                Err(Error::Refused(text))
-            }
+            Some(_) | None => Err(Error::Exceeds("make a passcode")),
         }
     }
 }
@@ -314,9 +309,9 @@ fn rights_of(scope: Scope) -> Rights {
         Scope::Read => Rights::of(&[
             (C::Analysis, Level::Read),
             (C::People, Level::Read),
-            (C::PersonalInformation, Level::Read),
             (C::Exports, Level::Read),
         ]),
+        Scope::PersonalInformation => Rights::of(&[(C::PersonalInformation, Level::Write)]),
         Scope::Delete => Rights::of(&[(C::PrivacyRequests, Level::Write)]),
     }
 }
@@ -411,12 +406,13 @@ pub(crate) async fn person(
 /// What a user's roles amount to, in each account.
 pub(crate) async fn standings(
     session: &mut Session,
+    sealer: &Sealer,
     id: UserId,
     now: Timestamp,
 ) -> Result<BTreeMap<AccountId, Standing>> {
     let mut standings = BTreeMap::new();
     for account in accounts_of(session, id).await? {
-        let grants = grants_of(session, id, account).await?;
+        let grants = grants_of(session, sealer, id, account).await?;
         standings.insert(account, Standing::of(&grants, now));
     }
     Ok(standings)
@@ -532,6 +528,7 @@ pub(crate) async fn insert_grant(
             "a user has at most {GRANTS_MAX} roles"
         )));
     }
+    roles::refuse_second_filter_of(session, desk, id, role).await?;
     let before = admins(session, desk.account).await?;
     sqlx::query(
         "INSERT INTO grants (user_id, account, role, granted_at, expires_at, pending) \
@@ -609,18 +606,20 @@ async fn keep_an_admin(session: &mut Session, account: AccountId, before: i64) -
 /// The roles that count, of a user in the account: none while the user is disabled there.
 pub(crate) async fn grants_of(
     session: &mut Session,
+    sealer: &Sealer,
     id: UserId,
     account: AccountId,
 ) -> Result<Vec<Grant>> {
     if disabled::is_disabled(session, id, account).await? {
         return Ok(Vec::new());
     }
-    held(session, id, account).await
+    held(session, sealer, id, account).await
 }
 
 /// The roles that a user has in the account, disabled or not.
 pub(crate) async fn held(
     session: &mut Session,
+    sealer: &Sealer,
     id: UserId,
     account: AccountId,
 ) -> Result<Vec<Grant>> {
@@ -639,7 +638,7 @@ pub(crate) async fn held(
         let role: String = row.try_get(0).map_err(Error::database(ACT))?;
         let end: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
         grants.push(Grant {
-            role: roles::find(session, account, &role).await?,
+            role: roles::find(session, sealer, account, &role).await?,
             expires_at: end.map(Timestamp::from_ms),
         });
     }

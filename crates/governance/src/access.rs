@@ -12,18 +12,6 @@ mod role;
 mod tests;
 
 pub use grant::{Grant, GrantedRole, Standing};
+pub(crate) use rights::named;
 pub use rights::{Component, Level, Rights};
 pub use role::SystemRole;
-
-/// Properties that are personal information unless an account says otherwise.
-pub const CLASSIFIED_PROPERTIES: [&str; 9] = [
-    "Email",
-    "Phone",
-    "Identity",
-    "Name",
-    "Gender",
-    "DOB",
-    "Latitude",
-    "Longitude",
-    "Location",
-];

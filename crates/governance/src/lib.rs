@@ -11,6 +11,8 @@ mod allowlist;
 mod announced;
 mod api_encryption;
 mod ceilings;
+mod classes;
+mod condition;
 mod dictionary;
 mod fold;
 mod network;
@@ -25,6 +27,8 @@ pub use allowlist::Allowlist;
 pub use announced::{Announced, Announcements};
 pub use api_encryption::{AnswerKey, ApiEncryption, ApiEncryptionPolicy, ApiKey};
 pub use ceilings::{Ceilings, Permit};
+pub use classes::{Class, Classes, Classification, Mask, Masks, PLACEHOLDER, PropertyOf};
+pub use condition::{Condition, NotACondition};
 pub use dictionary::{
     Declared, DeclaredKind, Dictionary, LeftOutProperty, Policy, Properties, Unfit, UnfitProperty,
 };

@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Allowlist, ApiEncryption, Dictionary, PasscodeHash, PasscodeRule, Suppressions};
+use crate::{
+    Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, Suppressions,
+};
 
 /// The rules of every account.
 #[derive(Debug, Clone, Default)]
@@ -69,12 +71,20 @@ pub struct AccountRules {
     pub discarded_events: BTreeSet<Box<str>>,
     /// Which events and properties the account knows, and what becomes of others.
     pub dictionary: Dictionary,
+    /// Which properties are personal information.
+    pub classes: Arc<Classes>,
     /// The domains whose pages may send; pages of any domain when it is empty.
     pub web_domains: BTreeSet<Box<str>>,
     /// Whether messages that SDKs have encrypted in transit are taken.
     pub takes_encrypted: bool,
     /// Encryption of API calls.
     pub api_encryption: ApiEncryption,
+    /// People whose processing is restricted: in force for reads, not for what arrives. One key of
+    /// each.
+    pub restricted: Arc<BTreeSet<PersonKey>>,
+    /// Those of the deleted whose deletion has begun: their records are left out of parts. The others
+    /// are hidden, and come back when their deletion is cancelled.
+    pub doomed: Arc<Suppressions>,
     /// The people who were deleted.
     pub suppressed: Arc<Suppressions>,
 }
@@ -100,9 +110,12 @@ impl AccountRules {
             retention: Duration::from_secs(u64::from(limit::RETENTION_DAYS_DEFAULT) * 86_400),
             discarded_events: BTreeSet::new(),
             dictionary: Dictionary::default(),
+            classes: Arc::default(),
             web_domains: BTreeSet::new(),
             takes_encrypted: true,
             api_encryption: ApiEncryption::default(),
+            restricted: Arc::default(),
+            doomed: Arc::default(),
             suppressed: Arc::default(),
         }
     }

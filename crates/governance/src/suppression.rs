@@ -57,6 +57,16 @@ impl Suppressions {
         self.position = self.position.max(position);
     }
 
+    /// Adds whoever is in `others`.
+    pub fn join(&mut self, others: &Self) {
+        for (key, stretches) in &others.keys {
+            for stretch in stretches {
+                self.insert(*key, *stretch, others.position);
+            }
+        }
+        self.position = self.position.max(others.position);
+    }
+
     /// Whether a record of `person` at `ts` must not be seen, nor be kept when it comes again.
     #[must_use]
     pub fn hides(&self, person: PersonKey, ts: Timestamp) -> bool {

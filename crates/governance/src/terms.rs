@@ -12,15 +12,22 @@ use crate::access::Rights;
 pub enum Scope {
     /// To send records.
     Upload,
-    /// To read events, people and counts.
+    /// To read events, people and counts; personal information is masked.
     Read,
+    /// To read personal information as it is, where it reads.
+    PersonalInformation,
     /// To have people deleted.
     Delete,
 }
 
 impl Scope {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Upload, Self::Read, Self::Delete];
+    pub const ALL: [Self; 4] = [
+        Self::Upload,
+        Self::Read,
+        Self::PersonalInformation,
+        Self::Delete,
+    ];
 
     /// The stable name.
     #[must_use]
@@ -28,6 +35,7 @@ impl Scope {
         match self {
             Self::Upload => "upload",
             Self::Read => "read",
+            Self::PersonalInformation => "personal_information",
             Self::Delete => "delete",
         }
     }
@@ -147,7 +155,7 @@ mod tests {
     #[test]
     fn scopes_are_read_as_they_are_shown() {
         let cases = [
-            ("api", Some("upload,read,delete")),
+            ("api", Some("upload,read,personal_information,delete")),
             ("read", Some("read")),
             ("delete, upload", Some("upload,delete")),
             ("read,read", Some("read")),
@@ -156,7 +164,7 @@ mod tests {
             ("everything", None),
             (
                 "api,audit_log=read",
-                Some("upload,read,delete,audit_log=read"),
+                Some("upload,read,personal_information,delete,audit_log=read"),
             ),
             ("users=write, read", Some("read,users=write")),
             ("users=none", None),

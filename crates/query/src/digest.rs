@@ -141,7 +141,7 @@ impl<D: Digest> Digests<D> {
 
 impl Engine {
     /// The digests of `parts`, which are among those of `rows`, in their order. Nobody is in them whom
-    /// `policy` hides as deleted; nothing else of it is looked at.
+    /// `suppressed` hides (see [`ReadPolicy::left_out`]).
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
@@ -150,9 +150,8 @@ impl Engine {
         memory: &Digests<D>,
         rows: &TableRows,
         parts: &[Arc<PartMeta>],
-        policy: &ReadPolicy,
+        suppressed: &Arc<Suppressions>,
     ) -> Result<Vec<Arc<D>>> {
-        let suppressed = &policy.suppressed;
         if let Some(ready) = memory.ready(parts, suppressed) {
             return Ok(ready);
         }
@@ -227,7 +226,8 @@ impl Engine {
         }
     }
 
-    /// Makes those digests anew that have rows of people whom `suppressed` hides.
+    /// Makes those digests anew that have rows of people whom `suppressed` hides, or that lack rows of
+    /// people whom it does not hide any more.
     async fn leave_out<D: Digest>(
         &self,
         memory: &Digests<D>,
@@ -249,16 +249,13 @@ impl Engine {
         }
         groups.retain(|(under, _)| !Arc::ptr_eq(under, suppressed));
         for (under, parts) in groups {
-            // A reader whose suppressions are older than the digest's must not see fewer people.
+            let turned = self.turned(rows, &parts, &under, suppressed).await?;
+            // A reader who began before the last deletion leaves that reader's digest where it is.
             let is_older = under.position > suppressed.position;
-            let hidden = match is_older {
-                true => BTreeSet::new(),
-                false => self.hidden(rows, &parts, &under, suppressed).await?,
-            };
             for part in parts {
-                let has = hidden.range(part.ts_min.ms()..=part.ts_max.ms()).next();
-                let digest = match (is_older || has.is_some(), made.get(&part.id)) {
-                    (false, Some(known)) => Arc::clone(&known.digest),
+                let has = turned.range(part.ts_min.ms()..=part.ts_max.ms()).next();
+                let digest = match (has, made.get(&part.id)) {
+                    (None, Some(known)) => Arc::clone(&known.digest),
                     _ => Arc::new(self.digest_of::<D>(rows, &part, suppressed).await?),
                 };
                 let new = Made {
@@ -274,17 +271,19 @@ impl Engine {
         Ok(())
     }
 
-    /// The times, in milliseconds, of rows in `parts` that `now` hides and `before` did not.
-    async fn hidden(
+    /// The times, in milliseconds, of rows in `parts` that `now` hides and `before` did not, or the other
+    /// way round.
+    async fn turned(
         &self,
         rows: &TableRows,
         parts: &[Arc<PartMeta>],
         before: &Suppressions,
         now: &Suppressions,
     ) -> Result<BTreeSet<i64>> {
-        let changed = now.keys.iter();
-        let changed = changed.filter(|(key, stretches)| before.keys.get(*key) != Some(*stretches));
-        let changed: Vec<PersonKey> = changed.map(|(key, _)| *key).collect();
+        let changed = now.keys.keys().chain(before.keys.keys());
+        let changed = changed.filter(|key| before.keys.get(*key) != now.keys.get(*key));
+        let changed: BTreeSet<PersonKey> = changed.copied().collect();
+        let changed: Vec<PersonKey> = changed.into_iter().collect();
         let mut times = BTreeSet::new();
         if changed.is_empty() {
             return Ok(times);
@@ -303,7 +302,7 @@ impl Engine {
             let (keys, ts) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
             for row in 0..batch.num_rows() {
                 let (person, ts) = (reads::person(keys, row), reads::time(ts, row));
-                if now.hides(person, ts) && !before.hides(person, ts) {
+                if now.hides(person, ts) != before.hides(person, ts) {
                     times.insert(ts.ms());
                 }
             }

@@ -183,7 +183,9 @@ impl Engine {
             needed.extend(people::TABLES);
         }
         let needed: Vec<Table> = needed.into_iter().collect();
+        self.settle(policy).await?;
         let snapshot = self.inner.snapshots.take(policy.account, &needed).await?;
+        let masked = planner::Masked::of(policy, &names, with_people);
         for table in names {
             let rows = snapshot.table(table)?;
             let view = tables::view(rows, &self.inner.snapshots, policy, &allowed.properties)?;
@@ -205,7 +207,7 @@ impl Engine {
         read_only()
             .verify_plan(&plan)
             .map_err(|error| self.engine_error(error))?;
-        let plan = planner::finish(plan, policy)?;
+        let plan = planner::finish(plan, masked)?;
         self.run(state, plan, Some(self.inner.settings.time_max))
             .await
     }
@@ -292,7 +294,11 @@ impl Engine {
         tables: &[Table],
         read: impl Fn(Snapshot) -> F,
     ) -> Result<T> {
-        self.in_time(self.attempts(policy, tables, read)).await
+        self.in_time(async {
+            self.settle(policy).await?;
+            self.attempts(policy, tables, read).await
+        })
+        .await
     }
 
     /// The outcome of `work`, unless it takes longer than a query may.

@@ -9,6 +9,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::logical_expr::{Expr, cast, lit};
 use futures::StreamExt;
+use governance::{Masks, PropertyOf};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
 use model::record::{Source, Table};
@@ -25,7 +26,7 @@ use crate::snapshot::{Snapshot, TableRows};
 use crate::tables::{self, column};
 use crate::{Engine, Error, ReadPolicy, Result};
 
-const CONTEXT: &str = "context";
+pub(crate) const CONTEXT: &str = "context";
 
 /// Days with fewer rows are read together, up to so many rows, and sorted.
 const WINDOW_ROWS_MAX: u64 = 100_000;
@@ -454,7 +455,7 @@ pub(crate) fn matching(query: &EventsQuery, cut_off: Timestamp) -> Expr {
 }
 
 pub(crate) fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
-    match query.filters.iter().find(|it| policy.masks(&it.name)) {
+    match query.filters.iter().find(|it| policy.masks_event(&it.name)) {
         Some(filter) => Err(Error::Masked(format!(
             "property `{}` is masked: it cannot be filtered",
             filter.name
@@ -576,21 +577,27 @@ pub(crate) fn event_row(
         source: source.ok_or(Error::Internal("name the source of an event"))?,
         session: session.is_valid(row).then(|| session.value(row)),
         properties: masked_object(properties.object(row), policy),
-        context: context.and_then(|it| RawJson::parse(it).ok()),
+        context: context
+            .and_then(|it| RawJson::parse(it).ok())
+            .map(|it| masked_object(it, policy)),
         person: Arc::default(),
     })
 }
 
-/// The object with the values of masked members replaced.
+/// The object of an event's properties, or of what its SDK said, with masked members masked.
 pub(crate) fn masked_object(object: RawJson, policy: &ReadPolicy) -> RawJson {
-    if policy.masked.is_empty() {
-        return object;
+    match policy.masks.is_empty() {
+        true => object,
+        false => masked_members(object.as_str(), &policy.masks),
     }
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object.as_str()) else {
+}
+
+/// As [`masked_object`], of a text. What is no object has no members that could be told apart.
+pub(crate) fn masked_members(object: &str, masks: &Masks) -> RawJson {
+    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object) else {
         // A key that is no text cannot be told from a masked one.
         return RawJson::empty_object();
     };
-    let placeholder = crate::people::placeholder();
     let mut text = String::from("{");
     for (name, value) in &members {
         if text.len() > 1 {
@@ -598,11 +605,10 @@ pub(crate) fn masked_object(object: RawJson, policy: &ReadPolicy) -> RawJson {
         }
         crate::json::push_string(&mut text, name);
         text.push(':');
-        text.push_str(if policy.masks(name) {
-            placeholder.as_str()
-        } else {
-            value.get()
-        });
+        match masks.of(PropertyOf::Event, name) {
+            Some(mask) => text.push_str(&mask.json(value.get())),
+            None => text.push_str(value.get()),
+        }
     }
     text.push('}');
     RawJson::parse(&text).unwrap_or_else(|_| RawJson::empty_object())

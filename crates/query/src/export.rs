@@ -18,11 +18,13 @@ use model::{PersonKey, RawJson, Timestamp};
 use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::csv::{self, Formulas};
-use crate::events::{self, EventsQuery};
+use crate::events::{self, CONTEXT, EventsQuery};
 use crate::people::{PAGE, PersonView};
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -60,6 +62,7 @@ impl Engine {
             )));
         }
         let tables = [Table::Events, Table::Links];
+        self.settle(policy).await?;
         let snapshot = self.inner.snapshots.take(policy.account, &tables).await?;
         let mut links = self.links(&snapshot, policy).await?;
         let filter = Some(events::matching(query, self.inner.clock.now()));
@@ -77,6 +80,8 @@ impl Engine {
             let mut people = FixedSizeBinaryBuilder::with_capacity(batch.num_rows(), 16);
             let properties = events::property_reader(&batch)?;
             let mut objects = StringBuilder::new();
+            let mut contexts = StringBuilder::new();
+            let sent = reads::texts(&batch, CONTEXT)?;
             for row in 0..batch.num_rows() {
                 let person = links.person(reads::person(keys, row), reads::time(times, row));
                 people
@@ -84,19 +89,25 @@ impl Engine {
                     .map_err(|_| Error::Internal("write a person's key"))?;
                 let object = events::masked_object(properties.object(row), &policy);
                 objects.append_value(object.as_str());
-            }
-            let mut made = [
-                Some(Arc::new(people.finish()) as ArrayRef),
-                Some(Arc::new(objects.finish()) as ArrayRef),
-            ];
-            let columns = out_schema
-                .fields()
-                .iter()
-                .map(|field| match field.name().as_str() {
-                    "person" => made.first_mut().and_then(Option::take),
-                    "properties" => made.last_mut().and_then(Option::take),
-                    name => batch.column_by_name(name).map(Arc::clone),
+                let context = reads::text(sent, row).map(|it| match policy.masks.is_empty() {
+                    true => Cow::Borrowed(it),
+                    false => {
+                        let masked = events::masked_members(it, &policy.masks);
+                        Cow::Owned(masked.as_str().to_owned())
+                    }
                 });
+                contexts.append_option(context);
+            }
+            let mut made: BTreeMap<&str, ArrayRef> = BTreeMap::from([
+                ("person", Arc::new(people.finish()) as ArrayRef),
+                ("properties", Arc::new(objects.finish()) as ArrayRef),
+                (CONTEXT, Arc::new(contexts.finish()) as ArrayRef),
+            ]);
+            let columns = out_schema.fields().iter().map(|field| {
+                let name = field.name().as_str();
+                let made = made.remove(name);
+                made.or_else(|| batch.column_by_name(name).map(Arc::clone))
+            });
             let columns: Option<Vec<ArrayRef>> = columns.collect();
             let columns = columns.ok_or(Error::Internal("find the columns of an event"))?;
             RecordBatch::try_new(Arc::clone(&out_schema), columns)

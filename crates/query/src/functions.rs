@@ -1,6 +1,6 @@
 //! The SQL functions of Strongroom. All are pure: what they say depends on their arguments only, so
 //! that a plan which names them means the same everywhere. No key and no person is in them, but for
-//! [`Hidden`], which holds the deleted people where they are too many for literals.
+//! [`Hidden`], which holds people where they are too many for literals.
 //!
 //! - `text(x)`: a JSON value's string, a person key's hexadecimal digits, anything else as text;
 //! - `str(x)`: a JSON value's string; null when it is something else;
@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
-use governance::Suppressions;
+use governance::{Mask, Masks, Suppressions};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PropertyColumn, PropertyType};
 use model::{PersonKey, Timestamp};
@@ -56,13 +56,33 @@ pub(crate) fn property() -> Arc<ScalarUDF> {
     Arc::clone(&IT)
 }
 
-/// Whether a row of a person at a time is hidden, for many deleted people.
+/// Whether a row of a person at a time is one of these people's, for many of them.
 pub(crate) fn hidden(suppressions: &Arc<Suppressions>) -> ScalarUDF {
     let signature = Signature::any(2, Volatility::Immutable);
     ScalarUDF::new_from_impl(Hidden {
         signature,
         suppressions: Arc::clone(suppressions),
     })
+}
+
+/// What a partial mask leaves of a value, as text; null where there is no value.
+pub(crate) fn partial_text() -> ScalarUDF {
+    masking(Masking::Text)
+}
+
+/// As [`partial_text`], of JSON and as JSON.
+pub(crate) fn partial_json() -> ScalarUDF {
+    masking(Masking::Json)
+}
+
+/// A JSON object of what an SDK said, with masked members masked.
+pub(crate) fn masked_members(masks: &Arc<Masks>) -> ScalarUDF {
+    masking(Masking::Members(Arc::clone(masks)))
+}
+
+fn masking(masking: Masking) -> ScalarUDF {
+    let signature = Signature::any(1, Volatility::Immutable);
+    ScalarUDF::new_from_impl(Masker { masking, signature })
 }
 
 fn reading(reading: Reading) -> Arc<ScalarUDF> {
@@ -262,6 +282,69 @@ fn literal(value: Option<&ColumnarValue>) -> Option<&str> {
     match value {
         Some(ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)))) => Some(text),
         _ => None,
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Masking {
+    Text,
+    Json,
+    Members(Arc<Masks>),
+}
+
+/// What is shown of masked values.
+#[derive(Debug, PartialEq, Eq)]
+struct Masker {
+    masking: Masking,
+    signature: Signature,
+}
+
+impl Hash for Masker {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Masker {
+    fn name(&self) -> &'static str {
+        match self.masking {
+            Masking::Text => "partial_text",
+            Masking::Json => "partial_json",
+            Masking::Members(_) => "masked_members",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let (Some(arg), Some(field)) = (args.args.first(), args.arg_fields.first()) else {
+            return Err(internal("read an argument"));
+        };
+        let array = arg.to_array(args.number_rows)?;
+        let is_text = array.data_type().is_string();
+        let is_json = json::is_marked(field);
+        let array = cast(&array, &DataType::Utf8)?;
+        let shown = array.as_string::<i32>().iter().map(|value| {
+            let value = value?;
+            Some(match &self.masking {
+                Masking::Text if is_json => json_text(&Mask::Partial.json(value)),
+                Masking::Text if is_text => Mask::Partial.text(value).into_owned(),
+                Masking::Text => Mask::Placeholder.text(value).into_owned(),
+                Masking::Json => Mask::Partial.json(value).into(),
+                Masking::Members(masks) => crate::events::masked_members(value, masks)
+                    .as_str()
+                    .to_owned(),
+            })
+        });
+        Ok(ColumnarValue::Array(Arc::new(
+            shown.collect::<StringArray>(),
+        )))
     }
 }
 

@@ -40,6 +40,6 @@ pub use latest::{Before, LatestPage};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
-pub use policy::{PLACEHOLDER, ReadPolicy};
+pub use policy::ReadPolicy;
 pub use reports::{Breakdown, Measure, Subject, ValueCounts, ValueType};
 pub use tail::{Held, Tail};

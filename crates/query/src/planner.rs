@@ -14,9 +14,12 @@ use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult, Scal
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Between, Expr, ExprSchemable, Like, LogicalPlan};
+use datafusion::logical_expr::{Between, Distinct, Expr, ExprSchemable, Like, LogicalPlan};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use model::PersonKey;
+use governance::PropertyOf;
+use model::record::Table;
+use model::{IdentityKind, PersonKey};
+use std::collections::BTreeSet;
 
 use crate::tables::LOGICAL_PREFIX;
 use crate::{Error, ReadPolicy, Result, functions, json, tables};
@@ -136,13 +139,131 @@ fn key_literal(expr: &Expr) -> EngineResult<Option<Expr>> {
     Ok(Some(tables::key(key)))
 }
 
+/// The columns of a statement that may be selected and not used otherwise.
+#[derive(Debug)]
+pub(crate) struct Masked(BTreeSet<String>);
+
+impl Masked {
+    /// Of a statement that reads these tables, and perhaps people.
+    pub(crate) fn of(policy: &ReadPolicy, tables: &[Table], with_people: bool) -> Self {
+        let mut names = BTreeSet::new();
+        let property = |name: &str| format!("{LOGICAL_PREFIX}{name}");
+        if tables.contains(&Table::Events) {
+            let masks = policy.masks.all(PropertyOf::Event);
+            names.extend(masks.keys().map(|it| property(it)));
+        }
+        if with_people {
+            let masks = policy.masks.all(PropertyOf::Person);
+            names.extend(masks.keys().map(|it| property(it)));
+            let kinds = [
+                IdentityKind::Identity,
+                IdentityKind::Fbid,
+                IdentityKind::Gpid,
+            ];
+            if kinds.iter().any(|it| policy.masks_person(it.as_str())) {
+                names.extend(["identity", "identities"].map(String::from));
+            }
+        }
+        Self(names)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Follows the columns through the plan: under whatever name one is selected, it stays masked.
+    fn follow(mut self, plan: &LogicalPlan) -> Result<Self> {
+        loop {
+            let before = self.0.len();
+            plan.apply_with_subqueries(|node| {
+                match node {
+                    LogicalPlan::Projection(projection) => {
+                        let fields = projection.schema.fields().iter();
+                        for (expr, field) in projection.expr.iter().zip(fields) {
+                            if bare(expr).is_some_and(|it| self.has(it)) {
+                                self.0.insert(field.name().clone());
+                            }
+                        }
+                    }
+                    LogicalPlan::Union(union) => {
+                        for input in &union.inputs {
+                            let fields = union.schema.fields().iter();
+                            for (of_input, field) in input.schema().fields().iter().zip(fields) {
+                                if self.has(of_input.name()) {
+                                    self.0.insert(field.name().clone());
+                                }
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .map_err(tables::plan_error)?;
+            if self.0.len() == before {
+                return Ok(self);
+            }
+        }
+    }
+
+    /// The name of a masked column that `node` uses otherwise than by selecting it.
+    fn used_by(&self, node: &LogicalPlan) -> EngineResult<Option<String>> {
+        let in_schema = |plan: &LogicalPlan| {
+            let mut fields = plan.schema().fields().iter();
+            fields
+                .find(|it| self.has(it.name()))
+                .map(|it| it.name().clone())
+        };
+        if let LogicalPlan::Distinct(Distinct::All(input)) = node {
+            return Ok(in_schema(input));
+        }
+        let is_projection = matches!(node, LogicalPlan::Projection(_));
+        let mut found = None;
+        for expr in node.expressions() {
+            if is_projection && bare(&expr).is_some() {
+                continue;
+            }
+            expr.apply(|it| {
+                found = match it {
+                    Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => {
+                        self.has(&column.name).then(|| column.name.clone())
+                    }
+                    // What a subquery gives is compared or computed with.
+                    Expr::ScalarSubquery(subquery) => in_schema(&subquery.subquery),
+                    Expr::InSubquery(within) => in_schema(&within.subquery.subquery),
+                    Expr::SetComparison(within) => in_schema(&within.subquery.subquery),
+                    _ => None,
+                };
+                Ok(match found {
+                    Some(_) => TreeNodeRecursion::Stop,
+                    None => TreeNodeRecursion::Continue,
+                })
+            })?;
+            if found.is_some() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The column that an expression is, under whatever name.
+fn bare(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Alias(alias) => bare(&alias.expr),
+        Expr::Column(column) => Some(&column.name),
+        _ => None,
+    }
+}
+
 /// Finishes what [`Operators`] cannot see (IN, BETWEEN, LIKE), and refuses other uses of masked
 /// columns than selecting them.
-pub(crate) fn finish(plan: LogicalPlan, policy: &ReadPolicy) -> Result<LogicalPlan> {
+pub(crate) fn finish(plan: LogicalPlan, masked: Masked) -> Result<LogicalPlan> {
+    let masked = masked.follow(&plan)?;
     let mut refused = None;
     let plan = plan
         .transform_up_with_subqueries(|node| {
-            if let Some(name) = masked_use(&node, policy)? {
+            if let Some(name) = masked.used_by(&node)? {
                 refused.get_or_insert(name);
             }
             let schema = merge_schema(&node.inputs());
@@ -234,40 +355,4 @@ fn keys(list: Vec<Expr>) -> EngineResult<Vec<Expr>> {
     list.into_iter()
         .map(|it| Ok(key_literal(&it)?.unwrap_or(it)))
         .collect()
-}
-
-/// The name of a masked column that `node` uses otherwise than by selecting it.
-fn masked_use(node: &LogicalPlan, policy: &ReadPolicy) -> EngineResult<Option<String>> {
-    if policy.masked.is_empty() {
-        return Ok(None);
-    }
-    let is_projection = matches!(node, LogicalPlan::Projection(_));
-    for expr in node.expressions() {
-        if is_projection && is_bare(&expr) {
-            continue;
-        }
-        let mut found = None;
-        expr.apply(|it| {
-            if let Expr::Column(column) = it
-                && let Some(name) = column.name.strip_prefix(LOGICAL_PREFIX)
-                && policy.masks(name)
-            {
-                found = Some(column.name.clone());
-                return Ok(TreeNodeRecursion::Stop);
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
-}
-
-fn is_bare(expr: &Expr) -> bool {
-    match expr {
-        Expr::Alias(alias) => is_bare(&alias.expr),
-        Expr::Column(_) => true,
-        _ => false,
-    }
 }

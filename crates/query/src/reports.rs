@@ -373,19 +373,21 @@ impl Engine {
             &[Table::ProfileChanges],
             move |snapshot| async move {
                 let rows = snapshot.table(Table::ProfileChanges)?;
-                let of_parts = self.digests(&self.inner.properties, rows, &rows.parts, policy);
                 let mut names = BTreeSet::new();
-                for digest in of_parts.await? {
-                    names.extend(digest.0.iter().cloned());
-                }
-                let tail = Arc::new(rows.tail_alone());
-                if !tail.is_empty() {
-                    names.append(
-                        &mut self
-                            .digest_rows::<PropertyNames>(&tail, policy, None)
-                            .await?
-                            .0,
-                    );
+                let others = match policy.left_out()? {
+                    Some(left_out) => {
+                        let memory = &self.inner.properties;
+                        let of_parts = self.digests(memory, rows, &rows.parts, &left_out);
+                        for digest in of_parts.await? {
+                            names.extend(digest.0.iter().cloned());
+                        }
+                        Arc::new(rows.tail_alone())
+                    }
+                    None => Arc::clone(rows),
+                };
+                if !others.is_empty() {
+                    let digest = self.digest_rows::<PropertyNames>(&others, policy, None);
+                    names.append(&mut digest.await?.0);
                 }
                 Ok(names)
             },
@@ -463,8 +465,11 @@ impl Subject {
     }
 
     fn check(&self, policy: &ReadPolicy) -> Result<()> {
-        let (Self::Event(name) | Self::Context(name) | Self::Person(name)) = self;
-        if policy.masks(name) {
+        let (name, is_masked) = match self {
+            Self::Event(name) | Self::Context(name) => (name, policy.masks_event(name)),
+            Self::Person(name) => (name, policy.masks_person(name)),
+        };
+        if is_masked {
             return Err(Error::Masked(format!(
                 "property `{name}` is masked: it cannot be grouped"
             )));

@@ -136,6 +136,7 @@ impl Engine {
     ) -> Result<Vec<Counted>> {
         let rows = snapshot.table(Table::Events)?;
         let (from, to) = (query.from, query.to);
+        let left_out = policy.left_out()?;
         // Parts of which all or whole bins are asked for, and those whose rows must be looked at.
         let (mut known, mut open) = (Vec::new(), Vec::new());
         for part in &rows.parts {
@@ -144,14 +145,14 @@ impl Engine {
             }
             let is_cut_well =
                 (from <= part.ts_min || begins_bin(from)) && (part.ts_max < to || begins_bin(to));
-            match is_cut_well {
+            match is_cut_well && left_out.is_some() {
                 true => known.push(Arc::clone(part)),
                 false => open.push(Arc::clone(part)),
             }
         }
-        let digests = self
-            .digests(&self.inner.tallies, rows, &known, policy)
-            .await?;
+        let left_out = left_out.unwrap_or_default();
+        let digests = self.digests(&self.inner.tallies, rows, &known, &left_out);
+        let digests = digests.await?;
         let mut counted: Vec<Counted> = known
             .iter()
             .zip(digests)

@@ -11,6 +11,7 @@ mod people;
 mod policy;
 mod races;
 mod reports;
+mod scope;
 mod sql;
 mod statements;
 mod world;

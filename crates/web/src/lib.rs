@@ -12,6 +12,7 @@ mod state;
 mod api;
 mod console;
 mod headers;
+mod reading;
 mod v2;
 
 pub mod error;

@@ -5,7 +5,8 @@ use model::AccountId;
 use sqlx::Row as _;
 
 use super::{DISCARDED, DictionaryChange, KNOWN, PolicyChange, Said};
-use crate::account::Record;
+use crate::account::{self, Record};
+use crate::classes;
 use crate::database::Session;
 use crate::{Error, Result};
 
@@ -61,6 +62,10 @@ pub(super) async fn apply(
             forget(session, id, FORGET, &names, &what).await
         }
         DictionaryChange::Policy(change) => set_policy(session, id, *change).await,
+        DictionaryChange::Class(change) => {
+            let classes = account::read(session, id).await?.classes;
+            classes::apply(session, id, &classes, change).await
+        }
     }
 }
 

@@ -293,7 +293,7 @@ impl Control {
                         account: elsewhere,
                         ..desk.clone()
                     };
-                    for grant in users::grants_of(session, id, elsewhere).await? {
+                    for grant in users::held(session, &desk.sealer, id, elsewhere).await? {
                         place.covers(&grant.role)?;
                     }
                 }

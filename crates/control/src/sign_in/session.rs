@@ -234,7 +234,7 @@ impl Control {
                     let person = users::person(session, &sealer, row.user).await?;
                     let factors = factors(session, row.user).await?;
                     let standings = match row.stage {
-                        Stage::Full => users::standings(session, row.user, now).await?,
+                        Stage::Full => users::standings(session, &sealer, row.user, now).await?,
                         Stage::Half | Stage::Enrol => std::collections::BTreeMap::new(),
                     };
                     let limits = limits(session, row.user).await?;

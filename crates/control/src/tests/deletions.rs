@@ -1,6 +1,8 @@
 //! Deletions: hidden at once, reopened when they reach further, whole after a restart.
 
+use model::catalog::{Catalog as _, Publication};
 use model::{ErrorKind, LedgerPosition, PersonKey, RawJson, Timestamp};
+use std::sync::Arc;
 
 use super::support::{Faulty, World, operator};
 use crate::{Actor, DeletionState, LedgerKey};
@@ -61,7 +63,7 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
             .suppressed
             .is_empty()
     );
-    assert_eq!(control.ledger(), LedgerPosition(2));
+    assert_eq!(control.ledger(), LedgerPosition(0), "the lake waits");
     assert_eq!(
         control.deletion_of(id, person(1)).await.unwrap(),
         Some(deletion)
@@ -84,6 +86,7 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
         (running.state, running.revision),
         (DeletionState::Running, 1)
     );
+    assert_eq!(control.ledger(), LedgerPosition(2));
     assert_eq!(
         control.start_deletion(&JOB, deletion).await.unwrap(),
         running,
@@ -230,4 +233,116 @@ async fn illegal_deletions_are_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_deletion_is_cancelled_until_its_job_begins() {
+    let world = World::new(44);
+    let store = Faulty::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let order = async |keys: &[PersonKey]| {
+        let keys = keys.iter().map(|it| LedgerKey::whole(*it)).collect();
+        control
+            .request_deletion(&operator(), id, keys, "asked")
+            .await
+            .unwrap()
+    };
+    let sets = || {
+        let rules = control.rules().borrow().account(id).cloned().unwrap();
+        (Arc::clone(&rules.suppressed), Arc::clone(&rules.doomed))
+    };
+    let first = order(&[person(1), person(2)]).await;
+    let second = order(&[person(2), person(3)]).await;
+    let (hidden, doomed) = sets();
+    assert_eq!((hidden.keys.len(), doomed.keys.len()), (3, 0));
+
+    control.cancel_deletion(&operator(), first).await.unwrap();
+    let (hidden, _) = sets();
+    assert!(!hidden.hides_whole(person(1)));
+    // Who is deleted by another order too stays so.
+    assert!(hidden.hides_whole(person(2)) && hidden.hides_whole(person(3)));
+    assert_eq!(control.deletion_of(id, person(1)).await.unwrap(), None);
+    let found = control.deletion(&operator(), first).await.unwrap();
+    assert_eq!(
+        (found.state, found.keys.len()),
+        (DeletionState::Cancelled, 0)
+    );
+    let kinds = [
+        control.cancel_deletion(&operator(), first).await.map(drop),
+        control.start_deletion(&JOB, first).await.map(drop),
+        control
+            .extend_deletion(&JOB, first, vec![LedgerKey::whole(person(9))])
+            .await
+            .map(drop),
+    ];
+    for result in kinds {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
+    }
+
+    control.start_deletion(&JOB, second).await.unwrap();
+    let late = control
+        .cancel_deletion(&operator(), second)
+        .await
+        .unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    let (_, doomed) = sets();
+    assert!(doomed.hides_whole(person(2)) && !doomed.hides_whole(person(1)));
+    // One that has begun and reaches further begins again, and is not cancelled for that.
+    let more = vec![LedgerKey::whole(person(4))];
+    control.extend_deletion(&JOB, second, more).await.unwrap();
+    let late = control
+        .cancel_deletion(&operator(), second)
+        .await
+        .unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
+    let (_, doomed) = sets();
+    assert!(doomed.hides_whole(person(4)));
+
+    let filter = crate::AuditFilter {
+        actions: vec![crate::Action::DeletionCancelled],
+        ..crate::AuditFilter::default()
+    };
+    let entries = control.audit_log(&operator(), id, &filter).await.unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].action_id, first.to_string());
+    assert_eq!(entries[0].description, "2 keys seen again");
+
+    // The same after a restart.
+    let (before_hidden, before_doomed) = sets();
+    let position = control.ledger();
+    drop(control);
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let rules = control.rules().borrow().account(id).cloned().unwrap();
+    assert_eq!(rules.suppressed.keys, before_hidden.keys);
+    assert_eq!(rules.doomed.keys, before_doomed.keys);
+    assert_eq!(control.ledger(), position);
+}
+
+#[tokio::test]
+async fn what_was_written_without_a_person_is_not_published_after_the_job_has_begun() {
+    let world = World::new(45);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let keys = vec![LedgerKey::whole(person(1))];
+    let ordered = control.request_deletion(&operator(), id, keys, "").await;
+    let publish = async |ledger| {
+        let publication = Publication {
+            ledger,
+            ..Publication::default()
+        };
+        control.publish(publication).await.map_err(|it| it.kind)
+    };
+    let before = control.ledger();
+    assert_eq!(publish(before).await, Ok(()));
+    control
+        .start_deletion(&JOB, ordered.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(publish(before).await, Err(ErrorKind::Conflict));
+    assert_eq!(publish(control.ledger()).await, Ok(()));
 }

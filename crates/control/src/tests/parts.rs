@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::support::{Faulty, World, operator};
-use crate::{Control, LedgerKey};
+use crate::{Actor, Control, LedgerKey};
 
 const WRITER: WriterId = WriterId { node: 1, start: 1 };
 
@@ -137,10 +137,13 @@ async fn run(steps: Vec<Step>) {
     for step in steps {
         if step.delete_somebody {
             let keys = vec![LedgerKey::whole(PersonKey([1; 16]))];
-            control
+            let deletion = control
                 .request_deletion(&operator(), shop, keys, "")
                 .await
                 .unwrap();
+            // Only one that has begun holds publications up.
+            let job = Actor::system("deletion");
+            control.start_deletion(&job, deletion).await.unwrap();
             reference.ledger += 1;
         }
         let from = reference.watermark + u64::from(step.stale_watermark);

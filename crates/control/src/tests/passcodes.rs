@@ -1,8 +1,9 @@
 //! Passcodes with terms.
 
 use governance::access::{Rights, Standing};
-use governance::{PasscodeTerms, Scopes};
+use governance::{Condition, PasscodeTerms, Scopes};
 use model::{Clock as _, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{Faulty, World, operator};
@@ -32,7 +33,7 @@ async fn a_passcode_keeps_its_terms_over_a_restart_and_its_end_is_seen_at_once()
     drop(control);
     let (control, _) = world.open(dir.path(), store).await.unwrap();
     let kept = || {
-        let rules = std::sync::Arc::clone(&control.rules().borrow());
+        let rules = Arc::clone(&control.rules().borrow());
         let rules = rules.account(id).unwrap().clone();
         rules
             .verify_passcode(text.expose())
@@ -105,11 +106,24 @@ async fn nobody_makes_a_passcode_that_is_good_for_more_than_they_may_do() {
         let standing = Standing {
             rights: Rights::parse(rights).unwrap(),
             roles: Box::from("own"),
+            filters: Vec::new(),
         };
         Actor::user("ann@example.com", [(id, standing)])
     };
-    let reading =
-        "credentials=write,analysis=read,people=read,personal_information=read,exports=read";
+    let filtered = Actor::user(
+        "fay@example.com",
+        [(
+            id,
+            Standing {
+                rights: Rights::ALL,
+                roles: Box::from("own"),
+                filters: vec![Arc::new(Condition::parse("Plan = 'gold'").unwrap())],
+            },
+        )],
+    );
+    let reading = "credentials=write,analysis=read,people=read,exports=read";
+    let seeing =
+        "credentials=write,analysis=read,people=read,exports=read,personal_information=write";
     let cases = [
         (program("read,credentials=write"), "read", true),
         (program("read,credentials=write"), "delete", false),
@@ -123,7 +137,11 @@ async fn nobody_makes_a_passcode_that_is_good_for_more_than_they_may_do() {
         (user("credentials=write"), "read", false),
         (user("credentials=write,people=write"), "read", false),
         (user(reading), "read", true),
+        (user(reading), "read,personal_information", false),
+        (user(seeing), "read,personal_information", true),
         (user(reading), "delete", false),
+        // Whoever sees some people only makes nothing that sees all.
+        (filtered, "upload", false),
         (
             user("credentials=write,privacy_requests=write"),
             "delete",

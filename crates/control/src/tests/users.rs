@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::support::{Faulty, World, dump, operator};
 use crate::authz::{Act, allows};
 use crate::{
-    Actor, AuditFilter, Client, Control, Error, Factors, NewUser, SignedIn, Stage, UserAct, UserId,
+    Actor, AuditFilter, AuditOutcome, Client, Control, Error, Factors, NewUser, SignedIn, Stage,
+    UserAct, UserId,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -172,7 +173,7 @@ async fn roles_are_per_account_and_nobody_gives_what_they_do_not_have() {
     employ(&control, other, "ann@example.com", "member").await;
     let rights = Rights::parse("users=write,roles=write,analysis=read").unwrap();
     control
-        .set_role(&operator(), id, "clerk", rights)
+        .set_role(&operator(), id, "clerk", rights, None)
         .await
         .unwrap();
     employ(&control, id, "carl@example.com", "clerk").await;
@@ -199,12 +200,27 @@ async fn roles_are_per_account_and_nobody_gives_what_they_do_not_have() {
     );
     let wider = Rights::parse("users=write,security=write").unwrap();
     assert_eq!(
-        kind(control.set_role(&carl, id, "clerk", wider).await),
+        kind(control.set_role(&carl, id, "clerk", wider, None).await),
         denied
     );
+    let log = control
+        .audit_log(&operator(), id, &AuditFilter::default())
+        .await
+        .unwrap();
+    let his = log.iter().filter(|it| it.actor == "carl@example.com");
+    let refused: Vec<_> = his
+        .filter(|it| it.outcome == AuditOutcome::Refused)
+        .map(|it| (it.action.as_str(), it.outcome, &*it.description))
+        .collect();
+    let entry = (
+        "access.refused",
+        AuditOutcome::Refused,
+        "refused to give or take a role: it gives more than the actor has",
+    );
+    assert_eq!(refused, [entry; 5]);
     let narrower = Rights::parse("analysis=read").unwrap();
     control
-        .set_role(&carl, id, "reader", narrower)
+        .set_role(&carl, id, "reader", narrower, None)
         .await
         .unwrap();
     control
@@ -225,7 +241,7 @@ async fn a_role_of_an_account_changes_for_all_who_have_it_and_goes_when_nobody_d
     let (_world, _dir, control, id) = world(503).await;
     let wide = Rights::parse("people=write,audit_log=read").unwrap();
     control
-        .set_role(&operator(), id, "desk", wide)
+        .set_role(&operator(), id, "desk", wide, None)
         .await
         .unwrap();
     employ(&control, id, "dora@example.com", "desk").await;
@@ -233,7 +249,7 @@ async fn a_role_of_an_account_changes_for_all_who_have_it_and_goes_when_nobody_d
     assert!(allows(&dora, Act::ReadAudit, id));
     let narrow = Rights::parse("people=read").unwrap();
     control
-        .set_role(&operator(), id, "desk", narrow)
+        .set_role(&operator(), id, "desk", narrow, None)
         .await
         .unwrap();
     let dora = control.user_actor("dora@example.com").await.unwrap();
@@ -276,7 +292,9 @@ async fn what_makes_no_sense_is_refused() {
         assert_eq!(kind(invited), Some(expect), "{account} {email} {role}");
     }
     for name in ["", " ", "admin", "operator"] {
-        let made = control.set_role(&operator(), id, name, Rights::NONE).await;
+        let made = control
+            .set_role(&operator(), id, name, Rights::NONE, None)
+            .await;
         assert_eq!(kind(made), Some(ErrorKind::Invalid), "{name}");
     }
 }

@@ -174,12 +174,14 @@ async fn carry_out(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<
         UserAct::Grant {
             role, expires_at, ..
         } => {
-            let found = roles::find(session, desk.account, role).await?;
+            let found = roles::find(session, &desk.sealer, desk.account, role).await?;
             desk.covers(&found)?;
             let id = require_in(session, desk, &it.email).await?;
             // Whoever has not followed this account's link yet is known by an address only: who holds
             // that address here is proven by the link, and by nothing that happened elsewhere.
-            let is_pending = held(session, id, desk.account).await?.is_empty();
+            let is_pending = held(session, &desk.sealer, id, desk.account)
+                .await?
+                .is_empty();
             insert_grant(session, desk, id, role, *expires_at, is_pending).await?;
             let words = format!("{role}{}", until(*expires_at));
             desk.note(session, Action::RoleGranted, id.to_string(), words)
@@ -187,7 +189,7 @@ async fn carry_out(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<
             Ok(false)
         }
         UserAct::Withdraw { role, .. } => {
-            let found = roles::find(session, desk.account, role).await?;
+            let found = roles::find(session, &desk.sealer, desk.account, role).await?;
             desk.covers(&found)?;
             let id = require_in(session, desk, &it.email).await?;
             take(session, desk, id, Some(role)).await?;
@@ -244,7 +246,7 @@ async fn carry_out(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<
 
 /// Nobody ends, stops or restores more than they have.
 async fn covers_all(session: &mut Session, desk: &Desk, id: UserId) -> Result<()> {
-    let grants: Vec<Grant> = held(session, id, desk.account).await?;
+    let grants: Vec<Grant> = held(session, &desk.sealer, id, desk.account).await?;
     grants.iter().try_for_each(|it| desk.covers(&it.role))
 }
 
@@ -255,7 +257,7 @@ async fn resend(session: &mut Session, desk: &Desk, it: &Prepared) -> Result<()>
         let text = "this user has accepted already, and needs no invitation";
         return Err(Error::Conflict(text.to_owned()));
     };
-    desk.covers(&roles::find(session, desk.account, &role).await?)?;
+    desk.covers(&roles::find(session, &desk.sealer, desk.account, &role).await?)?;
     links::kill(session, desk, id).await?;
     links::insert(session, desk, it.link.hash, &role, Some(id)).await?;
     let mail = sign_in::invitation(&it.email, &role, &it.url);
@@ -290,7 +292,7 @@ async fn invite(
     end: Option<Timestamp>,
 ) -> Result<()> {
     let name = legal_text("a user's name", name)?;
-    let found = roles::find(session, desk.account, role).await?;
+    let found = roles::find(session, &desk.sealer, desk.account, role).await?;
     desk.covers(&found)?;
     let id = match by_email(session, desk, &it.email).await? {
         Some(id) => id,

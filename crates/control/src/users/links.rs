@@ -94,7 +94,7 @@ impl Control {
             move |session, desk| {
                 Box::pin(async move {
                     require_place(session, account).await?;
-                    desk.covers(&roles::find(session, account, role).await?)?;
+                    desk.covers(&roles::find(session, &desk.sealer, account, role).await?)?;
                     insert(session, &desk, hash, role, None).await?;
                     let words = format!("for the first {role}");
                     desk.note(session, Action::LinkCreated, account.to_string(), words)

@@ -1,8 +1,10 @@
 //! What a user was given in one account, and what it amounts to.
 
 use model::Timestamp;
+use std::sync::Arc;
 
 use super::{Component, Level, Rights, SystemRole};
+use crate::Condition;
 
 /// A role in one account, perhaps for some time only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum GrantedRole {
         name: Box<str>,
         /// What it gives.
         rights: Rights,
+        /// Only people for whom this holds are seen; everybody when none.
+        filter: Option<Arc<Condition>>,
     },
 }
 
@@ -53,6 +57,9 @@ pub struct Standing {
     pub rights: Rights,
     /// The names of the roles that give something, joined by `+`; empty for nobody.
     pub roles: Box<str>,
+    /// The data filters: only people are seen for whom all of them hold. A role's filter holds beside
+    /// whatever other roles give, and after the grant has expired until it is taken away.
+    pub filters: Vec<Arc<Condition>>,
 }
 
 impl Standing {
@@ -62,6 +69,7 @@ impl Standing {
         Self {
             rights: Rights::NONE,
             roles: Box::from(""),
+            filters: Vec::new(),
         }
     }
 
@@ -103,13 +111,36 @@ impl Standing {
         Self {
             rights: system.union(&narrowed),
             roles: names.join("+").into_boxed_str(),
+            filters: filters(grants),
         }
     }
 
-    /// Whether values that are classified as personal information are shown.
+    /// Whether values that are classified as personal information are shown: without asking, on every
+    /// page and in every file.
     #[must_use]
     pub fn sees_personal_information(&self) -> bool {
         self.rights
+            .allow(Component::PersonalInformation, Level::Write)
+    }
+
+    /// Whether they are shown of one person at a time, for a reason that is written down.
+    #[must_use]
+    pub fn may_reveal(&self) -> bool {
+        self.rights
             .allow(Component::PersonalInformation, Level::Read)
     }
+}
+
+/// The data filters of all grants, each once, in the order of their texts.
+fn filters(grants: &[Grant]) -> Vec<Arc<Condition>> {
+    let mut filters: Vec<&Arc<Condition>> = grants
+        .iter()
+        .filter_map(|grant| match &grant.role {
+            GrantedRole::System(_) => None,
+            GrantedRole::Custom { filter, .. } => filter.as_ref(),
+        })
+        .collect();
+    filters.sort_by_cached_key(|it| it.to_string());
+    filters.dedup();
+    filters.into_iter().cloned().collect()
 }

@@ -30,7 +30,7 @@ macro_rules! named {
         }
     };
 }
-pub(super) use named;
+pub(crate) use named;
 
 named! {
     /// A part of the product that a role can be allowed to use.
@@ -39,7 +39,8 @@ named! {
         Analysis = "analysis",
         /// One person: profile, devices, timeline.
         People = "people",
-        /// Values that are classified as personal information.
+        /// Values that are classified as personal information: to read them of one person at a time
+        /// and for a reason; with `write` everywhere, and to say what is personal information.
         PersonalInformation = "personal_information",
         /// Downloads of people and events.
         Exports = "exports",

@@ -1,8 +1,10 @@
 //! What roles give together, and the laws that hold for every combination.
 
 use super::{Component, Grant, GrantedRole, Level, Rights, Standing, SystemRole};
+use crate::Condition;
 use model::Timestamp;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_ms(1_000_000);
 
@@ -18,6 +20,7 @@ fn custom(rights: &str) -> Grant {
         role: GrantedRole::Custom {
             name: Box::from("own"),
             rights: Rights::parse(rights).unwrap(),
+            filter: None,
         },
         expires_at: None,
     }
@@ -100,6 +103,17 @@ fn rights_are_read_as_they_are_shown() {
 }
 
 #[test]
+fn one_level_reveals_and_the_next_one_shows() {
+    let of = |rights: &str| {
+        let standing = Standing::of(&[custom(rights)], NOW);
+        (standing.may_reveal(), standing.sees_personal_information())
+    };
+    assert_eq!(of("people=write"), (false, false));
+    assert_eq!(of("personal_information=read"), (true, false));
+    assert_eq!(of("personal_information=write"), (true, true));
+}
+
+#[test]
 fn only_who_may_sees_personal_information() {
     let seen = SystemRole::ALL
         .into_iter()
@@ -121,12 +135,23 @@ fn rights() -> impl Strategy<Value = Rights> {
     })
 }
 
+fn filter() -> impl Strategy<Value = Arc<Condition>> {
+    let all = ["Country = 'DE'", "Country = 'FR'", "VIP = true"];
+    prop::sample::select(all.to_vec()).prop_map(|it| Arc::new(Condition::parse(it).unwrap()))
+}
+
 fn grant() -> impl Strategy<Value = Grant> {
     let role = prop_oneof![
         prop::sample::select(&SystemRole::ALL[..]).prop_map(GrantedRole::System),
         rights().prop_map(|rights| GrantedRole::Custom {
             name: Box::from("own"),
-            rights
+            rights,
+            filter: None,
+        }),
+        (rights(), filter()).prop_map(|(rights, filter)| GrantedRole::Custom {
+            name: Box::from("filtered"),
+            rights,
+            filter: Some(filter),
         }),
     ];
     (role, prop::option::of(999_990_i64..1_000_010)).prop_map(|(role, end)| Grant {
@@ -145,6 +170,17 @@ proptest! {
         let later = Timestamp::from_ms(NOW.ms() + wait);
         let (before, after) = (Standing::of(&grants, NOW), Standing::of(&grants, later));
         prop_assert!(before.rights.cover(&after.rights));
+        prop_assert_eq!(before.filters, after.filters);
+    }
+
+    #[test]
+    fn a_role_with_a_filter_never_lets_somebody_see_more_people(
+        grants in grants(), more in grant(),
+    ) {
+        let mut all = grants.clone();
+        all.push(more);
+        let (before, after) = (Standing::of(&grants, NOW), Standing::of(&all, NOW));
+        prop_assert!(before.filters.iter().all(|it| after.filters.contains(it)));
     }
 
     #[test]

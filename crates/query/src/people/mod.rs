@@ -3,6 +3,7 @@
 mod links;
 mod profile;
 mod reader;
+mod scope;
 mod table;
 
 pub(crate) use links::{LinkCache, Links};
@@ -10,5 +11,6 @@ pub(crate) use profile::TABLES;
 pub use profile::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
-pub(crate) use reader::{PeopleReader, placeholder};
+pub(crate) use reader::PeopleReader;
+pub(crate) use scope::Scope;
 pub(crate) use table::{NAME, PAGE, PeopleTable};

@@ -107,7 +107,7 @@ impl Engine {
         policy: &ReadPolicy,
         lookup: &Lookup,
     ) -> Result<Option<PersonView>> {
-        if matches!(lookup, Lookup::Email(_)) && policy.masks("Email") {
+        if matches!(lookup, Lookup::Email(_)) && policy.masks_person("Email") {
             return Err(Error::Masked(String::from(
                 "the email is masked: look up by identity",
             )));
@@ -138,7 +138,7 @@ impl Engine {
         property: &str,
         wanted: &BTreeSet<String>,
     ) -> Result<Vec<(String, PersonView)>> {
-        if policy.masks(property) {
+        if policy.masks_person(property) {
             return Err(Error::Masked(format!(
                 "property `{property}` is masked: look up by identity"
             )));
@@ -249,7 +249,8 @@ impl Engine {
     }
 
     /// All keys of the people whom `keys` name: what a deletion of them covers. A device that
-    /// others used too is theirs for a stretch of time only.
+    /// others used too is theirs for a stretch of time only. Somebody whom the reader does not see has
+    /// none.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
@@ -260,7 +261,11 @@ impl Engine {
             let mut found = Vec::new();
             for key in keys {
                 let person = links.person(*key, now);
-                found.extend(links.keys(person));
+                for (key, stretch) in links.keys(person) {
+                    if policy.shows(key, stretch)? {
+                        found.push((key, stretch));
+                    }
+                }
             }
             found.sort_unstable_by_key(|(key, stretch)| (*key, stretch.from, stretch.to));
             found.dedup();

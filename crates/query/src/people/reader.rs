@@ -4,16 +4,15 @@
 use arrow::datatypes::UInt32Type;
 use datafusion::logical_expr::{Expr, lit};
 use futures::StreamExt;
-use governance::{Profile, Stretch};
+use governance::{Profile, PropertyOf, Stretch};
 use lake::schema::{ORDINAL, PERSON_KEY, RECORD_ID, TS};
 use model::record::{ChangeOp, Table};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::profile::{EventStats, PersonView, ProfileParts, Seen};
-use crate::events::EventsQuery;
+use crate::events::{self, EventsQuery};
 use crate::people::Links;
-use crate::policy::PLACEHOLDER;
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::Snapshot;
@@ -30,12 +29,12 @@ pub(crate) struct PeopleReader<'a> {
 }
 
 /// One change with what decides its place.
-struct Placed {
-    place: (Timestamp, Timestamp, RecordId, u32),
-    key: PersonKey,
-    op: ChangeOp,
-    property: Box<str>,
-    value: RawJson,
+pub(crate) struct Placed {
+    pub(crate) place: (Timestamp, Timestamp, RecordId, u32),
+    pub(crate) key: PersonKey,
+    pub(crate) op: ChangeOp,
+    pub(crate) property: Box<str>,
+    pub(crate) value: RawJson,
 }
 
 /// Whose key it is, by stretch.
@@ -116,7 +115,8 @@ impl<'a> PeopleReader<'a> {
         Ok(())
     }
 
-    async fn changes(&self, filter: Expr, mut take: impl FnMut(Placed)) -> Result<()> {
+    /// Calls `take` with each change for which `filter` is true.
+    pub(crate) async fn changes(&self, filter: Expr, mut take: impl FnMut(Placed)) -> Result<()> {
         let rows = self.snapshot.table(Table::ProfileChanges)?;
         let read = Read {
             filter: Some(filter),
@@ -354,24 +354,24 @@ fn owner(owners: &Owners, key: PersonKey, ts: Timestamp) -> Option<PersonKey> {
         .map(|(_, person)| *person)
 }
 
-/// Replaces what is masked. The mask `identity` covers identities in plain text.
+/// Masks what the reader does not see. The mask of `identity` covers identities in plain text.
 fn mask(profile: &mut Profile, policy: &ReadPolicy) {
-    if policy.masked.is_empty() {
+    if policy.masks.is_empty() {
         return;
     }
     for (name, value) in &mut profile.properties {
-        if policy.masks(name) {
-            *value = placeholder();
+        if let Some(mask) = policy.mask(PropertyOf::Person, name) {
+            *value = RawJson::from_checked(&mask.json(value.as_str()));
         }
     }
     for identity in &mut profile.identities {
-        if policy.masks(identity.kind.as_str()) {
-            identity.text = Box::from(PLACEHOLDER);
+        if let Some(mask) = policy.mask(PropertyOf::Person, identity.kind.as_str()) {
+            identity.text = mask.text(&identity.text).into();
         }
     }
-}
-
-/// What stands for a masked JSON value.
-pub(crate) fn placeholder() -> RawJson {
-    RawJson::of(PLACEHOLDER).unwrap_or_else(|_| RawJson::empty_object())
+    for device in profile.devices.values_mut() {
+        if let Some(facts) = &mut device.facts {
+            *facts = events::masked_object(facts.clone(), policy);
+        }
+    }
 }

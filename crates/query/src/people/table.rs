@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, TryStreamExt};
+use governance::{Mask, PropertyOf};
 use lake::schema::{PERSON_KEY, timestamp_type};
 use model::limit::PROPERTY_COLUMNS_MAX;
 use model::record::{ChangeOp, Table};
@@ -30,7 +31,6 @@ use std::sync::Arc;
 
 use super::profile::{PersonView, ProfileParts, Seen};
 use super::reader::PeopleReader;
-use crate::policy::PLACEHOLDER;
 use crate::reads::{self, Read};
 use crate::scan::{self, Order};
 use crate::snapshot::Snapshot;
@@ -77,7 +77,7 @@ impl PeopleTable {
         let mut counts = engine.property_counts(&snapshot, policy).await?;
         let mut names: BTreeSet<String> = BTreeSet::new();
         // A masked property is a column even where nobody has it: nothing is told by that.
-        let masked = |it: &&String| policy.masks(it.as_str());
+        let masked = |it: &&String| policy.masks_person(it);
         let known = |it: &&String| counts.contains_key(it.as_str());
         names.extend(asked.iter().filter(|it| known(it) || masked(it)).cloned());
         counts.retain(|name, _| !names.contains(&**name));
@@ -403,9 +403,9 @@ impl Reading {
             }
             name => {
                 let property = name.strip_prefix(LOGICAL_PREFIX).unwrap_or(name);
-                if self.policy.masks(property) {
+                if self.policy.mask(PropertyOf::Person, property) == Some(Mask::Placeholder) {
                     // The same for all: whether somebody has it is not told either.
-                    let masked = format!("\"{PLACEHOLDER}\"");
+                    let masked = Mask::Placeholder.json("");
                     rows.iter().for_each(|_| texts.append_value(&masked));
                 } else {
                     for (_, view, _) in rows {

@@ -1,15 +1,15 @@
 //! What is counted without looking at events: the same as by looking at each of them.
 
 use futures::TryStreamExt as _;
-use governance::Stretch;
-use model::Timestamp;
+use governance::{Condition, Stretch, Suppressions};
 use model::record::{ChangeOp, Table};
+use model::{LedgerPosition, Timestamp};
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::world::{DAY, HOUR, World, at, person, policy, without};
+use super::world::{DAY, HOUR, World, account, at, person, policy, without};
 use crate::{EventsQuery, Measure, ReadPolicy};
 
 const MINUTE: i64 = 60_000;
@@ -217,4 +217,65 @@ async fn names_of_profile_properties_are_those_of_people_who_are_there() {
     world.flush().await;
     assert_eq!(names(&without(&hidden)).await, ["City", "Plan"]);
     assert_eq!(names(&policy()).await, all);
+}
+
+#[tokio::test]
+async fn a_reader_of_some_people_is_given_no_digest_of_all() {
+    let world = world().await;
+    let plan = |n: u8, plan: &str| world.change(person(n), HOUR, &[("Plan", ChangeOp::Put, plan)]);
+    world.write([plan(1, "\"gold\""), plan(2, "\"gold\""), plan(3, "\"tin\"")]);
+    world.write([world.change(person(4), HOUR, &[("Secret", ChangeOp::Put, "1")])]);
+    let of = |text: &str| policy().under(vec![Arc::new(Condition::parse(text).unwrap())]);
+    for _ in 0..2 {
+        // Everybody's digests are there before, and are not spoiled by those who may not see them.
+        check(&world, &policy()).await;
+        for text in ["Plan = 'gold'", "Plan != 'gold'", "Plan = 'none'"] {
+            check(&world, &of(text)).await;
+        }
+        let names = world.engine.profile_properties(&of("Plan = 'gold'")).await;
+        let names = names.unwrap();
+        assert_eq!(names.iter().map(|it| &**it).collect::<Vec<_>>(), ["Plan"]);
+        world.flush().await;
+    }
+    let gold = world
+        .engine
+        .event_names(&of("Plan = 'gold'"))
+        .await
+        .unwrap();
+    let all = world.engine.event_names(&policy()).await.unwrap();
+    let count = |names: &std::collections::BTreeMap<Box<str>, crate::EventStats>| -> u64 {
+        names.values().map(|it| it.count).sum()
+    };
+    assert!(0 < count(&gold) && count(&gold) < count(&all));
+}
+
+#[tokio::test]
+async fn who_is_restricted_is_not_counted_until_that_is_lifted() {
+    let world = world().await;
+    world.write([world.change(person(3), HOUR, &[("Secret", ChangeOp::Put, "1")])]);
+    world.flush().await;
+    let deleted = [(person(1), Stretch::WHOLE)];
+    let restricting = |people: &[u8]| {
+        let people = people.iter().map(|n| person(*n)).collect();
+        without(&deleted).without(Arc::new(people))
+    };
+    for people in [&[][..], &[3], &[2, 3], &[2], &[]] {
+        let reader = restricting(people);
+        check(&world, &reader).await;
+        let names = world.engine.profile_properties(&reader).await.unwrap();
+        assert_eq!(names.is_empty(), people.contains(&3), "{people:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_to_be_deleted_is_counted_again_when_that_is_taken_back() {
+    let world = world().await;
+    let both = [(person(1), Stretch::WHOLE), (person(2), Stretch::WHOLE)];
+    check(&world, &without(&both)).await;
+    // The first deletion is cancelled, and another one ordered after it.
+    let mut suppressions = Suppressions::default();
+    for (n, position) in [(2, 2), (3, 3)] {
+        suppressions.insert(person(n), Stretch::WHOLE, LedgerPosition(position));
+    }
+    check(&world, &ReadPolicy::new(account(), Arc::new(suppressions))).await;
 }

@@ -1,9 +1,9 @@
 //! What readers may not see.
 
-use super::world::{HOUR, World, at, masked, person, policy, without};
+use super::world::{HOUR, World, at, masked, masked_as, person, policy, without};
 use crate::ReadPolicy;
 use expect_test::expect;
-use governance::Stretch;
+use governance::{Mask, Masks, PropertyOf, Stretch};
 use model::ErrorKind;
 use model::record::{ChangeOp, LinkKind};
 use std::sync::Arc;
@@ -121,6 +121,111 @@ async fn masked_values_are_replaced_and_cannot_be_used() {
         let error = sql(statement).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{statement}: {error}");
     }
+}
+
+/// What a reader may try with a masked column, by every way that tells something of its values.
+const GUESSES: [&str; 24] = [
+    "SELECT name FROM events WHERE \"p:Email\" LIKE 'a%'",
+    "SELECT name FROM events WHERE \"p:Email\" IN ('a@b')",
+    "SELECT name FROM events WHERE \"p:Email\" BETWEEN 'a' AND 'b'",
+    "SELECT name FROM events WHERE \"p:Email\" IS NOT NULL",
+    "SELECT CASE WHEN \"p:Email\" = 'a@b' THEN 1 ELSE 0 END FROM events",
+    "SELECT CASE WHEN length(\"p:Email\") > 3 THEN 1 ELSE 0 END FROM events",
+    "SELECT 1 / (length(\"p:Email\") - 3) FROM events",
+    "SELECT CAST(\"p:Email\" AS INT) FROM events",
+    "SELECT count(\"p:Email\") FROM events",
+    "SELECT min(\"p:Email\") FROM events",
+    "SELECT count(DISTINCT \"p:Email\") FROM events",
+    "SELECT DISTINCT \"p:Email\" FROM events",
+    "SELECT name FROM events GROUP BY name HAVING max(\"p:Email\") = 'a@b'",
+    "SELECT row_number() OVER (ORDER BY \"p:Email\") FROM events",
+    "SELECT e FROM (SELECT \"p:Email\" AS e FROM events) WHERE e = 'a@b'",
+    "WITH t(e) AS (SELECT \"p:Email\" FROM events) SELECT upper(e) FROM t",
+    "SELECT x FROM (SELECT name AS x FROM events UNION ALL SELECT \"p:Email\" FROM events) ORDER BY x",
+    "SELECT \"p:Email\" FROM events UNION SELECT 'a@b'",
+    "SELECT \"p:Email\" FROM events INTERSECT SELECT 'a@b'",
+    "SELECT name FROM events WHERE 'a@b' IN (SELECT \"p:Email\" FROM events)",
+    "SELECT name FROM events WHERE name = (SELECT \"p:Email\" FROM events LIMIT 1)",
+    "SELECT name FROM events e WHERE EXISTS (SELECT 1 FROM events f WHERE f.name = e.\"p:Email\")",
+    "SELECT e.name FROM events e JOIN people p ON e.\"p:Email\" = p.\"p:Email\"",
+    "SELECT person_key FROM people WHERE \"p:Email\" = 'a@b'",
+];
+
+#[tokio::test]
+async fn nothing_can_be_guessed_of_a_masked_column() {
+    let world = people().await;
+    for mask in Mask::ALL {
+        let policy = masked_as(&["Email"], mask);
+        for statement in GUESSES {
+            let error = world.sql_as(&policy, statement).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Denied, "{statement}: {error}");
+            assert!(!error.to_string().contains("a@b"), "{statement}: {error}");
+        }
+        for table in ["events", "people"] {
+            let statement = format!("SELECT e FROM (SELECT \"p:Email\" AS e FROM {table}) LIMIT 1");
+            let rows = world.sql_as(&policy, &statement).await.unwrap();
+            assert!(
+                rows.starts_with("[{\"e\":") && !rows.contains("a@b"),
+                "{rows}"
+            );
+        }
+    }
+    // The check can fail: whoever sees the column can do all of it.
+    for statement in GUESSES {
+        let found = world.sql_as(&policy(), statement).await;
+        let denied = found.is_err_and(|it| it.kind() == ErrorKind::Denied);
+        assert!(!denied, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_partial_mask_shows_a_little_of_texts_and_nothing_of_the_rest() {
+    let world = World::new();
+    world.write([
+        world.event(person(1), "E", 0, r#"{"Mail":"pia@firm.com","x":1}"#),
+        world.change(person(1), 0, &[("Mail", ChangeOp::Put, "\"pia@firm.com\"")]),
+    ]);
+    world.flush().await;
+    world.write([world.event(person(1), "E", 1, r#"{"Mail":17,"x":2}"#)]);
+    let policy = masked_as(&["Mail"], Mask::Partial);
+    let sql = async |text: &str| world.sql_as(&policy, text).await.unwrap();
+    let rows = sql("SELECT \"p:Mail\" AS m, \"p:x\" AS x FROM events ORDER BY x").await;
+    assert_eq!(rows, r#"[{"m":"p••••@f••••.com","x":1},{"m":"***","x":2}]"#);
+    let rows = sql("SELECT \"p:Mail\" AS m FROM people").await;
+    assert_eq!(rows, r#"[{"m":"p••••@f••••.com"}]"#);
+    let rows = sql("SELECT value FROM profile_changes").await;
+    assert_eq!(rows, r#"[{"value":"p••••@f••••.com"}]"#);
+}
+
+#[tokio::test]
+async fn a_mask_of_events_masks_no_people_and_the_other_way_round() {
+    let world = people().await;
+    for (of, table, other) in [
+        (PropertyOf::Event, "events", "people"),
+        (PropertyOf::Person, "people", "events"),
+    ] {
+        let mut masks = Masks::default();
+        masks.insert(of, "Email", Mask::Placeholder);
+        let policy = ReadPolicy {
+            masks: Arc::new(masks),
+            ..policy()
+        };
+        let sql = async |table: &str| {
+            let text = format!("SELECT count(*) AS n FROM {table} WHERE \"p:Email\" = 'a@b'");
+            world.sql_as(&policy, &text).await
+        };
+        assert!(sql(table).await.is_err(), "{table}");
+        assert_ne!(sql(other).await.unwrap(), r#"[{"n":0}]"#, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_accepted_is_not_shown_to_who_sees_masks() {
+    let world = people().await;
+    let text = "SELECT DISTINCT body FROM quarantine";
+    let rows = world.sql_as(&masked(&["Email"]), text).await.unwrap();
+    assert_eq!(rows, r#"[{"body":""}]"#);
+    assert_ne!(world.sql(text).await, rows);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use governance::{Stretch, Suppressions};
+use governance::{Mask, Masks, PropertyOf, Stretch, Suppressions};
 use lake::{Keep, Lake};
 use model::catalog::{Catalog, Consumed, Error as CatalogError, PartMeta, Publication, View};
 use model::record::{
@@ -423,9 +423,19 @@ pub(super) fn without(hidden: &[(PersonKey, Stretch)]) -> ReadPolicy {
 
 /// A reader for whom these properties are masked.
 pub(super) fn masked(properties: &[&str]) -> ReadPolicy {
-    let masked = properties.iter().map(|it| (*it).to_owned()).collect();
+    masked_as(properties, Mask::Placeholder)
+}
+
+/// A reader for whom these properties, of events and of people, are masked in this way.
+pub(super) fn masked_as(properties: &[&str], mask: Mask) -> ReadPolicy {
+    let mut masks = Masks::default();
+    for property in properties {
+        for of in PropertyOf::ALL {
+            masks.insert(of, property, mask);
+        }
+    }
     ReadPolicy {
-        masked: Arc::new(masked),
+        masks: Arc::new(masks),
         ..policy()
     }
 }

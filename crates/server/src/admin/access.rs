@@ -1,8 +1,9 @@
 //! Users and roles for the operator: the way in, and the way back in, where nobody can sign in.
 
 use anyhow::{Context as _, Result};
-use control::{Actor, Enabled};
-use governance::access::Rights;
+use control::{Actor, ActorKind, Enabled};
+use governance::Condition;
+use governance::access::{Rights, Standing};
 use model::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -98,6 +99,13 @@ pub(crate) enum AccessAct {
         name: String,
         /// What it gives, as `people=read,analysis=write`.
         rights: String,
+        /// Whom it lets see; everybody when empty, as before when none.
+        filter: Option<String>,
+    },
+    /// What a user may do, and why.
+    Explain {
+        /// Whom.
+        email: String,
     },
     /// Deletes a role.
     DeleteRole {
@@ -197,9 +205,12 @@ pub(super) async fn execute(
             let roles = roles.context("failed to list the roles")?;
             serde_json::to_value(roles).context("failed to show the roles")
         }
-        AccessAct::SetRole { name, rights } => {
-            set_role(installation, actor, id, &name, &rights).await
-        }
+        AccessAct::SetRole {
+            name,
+            rights,
+            filter,
+        } => set_role(installation, actor, id, &name, &rights, filter.as_deref()).await,
+        AccessAct::Explain { email } => explain(installation, actor, id, &email).await,
         AccessAct::DeleteRole { name } => {
             let deleted = control.delete_role(actor, id, &name).await;
             deleted.context("failed to delete the role")?;
@@ -233,6 +244,7 @@ async fn set_role(
     account: AccountId,
     name: &str,
     rights: &str,
+    filter: Option<&str>,
 ) -> Result<Value> {
     let parsed = Rights::parse(rights).ok_or_else(|| {
         let text = format!(
@@ -240,12 +252,77 @@ async fn set_role(
         );
         Failure::new(Kind::Invalid, text)
     })?;
-    let set = installation
-        .control()
-        .set_role(actor, account, name, parsed)
-        .await;
+    let control = installation.control();
+    let filter = match filter {
+        Some(text) => text.to_owned(),
+        None => {
+            let roles = control.roles(actor, account).await;
+            let roles = roles.context("failed to read the roles")?;
+            let before = roles.into_iter().find(|it| it.name == name);
+            before.and_then(|it| it.filter).unwrap_or_default()
+        }
+    };
+    let filter = match filter.trim() {
+        "" => None,
+        text => Some(Condition::parse(text).map_err(|error| {
+            Failure::new(Kind::Invalid, format!("that is no condition: {error}"))
+        })?),
+    };
+    let shown = filter.as_ref().map(ToString::to_string);
+    let set = control.set_role(actor, account, name, parsed, filter).await;
     set.context("failed to set the role")?;
-    Ok(json!({"account_id": account.as_str(), "role": name, "rights": parsed.to_string()}))
+    Ok(json!({
+        "account_id": account.as_str(),
+        "role": name,
+        "rights": parsed.to_string(),
+        "filter": shown,
+    }))
+}
+
+/// What a user may do in the account, by which roles, and whom and what the user sees there.
+async fn explain(
+    installation: &Installation,
+    actor: &Actor,
+    account: AccountId,
+    email: &str,
+) -> Result<Value> {
+    let control = installation.control();
+    let users = control.users(actor, account).await;
+    let users = users.context("failed to read the users")?;
+    let email = email.trim().to_lowercase();
+    let user = users.iter().find(|it| it.email == email);
+    let user = user.ok_or_else(|| {
+        Failure::new(
+            Kind::NotFound,
+            "nobody of that address has a role there".to_owned(),
+        )
+    })?;
+    let found = control.user_actor(&email).await;
+    let found = found.context("failed to work out what the user may do")?;
+    let standing = match found.kind {
+        ActorKind::User { mut standings, .. } => standings.remove(&account),
+        ActorKind::OsUser(_) | ActorKind::Passcode { .. } | ActorKind::System(_) => None,
+    };
+    let standing = standing.unwrap_or_else(Standing::nobody);
+    let mut value = user_value(user)?;
+    let personal = match (standing.sees_personal_information(), standing.may_reveal()) {
+        (true, _) => "shown",
+        (false, true) => "masked, revealed for a reason",
+        (false, false) => "masked",
+    };
+    let filters: Vec<String> = standing.filters.iter().map(ToString::to_string).collect();
+    if let Some(members) = value.as_object_mut() {
+        members.insert("rights".to_owned(), json!(standing.rights.to_string()));
+        members.insert("personal_information".to_owned(), json!(personal));
+        members.insert(
+            "people_seen".to_owned(),
+            match filters.is_empty() {
+                true => json!("all"),
+                false => json!(format!("where {}", filters.join(" and "))),
+            },
+        );
+    }
+    Ok(value)
 }
 
 fn end(installation: &Installation, days: Option<u32>) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! Accounts: made, shown, and whose senders they take.
 
 use anyhow::{Context as _, Result};
-use control::{Actor, SessionLimits};
+use control::{Actor, RevealQuota, SessionLimits};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
@@ -120,6 +120,35 @@ pub(super) async fn sessions(
     }
     Ok(json!({
         "account_id": id.as_str(), "idle_minutes": limits.idle_minutes, "hours": limits.hours,
+    }))
+}
+
+/// Shows how often a user may have masked values shown, after setting it where that is asked.
+pub(super) async fn reveals(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    per_minute: Option<u32>,
+    per_day: Option<u32>,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    let shown = control.account(actor, id).await;
+    let mut quota = shown
+        .with_context(|| format!("failed to show account {id}"))?
+        .reveals;
+    if per_minute.is_some() || per_day.is_some() {
+        quota = RevealQuota {
+            per_minute: per_minute.unwrap_or(quota.per_minute),
+            per_day: per_day.unwrap_or(quota.per_day),
+        };
+        let set = control.set_reveal_quota(actor, id, quota).await;
+        set.context("failed to set the quota")?;
+    }
+    Ok(json!({
+        "account_id": id.as_str(),
+        "reveals_per_minute": quota.per_minute,
+        "reveals_per_day": quota.per_day,
     }))
 }
 

@@ -1,12 +1,14 @@
 //! What an account says of its events.
 
 use anyhow::{Context as _, Result};
-use control::{Actor, DictionaryChange as Change, PolicyChange};
+use control::{Actor, ClassChange, DictionaryChange as Change, PolicyChange};
 use governance::Declared;
 use serde_json::{Value, json};
 
 use super::execute::account_id;
-use super::request::{DeclaredKind, DictionaryChange, Unfit, UnfitProperty};
+use super::request::{
+    Class, DeclaredKind, DictionaryChange, Mask, PropertyOf, Unfit, UnfitProperty,
+};
 use crate::compose::Installation;
 
 /// Carries a change out, and shows what holds now.
@@ -54,6 +56,34 @@ fn of(change: DictionaryChange) -> Change {
             undefined_profile: policy.profile.map(unfit),
             mismatched_profile: policy.profile_mismatches.map(unfit),
         }),
+        DictionaryChange::Class {
+            of,
+            property,
+            class,
+            mask,
+        } => Change::Class(ClassChange {
+            of: match of {
+                PropertyOf::Event => governance::PropertyOf::Event,
+                PropertyOf::Person => governance::PropertyOf::Person,
+            },
+            property,
+            class: class.map(class_of),
+            mask: mask.map(|mask| match mask {
+                Mask::Placeholder => governance::Mask::Placeholder,
+                Mask::Partial => governance::Mask::Partial,
+            }),
+        }),
+    }
+}
+
+const fn class_of(class: Class) -> governance::Class {
+    match class {
+        Class::None => governance::Class::None,
+        Class::Identifier => governance::Class::Identifier,
+        Class::Contact => governance::Class::Contact,
+        Class::Location => governance::Class::Location,
+        Class::Sensitive => governance::Class::Sensitive,
+        Class::FreeText => governance::Class::FreeText,
     }
 }
 

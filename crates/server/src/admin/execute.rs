@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use control::{Action, Actor, AuditOutcome, LedgerKey};
+use control::{Action, Actor, AuditOutcome, Deletion, DeletionId, LedgerKey};
 use futures::StreamExt as _;
 use governance::{AccountRules, Suppressions};
 use jiff::civil::Date;
@@ -54,6 +54,11 @@ pub(crate) async fn execute(
             idle_minutes,
             hours,
         } => account::sessions(installation, actor, &account, idle_minutes, hours).await,
+        Request::AccountReveals {
+            account,
+            per_minute,
+            per_day,
+        } => account::reveals(installation, actor, &account, per_minute, per_day).await,
         Request::ApiKey(request) => {
             Box::pin(super::api_key::execute(installation, actor, request)).await
         }
@@ -72,8 +77,21 @@ pub(crate) async fn execute(
         Request::PersonShow { account, whom } => {
             Box::pin(show_person(installation, actor, &account, whom, out)).await
         }
+        Request::PersonRestriction { account, whom, act } => {
+            Box::pin(super::restriction::execute(
+                installation,
+                actor,
+                &account,
+                whom,
+                act,
+            ))
+            .await
+        }
         Request::PersonDelete { account, whom } => {
             Box::pin(delete_person(installation, actor, &account, whom)).await
+        }
+        Request::Deletions { account, cancel } => {
+            deletions(installation, actor, &account, cancel.as_deref()).await
         }
         Request::Export {
             account,
@@ -150,7 +168,14 @@ pub(super) fn rules(
     Ok((id, rules))
 }
 
+/// What queries and exports see.
 fn policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
+    let restricted = rules.map(|it| Arc::clone(&it.restricted));
+    person_policy(id, rules).without(restricted.unwrap_or_default())
+}
+
+/// What is seen of one person who is named: people whose processing is restricted are found too.
+pub(super) fn person_policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
     let suppressed = rules.map_or_else(Arc::<Suppressions>::default, |it| {
         Arc::clone(&it.suppressed)
     });
@@ -158,7 +183,10 @@ fn policy(id: AccountId, rules: Option<&AccountRules>) -> ReadPolicy {
 }
 
 /// Rules of an account that has people.
-fn rules_of_people(installation: &Installation, account: &str) -> Result<Arc<AccountRules>> {
+pub(super) fn rules_of_people(
+    installation: &Installation,
+    account: &str,
+) -> Result<Arc<AccountRules>> {
     match rules(installation, account)? {
         (_, Some(rules)) => Ok(rules),
         (id, None) => bail!(Failure::new(
@@ -238,7 +266,7 @@ async fn run_query(
 }
 
 /// The key that a name stands for; by email the person is looked up.
-fn key_of(rules: &AccountRules, whom: &Whom) -> Option<PersonKey> {
+pub(super) fn key_of(rules: &AccountRules, whom: &Whom) -> Option<PersonKey> {
     match whom {
         Whom::Identity(text) => Some(rules.person_key(IdentityKind::Identity, text)),
         Whom::ObjectId(text) => Some(rules.person_key(IdentityKind::ObjectId, text)),
@@ -246,11 +274,11 @@ fn key_of(rules: &AccountRules, whom: &Whom) -> Option<PersonKey> {
     }
 }
 
-fn nobody() -> anyhow::Error {
+pub(super) fn nobody() -> anyhow::Error {
     Failure::new(Kind::NotFound, "nothing is held of such a person").into()
 }
 
-async fn find_person(
+pub(super) async fn find_person(
     installation: &Installation,
     rules: &AccountRules,
     whom: Whom,
@@ -263,7 +291,7 @@ async fn find_person(
     };
     Ok(installation
         .engine()
-        .profile(&policy(rules.id, Some(rules)), &lookup)
+        .profile(&person_policy(rules.id, Some(rules)), &lookup)
         .await?)
 }
 
@@ -311,7 +339,7 @@ async fn delete_person(
             found.and_then(|view| view.key).ok_or_else(nobody)?
         }
     };
-    let policy = policy(rules.id, Some(&rules));
+    let policy = person_policy(rules.id, Some(&rules));
     let mut keys: Vec<LedgerKey> = installation
         .engine()
         .person_keys(&policy, &[key])
@@ -339,6 +367,44 @@ async fn delete_person(
         .await
         .context("failed to write the ledger: nobody was deleted")?;
     Ok(json!({"deletion": deletion.to_string(), "keys": count, "state": "hidden"}))
+}
+
+/// The deletions of an account, the newest first, after cancelling one where that is asked.
+async fn deletions(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    cancel: Option<&str>,
+) -> Result<Value> {
+    let rules = rules_of_people(installation, account)?;
+    let control = installation.control();
+    if let Some(id) = cancel {
+        let id: DeletionId = id
+            .parse()
+            .map_err(|_| Failure::new(Kind::Invalid, "that is not a deletion's id".to_owned()))?;
+        let known = control.deletions(actor, rules.id).await;
+        let known = known.context("failed to list the deletions")?;
+        if !known.iter().any(|it| it.id == id) {
+            let text = format!("there is no deletion `{id}` in that account");
+            bail!(Failure::new(Kind::NotFound, text));
+        }
+        let cancelled = control.cancel_deletion(actor, id).await;
+        cancelled.context("nothing was cancelled")?;
+    }
+    let all = control.deletions(actor, rules.id).await;
+    let all = all.context("failed to list the deletions")?;
+    let line = |it: &Deletion| {
+        json!({
+            "deletion": it.id.to_string(),
+            "state": it.state,
+            "keys": it.keys.len(),
+            "requested_at": it.requested_at.to_string(),
+            "started_at": it.started_at.map(|at| at.to_string()),
+            "completed_at": it.completed_at.map(|at| at.to_string()),
+            "cancellable": it.is_cancellable(),
+        })
+    };
+    Ok(Value::Array(all.iter().rev().map(line).collect()))
 }
 
 /// The first moment of a day, or of the one that follows it.

@@ -19,6 +19,7 @@ mod learned;
 mod quarantine;
 mod request;
 mod requests;
+mod restriction;
 #[cfg(test)]
 mod reviewing;
 mod rows;
@@ -47,7 +48,8 @@ pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
 pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
 pub(crate) use request::{
-    DeclaredKind, DictionaryChange, DictionaryPolicy, ExportFormat, ExportWhat, Request, Whom,
+    Class, DeclaredKind, DictionaryChange, DictionaryPolicy, ExportFormat, ExportWhat, Mask,
+    PropertyOf, Request, RestrictionAct, Whom,
 };
 pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};

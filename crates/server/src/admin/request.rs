@@ -49,6 +49,15 @@ pub(crate) enum Request {
         /// At most, hours.
         hours: Option<u32>,
     },
+    /// Sets how often a user of an account may have masked values shown; shows it when nothing is set.
+    AccountReveals {
+        /// Its id.
+        account: String,
+        /// In a minute.
+        per_minute: Option<u32>,
+        /// In 24 hours.
+        per_day: Option<u32>,
+    },
     /// Keys for encrypted calls of the API.
     ApiKey(ApiKeyRequest),
     /// Changes what an account says of its events; shows it when nothing is changed.
@@ -82,12 +91,28 @@ pub(crate) enum Request {
         /// Who.
         whom: Whom,
     },
+    /// Restricts the processing of a person, lifts that, or shows when it was restricted.
+    PersonRestriction {
+        /// Whose data.
+        account: String,
+        /// Who.
+        whom: Whom,
+        /// What is done; nothing is changed when none.
+        act: Option<RestrictionAct>,
+    },
     /// Deletes a person.
     PersonDelete {
         /// Whose data.
         account: String,
         /// Who.
         whom: Whom,
+    },
+    /// Lists the deletions of an account, or cancels one.
+    Deletions {
+        /// Whose data.
+        account: String,
+        /// The one to cancel.
+        cancel: Option<String>,
     },
     /// Writes records out. The data is the file.
     Export {
@@ -160,6 +185,55 @@ pub(crate) enum DictionaryChange {
     },
     /// What becomes of what does not fit.
     Policy(DictionaryPolicy),
+    /// What a property is, and how it is masked. What is none stays as it is.
+    Class {
+        /// Whose property.
+        of: PropertyOf,
+        /// Its name.
+        property: String,
+        /// Its class of personal information.
+        class: Option<Class>,
+        /// How it is masked.
+        mask: Option<Mask>,
+    },
+}
+
+/// Whose property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PropertyOf {
+    /// Of events
+    Event,
+    /// Of people
+    Person,
+}
+
+/// A class of personal information.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Class {
+    /// It is no personal information
+    None,
+    /// It names a person or a device
+    Identifier,
+    /// By it a person is reached
+    Contact,
+    /// It says where a person is
+    Location,
+    /// It says something that harms when it gets about
+    Sensitive,
+    /// Anybody may have written anything into it
+    FreeText,
+}
+
+/// How values are masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mask {
+    /// All alike
+    Placeholder,
+    /// A text keeps a little of itself
+    Partial,
 }
 
 /// What becomes of what an account does not know, and of values of another kind; what is not named
@@ -204,6 +278,16 @@ pub(crate) enum UnfitProperty {
     DropProperty,
     /// The event is refused
     DropEvent,
+}
+
+/// What is done about the processing of a person, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RestrictionAct {
+    /// It is restricted.
+    Restrict(String),
+    /// That is lifted.
+    Lift(String),
 }
 
 /// Of which kind values are.

@@ -7,13 +7,16 @@ use super::account::fields;
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{AllowlistRequest, Request, call};
+use crate::admin::{AccessAct, AccessRequest, AllowlistRequest, Request, call};
 
 /// What can be done with the IP allowlist of an account.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Shows the networks, and whether console and API ask them
+    /// Shows the networks, and whether console and API ask them; or what a user may do, and why
     Show {
+        /// Of this user instead: the rights, by which roles, and which people and values are seen
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -78,7 +81,11 @@ impl Command {
         };
         let is_on = |switch: Option<Switch>| switch.map(|it| it == Switch::On);
         let (place, request) = match self {
-            Self::Show { place } => {
+            Self::Show {
+                user: Some(email),
+                place,
+            } => return explain(&place, email),
+            Self::Show { user: None, place } => {
                 let request = nothing(&place.account);
                 (place, request)
             }
@@ -113,6 +120,31 @@ impl Command {
         let list = block_on(call(&loaded, Request::Allowlist(request), |_| Ok(())))?;
         show(&place, list)
     }
+}
+
+fn explain(place: &Place, email: String) -> Result<()> {
+    let request = Request::Access(AccessRequest {
+        account: place.account.clone(),
+        act: AccessAct::Explain { email },
+    });
+    let loaded = place.installation.read()?;
+    let mut user = block_on(call(&loaded, request, |_| Ok(())))?;
+    if place.format.json {
+        return print_json(&user);
+    }
+    let grants = user.as_object_mut().and_then(|it| it.remove("grants"));
+    print(fields(&user))?;
+    let mut table = Table::new(["ROLE", "SINCE", "UNTIL"]);
+    for it in grants
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let keys = ["role", "granted_at", "expires_at"];
+        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+    }
+    print(table.render(Paint::stdout()))
 }
 
 fn show(place: &Place, mut list: Value) -> Result<()> {

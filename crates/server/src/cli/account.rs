@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show|domains|encryption|sessions|api-key`.
+//! `strongroom account create|list|show|domains|encryption|sessions|reveals|api-key`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -84,6 +84,23 @@ pub(super) enum Command {
         /// At most, hours
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=24))]
         hours: Option<u32>,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Shows or sets how often a user may have masked values shown, each time those of one person
+    ///
+    /// With 0 nobody has any shown.
+    Reveals {
+        /// The account's id
+        account: String,
+        /// In any minute
+        #[arg(long, value_name = "COUNT")]
+        per_minute: Option<u32>,
+        /// In any 24 hours
+        #[arg(long, value_name = "COUNT")]
+        per_day: Option<u32>,
         #[command(flatten)]
         installation: Installation,
         #[command(flatten)]
@@ -178,6 +195,20 @@ impl Command {
                     account,
                     idle_minutes,
                     hours,
+                };
+                show(&ask(&installation, request)?, &format)
+            }
+            Self::Reveals {
+                account,
+                per_minute,
+                per_day,
+                installation,
+                format,
+            } => {
+                let request = Request::AccountReveals {
+                    account,
+                    per_minute,
+                    per_day,
                 };
                 show(&ask(&installation, request)?, &format)
             }

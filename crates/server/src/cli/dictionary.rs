@@ -1,4 +1,4 @@
-//! `strongroom dictionary show|list|define|property|forget-property|discard|forget|policy`.
+//! `strongroom dictionary show|list|define|property|forget-property|discard|forget|policy|class|mask`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -8,7 +8,9 @@ use super::listed::print_list;
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{DeclaredKind, DictionaryChange, DictionaryPolicy, Request, call};
+use crate::admin::{
+    Class, DeclaredKind, DictionaryChange, DictionaryPolicy, Mask, PropertyOf, Request, call,
+};
 
 /// What can be said of events.
 #[derive(Debug, clap::Subcommand)]
@@ -71,6 +73,33 @@ pub(super) enum Command {
     Policy {
         #[command(flatten)]
         policy: DictionaryPolicy,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Says which class of personal information a property is; values of every class but `none` are
+    /// masked for those who may not see them
+    Class {
+        /// The property's name, to the letter
+        property: String,
+        /// Its class
+        #[arg(value_enum)]
+        class: Class,
+        /// Whose property it is
+        #[arg(long, value_enum)]
+        of: PropertyOf,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Says how the values of a property are masked
+    Mask {
+        /// The property's name, to the letter
+        property: String,
+        /// What stands for a value
+        #[arg(value_enum)]
+        mask: Mask,
+        /// Whose property it is
+        #[arg(long, value_enum)]
+        of: PropertyOf,
         #[command(flatten)]
         whose: Whose,
     },
@@ -137,6 +166,18 @@ impl Command {
                 (whose, Some(change))
             }
             Self::Policy { policy, whose } => (whose, Some(DictionaryChange::Policy(policy))),
+            Self::Class {
+                property,
+                class,
+                of,
+                whose,
+            } => (whose, Some(classified(of, property, Some(class), None))),
+            Self::Mask {
+                property,
+                mask,
+                of,
+                whose,
+            } => (whose, Some(classified(of, property, None, Some(mask)))),
         };
         let loaded = whose.installation.read()?;
         let request = Request::Dictionary {
@@ -152,6 +193,7 @@ impl Command {
             members.and_then(|it| it.remove(name)).unwrap_or_default()
         };
         let (events, profile) = (take("events"), take("profile"));
+        let classes = take("classes");
         print(fields(&said))?;
         let mut table = Table::new(["EVENT", "STATUS", "PROPERTIES"]);
         for event in events.as_array().into_iter().flatten() {
@@ -166,7 +208,27 @@ impl Command {
                 properties(&profile),
             ]);
         }
+        print(table.render(Paint::stdout()))?;
+        let mut table = Table::new(["PROPERTY", "OF", "CLASS", "MASK", "SAID"]);
+        for it in classes.as_array().into_iter().flatten() {
+            let keys = ["property", "of", "class", "mask", "is_said"];
+            table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+        }
         print(table.render(Paint::stdout()))
+    }
+}
+
+const fn classified(
+    of: PropertyOf,
+    property: String,
+    class: Option<Class>,
+    mask: Option<Mask>,
+) -> DictionaryChange {
+    DictionaryChange::Class {
+        of,
+        property,
+        class,
+        mask,
     }
 }
 

@@ -1,12 +1,13 @@
-//! `strongroom person show|delete`.
+//! `strongroom person show|restrict|lift|restrictions|delete|deletions|cancel-deletion`.
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::output::{note, print, print_json};
-use super::table::{Row, Table};
+use super::table::{Row, Table, cell};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{Frame, Request, Whom, call};
+use crate::admin::{Frame, Request, RestrictionAct, Whom, call};
 use crate::failure::{Failure, Kind};
 
 /// What can be done with people.
@@ -21,6 +22,39 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Restricts the processing of a person: out of every query, count and export until it is lifted
+    Restrict {
+        #[command(flatten)]
+        who: Who,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Lifts the restriction of a person
+    Lift {
+        #[command(flatten)]
+        who: Who,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Shows when the processing of a person was restricted, by whom and why
+    Restrictions {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Deletes a person: hidden at once everywhere, then rewritten out of every byte by a job
     Delete {
         #[command(flatten)]
@@ -28,6 +62,28 @@ pub(super) enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Lists the deletions of an account, and how far each is
+    Deletions {
+        /// Whose data
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Takes a deletion back whose job has not begun
+    CancelDeletion {
+        /// The deletion's id
+        deletion: String,
+        /// Whose data
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
         #[command(flatten)]
         installation: Installation,
         #[command(flatten)]
@@ -107,6 +163,44 @@ impl Command {
                     print(portrait(&shown.context("failed to understand the person")?))
                 }
             }
+            Self::Restrict {
+                who,
+                reason,
+                installation,
+                format,
+            } => restriction(
+                who,
+                Some(RestrictionAct::Restrict(reason)),
+                &installation,
+                &format,
+            ),
+            Self::Lift {
+                who,
+                reason,
+                installation,
+                format,
+            } => restriction(
+                who,
+                Some(RestrictionAct::Lift(reason)),
+                &installation,
+                &format,
+            ),
+            Self::Restrictions {
+                who,
+                installation,
+                format,
+            } => restriction(who, None, &installation, &format),
+            Self::Deletions {
+                account,
+                installation,
+                format,
+            } => deletions(account, None, &installation, &format),
+            Self::CancelDeletion {
+                deletion,
+                account,
+                installation,
+                format,
+            } => deletions(account, Some(deletion), &installation, &format),
             Self::Delete {
                 who,
                 yes,
@@ -124,11 +218,78 @@ impl Command {
                     return print_json(&done);
                 }
                 print(super::account::fields(&done))?;
-                note("Hidden from every read now; the deletion job removes the bytes.");
+                note(
+                    "Hidden from every read now; the deletion job removes the bytes. Until it begins, `person cancel-deletion` takes it back.",
+                );
                 Ok(())
             }
         }
     }
+}
+
+fn deletions(
+    account: String,
+    cancel: Option<String>,
+    installation: &Installation,
+    format: &Format,
+) -> Result<()> {
+    let loaded = installation.read()?;
+    let list = block_on(call(
+        &loaded,
+        Request::Deletions { account, cancel },
+        |_| Ok(()),
+    ))?;
+    if format.json {
+        return print_json(&list);
+    }
+    let mut table = Table::new(["DELETION", "STATE", "KEYS", "ORDERED", "BEGAN", "DONE"]);
+    for it in list.as_array().into_iter().flatten() {
+        let keys = [
+            "deletion",
+            "state",
+            "keys",
+            "requested_at",
+            "started_at",
+            "completed_at",
+        ];
+        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+    }
+    print(table.render(Paint::stdout()))
+}
+
+fn restriction(
+    who: Who,
+    act: Option<RestrictionAct>,
+    installation: &Installation,
+    format: &Format,
+) -> Result<()> {
+    let (account, whom) = who.into_parts()?;
+    let loaded = installation.read()?;
+    let request = Request::PersonRestriction { account, whom, act };
+    let mut shown = block_on(call(&loaded, request, |_| Ok(())))?;
+    if format.json {
+        return print_json(&shown);
+    }
+    let history = shown.as_object_mut().and_then(|it| it.remove("history"));
+    print(super::account::fields(&shown))?;
+    let mut table = Table::new(["SINCE", "BY", "REASON", "UNTIL", "BY", "REASON"]);
+    for it in history
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let keys = [
+            "set_at",
+            "set_by",
+            "reason",
+            "lifted_at",
+            "lifted_by",
+            "lift_reason",
+        ];
+        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
+    }
+    print(table.render(Paint::stdout()))
 }
 
 fn confirm() -> Result<()> {

@@ -19,6 +19,10 @@ pub(super) enum Command {
         name: String,
         /// What it gives, for example `people=read,analysis=write`; nothing for what is not named
         rights: String,
+        /// Only people are seen for whom this holds, for example `Country = 'DE' and not VIP = true`;
+        /// everybody when it is empty. Without this flag a role keeps the one it has
+        #[arg(long, value_name = "CONDITION")]
+        filter: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -36,14 +40,19 @@ impl Command {
         match self {
             Self::List { place } => {
                 let list = place.ask(AccessAct::Roles)?;
-                let keys = ["name", "is_system", "rights"];
-                place.list(&list, &["ROLE", "SYSTEM", "RIGHTS"], &keys)
+                let keys = ["name", "is_system", "rights", "filter"];
+                place.list(&list, &["ROLE", "SYSTEM", "RIGHTS", "FILTER"], &keys)
             }
             Self::Set {
                 name,
                 rights,
+                filter,
                 place,
-            } => place.show(&place.ask(AccessAct::SetRole { name, rights })?),
+            } => place.show(&place.ask(AccessAct::SetRole {
+                name,
+                rights,
+                filter,
+            })?),
             Self::Delete { name, place } => place.show(&place.ask(AccessAct::DeleteRole { name })?),
         }
     }

@@ -96,7 +96,8 @@ impl web::Ground for InstallationGround {
     }
 }
 
-/// Which rows may be in a part: those of people who are not deleted.
+/// Which rows may be in a part: those of people whose deletion has not begun. Until then it can be
+/// cancelled, and nothing of theirs may be lost.
 #[derive(Debug)]
 pub(crate) struct Visible {
     rules: Arc<Rules>,
@@ -104,12 +105,12 @@ pub(crate) struct Visible {
 }
 
 impl Visible {
-    /// By these rules; their position in the ledger is the newest line that any account's has.
+    /// By these rules; their position in the ledger is the newest line of a deletion that has begun.
     pub(crate) fn by(rules: Arc<Rules>) -> Arc<Self> {
         let positions = rules
             .accounts
             .values()
-            .map(|account| account.suppressed.position);
+            .map(|account| account.doomed.position);
         let ledger = positions.max().unwrap_or_default();
         Arc::new(Self { rules, ledger })
     }
@@ -119,7 +120,7 @@ impl lake::Keep for Visible {
     fn keep(&self, account: AccountId, person: PersonKey, ts: Timestamp) -> bool {
         self.rules
             .account(account)
-            .is_none_or(|rules| !rules.suppressed.hides(person, ts))
+            .is_none_or(|rules| !rules.doomed.hides(person, ts))
     }
 
     fn ledger(&self) -> LedgerPosition {

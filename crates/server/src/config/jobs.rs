@@ -14,6 +14,9 @@ section! {
         compaction_interval_s: u32 = 300,
         /// How often pending deletions are carried out, seconds. 1 to 86400.
         deletion_interval_s: u32 = 60,
+        /// How long after its order a deletion waits before it begins, seconds: until then it can be
+        /// cancelled. 0 to 82800.
+        deletion_grace_s: u32 = 600,
         /// How often what is past its retention is removed, seconds. 1 to 604800.
         expiry_interval_s: u32 = 3_600,
         /// How often objects that nothing names are removed, seconds. 1 to 604800.
@@ -57,6 +60,11 @@ impl Jobs {
             "jobs.deletion_interval_s",
             self.deletion_interval_s.into(),
             1..=DAY,
+        )?;
+        within(
+            "jobs.deletion_grace_s",
+            self.deletion_grace_s.into(),
+            0..=23 * 3_600,
         )?;
         within(
             "jobs.expiry_interval_s",

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{flush, garbage};
+use super::{Turn, flush, garbage};
 use crate::compose::{Installation, Visible};
 
 /// How often a rewrite that met something is tried again at one turn.
@@ -49,26 +49,39 @@ fn note_overdue(installation: &Installation, pending: &[Deletion]) {
     installation.attention().watch.deletions(overdue);
 }
 
-/// Carries out every deletion that is pending now.
-pub(super) async fn run(installation: &Installation) -> Result<Value> {
+/// Carries out every deletion that is pending now. In its own time it leaves those for later that
+/// were ordered a moment ago: until then they can be cancelled.
+pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value> {
     let actor = Actor::system("deletion");
     let control = installation.control();
-    let pending = control
+    let mut pending = control
         .pending_deletions()
         .await
         .context("failed to list pending deletions")?;
     note_overdue(installation, &pending);
+    let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
+    let ordered_before = installation.clock().now().minus(grace);
+    pending.retain(|it| match turn {
+        Turn::ByHand => true,
+        Turn::InTime => it.has_begun || it.requested_at <= ordered_before,
+    });
     if pending.is_empty() {
         return Ok(json!({"completed": 0}));
     }
     let mut started = Vec::new();
     for deletion in pending {
         let id = deletion.id;
-        let deletion = control
-            .start_deletion(&actor, id)
-            .await
-            .with_context(|| format!("failed to start deletion {id}"))?;
-        started.push(deletion);
+        match control.start_deletion(&actor, id).await {
+            Ok(deletion) => started.push(deletion),
+            // Cancelled since the list was read.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to start deletion {id}"));
+            }
+        }
+    }
+    if started.is_empty() {
+        return Ok(json!({"completed": 0}));
     }
 
     let mark = installation

@@ -131,19 +131,32 @@ pub(crate) struct Guards {
     alerts: Mutex<()>,
 }
 
-/// Runs a job to its end and says what it did.
+/// Who runs a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Somebody by hand: everything that there is to do is done.
+    ByHand,
+    /// Its time has come: what may still be taken back is left for later.
+    InTime,
+}
+
+/// Runs a job by hand to its end and says what it did.
 ///
 /// # Errors
 /// What it failed with; what was done stays, and running it again goes on.
 pub(crate) async fn run(installation: &Installation, job: Job) -> Result<Value> {
-    let ran = Box::pin(run_once(installation, job)).await;
+    run_at(installation, job, Turn::ByHand).await
+}
+
+async fn run_at(installation: &Installation, job: Job, turn: Turn) -> Result<Value> {
+    let ran = Box::pin(run_once(installation, job, turn)).await;
     let failure = ran.as_ref().err().map(|error| format!("{error:#}"));
     let now = installation.clock().now();
     installation.attention().watch.ran(job, now, failure);
     ran
 }
 
-async fn run_once(installation: &Installation, job: Job) -> Result<Value> {
+async fn run_once(installation: &Installation, job: Job, turn: Turn) -> Result<Value> {
     match job {
         Job::Flush => {
             let _guard = installation.guards().lake.lock().await;
@@ -155,7 +168,7 @@ async fn run_once(installation: &Installation, job: Job) -> Result<Value> {
         }
         Job::Deletion => {
             let _guard = installation.guards().lake.lock().await;
-            Box::pin(deletion::run(installation)).await
+            Box::pin(deletion::run(installation, turn)).await
         }
         Job::Expiry => {
             let _guard = installation.guards().lake.lock().await;
@@ -219,7 +232,7 @@ pub(crate) fn start(
 /// One turn of a job in the background.
 async fn turn(installation: &Installation, job: Job) {
     let name = job.as_str();
-    match Box::pin(run(installation, job)).await {
+    match Box::pin(run_at(installation, job, Turn::InTime)).await {
         Ok(report) => {
             metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "done")
                 .increment(1);

@@ -37,6 +37,7 @@ mod lost_control;
 mod million;
 mod mobile_sdk;
 mod pages;
+mod personal;
 mod roles;
 mod tls;
 mod v2;

@@ -74,6 +74,7 @@ impl Subjects {
             .replace("{record}", &self.record);
         let query = match path.rsplit('/').next() {
             Some("event") => "?name=Charged",
+            Some("property") if path.contains("/dictionary/") => "?of=person&name=Email",
             Some("user") if account == "0" => "?email=operator%40example.com",
             Some("user") => "?email=admin%40example.com",
             Some("samples") => "?reason=unknown_url",

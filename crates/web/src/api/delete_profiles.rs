@@ -11,7 +11,7 @@ use governance::Scope;
 use model::PersonKey;
 use wire::rest::{answers, delete};
 
-use super::{actor, enter_for, policy, respond};
+use super::{actor, enter_for, own_policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/delete/profiles.json";
@@ -31,7 +31,10 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         .iter()
         .map(|(kind, name)| rules.person_key(*kind, name))
         .collect();
-    let found = state.engine().person_keys(&policy(call), &named).await?;
+    let found = state
+        .engine()
+        .person_keys(&own_policy(call), &named)
+        .await?;
     let mut keys: Vec<LedgerKey> = found
         .keys
         .into_iter()

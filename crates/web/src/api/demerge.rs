@@ -15,7 +15,7 @@ use query::Lookup;
 use std::collections::BTreeSet;
 use wire::rest::{answers, delete};
 
-use super::{change, enter_for, policy, respond};
+use super::{change, enter_for, own_policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/demerge/profiles.json";
@@ -37,7 +37,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         let key = rules.person_key(IdentityKind::Identity, identity);
         let found = state
             .engine()
-            .profile(&policy(call), &Lookup::Key(key))
+            .profile(&own_policy(call), &Lookup::Key(key))
             .await?;
         for person in found.iter() {
             let current = person.keys.iter().filter(|(_, it)| it.contains(now));

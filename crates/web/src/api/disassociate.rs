@@ -9,7 +9,7 @@ use model::record::{ChangeOp, Record};
 use std::collections::BTreeSet;
 use wire::rest::{subscription, upload};
 
-use super::{change, enter_for, policy, profile_change, respond};
+use super::{change, enter_for, own_policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/disassociate";
@@ -36,7 +36,7 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
     let numbers: BTreeSet<String> = numbers.into_iter().collect();
     let people = state
         .engine()
-        .people_having(&policy(call), "Phone", &numbers)
+        .people_having(&own_policy(call), "Phone", &numbers)
         .await?;
     let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
     let keys = people.iter().filter_map(|(_, view)| view.key);

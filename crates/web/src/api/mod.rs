@@ -32,8 +32,9 @@ use http::StatusCode;
 use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
 use query::ReadPolicy;
+use std::sync::Arc;
 
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, reading};
 
 /// Lets a call in that reads. Whatever it is answered, its line is in the log first.
 async fn enter(
@@ -66,10 +67,16 @@ fn respond(answer: Result<String>, facts: Facts) -> Response {
     }
 }
 
-/// What a caller may see: all of its account but the people who were deleted.
+/// What a caller may see.
 fn policy(call: &Call) -> ReadPolicy {
+    reading::policy(&actor(call), &call.caller.rules)
+}
+
+/// As [`policy`], for what a call looks up and does not give out: whose address it is that a caller
+/// names.
+fn own_policy(call: &Call) -> ReadPolicy {
     let rules = &call.caller.rules;
-    ReadPolicy::new(rules.id, std::sync::Arc::clone(&rules.suppressed))
+    ReadPolicy::new(rules.id, Arc::clone(&rules.suppressed))
 }
 
 /// The caller, as the control database knows it.

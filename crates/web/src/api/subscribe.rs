@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::rest::subscription::{self, Channel, Subscription};
 use wire::rest::upload;
 
-use super::{change, enter_for, policy, profile_change, respond};
+use super::{change, enter_for, own_policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/subscribe";
@@ -71,7 +71,7 @@ async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Resul
         let values: BTreeSet<String> = wishes.keys().cloned().collect();
         let people = state
             .engine()
-            .people_having(&policy(call), property, &values)
+            .people_having(&own_policy(call), property, &values)
             .await?;
         for (value, view) in people {
             let (Some(person), Some(subscribed)) = (view.key, wishes.get(&value)) else {

@@ -230,7 +230,7 @@ fn refused(
     query: &EventsQuery,
     asked: &Fields,
 ) -> Option<(&'static str, String)> {
-    let masked = |it: &&PropertyFilter| policy.masks(&it.name);
+    let masked = |it: &&PropertyFilter| policy.masks_event(&it.name);
     if let Some(filter) = query.filters.iter().find(masked) {
         let text = format!(
             "{} is personal information that your roles do not show: events cannot be filtered by it.",
@@ -238,7 +238,7 @@ fn refused(
         );
         return Some(("name", text));
     }
-    let by = asked.some("by").filter(|it| policy.masks(it))?;
+    let by = asked.some("by").filter(|it| policy.masks_event(it))?;
     let text = format!(
         "{by} is personal information that your roles do not show: events cannot be broken down by it."
     );

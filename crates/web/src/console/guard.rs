@@ -136,7 +136,12 @@ async fn run(mut request: Request, next: Next, visit: Visit, facts: Option<Facts
 /// A page about people is in the request log before it is answered.
 const fn line(act: Act) -> Line {
     match act {
-        Act::ReadPeople | Act::Export | Act::DeletePeople | Act::ChangePeople => Line::Awaited,
+        Act::ReadPeople
+        | Act::RevealPerson
+        | Act::Export
+        | Act::DeletePeople
+        | Act::RestrictPeople
+        | Act::ChangePeople => Line::Awaited,
         _ => Line::Offered,
     }
 }

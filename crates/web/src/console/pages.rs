@@ -10,7 +10,7 @@ use control::{Act, Action, Audit};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
-use super::people::{delete, deletions, edit, export, person};
+use super::people::{delete, deletions, edit, export, person, restriction, reveal};
 use super::settings::{audit, credentials, roles, security, users};
 use super::{
     api, dictionary, drops, events, exports, me, overview, people, quarantine, requests,
@@ -63,7 +63,8 @@ const fn page(
 }
 
 const SIGNED_IN: Audit = Audit::Entries(&[Action::SignedIn, Action::SteppedUp]);
-const FACTOR: Audit = Audit::Entries(&[Action::FactorAdded]);
+/// The first factor signs in, a further one is a step up.
+const ENROLLED: Audit = Audit::Entries(&[Action::FactorAdded, Action::SignedIn, Action::SteppedUp]);
 const REQUESTS_READ: Audit = Audit::Entries(&[Action::RequestsRead]);
 const PERSON_SHOWN: Audit = Audit::Entries(&[Action::PersonShown]);
 const USERS_CHANGED: Audit = Audit::Entries(&[
@@ -87,6 +88,7 @@ const SECURITY_CHANGED: Audit = Audit::Entries(&[
     Action::DomainsChanged,
     Action::EncryptionChanged,
     Action::SessionLimitsChanged,
+    Action::RevealQuotaChanged,
 ]);
 
 /// Every page.
@@ -104,13 +106,13 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/sign-in/factor", Entry::Public, SIGNED_IN, || post(factor::post)),
     page("POST", "/sign-in/factor/options", Entry::Public, Audit::Nothing, || post(factor::options)),
     page("GET", "/enrol", Entry::Public, Audit::Nothing, || get(enrol::get)),
-    page("POST", "/enrol/app", Entry::Public, FACTOR, || post(enrol::app)),
+    page("POST", "/enrol/app", Entry::Public, ENROLLED, || post(enrol::app)),
     page("POST", "/enrol/passkey/options", Entry::Public, Audit::Nothing, || post(enrol::options)),
-    page("POST", "/enrol/passkey", Entry::Public, FACTOR, || post(enrol::passkey)),
+    page("POST", "/enrol/passkey", Entry::Public, ENROLLED, || post(enrol::passkey)),
     page("GET", "/forgot", Entry::Public, Audit::Nothing, || get(forgot::get)),
     page("POST", "/forgot", Entry::Public, Audit::Entries(&[Action::PasswordResetAsked]), || post(forgot::post)),
     page("GET", "/link/{token}", Entry::Public, Audit::Nothing, || get(link::get)),
-    page("POST", "/link/{token}", Entry::Public, Audit::Entries(&[Action::LinkUsed, Action::PasswordSet]), || post(link::post)),
+    page("POST", "/link/{token}", Entry::Public, Audit::Entries(&[Action::LinkUsed, Action::PasswordSet, Action::TermsAccepted]), || post(link::post)),
 
     // The user's own.
     page("GET", "/", Entry::SignedIn, Audit::Nothing, || get(start::get)),
@@ -152,15 +154,22 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
     page("POST", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || post(people::post)),
     page("GET", "/a/{account}/people/deletions", Entry::May(Act::DeletePeople), Audit::Nothing, || get(deletions::get)),
+    page("POST", "/a/{account}/people/deletions", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionCancelled]), || post(deletions::post)),
     page("GET", "/a/{account}/people/{key}", Entry::May(Act::ReadPeople), PERSON_SHOWN, || get(person::get)),
     page("GET", "/a/{account}/people/{key}/property", Entry::May(Act::ChangePeople), PERSON_SHOWN, || get(edit::get)),
     page("POST", "/a/{account}/people/{key}/property", Entry::May(Act::ChangePeople), Audit::Entries(&[Action::PersonChanged]), || post(edit::post)),
+    page("GET", "/a/{account}/people/{key}/reveal", Entry::Fresh(Act::RevealPerson), Audit::Nothing, || get(reveal::get)),
+    page("POST", "/a/{account}/people/{key}/reveal", Entry::Fresh(Act::RevealPerson), Audit::Entries(&[Action::PersonRevealed]), || post(reveal::post)),
+    page("GET", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Nothing, || get(restriction::get)),
+    page("POST", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Entries(&[Action::PersonRestricted, Action::RestrictionLifted]), || post(restriction::post)),
     page("GET", "/a/{account}/people/{key}/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(export::get)),
     page("GET", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionPreviewed]), || get(delete::get)),
     page("POST", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionRequested]), || post(delete::post)),
     page("GET", "/a/{account}/dictionary", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::get)),
     page("POST", "/a/{account}/dictionary", Entry::May(Act::ManageDictionary), Audit::Entries(&[Action::DictionaryChanged]), || post(dictionary::post)),
     page("GET", "/a/{account}/dictionary/event", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::event::get)),
+    page("GET", "/a/{account}/dictionary/property", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::property::get)),
+    page("POST", "/a/{account}/dictionary/property", Entry::May(Act::ClassifyProperties), Audit::Entries(&[Action::DictionaryChanged]), || post(dictionary::property::post)),
     page("GET", "/a/{account}/quarantine", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::get)),
     page("POST", "/a/{account}/quarantine", Entry::May(Act::ManageQuarantine), Audit::Entries(&[Action::QuarantineReplayed, Action::QuarantineDeleted]), || post(quarantine::post)),
     page("GET", "/a/{account}/quarantine/{record}", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::one)),

@@ -36,7 +36,7 @@ pub(crate) fn lines(staff: &Staff, times: &Times, rows: &[EventRow]) -> Vec<Line
         properties.truncate(PROPERTIES_MAX);
         let key = row.person.key.unwrap_or(row.key);
         let identity = row.person.profile.identity().filter(|_| sees_people);
-        let identity = identity.filter(|it| *it != query::PLACEHOLDER);
+        let identity = identity.filter(|it| *it != governance::PLACEHOLDER);
         Line {
             name: row.name.to_string(),
             at: times.at(row.ts),

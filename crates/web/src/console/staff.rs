@@ -14,6 +14,7 @@ use query::ReadPolicy;
 use std::sync::Arc;
 
 use super::not_found;
+use crate::reading;
 
 /// Somebody who has signed in, looking at one account.
 #[derive(Debug, Clone)]
@@ -113,10 +114,12 @@ impl Staff {
 
     /// What the user may read of the account: nothing at all of the installation.
     pub(crate) fn policy(&self) -> Option<ReadPolicy> {
-        let rules = self.rules()?;
-        let mut policy = ReadPolicy::new(rules.id, Arc::clone(&rules.suppressed));
-        policy.masked = Arc::new(authz::masked(self.actor(), rules.id));
-        Some(policy)
+        Some(reading::policy(self.actor(), self.rules()?))
+    }
+
+    /// What the user may read of one person who is named.
+    pub(crate) fn person_policy(&self) -> Option<ReadPolicy> {
+        Some(reading::person_policy(self.actor(), self.rules()?))
     }
 }
 

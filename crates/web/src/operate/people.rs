@@ -41,6 +41,15 @@ pub(crate) struct Extent {
     pub(crate) quarantined: u64,
 }
 
+/// The keys by which a person alone is named: that by which they were asked for first.
+pub(crate) fn own_keys(person: PersonKey, view: &PersonView) -> Vec<PersonKey> {
+    let mut keys = vec![person];
+    // A device that others used too names nobody.
+    let own = view.keys.iter().filter(|(_, stretch)| stretch.is_whole());
+    keys.extend(own.map(|(key, _)| *key).filter(|it| *it != person));
+    keys
+}
+
 impl Reader<'_> {
     /// A person of the account by one of their keys, and the key that they are called by.
     pub(crate) async fn find(self, key: PersonKey) -> Result<Option<(PersonKey, PersonView)>> {

@@ -13,7 +13,7 @@ use model::{AccountId, RecordId, Timestamp};
 use serde_json::json;
 use std::collections::HashMap;
 
-use super::rows::{moment, number, quoted, rows_of, text, time};
+use super::rows::{moment, number, quoted, rows_seen_by, text, time};
 use super::{Error, Reading, Result, Row};
 use crate::State;
 
@@ -81,6 +81,7 @@ pub enum Outcome {
 /// Unavailable.
 pub async fn groups(
     state: &State,
+    actor: &Actor,
     account: AccountId,
     since: Timestamp,
 ) -> Result<Vec<ErrorGroup>> {
@@ -90,7 +91,7 @@ pub async fn groups(
          ORDER BY last_seen DESC, code, error, source LIMIT {PAGE_MAX}",
         moment(since)
     );
-    let found = rows_of(state, account, &sql).await?;
+    let found = rows_seen_by(state, actor, account, &sql).await?;
     let group = |row: &Row| {
         Ok(ErrorGroup {
             code: u16::try_from(number(row, "code")).unwrap_or(0),
@@ -117,7 +118,7 @@ pub struct Desk<'a> {
 
 impl Desk<'_> {
     async fn rows_of(self, sql: &str) -> Result<Vec<Row>> {
-        rows_of(self.state, self.account, sql).await
+        rows_seen_by(self.state, self.actor, self.account, sql).await
     }
 
     async fn marks(self) -> Result<HashMap<RecordId, QuarantineMark>> {

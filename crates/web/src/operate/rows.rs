@@ -1,5 +1,6 @@
 //! Rows of the tables by statements of ours: what these are made of, and what comes back.
 
+use control::{Actor, authz};
 use futures::StreamExt as _;
 use model::{AccountId, Timestamp};
 use query::ReadPolicy;
@@ -12,13 +13,30 @@ use crate::State;
 /// One row: a member for each column, by name. Times are RFC 3339, keys hexadecimal.
 pub type Row = Map<String, Value>;
 
-/// The rows of a statement of ours, without the deleted people of the account.
+/// The rows of a statement of ours, without the deleted people of the account and those whose
+/// processing is restricted.
 pub(crate) async fn rows_of(state: &State, account: AccountId, sql: &str) -> Result<Vec<Row>> {
+    rows_under(state, &policy(state, account), sql).await
+}
+
+/// As [`rows_of`], of the people whom `actor` sees there.
+pub(crate) async fn rows_seen_by(
+    state: &State,
+    actor: &Actor,
+    account: AccountId,
+    sql: &str,
+) -> Result<Vec<Row>> {
+    let policy = policy(state, account).under(authz::filters(actor, account));
+    rows_under(state, &policy, sql).await
+}
+
+fn policy(state: &State, account: AccountId) -> ReadPolicy {
     let rules = Arc::clone(&state.control().rules().borrow());
-    let suppressed = rules
-        .account(account)
-        .map_or_else(Arc::default, |it| Arc::clone(&it.suppressed));
-    rows_under(state, &ReadPolicy::new(account, suppressed), sql).await
+    let (suppressed, restricted) = match rules.account(account) {
+        Some(it) => (Arc::clone(&it.suppressed), Arc::clone(&it.restricted)),
+        None => (Arc::default(), Arc::default()),
+    };
+    ReadPolicy::new(account, suppressed).without(restricted)
 }
 
 /// The rows of a statement of ours that a reader may see.

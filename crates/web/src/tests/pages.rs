@@ -3,6 +3,7 @@
 
 mod changes;
 mod html;
+mod personal;
 mod reading;
 mod settings;
 mod visitor;

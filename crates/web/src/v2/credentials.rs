@@ -18,12 +18,14 @@ use crate::{Error, Result, State};
 
 /// What a passcode may be used for, of the account's data.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum DataScope {
     /// To send records.
     Upload,
-    /// To read events, people and counts.
+    /// To read events, people and counts, with personal information masked.
     Read,
+    /// To read personal information as it is.
+    PersonalInformation,
     /// To have people deleted.
     Delete,
 }
@@ -156,6 +158,7 @@ fn terms(sent: &NewCredential) -> Result<PasscodeTerms> {
     let data = sent.scopes.iter().map(|it| match it {
         DataScope::Upload => Scope::Upload,
         DataScope::Read => Scope::Read,
+        DataScope::PersonalInformation => Scope::PersonalInformation,
         DataScope::Delete => Scope::Delete,
     });
     let rights = sent.rights.map_or(Rights::NONE, |it| it.0);
@@ -178,6 +181,7 @@ fn shown(passcode: Passcode, now: Timestamp) -> Credential {
     let data = terms.scopes.data().iter().map(|it| match it {
         Scope::Upload => DataScope::Upload,
         Scope::Read => DataScope::Read,
+        Scope::PersonalInformation => DataScope::PersonalInformation,
         Scope::Delete => DataScope::Delete,
     });
     Credential {

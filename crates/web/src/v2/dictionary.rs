@@ -1,9 +1,7 @@
-//! `/v2/dictionary`: the events and properties that the account has, what it says of them, and what
-//! becomes of others.
+//! `/v2/dictionary`: the events that the account has, what it says of them, and what becomes of others.
 
 use axum::extract::State as Of;
-use control::{DictionaryChange, DictionaryView, PolicyChange, PropertyView};
-use governance::access::CLASSIFIED_PROPERTIES;
+use control::{DictionaryChange, DictionaryView, PolicyChange};
 use governance::{Unfit, UnfitProperty};
 use model::submission::is_system_event;
 use query::EventStats;
@@ -14,6 +12,7 @@ use utoipa::ToSchema;
 use super::answer::{Answer, Page, json};
 use super::ask::{Named, Sent};
 use super::program::Program;
+use super::properties::{KnownProperty, known};
 use super::values::Moment;
 use crate::error::problem::no_content;
 use crate::{Result, State};
@@ -34,30 +33,6 @@ pub(crate) struct DictionaryEvent {
     first_seen: Option<Moment>,
     /// The last time.
     last_seen: Option<Moment>,
-}
-
-/// A property that an event is known to have.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct KnownProperty {
-    /// Its name.
-    name: String,
-    /// The declared kind: `text`, `number`, `boolean`, `date`, `list`, `object`; null for any.
-    kind: Option<&'static str>,
-    /// Whether an event without it is refused.
-    is_mandatory: bool,
-}
-
-/// A property.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DictionaryProperty {
-    /// Its name.
-    name: String,
-    /// `events` or `people`.
-    of: &'static str,
-    /// The types of its values, where they are known.
-    types: Vec<String>,
-    /// Whether it is classified as personal information.
-    is_personal: bool,
 }
 
 /// What is said of an event.
@@ -156,38 +131,6 @@ pub(crate) async fn events(program: Program, Of(state): Of<State>) -> Answer {
     json(&Page::whole(events.collect()))
 }
 
-/// Lists properties
-#[utoipa::path(
-    get,
-    path = "/v2/dictionary/properties",
-    operation_id = "listDictionaryProperties",
-    tag = "Dictionary",
-    responses((status = 200, description = "Properties of events, then of people.", body = Page<DictionaryProperty>))
-)]
-pub(crate) async fn properties(program: Program, Of(state): Of<State>) -> Answer {
-    let (policy, engine) = (program.policy(), state.engine());
-    let (of_events, of_people) = tokio::try_join!(
-        engine.event_properties(&policy),
-        engine.profile_properties(&policy)
-    )?;
-    let property = |name: &str, of, types: Vec<String>| DictionaryProperty {
-        is_personal: CLASSIFIED_PROPERTIES.contains(&name),
-        name: name.to_owned(),
-        of,
-        types,
-    };
-    let mut all: Vec<DictionaryProperty> = of_events
-        .iter()
-        .map(|(name, types)| {
-            let types = types.iter().map(ToString::to_string);
-            property(name, "events", types.collect())
-        })
-        .collect();
-    let of_people = of_people.iter();
-    all.extend(of_people.map(|name| property(name, "people", Vec::new())));
-    json(&Page::whole(all))
-}
-
 /// Says whether an event is wanted, and which properties it has
 ///
 /// Doing it again changes nothing.
@@ -271,12 +214,12 @@ pub(crate) async fn set_policy(
     json(&shown(&change_dictionary(&program, &state, change).await?))
 }
 
-async fn read(program: &Program, state: &State) -> Result<DictionaryView> {
+pub(super) async fn read(program: &Program, state: &State) -> Result<DictionaryView> {
     let (actor, account) = (program.actor(), program.account());
     Ok(state.control().dictionary(actor, account).await?)
 }
 
-async fn change_dictionary(
+pub(super) async fn change_dictionary(
     program: &Program,
     state: &State,
     change: DictionaryChange,
@@ -305,14 +248,6 @@ fn event(
         count: stats.map_or(0, |it| it.count),
         first_seen: stats.map(|it| Moment(it.first_seen)),
         last_seen: stats.map(|it| Moment(it.last_seen)),
-    }
-}
-
-fn known(property: &PropertyView) -> KnownProperty {
-    KnownProperty {
-        name: property.name.clone(),
-        kind: property.kind,
-        is_mandatory: property.is_mandatory,
     }
 }
 

@@ -14,8 +14,8 @@ use super::answer::{Answer, text};
 use super::program::Program;
 use super::table::{OPERATIONS, Operation};
 use super::{
-    audit_log, credentials, dictionary, events, people, quarantine, requests, roles, security,
-    users,
+    audit_log, credentials, dictionary, events, people, properties, quarantine, requests,
+    restrictions, roles, security, users,
 };
 use crate::State;
 use crate::error::problem::{PROBLEM, Problem, not_modified};
@@ -81,11 +81,14 @@ const REFUSALS: [(&str, &str); 9] = [
         requests::list,
         quarantine::errors, quarantine::list, quarantine::replay, quarantine::show,
         quarantine::delete,
-        dictionary::events, dictionary::define, dictionary::forget, dictionary::properties,
+        dictionary::events, dictionary::define, dictionary::forget,
+        properties::declare, properties::forget, properties::list, properties::classify,
+        properties::profile, properties::declare_of_people, properties::forget_of_people,
         dictionary::policy, dictionary::set_policy,
         events::list, events::counts, events::trends, events::breakdown,
         people::find, people::show, people::events, people::download, people::preview,
-        people::delete, people::deletions, people::show_deletion,
+        people::delete, people::deletions, people::show_deletion, people::cancel,
+        restrictions::list, restrictions::set, restrictions::lift,
     )
 )]
 struct Api;

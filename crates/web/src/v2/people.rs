@@ -17,7 +17,7 @@ use super::ask::{Asked, Named, Sent, at_most, cursor, limit};
 use super::program::Program;
 use super::values::{Moment, Number};
 use crate::console::events::{parse_place, place};
-use crate::error::problem::created;
+use crate::error::problem::{created, no_content};
 use crate::operate::people::Reader;
 use crate::operate::{self, portrait};
 use crate::{Error, Result, State};
@@ -205,7 +205,7 @@ pub(crate) async fn find(
     Of(state): Of<State>,
     Sent(sent): Sent<Wanted>,
 ) -> Answer {
-    let policy = program.policy();
+    let policy = program.person_policy();
     let rules = program.rules();
     let invalid = |words: &str| Error::from(operate::Error::Invalid(words.to_owned()));
     if sent.value.is_empty() || sent.property.as_ref().is_some_and(String::is_empty) {
@@ -221,11 +221,11 @@ pub(crate) async fn find(
         return Err(invalid("`property` goes with `by`: `property`, and with nothing else").into());
     }
     let lookup = match sent.by {
-        By::Email if policy.masks("Email") => return Err(masked("Email").into()),
+        By::Email if policy.masks_person("Email") => return Err(masked("Email").into()),
         By::Property => {
             let property = sent.property.unwrap_or_default();
             let wanted = BTreeSet::from([sent.value.to_lowercase()]);
-            return having(&program, &state, &policy, &property, &wanted).await;
+            return having(&program, &state, &program.policy(), &property, &wanted).await;
         }
         By::Email => Lookup::Email(sent.value),
         By::ObjectId => Lookup::Key(rules.person_key(IdentityKind::ObjectId, &sent.value)),
@@ -247,7 +247,7 @@ async fn having(
     property: &str,
     wanted: &BTreeSet<String>,
 ) -> Answer {
-    if policy.masks(property) {
+    if policy.masks_person(property) {
         return Err(masked(property).into());
     }
     let words = format!("with a value of `{property}`");
@@ -293,7 +293,7 @@ pub(crate) async fn show(
     Of(state): Of<State>,
     Named(key): Named<String>,
 ) -> Answer {
-    let policy = program.policy();
+    let policy = program.person_policy();
     let reader = reader(&program, &state, &policy);
     let (person, view) = known(reader, &key).await?;
     let (object, outcome) = (person.to_string(), AuditOutcome::Done);
@@ -323,7 +323,7 @@ pub(crate) async fn events(
 ) -> Answer {
     let limit = usize::try_from(limit(asked.limit)?).unwrap_or(usize::MAX);
     let before = cursor(asked.cursor.as_deref(), parse_place)?;
-    let policy = program.policy();
+    let policy = program.person_policy();
     let reader = reader(&program, &state, &policy);
     let (person, _) = known(reader, &key).await?;
     let (object, outcome) = (person.to_string(), AuditOutcome::Done);
@@ -354,7 +354,7 @@ pub(crate) async fn download(
     Of(state): Of<State>,
     Named(key): Named<String>,
 ) -> Answer {
-    let policy = program.policy();
+    let policy = program.person_policy();
     let reader = reader(&program, &state, &policy);
     let (person, view) = known(reader, &key).await?;
     let file = Box::pin(reader.file(person, &view)).await?;
@@ -384,7 +384,7 @@ pub(crate) async fn preview(
     Of(state): Of<State>,
     Named(key): Named<String>,
 ) -> Answer {
-    let policy = program.policy();
+    let policy = program.person_policy();
     let reader = reader(&program, &state, &policy);
     let (person, view) = known(reader, &key).await?;
     let extent = Box::pin(reader.extent(person, &view)).await?;
@@ -420,7 +420,7 @@ pub(crate) async fn delete(
     Named(key): Named<String>,
     Sent(sent): Sent<DeletionOrder>,
 ) -> Answer {
-    let policy = program.policy();
+    let policy = program.person_policy();
     let reader = reader(&program, &state, &policy);
     at_most("reason", &sent.reason, REASON_CHARS_MAX)?;
     let key: PersonKey = key.parse().map_err(|_| Error::Absent)?;
@@ -474,6 +474,29 @@ pub(crate) async fn show_deletion(
     json(&deletion(find_deletion(&program, &state, id).await?)?)
 }
 
+/// Takes a deletion back
+///
+/// Until its job begins: the person is seen again, with all that was held when it was ordered.
+#[utoipa::path(
+    delete,
+    path = "/v2/deletions/{id}",
+    operation_id = "cancelDeletion",
+    tag = "People",
+    params(("id" = String, Path, description = "The deletion's id.", pattern = "^[0-9a-f]{32}$")),
+    responses((status = 204, description = "It is cancelled."))
+)]
+pub(crate) async fn cancel(
+    program: Program,
+    Of(state): Of<State>,
+    Named(id): Named<String>,
+) -> Answer {
+    let id: DeletionId = id.parse().map_err(|_| Error::Absent)?;
+    find_deletion(&program, &state, id).await?;
+    let cancelled = state.control().cancel_deletion(program.actor(), id);
+    cancelled.await?;
+    Ok(no_content())
+}
+
 /// A deletion of this account; one of another does not exist.
 async fn find_deletion(program: &Program, state: &State, id: DeletionId) -> Result<Deletion> {
     let all = state
@@ -483,7 +506,11 @@ async fn find_deletion(program: &Program, state: &State, id: DeletionId) -> Resu
     found.ok_or(Error::Absent)
 }
 
-fn reader<'a>(program: &'a Program, state: &'a State, policy: &'a ReadPolicy) -> Reader<'a> {
+pub(super) fn reader<'a>(
+    program: &'a Program,
+    state: &'a State,
+    policy: &'a ReadPolicy,
+) -> Reader<'a> {
     Reader {
         state,
         actor: program.actor(),
@@ -492,7 +519,7 @@ fn reader<'a>(program: &'a Program, state: &'a State, policy: &'a ReadPolicy) ->
     }
 }
 
-async fn known(reader: Reader<'_>, key: &str) -> Result<(PersonKey, PersonView)> {
+pub(super) async fn known(reader: Reader<'_>, key: &str) -> Result<(PersonKey, PersonView)> {
     let key: PersonKey = key.parse().map_err(|_| Error::Absent)?;
     reader.find(key).await?.ok_or(Error::Absent)
 }
@@ -522,6 +549,7 @@ fn deletion(deletion: Deletion) -> Result<PersonDeletion> {
             DeletionState::Pending => "pending",
             DeletionState::Running => "running",
             DeletionState::Done => "done",
+            DeletionState::Cancelled => "cancelled",
         },
         keys: deletion.keys.len(),
         requested_at: Moment(deletion.requested_at),

@@ -14,7 +14,7 @@ use query::ReadPolicy;
 use std::sync::Arc;
 
 use crate::error::problem::problem;
-use crate::{Error, State};
+use crate::{Error, State, reading};
 
 /// A program that has been let in.
 #[derive(Debug, Clone)]
@@ -63,12 +63,14 @@ impl Program {
         self.0.call.facts
     }
 
-    /// What it may read: the account without deleted people, and without what its passcode masks.
+    /// What it may read of the account.
     pub(crate) fn policy(&self) -> ReadPolicy {
-        let rules = self.rules();
-        let mut policy = ReadPolicy::new(rules.id, Arc::clone(&rules.suppressed));
-        policy.masked = Arc::new(authz::masked(self.actor(), rules.id));
-        policy
+        reading::policy(self.actor(), self.rules())
+    }
+
+    /// What it may read of one person who is named.
+    pub(crate) fn person_policy(&self) -> ReadPolicy {
+        reading::person_policy(self.actor(), self.rules())
     }
 
     /// Refuses to encrypt what is sent while it is made: it would have to be in memory as a whole.

@@ -127,7 +127,7 @@ pub(crate) struct Replayed {
 )]
 pub(crate) async fn errors(program: Program, Of(state): Of<State>) -> Answer {
     let since = state.clock().now().minus(LOOK_BACK);
-    let found = groups(&state, program.account(), since).await?;
+    let found = groups(&state, program.actor(), program.account(), since).await?;
     let error = |it: ErrorGroup| RecordError {
         code: it.code,
         error: it.error,
@@ -193,7 +193,7 @@ pub(crate) async fn show(
 ) -> Answer {
     let id: RecordId = id.parse().map_err(|_| Error::Absent)?;
     let (found, mark) = desk(&program, &state).show(id).await?;
-    let sees = program.policy().masked.is_empty();
+    let sees = program.policy().masks.is_empty();
     let content = String::from_utf8_lossy(&found.body);
     json(&QuarantinedRecord {
         record: Quarantined {

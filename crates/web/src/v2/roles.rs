@@ -1,6 +1,7 @@
 //! `/v2/roles`: the product's roles and the account's own, and what each gives.
 
 use axum::extract::State as Of;
+use governance::Condition;
 use governance::access::Rights;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +11,7 @@ use super::ask::{Named, Sent};
 use super::program::Program;
 use super::values::RightsByComponent;
 use crate::error::problem::{created, no_content};
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, operate};
 
 /// A role.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,6 +22,8 @@ pub(crate) struct Role {
     is_system: bool,
     /// What it gives.
     rights: RightsByComponent,
+    /// Only people for whom this condition holds are seen by whoever has it; null for everybody.
+    filter: Option<String>,
 }
 
 /// What a role is to give.
@@ -29,6 +32,10 @@ pub(crate) struct Role {
 pub(crate) struct RoleRights {
     /// What it gives; nothing of what is not named.
     rights: RightsByComponent,
+    /// Only people for whom this condition holds are seen by whoever has it; null for everybody.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    filter: Option<String>,
 }
 
 /// What a copy is to be called.
@@ -71,15 +78,13 @@ pub(crate) async fn set(
     Named(name): Named<String>,
     Sent(sent): Sent<RoleRights>,
 ) -> Answer {
-    let (control, rights) = (state.control(), sent.rights);
-    control
-        .set_role(program.actor(), program.account(), &name, rights.0)
-        .await?;
-    json(&Role {
+    let role = Role {
         name: name.trim().to_owned(),
         is_system: false,
-        rights,
-    })
+        rights: sent.rights,
+        filter: sent.filter,
+    };
+    json(&write(&program, &state, role).await?)
 }
 
 /// Copies a role of the account's own
@@ -100,22 +105,19 @@ pub(crate) async fn copy(
 ) -> Answer {
     let roles = read(&program, &state).await?;
     let found = roles.iter().find(|it| it.name == name && !it.is_system);
-    let rights = found.ok_or(Error::Absent)?.rights;
+    let found = found.ok_or(Error::Absent)?;
     let copy = sent.name.trim().to_owned();
     if roles.iter().any(|it| it.name == copy) {
         let text = format!("there is a role `{copy}` already");
         return Err(control::Error::Conflict(text).into());
     }
-    let control = state.control();
-    control
-        .set_role(program.actor(), program.account(), &copy, rights.0)
-        .await?;
-    json(&Role {
+    let role = Role {
         name: copy,
         is_system: false,
-        rights,
-    })
-    .map(created)
+        rights: found.rights,
+        filter: found.filter.clone(),
+    };
+    json(&write(&program, &state, role).await?).map(created)
 }
 
 /// Deletes a role that nobody has
@@ -139,6 +141,20 @@ pub(crate) async fn delete(
     Ok(no_content())
 }
 
+async fn write(program: &Program, state: &State, role: Role) -> Result<Role> {
+    let filter = role.filter.as_deref().map(Condition::parse).transpose();
+    let filter = filter
+        .map_err(|error| operate::Error::Invalid(format!("`filter` is no condition: {error}")))?;
+    let words = filter.as_ref().map(ToString::to_string);
+    let (control, actor, account) = (state.control(), program.actor(), program.account());
+    let set = control.set_role(actor, account, &role.name, role.rights.0, filter);
+    set.await?;
+    Ok(Role {
+        filter: words,
+        ..role
+    })
+}
+
 async fn read(program: &Program, state: &State) -> Result<Vec<Role>> {
     let (actor, account) = (program.actor(), program.account());
     let roles = state.control().roles(actor, account).await?.into_iter();
@@ -146,6 +162,7 @@ async fn read(program: &Program, state: &State) -> Result<Vec<Role>> {
         name: it.name,
         is_system: it.is_system,
         rights: RightsByComponent(Rights::parse(&it.rights).unwrap_or(Rights::NONE)),
+        filter: it.filter,
     };
     Ok(roles.map(role).collect())
 }

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 
 use super::guard::guard;
 use super::{
-    audit_log, credentials, dictionary, document, events, people, quarantine, requests, roles,
-    security, users,
+    audit_log, credentials, dictionary, document, events, people, properties, quarantine, requests,
+    restrictions, roles, security, users,
 };
 use crate::State;
 use control::Audit;
@@ -91,7 +91,13 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     operation("GET", "/v2/dictionary/events", Act::ReadDictionary, Audit::Nothing, || get(dictionary::events)),
     operation("PUT", "/v2/dictionary/events/{name}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || put(dictionary::define)),
     operation("DELETE", "/v2/dictionary/events/{name}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || delete(dictionary::forget)),
-    operation("GET", "/v2/dictionary/properties", Act::ReadDictionary, Audit::Nothing, || get(dictionary::properties)),
+    operation("PUT", "/v2/dictionary/events/{name}/properties/{property}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || put(properties::declare)),
+    operation("DELETE", "/v2/dictionary/events/{name}/properties/{property}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || delete(properties::forget)),
+    operation("GET", "/v2/dictionary/properties", Act::ReadDictionary, Audit::Nothing, || get(properties::list)),
+    operation("PUT", "/v2/dictionary/properties/{of}/{name}/class", Act::ClassifyProperties, entries(&[Action::DictionaryChanged]), || put(properties::classify)),
+    operation("GET", "/v2/dictionary/profile", Act::ReadDictionary, Audit::Nothing, || get(properties::profile)),
+    operation("PUT", "/v2/dictionary/profile/{property}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || put(properties::declare_of_people)),
+    operation("DELETE", "/v2/dictionary/profile/{property}", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || delete(properties::forget_of_people)),
     operation("GET", "/v2/dictionary/policy", Act::ReadDictionary, Audit::Nothing, || get(dictionary::policy)),
     operation("PUT", "/v2/dictionary/policy", Act::ManageDictionary, entries(&[Action::DictionaryChanged]), || put(dictionary::set_policy)),
     operation("GET", "/v2/events", Act::Analyse, entries(&[Action::EventsRead]), || get(events::list)),
@@ -104,8 +110,12 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     operation("GET", "/v2/people/{key}/download", Act::Export, entries(&[Action::Exported]), || get(people::download)),
     operation("GET", "/v2/people/{key}/deletion-preview", Act::DeletePeople, entries(&[Action::DeletionPreviewed]), || get(people::preview)),
     operation("POST", "/v2/people/{key}/deletions", Act::DeletePeople, entries(&[Action::DeletionRequested]), || post(people::delete)),
+    operation("GET", "/v2/people/{key}/restrictions", Act::RestrictPeople, Audit::Nothing, || get(restrictions::list)),
+    operation("POST", "/v2/people/{key}/restrictions", Act::RestrictPeople, entries(&[Action::PersonRestricted]), || post(restrictions::set)),
+    operation("POST", "/v2/people/{key}/restrictions/lift", Act::RestrictPeople, entries(&[Action::RestrictionLifted]), || post(restrictions::lift)),
     operation("GET", "/v2/deletions", Act::DeletePeople, Audit::Nothing, || get(people::deletions)),
     operation("GET", "/v2/deletions/{id}", Act::DeletePeople, Audit::Nothing, || get(people::show_deletion)),
+    operation("DELETE", "/v2/deletions/{id}", Act::DeletePeople, entries(&[Action::DeletionCancelled]), || delete(people::cancel)),
 ];
 
 /// The router of all operations, each behind the guard.

@@ -1,5 +1,5 @@
 //! What attackers try, each case under its id: A transport, B parsing and resources, C URLs and the
-//! log of what was dropped, D downloads, G networks and proxies, H injection. The
+//! log of what was dropped, D downloads, G networks and proxies, H injection, I traces. The
 //! timing and memory halves of these cases are measured by `cargo xtask bench attack`.
 
 mod a_transport;
@@ -7,6 +7,8 @@ mod b_exhaustion;
 mod b_parsing;
 mod c_urls;
 mod d_g_h_console;
+mod i_acts;
+mod i_log;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

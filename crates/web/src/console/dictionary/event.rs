@@ -5,13 +5,13 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, PropertyView};
-use governance::access::CLASSIFIED_PROPERTIES;
+use governance::PropertyOf;
 use model::submission::is_system_event;
 use query::{EventsQuery, LatestPage, ReadPolicy};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{done, status};
+use super::{class, done, href, status};
 use crate::console::counts::events_over_time;
 use crate::console::overview::times;
 use crate::console::period::Period;
@@ -56,7 +56,8 @@ struct Property {
     types: String,
     /// What is said of it: its type, and whether it must be there.
     said: Option<String>,
-    is_personal: bool,
+    href: String,
+    class: Option<&'static str>,
     is_masked: bool,
 }
 
@@ -101,7 +102,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         )
         .low(),
         looked_at: latest.records.len(),
-        properties: properties(&latest, known, &kinds, &policy),
+        properties: properties(staff, &latest, known, &kinds, &policy),
         trends: link(&format!("{base}/events"), &[("event", name)]),
         name: name.to_owned(),
     })
@@ -129,6 +130,9 @@ async fn kinds(
         .control()
         .names_in_use(staff.actor(), staff.account(), &[]);
     let names = names.await?.into_iter();
+    // They count everybody's records: whoever sees some people only sees what these have.
+    let sees_all = staff.policy().is_some_and(|it| !it.is_limited());
+    let names = names.filter(|_| sees_all);
     let own = names.filter(|it| it.event.as_deref() == Some(event));
     let kinds = own.filter_map(|it| Some((it.property?, it.kinds)));
     Ok(kinds.collect())
@@ -137,6 +141,7 @@ async fn kinds(
 /// The properties of the latest events, of those before, and those that are said: names and types,
 /// no value.
 fn properties(
+    staff: &Staff,
     latest: &LatestPage,
     known: &[PropertyView],
     kinds: &BTreeMap<String, BTreeMap<&'static str, u64>>,
@@ -158,9 +163,10 @@ fn properties(
     let all = u64::try_from(latest.records.len()).unwrap_or(u64::MAX);
     let line = |(name, (number, types)): (String, (u64, BTreeSet<&str>))| Property {
         said: known.iter().find(|it| it.name == name).map(words),
-        is_personal: CLASSIFIED_PROPERTIES.contains(&name.as_str()),
-        is_masked: policy.masks(&name),
-        types: match policy.masks(&name) {
+        href: href(staff, PropertyOf::Event, &name),
+        class: class(staff, PropertyOf::Event, &name),
+        is_masked: policy.masks_event(&name),
+        types: match policy.masks_event(&name) {
             true => String::new(),
             false => match kinds.get(&name) {
                 Some(kinds) => counted(kinds),

@@ -2,13 +2,13 @@
 //! and what becomes of others.
 
 pub(crate) mod event;
+pub(crate) mod property;
 
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, DictionaryChange, DictionaryView, PolicyChange, PropertyView};
-use governance::access::CLASSIFIED_PROPERTIES;
-use governance::{Declared, DeclaredKind, Unfit, UnfitProperty};
+use governance::{Class, Declared, DeclaredKind, PropertyOf, Unfit, UnfitProperty};
 use model::submission::is_system_event;
 use query::EventStats;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,9 +75,11 @@ struct EventLine {
 #[derive(Debug)]
 struct PropertyLine {
     name: String,
+    href: String,
     of: &'static str,
     types: String,
-    is_personal: bool,
+    /// None when it is no personal information.
+    class: Option<&'static str>,
     is_masked: bool,
 }
 
@@ -178,10 +180,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
     };
     let mut properties: Vec<PropertyLine> = of_events
         .iter()
-        .map(|(name, types)| property(name, "events", &types.join(", "), &policy))
+        .map(|(name, types)| line(staff, PropertyOf::Event, name, &types.join(", ")))
         .collect();
     let named = of_people.iter();
-    properties.extend(named.map(|name| property(name, "people", "", &policy)));
+    properties.extend(named.map(|name| line(staff, PropertyOf::Person, name, "")));
     let sorted = |by: &str| asked.link(&path, &["sort", "page", "done"], &[("sort", by)]);
     let page = Dictionary {
         shell: Shell::new(staff, Section::Dictionary, "Dictionary")
@@ -261,14 +263,27 @@ pub(super) fn status(name: &str, said: Option<&str>) -> (&'static str, Badge) {
     }
 }
 
-fn property(name: &str, of: &'static str, types: &str, policy: &query::ReadPolicy) -> PropertyLine {
+fn line(staff: &Staff, of: PropertyOf, name: &str, types: &str) -> PropertyLine {
     PropertyLine {
         name: name.to_owned(),
-        of,
+        href: href(staff, of, name),
+        of: property::whose(of),
         types: types.to_owned(),
-        is_personal: CLASSIFIED_PROPERTIES.contains(&name),
-        is_masked: policy.masks(name),
+        class: class(staff, of, name),
+        is_masked: staff.policy().is_some_and(|it| it.mask(of, name).is_some()),
     }
+}
+
+/// The page of one property.
+pub(super) fn href(staff: &Staff, of: PropertyOf, name: &str) -> String {
+    let path = format!("/a/{}/dictionary/property", staff.account());
+    link(&path, &[("of", of.as_str()), ("name", name)])
+}
+
+/// The class of a property in words; none when it is no personal information.
+pub(super) fn class(staff: &Staff, of: PropertyOf, name: &str) -> Option<&'static str> {
+    let class = staff.rules()?.classes.of(of, name).class;
+    (class != Class::None).then_some(property::class_words(class))
 }
 
 fn file(events: &[EventLine], times: &Times) -> Response {

@@ -1,6 +1,6 @@
 //! The overview of one account.
 
-use control::{Act, DeletionState};
+use control::Act;
 use governance::PasscodeRule;
 use query::{EventsQuery, ReadPolicy};
 use std::collections::BTreeMap;
@@ -135,7 +135,7 @@ async fn find(staff: &Staff, state: &State, policy: &ReadPolicy, period: &Period
     let errors = async {
         match staff.may(Act::ReadQuarantine) {
             true => Ok(Some(
-                quarantine::groups(state, policy.account, period.from).await?,
+                quarantine::groups(state, staff.actor(), policy.account, period.from).await?,
             )),
             false => Ok::<_, Error>(None),
         }
@@ -175,7 +175,7 @@ async fn has_any(state: &State, policy: &ReadPolicy) -> Result<bool> {
 async fn deletions(staff: &Staff, state: &State) -> Result<usize> {
     let all = state.control().deletions(staff.actor(), staff.account());
     let all = all.await?;
-    let open = all.iter().filter(|it| it.state != DeletionState::Done);
+    let open = all.iter().filter(|it| it.is_open());
     Ok(open.count())
 }
 

@@ -52,7 +52,7 @@ struct Delete {
 
 impl Delete {
     async fn new(staff: &Staff, state: &State, key: &str) -> Result<Self> {
-        let policy = staff.policy().ok_or(Error::Absent)?;
+        let policy = staff.person_policy().ok_or(Error::Absent)?;
         let found = read(state, &policy, key).await?;
         let (person, view) = found.ok_or(Error::Absent)?;
         let reader = reader(staff, state, &policy);
@@ -92,12 +92,12 @@ async fn delete(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
     if !fields.ticked("consent") {
         let page = Box::pin(Delete::new(staff, state, key)).await?;
         return unusable(&Delete {
-            error: Some("Tick the box: a deletion cannot be undone."),
+            error: Some("Tick the box: once a deletion has begun, it cannot be undone."),
             reason: fields.text("reason").to_owned(),
             ..page
         });
     }
-    let policy = staff.policy().ok_or(Error::Absent)?;
+    let policy = staff.person_policy().ok_or(Error::Absent)?;
     let found = read(state, &policy, key).await?;
     let (person, _) = found.ok_or(Error::Absent)?;
     let reason = match fields.text("reason") {

@@ -29,7 +29,7 @@ pub(crate) async fn get(
     Asked(asked): Asked,
 ) -> Response {
     let shown = async {
-        let policy = staff.policy().ok_or(Error::Absent)?;
+        let policy = staff.person_policy().ok_or(Error::Absent)?;
         let found = read(&state, &policy, &key).await?;
         let (person, view) = found.ok_or(Error::Absent)?;
         let name = asked.text("name");
@@ -41,7 +41,7 @@ pub(crate) async fn get(
             .audit(actor, account, action, &person.to_string(), &words, outcome)
             .await?;
         let value = view.profile.properties.get(name);
-        let value = value.filter(|_| !policy.masks(name));
+        let value = value.filter(|_| !policy.masks_person(name));
         let (kind, value) = value.map_or(("text", String::new()), |it| split(it.as_str()));
         let form = Form {
             name: name.to_owned(),
@@ -121,7 +121,7 @@ fn split(value: &str) -> (&'static str, String) {
 }
 
 async fn change(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Answer {
-    let policy = staff.policy().ok_or(Error::Absent)?;
+    let policy = staff.person_policy().ok_or(Error::Absent)?;
     let found = read(state, &policy, key).await?;
     let (person, view) = found.ok_or(Error::Absent)?;
     let form = Form {
@@ -174,7 +174,7 @@ fn changes(policy: &ReadPolicy, form: &Form, removes: bool) -> Result<Vec<Change
     if form.name.is_empty() {
         return Err(String::from("Name the property."));
     }
-    if policy.masks(&form.name) {
+    if policy.masks_person(&form.name) {
         return Err(format!(
             "{} is personal information that your roles do not show.",
             form.name
@@ -237,13 +237,18 @@ fn no_operator(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Form, changes, split};
+    use governance::{Mask, Masks, PropertyOf};
     use model::record::ChangeOp;
     use query::ReadPolicy;
     use std::sync::Arc;
 
     fn policy(masked: &[&str]) -> ReadPolicy {
         let mut policy = ReadPolicy::new("A-1".parse().unwrap(), Arc::default());
-        policy.masked = Arc::new(masked.iter().map(|it| (*it).to_owned()).collect());
+        let mut masks = Masks::default();
+        for name in masked {
+            masks.insert(PropertyOf::Person, name, Mask::Placeholder);
+        }
+        policy.masks = Arc::new(masks);
         policy
     }
 

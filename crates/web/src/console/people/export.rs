@@ -20,7 +20,7 @@ pub(crate) async fn get(
 }
 
 async fn file(staff: &Staff, state: &State, key: &str) -> Answer {
-    let policy = staff.policy().ok_or(Error::Absent)?;
+    let policy = staff.person_policy().ok_or(Error::Absent)?;
     let found = read(state, &policy, key).await?;
     let (person, view) = found.ok_or(Error::Absent)?;
     let reader = Reader {

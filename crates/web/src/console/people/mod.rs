@@ -8,6 +8,8 @@ pub(crate) mod deletions;
 pub(crate) mod edit;
 pub(crate) mod export;
 pub(crate) mod person;
+pub(crate) mod restriction;
+pub(crate) mod reveal;
 
 use askama::Template;
 use axum::extract::State as Of;
@@ -157,7 +159,7 @@ impl Listed {
     fn title(&self) -> &str {
         [&self.name, &self.identity]
             .into_iter()
-            .find(|it| !it.is_empty() && *it != query::PLACEHOLDER)
+            .find(|it| !it.is_empty() && *it != governance::PLACEHOLDER)
             .unwrap_or(&self.key)
     }
 }
@@ -172,7 +174,7 @@ fn downloads(staff: &Staff, times: &Times) -> Option<[(String, &'static str); 2]
 /// Every property that somebody has, but those that are masked.
 async fn properties(state: &State, policy: &ReadPolicy) -> Result<Vec<String>> {
     let all = state.engine().profile_properties(policy).await?;
-    let open = all.iter().filter(|it| !policy.masks(it));
+    let open = all.iter().filter(|it| !policy.masks_person(it));
     Ok(open.map(ToString::to_string).collect())
 }
 
@@ -191,7 +193,7 @@ async fn find(staff: &Staff, state: &State, fields: &Fields) -> Answer {
         return unusable(&People::new(staff, state, form).await?);
     }
     let lookup = match by {
-        "email" if policy.masks("Email") => {
+        "email" if policy.masks_person("Email") => {
             let text = "Email addresses are personal information that your roles do not show: \
                         look for an identity or an object ID.";
             form.error = Some(String::from(text));
@@ -202,12 +204,14 @@ async fn find(staff: &Staff, state: &State, fields: &Fields) -> Answer {
         "object_id" => Lookup::Key(rules.person_key(IdentityKind::ObjectId, value)),
         _ => Lookup::Key(rules.person_key(IdentityKind::Identity, value)),
     };
+    // Of one person, by a name that only who knows them can give.
+    let policy = staff.person_policy().ok_or(Error::Absent)?;
+    let words = format!("one person, by {}", by.replace('_', " "));
+    note(staff, state, "people", &words).await?;
     let found = state.engine().profile(&policy, &lookup).await?;
     match found.and_then(|it| it.key) {
         Some(key) => see_other(&format!("/a/{}/people/{key}", staff.account())),
         None => {
-            let words = format!("by {}; nobody", by.replace('_', " "));
-            note(staff, state, "", &words).await?;
             form.error = Some(String::from(
                 "Nothing is held of such a person. Capitals count in identities and object IDs.",
             ));
@@ -219,7 +223,7 @@ async fn find(staff: &Staff, state: &State, fields: &Fields) -> Answer {
 /// Those whose property has the value now.
 async fn having(staff: &Staff, state: &State, policy: &ReadPolicy, mut form: Form) -> Answer {
     let property = form.property.clone();
-    if property.is_empty() || policy.masks(&property) {
+    if property.is_empty() || policy.masks_person(&property) {
         let text = match property.is_empty() {
             true => String::from("Choose a property."),
             false => format!(
@@ -291,7 +295,7 @@ fn title(view: &PersonView, key: PersonKey) -> String {
     [name, identity]
         .into_iter()
         .flatten()
-        .find(|it| !it.is_empty() && it != query::PLACEHOLDER)
+        .find(|it| !it.is_empty() && it != governance::PLACEHOLDER)
         .unwrap_or_else(|| format!("Person {}", short(&key.to_string())))
 }
 

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
 use control::{Act, Action, AuditOutcome};
-use governance::Stretch;
+use governance::{Mask, PropertyOf, Stretch};
 use model::record::ChangeOp;
 use model::{PersonKey, Timestamp};
 use query::{EventsQuery, PersonView, ReadPolicy};
@@ -19,6 +19,7 @@ use crate::console::view::{
     Answer, Asked, Fields, Moment, Pager, Rank, Ranks, Shell, Times, answer, html, plural,
     see_other,
 };
+use crate::operate::people::own_keys;
 use crate::operate::{rows_under, text, time};
 use crate::{Error, Result, State};
 
@@ -43,6 +44,10 @@ pub(crate) async fn get(
 
 #[derive(Debug, Template)]
 #[template(path = "person.html")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a button on the page, there or not"
+)]
 struct Person {
     shell: Shell,
     path: String,
@@ -50,6 +55,11 @@ struct Person {
     may_change: bool,
     may_export: bool,
     may_delete: bool,
+    may_reveal: bool,
+    may_restrict: bool,
+    is_restricted: bool,
+    /// Why nothing is masked here.
+    revealed: Option<String>,
     properties: Vec<Property>,
     masked: usize,
     identities: Vec<(&'static str, String)>,
@@ -67,6 +77,8 @@ struct Property {
     name: String,
     value: String,
     is_masked: bool,
+    /// Whether a little of it is shown.
+    is_partial: bool,
 }
 
 impl Property {
@@ -97,17 +109,20 @@ struct Change {
 fn done(asked: &Fields) -> Option<&'static str> {
     match asked.text("done") {
         "changed" => Some("The property was changed. The history below has the value before."),
+        "restricted" => Some(
+            "The processing is restricted: nobody sees this person but those who handle requests.",
+        ),
+        "lifted" => Some("The restriction is lifted."),
         "removed" => Some("The property was removed. The history below has the value before."),
         _ => None,
     }
 }
 
 async fn show(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer {
-    let policy = staff.policy().ok_or(Error::Absent)?;
+    let policy = staff.person_policy().ok_or(Error::Absent)?;
     let Some((person, view)) = read(state, &policy, key).await? else {
         return gone(staff, state, key).await;
     };
-    let times = clock(staff, state);
     let control = state.control();
     control
         .audit(
@@ -119,14 +134,41 @@ async fn show(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer
             AuditOutcome::Done,
         )
         .await?;
+    html(&page(staff, state, &policy, (person, &view), asked).await?)
+}
+
+/// The page with nothing masked: `reason` is in the audit log.
+pub(super) async fn revealed(
+    staff: &Staff,
+    state: &State,
+    open: &ReadPolicy,
+    person: PersonKey,
+    view: &PersonView,
+    reason: &str,
+) -> Answer {
+    let page = page(staff, state, open, (person, view), &Fields::default()).await?;
+    html(&Person {
+        revealed: Some(reason.to_owned()),
+        ..page
+    })
+}
+
+async fn page(
+    staff: &Staff,
+    state: &State,
+    policy: &ReadPolicy,
+    (person, view): (PersonKey, &PersonView),
+    asked: &Fields,
+) -> Result<Person> {
+    let times = clock(staff, state);
     let path = format!("/a/{}/people/{person}", staff.account());
     let before = asked.some("before").and_then(parse_place);
     let engine = state.engine();
     let everything = EventsQuery::default();
-    let timeline = engine.latest_events(&policy, &everything, Some(person), before, PAGE);
+    let timeline = engine.latest_events(policy, &everything, Some(person), before, PAGE);
     let (timeline, changes) = tokio::try_join!(
         async { timeline.await.map_err(Error::from) },
-        changes(state, &policy, &view, &times)
+        changes(state, policy, view, &times)
     )?;
     let shown_events = u64::try_from(timeline.records.len()).unwrap_or(u64::MAX);
     let pager = Pager {
@@ -136,13 +178,17 @@ async fn show(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer
             .next
             .map(|it| asked.link(&path, &["before", "done"], &[("before", &place(it))])),
     };
-    let properties = properties(&view, &policy);
-    html(&Person {
-        shell: frame(staff, person, title(&view, person), "").done(done(asked)),
+    let properties = properties(view, policy);
+    Ok(Person {
+        shell: frame(staff, person, title(view, person), "").done(done(asked)),
         key: person.to_string(),
         may_change: staff.may(Act::ChangePeople),
         may_export: staff.may(Act::Export),
         may_delete: staff.may(Act::DeletePeople),
+        may_reveal: staff.may(Act::RevealPerson) && !policy.masks.is_empty(),
+        may_restrict: staff.may(Act::RestrictPeople),
+        is_restricted: is_restricted(staff, person, view),
+        revealed: None,
         masked: properties.iter().filter(|it| it.is_masked).count(),
         properties,
         identities: view
@@ -151,10 +197,10 @@ async fn show(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer
             .iter()
             .map(|it| (it.kind.as_str(), it.text.to_string()))
             .collect(),
-        devices: devices(&view),
-        seen: seen(&view).map(|(first, last)| (times.on(first), times.ago(last))),
+        devices: devices(view),
+        seen: seen(view).map(|(first, last)| (times.on(first), times.ago(last))),
         changed: view.changed_at.map(|at| times.ago(at)),
-        top: top(&view, &times),
+        top: top(view, &times),
         timeline: lines(staff, &times, &timeline.records),
         pager,
         changes,
@@ -176,12 +222,19 @@ async fn gone(staff: &Staff, state: &State, key: &str) -> Answer {
     ))
 }
 
+fn is_restricted(staff: &Staff, person: PersonKey, view: &PersonView) -> bool {
+    let keys = own_keys(person, view);
+    let rules = staff.rules();
+    rules.is_some_and(|rules| keys.iter().any(|it| rules.restricted.contains(it)))
+}
+
 fn properties(view: &PersonView, policy: &ReadPolicy) -> Vec<Property> {
     let all = view.profile.properties.iter();
     let property = all.map(|(name, value)| Property {
         name: name.to_string(),
         value: shown(value.as_str()),
-        is_masked: policy.masks(name),
+        is_masked: policy.masks_person(name),
+        is_partial: policy.mask(PropertyOf::Person, name) == Some(Mask::Partial),
     });
     property.collect()
 }

@@ -107,7 +107,8 @@ impl Form {
     fn scopes(&self) -> Vec<(&'static str, &'static str, bool)> {
         let words = |scope: Scope| match scope {
             Scope::Upload => "send records",
-            Scope::Read => "read events, people and counts",
+            Scope::Read => "read events, people and counts, personal information masked",
+            Scope::PersonalInformation => "read personal information as it is",
             Scope::Delete => "have people deleted",
         };
         let scope = |it: Scope| (it.as_str(), words(it), !self.without.contains(&it.as_str()));
@@ -187,7 +188,7 @@ async fn live(
         moment(since)
     );
     let rows = rows_under(state, &policy, &sql).await?;
-    let errors = groups(state, staff.account(), since).await?;
+    let errors = groups(state, staff.actor(), staff.account(), since).await?;
     let errors = errors.into_iter().map(|it| {
         (
             it.code.to_string(),
@@ -313,7 +314,7 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             page.made = Some((name, secret.expose().clone()));
             html(&page)
         }
-        Err(control::Error::Refused(_)) => {
+        Err(control::Error::Exceeds(_)) => {
             let text = "Nothing was made: it would be good for more than you may do yourself.";
             refuse(String::from(text)).await
         }

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, Role};
+use governance::Condition;
 use governance::access::{Component, Level, Rights};
 use model::ErrorKind;
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ struct Column {
     label: String,
     is_system: bool,
     users: String,
+    /// Whom those see who have it; everybody when none.
+    filter: Option<String>,
     edit: String,
     copy: String,
 }
@@ -89,6 +92,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         users: plural(users.get(&role.name).copied().unwrap_or(0), "user"),
         edit: link(&format!("{path}/edit"), &[("name", &role.name)]),
         copy: link(&format!("{path}/edit"), &[("from", &role.name)]),
+        filter: role.filter.clone(),
         name: role.name.clone(),
     };
     let row = |component: Component| Row {
@@ -151,6 +155,7 @@ struct Edit {
     name: String,
     is_new: bool,
     rows: Vec<Choice>,
+    filter: String,
     error: Option<String>,
 }
 
@@ -172,7 +177,7 @@ impl Choice {
 }
 
 impl Edit {
-    fn new(staff: &Staff, name: &str, is_new: bool, rights: &Rights) -> Self {
+    fn new(staff: &Staff, name: &str, is_new: bool, rights: &Rights, filter: &str) -> Self {
         let path = format!("/a/{}/settings/roles", staff.account());
         let title = match is_new {
             true => String::from("New role"),
@@ -189,6 +194,7 @@ impl Edit {
             name: name.to_owned(),
             is_new,
             rows: Component::ALL.map(choice).into(),
+            filter: filter.to_owned(),
             error: None,
         }
     }
@@ -202,7 +208,8 @@ async fn edit(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         if role.is_system {
             return Err(Error::Absent);
         }
-        return html(&Edit::new(staff, name, false, rights));
+        let filter = role.filter.as_deref().unwrap_or_default();
+        return html(&Edit::new(staff, name, false, rights, filter));
     }
     match asked.some("from") {
         Some(from) => {
@@ -210,9 +217,11 @@ async fn edit(staff: &Staff, state: &State, asked: &Fields) -> Answer {
             if role.is_system {
                 return Err(Error::Absent);
             }
-            html(&Edit::new(staff, &format!("Copy of {from}"), true, rights))
+            let filter = role.filter.as_deref().unwrap_or_default();
+            let name = format!("Copy of {from}");
+            html(&Edit::new(staff, &name, true, rights, filter))
         }
-        None => html(&Edit::new(staff, "", true, &Rights::NONE)),
+        None => html(&Edit::new(staff, "", true, &Rights::NONE, "")),
     }
 }
 
@@ -224,8 +233,9 @@ async fn set(staff: &Staff, state: &State, fields: &Fields) -> Answer {
         (component, level.unwrap_or(Level::None))
     });
     let rights = Rights::of(&levels);
+    let written = fields.text("filter");
     let refuse = |text: String| {
-        let page = Edit::new(staff, name, is_new, &rights);
+        let page = Edit::new(staff, name, is_new, &rights, written);
         let error = Some(text);
         unusable(&Edit { error, ..page })
     };
@@ -233,15 +243,24 @@ async fn set(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     if is_new && roles.iter().any(|(role, _)| role.name == name) {
         return refuse(format!("There is a role called {name} already."));
     }
+    let filter = match written {
+        "" => None,
+        text => match Condition::parse(text) {
+            Ok(condition) => Some(condition),
+            Err(error) => return refuse(format!("That is no condition: {error}.")),
+        },
+    };
     let control = state.control();
     let (actor, account) = (staff.actor(), staff.account());
-    match control.set_role(actor, account, name, rights).await {
+    match control.set_role(actor, account, name, rights, filter).await {
         Ok(()) => {
             let path = format!("/a/{account}/settings/roles");
             see_other(&link(&path, &[("done", "saved")]))
         }
-        Err(error) if error.kind() == ErrorKind::Invalid => refuse(Error::from(error).words()),
-        Err(control::Error::Refused(_)) => refuse(String::from(
+        Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
+            refuse(Error::from(error).words())
+        }
+        Err(control::Error::Exceeds(_)) => refuse(String::from(
             "The role would give more than you have yourself, or gives it now.",
         )),
         Err(error) => Err(error.into()),

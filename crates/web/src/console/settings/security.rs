@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{AllowlistChange, AllowlistView, SessionLimits};
+use control::{AllowlistChange, AllowlistView, RevealQuota, SessionLimits};
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ struct Security {
     /// None for the installation, to which no web page sends.
     domains: Option<Vec<String>>,
     takes_encrypted: bool,
+    reveals: Option<RevealQuota>,
     versions: Vec<VersionLine>,
     is_installation: bool,
 }
@@ -70,6 +71,7 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
         "domains" => Some("The domains are changed."),
         "encryption" => Some("Encryption in transit is set."),
         "sessions" => Some("How long users stay signed in is set; it holds from now on."),
+        "reveals" => Some("The quota is set; it holds from now on."),
         _ => None,
     };
     answer(&staff, show(&staff, &state, done, None, "").await)
@@ -142,6 +144,16 @@ async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static 
             control.set_session_limits(actor, account, limits).await?;
             Ok("sessions")
         }
+        "reveals" => {
+            let wrong = || crate::operate::Error::Invalid(String::from("a quota is a number"));
+            let number = |name: &str| form.text(name).parse::<u32>().map_err(|_| wrong());
+            let quota = RevealQuota {
+                per_minute: number("per_minute")?,
+                per_day: number("per_day")?,
+            };
+            control.set_reveal_quota(actor, account, quota).await?;
+            Ok("reveals")
+        }
         "encryption" => {
             let takes = form.ticked("takes");
             control.set_takes_encrypted(actor, account, takes).await?;
@@ -205,6 +217,7 @@ async fn show(
             })
             .collect(),
         typed: typed.to_owned(),
+        reveals: own.as_ref().map(|it| it.reveals),
         takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
         domains: own.map(|it| it.domains),
         versions: versions(state, account).await?,

@@ -24,6 +24,7 @@ fn fill(room: &Room, pattern: &str, record: &str) -> String {
     let path = path.replace("{key}", &key).replace("{record}", record);
     match path.as_str() {
         "/dictionary/event" => format!("{path}?name=Bought"),
+        "/dictionary/property" => format!("{path}?of=person&name=Email"),
         "/drops/samples" => format!("{path}?reason=unknown_url"),
         "/settings/users/user" => format!("{path}?email=bea%40example.com"),
         _ => path,
@@ -324,6 +325,7 @@ async fn a_role_with_one_right_sees_that_page_and_no_other() {
     let standing = Standing {
         rights: Rights::of(&[(Component::RequestLog, Level::Read)]),
         roles: Box::from("log reader"),
+        filters: Vec::new(),
     };
     let reader = Visitor::of(&room, room.account, standing);
     assert_eq!(reader.get("/requests").await.status, 200);

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use control::{Action, AuditOutcome, DictionaryChange, LedgerKey};
+use governance::Declared;
 use governance::access::Rights;
 use model::IdentityKind;
 use serde_json::{Value, json};
@@ -19,15 +20,20 @@ pub(super) struct Stage<'r> {
     user: String,
     /// Of a passcode, of a role that nobody has, of an event that is known.
     name: String,
+    /// Of a property that the event, and people, are declared to have.
+    property: String,
     /// Of a person.
     person: String,
+    /// Of a person whose processing is restricted.
+    restricted: String,
     /// Of a record in quarantine.
     record: String,
     /// Of a deletion of somebody else.
     deletion: String,
 }
 
-const UPLOAD: [&str; 2] = [
+const UPLOAD: [&str; 3] = [
+    r#"{"type":"profile","identity":"eve","profileData":{"Name":"Eve"}}"#,
     r#"{"type":"profile","identity":"ann","profileData":{"Name":"Ann","Email":"ann@example.com","Plan":"gold"}}"#,
     r#"{"type":"event","identity":"ann","evtName":"Bought","evtData":{"What":"shoe","Price":12.5}}"#,
 ];
@@ -46,14 +52,19 @@ impl<'r> Stage<'r> {
             .unwrap();
         let rights = Rights::parse("analysis=read").unwrap();
         control
-            .set_role(&operator, account, name, rights)
+            .set_role(&operator, account, name, rights, None)
             .await
             .unwrap();
-        let known = DictionaryChange::Define(name.to_owned(), Vec::new());
-        control
-            .change_dictionary(&operator, account, known)
-            .await
-            .unwrap();
+        let (event, property) = (name.to_owned(), String::from("Size"));
+        let declared = Declared::default();
+        for known in [
+            DictionaryChange::Define(event.clone(), Vec::new()),
+            DictionaryChange::Declare(Some(event), property.clone(), declared),
+            DictionaryChange::Declare(None, property.clone(), declared),
+        ] {
+            let changed = control.change_dictionary(&operator, account, known);
+            changed.await.unwrap();
+        }
         let users = control.users(&operator, account).await.unwrap();
         room.upload(&UPLOAD).await;
         let refused =
@@ -73,11 +84,16 @@ impl<'r> Stage<'r> {
         let key = |name: &str| rules.person_key(IdentityKind::Identity, name);
         let gone = vec![LedgerKey::whole(key("gone"))];
         let deletion = control.request_deletion(&operator, account, gone, "test");
+        let eve = [key("eve")];
+        let restricted = control.restrict(&operator, account, &eve, "she objects");
+        restricted.await.unwrap();
         Self {
             room,
             user: users[0].id.clone(),
             name: name.to_owned(),
+            property,
             person: key("ann").to_string(),
+            restricted: key("eve").to_string(),
             record: found[0]["record_id"].as_str().unwrap().to_owned(),
             deletion: deletion.await.unwrap().to_string(),
         }
@@ -89,7 +105,9 @@ impl<'r> Stage<'r> {
             room: self.room,
             user: "0".repeat(32),
             name: String::from("nothing"),
+            property: String::from("nothing"),
             person: "0".repeat(32),
+            restricted: "0".repeat(32),
             record: "0".repeat(32),
             deletion: "0".repeat(32),
         }
@@ -114,6 +132,15 @@ impl<'r> Stage<'r> {
         assert!(list.entries.is_empty() && !list.api);
         let deletions = control.deletions(&operator, account).await.unwrap();
         assert_eq!(deletions.len(), 1);
+        assert!(deletions[0].is_open());
+        let rules = control.rules().borrow().account(account).cloned().unwrap();
+        let restricted: Vec<String> = rules.restricted.iter().map(ToString::to_string).collect();
+        assert_eq!(restricted, std::slice::from_ref(&self.restricted));
+        assert!(rules.classes.is_empty());
+        assert_eq!(
+            (said.profile.len(), said.events[0].properties.len()),
+            (1, 1)
+        );
         let marks = control.quarantine_marks(&operator, account).await.unwrap();
         assert!(marks.is_empty());
     }
@@ -126,9 +153,15 @@ pub(super) fn example(operation: &Operation, stage: &Stage<'_>) -> (String, Valu
         .replace("/users/{id}", &format!("/users/{}", stage.user))
         .replace("/quarantine/{id}", &format!("/quarantine/{}", stage.record))
         .replace("/deletions/{id}", &format!("/deletions/{}", stage.deletion))
+        .replace(
+            "{key}/restrictions/lift",
+            &format!("{}/restrictions/lift", stage.restricted),
+        )
         .replace("{key}", &stage.person)
         .replace("{name}", &stage.name)
         .replace("{role}", "auditor")
+        .replace("{property}", &stage.property)
+        .replace("{of}", "people")
         .replace("/breakdown", "/breakdown?by=Price")
         .replace(' ', "%20");
     let body = match (operation.method, operation.path) {
@@ -156,6 +189,16 @@ pub(super) fn example(operation: &Operation, stage: &Stage<'_>) -> (String, Valu
             })
         }
         ("POST", "/v2/people/search") => json!({"by": "identity", "value": "ann"}),
+        ("PUT", "/v2/dictionary/events/{name}/properties/{property}") => {
+            json!({"kind": "number", "is_mandatory": true})
+        }
+        ("PUT", "/v2/dictionary/profile/{property}") => json!({"kind": "text"}),
+        ("PUT", "/v2/dictionary/properties/{of}/{name}/class") => {
+            json!({"class": "contact", "mask": "partial"})
+        }
+        ("POST", "/v2/people/{key}/restrictions" | "/v2/people/{key}/restrictions/lift") => {
+            json!({"reason": "said so by letter"})
+        }
         ("POST", "/v2/people/{key}/deletions") => json!({"reason": "asked for by letter"}),
         _ => Value::Null,
     };
@@ -376,4 +419,39 @@ async fn users_are_invited_given_roles_and_revoked_and_no_link_comes_back() {
     let page = caller.get("/v2/users?limit=1").await.json();
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
     assert_eq!(page["next"], Value::Null, "{page}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_role_is_for_the_same_people() {
+    let room = Room::new().await;
+    let caller = Caller::new(&room, "roles=write").await;
+    let gold = json!({"rights": {}, "filter": "Plan='gold'"});
+    let made = caller.send("PUT", "/v2/roles/gold", &gold).await.json();
+    assert_eq!(made["filter"], "Plan = 'gold'");
+    let copy = json!({"name": "copy"});
+    let copied = caller.send("POST", "/v2/roles/gold/copies", &copy).await;
+    assert_eq!(copied.json()["filter"], "Plan = 'gold'");
+    let listed = caller.get("/v2/roles").await.json();
+    let items = listed["items"].as_array().unwrap().iter();
+    let filters = items.filter(|it| it["filter"] == "Plan = 'gold'");
+    assert_eq!(filters.count(), 2);
+    let wrong = json!({"rights": {}, "filter": "DROP TABLE people"});
+    let refused = caller.send("PUT", "/v2/roles/wrong", &wrong).await;
+    super::caller::is_problem(&refused, 422, "invalid");
+}
+
+#[tokio::test]
+async fn a_restricted_person_is_found_by_those_who_handle_requests_and_by_nobody_else() {
+    let room = Room::new().await;
+    let _stage = Stage::new(&room).await;
+    let wanted = json!({"by": "identity", "value": "eve"});
+    for (scopes, count) in [
+        ("people=read,privacy_requests=write", 1),
+        ("people=read", 0),
+    ] {
+        let caller = Caller::new(&room, scopes).await;
+        let found = caller.send("POST", "/v2/people/search", &wanted).await;
+        let items = found.json()["items"].clone();
+        assert_eq!(items.as_array().unwrap().len(), count, "{scopes}");
+    }
 }

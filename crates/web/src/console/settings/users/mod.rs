@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, Enabled, USER_ACTS_MAX, User, UserGrant};
-use governance::access::{Component, Level, Rights};
+use governance::access::{Component, Level, Rights, Standing};
 use model::{AccountId, ErrorKind};
 
 use super::roles::words;
@@ -321,7 +321,7 @@ async fn change(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     let changed = control.change_users(staff.actor(), staff.account(), plan.acts);
     match changed.await {
         Ok(_) => see_other(&link(&path, &[("done", word), ("n", &number)])),
-        Err(control::Error::Refused(_)) => {
+        Err(control::Error::Exceeds(_)) => {
             let text = "Nothing was changed: a role would give, or gives, more than you have.";
             show_again(staff, state, fields, String::from(text)).await
         }
@@ -396,6 +396,9 @@ struct One {
     recovery_codes: u32,
     roles: Vec<(String, String)>,
     rows: Vec<Right>,
+    /// The conditions under which people are seen; everybody when there are none.
+    filters: Vec<String>,
+    personal: &'static str,
     may_change: bool,
 }
 
@@ -419,14 +422,14 @@ async fn explain(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let user = user.ok_or(Error::Absent)?;
     let roles = roles(staff, state).await?;
     let actor = state.control().user_actor(email).await?;
-    let rights = match &actor.kind {
-        control::ActorKind::User { standings, .. } => standings
-            .get(&staff.account())
-            .map_or(Rights::NONE, |it| it.rights),
+    let standing = match &actor.kind {
+        control::ActorKind::User { standings, .. } => standings.get(&staff.account()).cloned(),
         control::ActorKind::OsUser(_)
         | control::ActorKind::Passcode { .. }
-        | control::ActorKind::System(_) => Rights::NONE,
+        | control::ActorKind::System(_) => None,
     };
+    let standing = standing.unwrap_or_else(Standing::nobody);
+    let rights = standing.rights;
     let right = |component: Component| {
         let level = rights.level(component);
         let gives = |grant: &&UserGrant| {
@@ -457,6 +460,12 @@ async fn explain(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         is_invited: user.grants.iter().any(|it| it.is_pending),
         recovery_codes: user.factors.recovery_codes,
         rows: Component::ALL.map(right).into(),
+        filters: standing.filters.iter().map(ToString::to_string).collect(),
+        personal: match (standing.sees_personal_information(), standing.may_reveal()) {
+            (true, _) => "shown",
+            (false, true) => "masked; one person's at a time for a reason",
+            (false, false) => "masked",
+        },
         roles: roles
             .into_iter()
             .map(|(name, _)| (words(&name), name))

@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 
 /// From this size on, a batch is compressed in its caller's task.
 const FRAME_BYTES_MIN: usize = 16 * 1024;
-/// The zstd level: what more would save is not worth the processor's time.
-const LEVEL: i32 = 1;
+/// The zstd level, a fast one: a block has said once what repeats, and what more would save is not
+/// worth the processor's time.
+const LEVEL: i32 = -7;
 /// Compressors that are kept for the next caller.
 const COMPRESSORS_KEPT_MAX: usize = 8;
 
@@ -41,7 +42,7 @@ pub(crate) enum Frame {
 }
 
 impl Batch {
-    fn plain(block: Builder, size_bytes: usize) -> Self {
+    fn plain(block: Builder<'_>, size_bytes: usize) -> Self {
         let entries = block.entries();
         let block = block.finish();
         Self {
@@ -67,7 +68,8 @@ pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<Batch>> {
             return Err(Error::EntryTooLarge { size_bytes });
         }
         if block.entries() > 0 && bytes.saturating_add(size_bytes) > limit::COMMIT_BYTES_MAX {
-            batches.push(Batch::plain(mem::take(&mut block), mem::take(&mut bytes)));
+            let full = mem::replace(&mut block, Builder::with_capacity(entries.len()));
+            batches.push(Batch::plain(full, mem::take(&mut bytes)));
         }
         block.push(entry)?;
         bytes = bytes.saturating_add(size_bytes);

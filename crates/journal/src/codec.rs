@@ -6,13 +6,15 @@
 use model::record::Entry;
 use model::{CommitId, Timestamp, WriterId, limit};
 
-use crate::block;
+use crate::block::{self, Layout};
 
 /// The first bytes of a commit.
 const MAGIC: [u8; 8] = *b"SRCOMMIT";
 /// The version that is written: the body holds blocks.
-pub(crate) const VERSION: u16 = 2;
-/// The version before it: the body holds entries in postcard, one after the other.
+pub(crate) const VERSION: u16 = 3;
+/// The version before it: the body holds blocks whose values stand in the rows.
+const VERSION_INLINE: u16 = 2;
+/// The first version: the body holds entries in postcard, one after the other.
 const VERSION_POSTCARD: u16 = 1;
 /// Bytes of the header.
 pub(crate) const HEADER_BYTES: usize = 88;
@@ -160,10 +162,10 @@ pub(crate) fn entries(header: &Header, body: &[u8]) -> Result<Vec<Entry>, Malfor
     if plain.len() != plain_bytes {
         return Err(Malformed::Compression);
     }
-    if header.version == VERSION_POSTCARD {
-        in_postcard(&plain, header.entries)
-    } else {
-        block::decode(&plain, header.entries)
+    match header.version {
+        VERSION_POSTCARD => in_postcard(&plain, header.entries),
+        VERSION_INLINE => block::decode(&plain, header.entries, Layout::Inline),
+        _ => block::decode(&plain, header.entries, Layout::Apart),
     }
 }
 
@@ -224,7 +226,7 @@ pub(crate) fn take_writer(rest: &mut &[u8]) -> Result<WriterId, Malformed> {
 }
 
 fn header(rest: &mut &[u8]) -> Result<Header, Malformed> {
-    let version = prologue(rest, MAGIC, &[VERSION_POSTCARD, VERSION])?;
+    let version = prologue(rest, MAGIC, &[VERSION_POSTCARD, VERSION_INLINE, VERSION])?;
     let writer = take_writer(rest)?;
     let number = u64::from_le_bytes(take(rest)?);
     let previous = u64::from_le_bytes(take(rest)?);

@@ -1,6 +1,8 @@
 //! A block gives back what was put in, to the letter, or is refused.
 
+use super::number::{take_number, unzigzag};
 use super::*;
+use model::RawJson;
 use proptest::prelude::*;
 
 fn event(number: u8, name: &str, properties: &str) -> Entry {
@@ -22,7 +24,7 @@ fn event(number: u8, name: &str, properties: &str) -> Entry {
 }
 
 fn encoded(entries: &[Entry]) -> Vec<u8> {
-    let mut builder = Builder::default();
+    let mut builder = Builder::with_capacity(entries.len());
     for entry in entries {
         builder.push(entry).unwrap();
     }
@@ -31,14 +33,18 @@ fn encoded(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
+fn read(bytes: &[u8], count: u32) -> std::result::Result<Vec<Entry>, crate::codec::Malformed> {
+    decode(bytes, count, Layout::Apart)
+}
+
 fn comes_back(entries: &[Entry]) {
     let bytes = encoded(entries);
     let sizes: usize = entries.iter().map(size_bytes).sum();
     assert!(bytes.len() <= sizes, "{} > {sizes}", bytes.len());
     let count = u32::try_from(entries.len()).unwrap();
-    assert_eq!(decode(&bytes, count).unwrap(), entries);
-    assert!(decode(&bytes, count + 1).is_err());
-    assert!(count == 0 || decode(&bytes, count - 1).is_err());
+    assert_eq!(read(&bytes, count).unwrap(), entries);
+    assert!(read(&bytes, count + 1).is_err());
+    assert!(count == 0 || read(&bytes, count - 1).is_err());
 }
 
 #[test]
@@ -108,16 +114,82 @@ fn what_repeats_is_written_once() {
 }
 
 #[test]
+fn what_is_like_the_value_before_it_says_only_what_differs() {
+    let path = "/products/a-very-long-path-that-all-of-them-share";
+    let entries: Vec<Entry> = (0..200_u32)
+        .map(|number| {
+            let text = format!(r#"{{"At":"https://shop.example{path}/{number}","In":"{path}"}}"#);
+            event(1, "E", &text)
+        })
+        .collect();
+    comes_back(&entries);
+    let bytes = encoded(&entries);
+    let found = bytes
+        .windows(path.len())
+        .filter(|it| *it == path.as_bytes());
+    assert_eq!(found.count(), 2);
+    assert!(bytes.len() < 200 * 40, "{}", bytes.len());
+}
+
+#[test]
+fn people_who_come_again_are_said_by_number() {
+    let entries: Vec<Entry> = (0..200_u8).map(|it| event(it % 3, "E", "{}")).collect();
+    comes_back(&entries);
+    let key = [7; 16];
+    let bytes = encoded(&entries);
+    assert_eq!(bytes.windows(16).filter(|it| **it == key).count(), 1);
+}
+
+#[test]
+fn places_and_values_beyond_what_is_remembered_come_back() {
+    // More places than are remembered, more values of one place than are numbered, and an object with
+    // too many members in between, which stays whole.
+    let whole: String = (0..80).map(|it| format!(",\"k{it}\":\"v{it}\"")).collect();
+    let mut texts = vec![format!("{{{}}}", &whole[1..])];
+    for number in 0..600 {
+        texts.push(format!(r#"{{"k0":"v{}","k1":"v{number}"}}"#, number % 300));
+    }
+    for place in 0..20 {
+        let more: String = (0..20)
+            .map(|it| format!(r#","p{place}-{it}":"v{}""#, it % 3))
+            .collect();
+        texts.push(format!("{{{}}}", &more[1..]));
+        texts.push(format!("{{{}}}", &more[1..]));
+        texts.push(format!("{{{}}}", &whole[1..]));
+    }
+    let entries: Vec<Entry> = texts.iter().map(|it| event(1, "E", it)).collect();
+    comes_back(&entries);
+}
+
+#[test]
+fn places_are_counted_by_the_shapes_that_are_written() {
+    // An object that stays whole, for it has too many members; then more places than are remembered; then
+    // the members of the first one again, in shapes.
+    let member = |it: i32| format!(",\"k{it}\":\"v\"");
+    let whole: String = (0..80).map(member).collect();
+    let mut texts = vec![whole];
+    for place in 0..300 {
+        texts.push(format!(",\"p{place}\":1,\"k{}\":\"v\"", place % 80));
+    }
+    for _ in 0..3 {
+        texts.push((0..60).map(member).collect());
+    }
+    let texts = texts.iter().map(|it| format!("{{{}}}", &it[1..]));
+    let entries: Vec<Entry> = texts.map(|it| event(1, "E", &it)).collect();
+    comes_back(&entries);
+}
+
+#[test]
 fn a_text_that_outgrows_what_was_said_is_refused() {
     let entries = [event(1, "E", r#"{"a":1}"#), event(1, "E", r#"{"a":1}"#)];
     let bytes = encoded(&entries);
-    assert!(decode(&bytes, 2).is_ok());
-    // The fourth number of the head: two names and two texts.
-    assert_eq!(bytes[3], 16);
+    assert!(read(&bytes, 2).is_ok());
+    // The sixth number of the head: two names and two texts.
+    assert_eq!(bytes[5], 16);
     for said in [0, 15, 17] {
         let mut forged = bytes.clone();
-        forged[3] = said;
-        assert!(decode(&forged, 2).is_err(), "{said}");
+        forged[5] = said;
+        assert!(read(&forged, 2).is_err(), "{said}");
     }
 }
 
@@ -129,12 +201,12 @@ fn a_block_that_is_cut_or_changed_never_panics() {
         event(3, "B", r#"{"c":[1]}"#),
     ]);
     for length in 0..whole.len() {
-        assert!(decode(&whole[..length], 3).is_err(), "cut at {length}");
+        assert!(read(&whole[..length], 3).is_err(), "cut at {length}");
     }
     for bit in 0..whole.len() * 8 {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(read) = decode(&flipped, 3) {
+        if let Ok(read) = read(&flipped, 3) {
             assert_eq!(read.len(), 3, "bit {bit}");
         }
     }
@@ -193,5 +265,27 @@ proptest! {
         let members: Vec<String> = members.iter().map(|(k, v)| format!("{k:?}:{v}")).collect();
         let text = format!("{{{}}}", members.join(","));
         comes_back(&[event(1, "E", &text), event(2, "E", &text)]);
+    }
+
+    #[test]
+    fn any_values_come_back(rows in proptest::collection::vec(
+        (0_usize..3, "[ab]{0,12}", "[ab]{0,3}", 0_u32..300), 1..200)) {
+        let entries: Vec<Entry> = rows
+            .iter()
+            .enumerate()
+            .map(|(place, (shape, long, short, number))| {
+                let text = match shape {
+                    0 => format!(r#"{{"long":"{long}","short":"{short}","number":{number}}}"#),
+                    1 => format!(r#"{{"number":{number},"short":"{short}"}}"#),
+                    _ => format!(r#"{{"short":"{short}","long":"{long}{number}"}}"#),
+                };
+                let mut entry = event(u8::try_from(number % 256).unwrap(), "E", &text);
+                if let Record::Event(event) = &mut entry.record {
+                    event.ts = Timestamp::from_ms(i64::try_from(place).unwrap() * 500);
+                }
+                entry
+            })
+            .collect();
+        comes_back(&entries);
     }
 }

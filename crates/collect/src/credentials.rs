@@ -64,6 +64,7 @@ impl Caller {
                 account,
             });
         };
+        state.uses().passcode(rules.id, &passcode.name, now);
         Ok(Self {
             passcode_name: passcode.name.clone(),
             terms: passcode.terms.clone(),

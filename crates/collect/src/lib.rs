@@ -23,6 +23,7 @@ mod router;
 mod sdk;
 mod state;
 mod upload;
+mod uses;
 
 pub mod reply;
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub use connection::{Connection, Silence, Voice};
 pub use credentials::Caller;
 pub use drops::{Drops, Flush, OTHER_PATHS, Refused};
 pub use encryption::encrypt_answers;
-pub use peer::hashed_peer;
+pub use peer::{hashed_peer, network};
 pub use preset::Preset;
 pub use replay::{Replayed, replay};
 pub use reply::Refusal;

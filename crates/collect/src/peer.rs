@@ -27,12 +27,14 @@ pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
 pub(crate) fn network_peer(address: IpAddr) -> Peer {
     Peer::Hashed {
         hash: [0; 8],
-        network: network(address.to_canonical()),
+        network: network(address),
     }
 }
 
-fn network(address: IpAddr) -> Box<str> {
-    let network = match address {
+/// The network that an address is in, as it is kept and shown: `203.0.113.0/24`, `2001:db8:7::/48`.
+#[must_use]
+pub fn network(address: IpAddr) -> Box<str> {
+    let network = match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
             format!("{a}.{b}.{c}.0/24")

@@ -4,13 +4,14 @@ use governance::{Announced, Ceilings, LeftOutProperty, Reach, Rules};
 use journal::Journal;
 use model::learned::LeftOut;
 use model::record::{Entry, Source};
-use model::{AccountId, Clock, RecordIds, Timestamp};
+use model::{AccountId, Clock, CredentialUse, RecordIds, Timestamp};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 use crate::idempotency::Answers;
 use crate::left_out::LeftOutCounts;
 use crate::sdk::Seen;
+use crate::uses::Uses;
 use crate::{Budget, Drops};
 
 /// What [`State`] is made of; `server` constructs it.
@@ -51,6 +52,7 @@ struct Inner {
     answers: Answers,
     drops: Drops,
     left_out: LeftOutCounts,
+    uses: Uses,
     public_name: OnceLock<Box<str>>,
 }
 
@@ -72,6 +74,7 @@ impl State {
             seen: Seen::default(),
             answers: Answers::default(),
             left_out: LeftOutCounts::default(),
+            uses: Uses::default(),
             public_name: OnceLock::new(),
         }))
     }
@@ -168,6 +171,23 @@ impl State {
     #[must_use]
     pub fn take_left_out(&self) -> Vec<LeftOut> {
         self.0.left_out.take()
+    }
+
+    /// When credentials were accepted last.
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.0.uses
+    }
+
+    /// When credentials were accepted last, since this was last asked, taken away: the caller sees to
+    /// it that it is written down, or puts it back.
+    #[must_use]
+    pub fn take_uses(&self) -> Vec<CredentialUse> {
+        self.0.uses.take()
+    }
+
+    /// Puts back what could not be written down.
+    pub fn put_back_uses(&self, uses: Vec<CredentialUse>) {
+        self.0.uses.put_back(uses);
     }
 
     /// Says by which name, with its port, apps reach the collect plane: once, before requests come.

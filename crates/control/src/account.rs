@@ -1,11 +1,12 @@
-//! Accounts and the credentials of programs.
+//! Accounts: made, read, and how much and how long they may.
 
 use governance::{
-    AccountRules, Classes, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Scopes,
+    AccountRules, Classes, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms,
+    SdkTokenRule,
 };
 use jiff::tz::TimeZone;
 use model::{AccountId, PersonKey, PersonKeySecret, Random, Secret, Timestamp, limit};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeSet;
@@ -19,18 +20,16 @@ use crate::classes;
 use crate::control::{Control, Desk};
 use crate::database::Session;
 use crate::dictionary::{self, Said};
+use crate::passcodes::{self, Passcode};
 use crate::restriction;
 use crate::reveal::RevealQuota;
+use crate::sdk_tokens::{self, SdkToken};
 use crate::sealer::Sealer;
 use crate::state::Effect;
-use crate::{Actor, ActorKind, Error, Result};
+use crate::{Actor, Error, Result};
 
 const NAME_BYTES_MAX: usize = 200;
-/// Passcodes of one account, revoked ones too.
-const PASSCODES_MAX: usize = 100;
 const RETENTION_DAYS_MAX: u32 = 3_660;
-/// Networks that one passcode may be used from.
-const NETWORKS_MAX: usize = 20;
 /// The name of the passcode that an account is created with.
 const FIRST_PASSCODE: &str = "default";
 
@@ -72,36 +71,8 @@ pub struct Account {
     pub takes_encrypted: bool,
     /// Its passcodes, by name.
     pub passcodes: Vec<Passcode>,
-}
-
-/// A passcode, without the secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Passcode {
-    /// The name that people know it by.
-    pub name: String,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// Since when it is not accepted any more.
-    pub revoked_at: Option<Timestamp>,
-    /// Until when, for what and from where it is accepted.
-    #[serde(flatten, serialize_with = "show_terms")]
-    pub terms: PasscodeTerms,
-}
-
-fn show_terms<S: Serializer>(terms: &PasscodeTerms, to: S) -> std::result::Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown {
-        expires_at: Option<Timestamp>,
-        scopes: String,
-        networks: Vec<String>,
-    }
-    let networks = terms.networks.iter().map(ToString::to_string);
-    Shown {
-        expires_at: terms.expires_at,
-        scopes: terms.scopes.to_string(),
-        networks: networks.collect(),
-    }
-    .serialize(to)
+    /// The tokens that its apps carry, the newest last.
+    pub sdk_tokens: Vec<SdkToken>,
 }
 
 /// An account and the hashes of its credentials.
@@ -117,9 +88,9 @@ pub(crate) struct Record {
     pub(crate) restricted: BTreeSet<PersonKey>,
     /// Its keys for encrypted calls.
     pub(crate) api: Stored,
-    sdk_token_hash: [u8; 32],
+    pub(crate) tokens: Vec<SdkTokenRule>,
     /// As many as `account.passcodes`, in the same order.
-    hashes: Vec<[u8; 32]>,
+    pub(crate) hashes: Vec<[u8; 32]>,
 }
 
 impl Record {
@@ -132,8 +103,13 @@ impl Record {
         let zone = TimeZone::get(&self.account.time_zone).map_err(|_| {
             Error::damaged(format!("account `{}`", self.id), "its time zone is unknown")
         })?;
-        let token = PasscodeHash::from_bytes(self.sdk_token_hash);
+        let newest = self
+            .tokens
+            .last()
+            .ok_or_else(|| Error::damaged(format!("account `{}`", self.id), "it has no token"))?;
+        let token = newest.hash;
         let mut rules = AccountRules::new(self.id, &self.account.name, zone, secret, token);
+        rules.sdk_tokens.clone_from(&self.tokens);
         rules.limits = Limits {
             uploads: self.account.uploads_max,
             calls: self.account.calls_max,
@@ -192,9 +168,10 @@ impl Control {
         let (hash, token_hash) = (passcode.hash.to_bytes(), token.hash.to_bytes());
         self.act(actor, Act::ManageInstallation, id, move |session, desk| {
             Box::pin(async move {
-                insert_account(session, &desk, &name, &zone, token_hash).await?;
+                insert_account(session, &desk, &name, &zone).await?;
+                sdk_tokens::insert(session, &desk, 1, token_hash).await?;
                 let terms = PasscodeTerms::default();
-                insert_passcode(session, &desk, FIRST_PASSCODE, hash, &terms).await?;
+                passcodes::insert(session, &desk, FIRST_PASSCODE, hash, &terms).await?;
                 let record = read(session, id).await?;
                 session.then(Effect::Account(Box::new(
                     record.rules(secret, &desk.sealer)?,
@@ -302,110 +279,6 @@ impl Control {
         .await
     }
 
-    /// Makes another passcode. Its text is returned once.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::Conflict`] when the name is taken; [`model::ErrorKind::Invalid`] for an
-    /// illegal name or too many passcodes; as [`Control::account`].
-    pub async fn create_passcode(
-        &self,
-        actor: &Actor,
-        id: AccountId,
-        name: &str,
-    ) -> Result<Secret<String>> {
-        let terms = PasscodeTerms::default();
-        self.create_passcode_on(actor, id, name, terms).await
-    }
-
-    /// Makes another passcode, accepted on `terms` only. Its text is returned once.
-    ///
-    /// # Errors
-    /// As [`Control::create_passcode`]; [`model::ErrorKind::Invalid`] for a time that has passed, or
-    /// too many networks; [`model::ErrorKind::Denied`] when it would be good for more than the actor
-    /// may do.
-    pub async fn create_passcode_on(
-        &self,
-        actor: &Actor,
-        id: AccountId,
-        name: &str,
-        terms: PasscodeTerms,
-    ) -> Result<Secret<String>> {
-        let name = legal_name("a passcode", name)?;
-        if terms.expires_at.is_some_and(|end| end <= self.clock.now()) {
-            return Err(Error::Invalid(
-                "a passcode must expire later than now".to_owned(),
-            ));
-        }
-        if terms.networks.len() > NETWORKS_MAX {
-            let text = format!("a passcode has at most {NETWORKS_MAX} networks");
-            return Err(Error::Invalid(text));
-        }
-        let passcode = NewPasscode::generate(self.random.as_ref());
-        let hash = passcode.hash.to_bytes();
-        self.change(actor, Act::ManageCredentials, id, move |session, desk| {
-            Box::pin(async move {
-                desk.covers_scopes(&terms.scopes)?;
-                let record = read(session, id).await?;
-                if record
-                    .account
-                    .passcodes
-                    .iter()
-                    .any(|passcode| passcode.name == name)
-                {
-                    return Err(Error::Conflict(format!(
-                        "there is a passcode `{name}` already"
-                    )));
-                }
-                if record.account.passcodes.len() >= PASSCODES_MAX {
-                    let text = format!("an account has at most {PASSCODES_MAX} passcodes");
-                    return Err(Error::Invalid(text));
-                }
-                insert_passcode(session, &desk, &name, hash, &terms).await?;
-                let words = words(&terms);
-                desk.note(session, Action::PasscodeCreated, name, words)
-                    .await
-            })
-        })
-        .await?;
-        Ok(passcode.text)
-    }
-
-    /// Revokes a passcode: it is refused from now on. A program does not revoke the one that it uses:
-    /// it would be locked out by its own mistake.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::Conflict`] when it is the actor's own;
-    /// [`model::ErrorKind::NotFound`] when there is none of that name in force; as
-    /// [`Control::account`].
-    pub async fn revoke_passcode(&self, actor: &Actor, id: AccountId, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.change(actor, Act::ManageCredentials, id, move |session, desk| {
-            Box::pin(async move {
-                let own = &desk.actor.kind;
-                if matches!(own, ActorKind::Passcode { name: own, .. } if **own == *name) {
-                    let text = "a passcode does not revoke itself: use another one";
-                    return Err(Error::Conflict(text.to_owned()));
-                }
-                let done = sqlx::query(
-                    "UPDATE passcodes SET revoked_at = $1 \
-                     WHERE account = $2 AND name = $3 AND revoked_at IS NULL",
-                )
-                .bind(desk.now.ms())
-                .bind(id.as_str().to_owned())
-                .bind(name.clone())
-                .execute(session.connection())
-                .await
-                .map_err(Error::database("revoke a passcode"))?;
-                if done.rows_affected() == 0 {
-                    return Err(Error::NotFound(format!("passcode `{name}` in force")));
-                }
-                desk.note(session, Action::PasscodeRevoked, name, "revoked".to_owned())
-                    .await
-            })
-        })
-        .await
-    }
-
     /// A change of one account: `body` in a transaction, then the account's new rules.
     pub(crate) async fn change<F>(
         &self,
@@ -467,7 +340,7 @@ fn generate_id(random: &dyn Random) -> Result<AccountId> {
         .map_err(|_| Error::Internal("made an illegal account id".to_owned()))
 }
 
-fn legal_name(what: &str, name: &str) -> Result<String> {
+pub(crate) fn legal_name(what: &str, name: &str) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Error::Invalid(format!(
@@ -506,17 +379,10 @@ fn unknown(id: AccountId) -> Error {
     Error::NotFound(format!("account `{id}`"))
 }
 
-async fn insert_account(
-    session: &mut Session,
-    desk: &Desk,
-    name: &str,
-    zone: &str,
-    token_hash: [u8; 32],
-) -> Result<()> {
+async fn insert_account(session: &mut Session, desk: &Desk, name: &str, zone: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO accounts (id, name, time_zone, created_at, uploads_max, calls_max, \
-         retention_days, request_retention_days, sdk_token_hash) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         retention_days, request_retention_days) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(desk.account.as_str().to_owned())
     .bind(name.to_owned())
@@ -526,80 +392,18 @@ async fn insert_account(
     .bind(i64::from(limit::CONCURRENT_CALLS_DEFAULT))
     .bind(i64::from(limit::RETENTION_DAYS_DEFAULT))
     .bind(i64::from(limit::REQUEST_RETENTION_DAYS_DEFAULT))
-    .bind(token_hash.to_vec())
     .execute(session.connection())
     .await
     .map(|_| ())
     .map_err(Error::database("write an account"))
 }
 
-async fn insert_passcode(
-    session: &mut Session,
-    desk: &Desk,
-    name: &str,
-    hash: [u8; 32],
-    terms: &PasscodeTerms,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO passcodes (account, name, hash, scopes, created_at, revoked_at, expires_at, \
-         networks) VALUES ($1, $2, $3, $4, $5, NULL, $6, $7)",
-    )
-    .bind(desk.account.as_str().to_owned())
-    .bind(name.to_owned())
-    .bind(hash.to_vec())
-    .bind(terms.scopes.to_string())
-    .bind(desk.now.ms())
-    .bind(terms.expires_at.map(Timestamp::ms))
-    .bind(networks(terms))
-    .execute(session.connection())
-    .await
-    .map(|_| ())
-    .map_err(Error::database("write a passcode"))
-}
-
 const ACCOUNT_COLUMNS: &str = "SELECT id, name, time_zone, created_at, uploads_max, calls_max, \
-    retention_days, request_retention_days, sdk_token_hash, encrypted_refused, \
+    retention_days, request_retention_days, encrypted_refused, \
     undefined_events, undefined_properties, api_encryption, answer_key, answer_prefix, \
     mismatched_properties, undefined_profile, mismatched_profile, \
     reveals_minute_max, reveals_day_max FROM accounts ORDER BY id";
 const DOMAIN_COLUMNS: &str = "SELECT account, domain FROM account_domains ORDER BY account, domain";
-const PASSCODE_COLUMNS: &str = "SELECT account, name, hash, created_at, revoked_at, expires_at, \
-    scopes, networks FROM passcodes ORDER BY account, name";
-
-/// The networks with commas between.
-fn networks(terms: &PasscodeTerms) -> String {
-    let networks: Vec<String> = terms.networks.iter().map(ToString::to_string).collect();
-    networks.join(",")
-}
-
-/// The terms for the audit log.
-fn words(terms: &PasscodeTerms) -> String {
-    let until = match terms.expires_at {
-        Some(end) => format!("until {end}"),
-        None => "for ever".to_owned(),
-    };
-    let from = match terms.networks.is_empty() {
-        true => "everywhere".to_owned(),
-        false => networks(terms),
-    };
-    format!("created {until}, for {}, from {from}", terms.scopes)
-}
-
-fn read_terms(row: &SqliteRow) -> Result<PasscodeTerms> {
-    const ACT: &str = "read the accounts";
-    let damaged = || Error::damaged("a passcode", "its terms are malformed");
-    let expires: Option<i64> = row.try_get(5).map_err(Error::database(ACT))?;
-    let scopes: String = row.try_get(6).map_err(Error::database(ACT))?;
-    let networks: String = row.try_get(7).map_err(Error::database(ACT))?;
-    let parts = networks.split(',').filter(|text| !text.is_empty());
-    let networks: std::result::Result<Vec<_>, _> = parts.map(str::parse).collect();
-    Ok(PasscodeTerms {
-        expires_at: expires.map(Timestamp::from_ms),
-        scopes: Scopes::parse(&scopes).ok_or_else(damaged)?,
-        networks: networks.map_err(|_| damaged())?,
-    })
-}
-
 /// Every account, by id.
 pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
     const ACT: &str = "read the accounts";
@@ -608,27 +412,8 @@ pub(crate) async fn read_all(session: &mut Session) -> Result<Vec<Record>> {
         .await
         .map_err(Error::database(ACT))?;
     let mut records = rows.iter().map(decode).collect::<Result<Vec<_>>>()?;
-    let rows = sqlx::query(PASSCODE_COLUMNS)
-        .fetch_all(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    for row in &rows {
-        let account: String = row.try_get(0).map_err(Error::database(ACT))?;
-        let found = records.binary_search_by(|record| record.id.as_str().cmp(&account));
-        let Some(record) = found.ok().and_then(|index| records.get_mut(index)) else {
-            continue;
-        };
-        let hash: Vec<u8> = row.try_get(2).map_err(Error::database(ACT))?;
-        let damaged = |_| Error::damaged("a passcode", "its hash is malformed");
-        record.hashes.push(hash.try_into().map_err(damaged)?);
-        let revoked: Option<i64> = row.try_get(4).map_err(Error::database(ACT))?;
-        record.account.passcodes.push(Passcode {
-            name: row.try_get(1).map_err(Error::database(ACT))?,
-            created_at: Timestamp::from_ms(row.try_get(3).map_err(Error::database(ACT))?),
-            revoked_at: revoked.map(Timestamp::from_ms),
-            terms: read_terms(row)?,
-        });
-    }
+    passcodes::read_into(session, &mut records).await?;
+    sdk_tokens::read_into(session, &mut records).await?;
     let rows = sqlx::query(DOMAIN_COLUMNS)
         .fetch_all(session.connection())
         .await
@@ -669,15 +454,13 @@ fn decode(row: &SqliteRow) -> Result<Record> {
     let id = text(0)?
         .parse()
         .map_err(|_| Error::damaged("an account", "its id is malformed"))?;
-    let token: Vec<u8> = row.try_get(8).map_err(Error::database(ACT))?;
-    let damaged = |_| Error::damaged("an account", "its token's hash is malformed");
-    let policy = [text(10)?, text(11)?, text(15)?, text(16)?, text(17)?];
+    let policy = [text(9)?, text(10)?, text(14)?, text(15)?, text(16)?];
     Ok(Record {
         id,
         said: Said::of_policy(&policy.each_ref().map(String::as_str))?,
         classes: Classes::default(),
         restricted: BTreeSet::new(),
-        api: Stored::decode(row, 12)?,
+        api: Stored::decode(row, 11)?,
         account: Account {
             id,
             name: text(1)?,
@@ -688,14 +471,15 @@ fn decode(row: &SqliteRow) -> Result<Record> {
             retention_days: number(6)?,
             request_retention_days: number(7)?,
             reveals: RevealQuota {
-                per_minute: number(18)?,
-                per_day: number(19)?,
+                per_minute: number(17)?,
+                per_day: number(18)?,
             },
             domains: Vec::new(),
-            takes_encrypted: number(9)? == 0,
+            takes_encrypted: number(8)? == 0,
             passcodes: Vec::new(),
+            sdk_tokens: Vec::new(),
         },
-        sdk_token_hash: token.try_into().map_err(damaged)?,
+        tokens: Vec::new(),
         hashes: Vec::new(),
     })
 }

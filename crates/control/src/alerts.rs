@@ -270,7 +270,7 @@ async fn tell(
             told.text, desk.now
         ),
     };
-    for to in users::admin_emails(session, desk).await? {
+    for to in users::reading::admin_emails(session, desk).await? {
         let mail = Mail {
             to,
             subject: format!("Strongroom {subject}: {}", told.kind.replace('_', " ")),

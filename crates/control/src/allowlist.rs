@@ -309,7 +309,7 @@ async fn tell(
     mail_ids: &[[u8; 16]],
     words: &str,
 ) -> Result<()> {
-    let admins = users::admin_emails(session, desk).await?;
+    let admins = users::reading::admin_emails(session, desk).await?;
     for (email, id) in admins.into_iter().zip(mail_ids) {
         let mail = Mail {
             to: email,

@@ -102,6 +102,8 @@ names! {
         PasscodeCreated = "passcode.created",
         /// A passcode was revoked.
         PasscodeRevoked = "passcode.revoked",
+        /// Apps of an account carry another token from now on.
+        SdkTokenRotated = "sdk_token.rotated",
         /// Somebody was given access to an account.
         UserInvited = "user.invited",
         /// A user's roles in an account count no more until the user is enabled.

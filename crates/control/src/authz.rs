@@ -415,7 +415,16 @@ pub fn allows(actor: &Actor, act: Act, account: AccountId) -> bool {
 /// `ReadPolicy`.
 #[must_use]
 pub fn masks(actor: &Actor, account: AccountId, classes: &Classes) -> Masks {
-    let sees = match &actor.kind {
+    match sees_personal_information(actor, account) {
+        true => Masks::default(),
+        false => classes.masks(),
+    }
+}
+
+/// Whether `actor` sees personal information in `account`.
+#[must_use]
+pub fn sees_personal_information(actor: &Actor, account: AccountId) -> bool {
+    match &actor.kind {
         ActorKind::OsUser(_) | ActorKind::System(_) => true,
         ActorKind::Passcode { scopes, .. } => {
             let rights = scopes.rights();
@@ -425,10 +434,6 @@ pub fn masks(actor: &Actor, account: AccountId, classes: &Classes) -> Masks {
         ActorKind::User { standings, .. } => standings
             .get(&account)
             .is_some_and(Standing::sees_personal_information),
-    };
-    match sees {
-        true => Masks::default(),
-        false => classes.masks(),
     }
 }
 

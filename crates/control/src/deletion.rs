@@ -91,7 +91,9 @@ pub enum DeletionState {
 }
 
 impl DeletionState {
-    const fn as_str(self) -> &'static str {
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",

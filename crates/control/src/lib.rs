@@ -21,12 +21,15 @@ mod users;
 mod api_keys;
 mod catalog;
 mod classes;
+mod credential_use;
 mod deletion;
 mod dictionary;
 mod learned;
+mod passcodes;
 mod restriction;
 mod reveal;
 mod review;
+mod sdk_tokens;
 mod senders;
 mod state;
 
@@ -44,7 +47,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, NewAccount, Passcode};
+pub use account::{Account, NewAccount};
 pub use actor::{Actor, ActorKind};
 pub use alerts::{Alert, AlertCall, Turn};
 pub use allowlist::{AllowlistChange, AllowlistEntry, AllowlistView};
@@ -63,9 +66,11 @@ pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
 pub use learned::{ErrorView, NameView};
+pub use passcodes::Passcode;
 pub use restriction::Restriction;
 pub use reveal::{Reveal, RevealQuota};
 pub use review::{DropReview, QuarantineMark, SeenDrops};
+pub use sdk_tokens::{NewSdkToken, SdkToken};
 pub use sign_in::{
     Client, Code, Enrolled, Factors, LinkView, Mail, NewSession, NewUser, OutboxEntry,
     PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasskeyView, Passkeys, SessionLimits, SessionView,

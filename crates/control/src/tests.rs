@@ -19,6 +19,7 @@ mod parts;
 mod passcodes;
 mod personal;
 mod reviews;
+mod sdk_tokens;
 mod shipping;
 mod sign_in;
 mod support;

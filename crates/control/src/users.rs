@@ -6,31 +6,25 @@
 
 pub(crate) mod bulk;
 pub(crate) mod disabled;
+pub(crate) mod grants;
 pub(crate) mod links;
+pub(crate) mod reading;
 pub(crate) mod roles;
 
-use governance::access::{Component, Grant, GrantedRole, Level, Rights, Standing, SystemRole};
+use governance::access::{Component, GrantedRole, Level, Rights};
 use governance::{Scope, Scopes};
 use model::{AccountId, Secret, Timestamp};
 use serde::Serialize;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-use std::collections::BTreeMap;
 
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
-use crate::sealer::Sealer;
-use crate::sign_in::{self, Factors};
+use crate::sign_in::Factors;
 use crate::{Actor, ActorKind, Error, Result, account};
 use bulk::UserAct;
 
 const EMAIL_BYTES_MAX: usize = 254;
 const NAME_BYTES_MAX: usize = 200;
-/// Users of one account.
-const USERS_MAX: i64 = 10_000;
-/// Grants of one user in one account.
-const GRANTS_MAX: i64 = 20;
 
 /// A user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -213,7 +207,7 @@ impl Control {
         let (sealer, now) = (std::sync::Arc::clone(&self.sealer), self.clock.now());
         self.database
             .read(move |session| {
-                Box::pin(async move { read_users(session, &sealer, account, now).await })
+                Box::pin(async move { reading::list(session, &sealer, account, now).await })
             })
             .await
     }
@@ -232,8 +226,8 @@ impl Control {
         self.database
             .read(move |session| {
                 Box::pin(async move {
-                    let id = require(session, &desk, &email).await?;
-                    let standings = standings(session, &desk.sealer, id, now).await?;
+                    let id = reading::require(session, &desk, &email).await?;
+                    let standings = reading::standings(session, &desk.sealer, id, now).await?;
                     Ok(Actor::user(&email, standings))
                 })
             })
@@ -355,69 +349,6 @@ pub(crate) async fn require_place(session: &mut Session, place: AccountId) -> Re
     account::require(session, place).await
 }
 
-pub(crate) async fn by_email(
-    session: &mut Session,
-    desk: &Desk,
-    email: &str,
-) -> Result<Option<UserId>> {
-    const ACT: &str = "look for a user";
-    let row = sqlx::query("SELECT id FROM users WHERE email_hash = $1")
-        .bind(desk.sealer.hash("user email", email))
-        .fetch_optional(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    row.map(|row| user_id(&row)).transpose()
-}
-
-async fn require(session: &mut Session, desk: &Desk, email: &str) -> Result<UserId> {
-    let found = by_email(session, desk, email).await?;
-    found.ok_or_else(|| Error::NotFound("user".to_owned()))
-}
-
-/// The owner of an address who has, or was offered, a role in the account.
-pub(crate) async fn require_in(session: &mut Session, desk: &Desk, email: &str) -> Result<UserId> {
-    let id = require(session, desk, email).await?;
-    match accounts_of(session, id).await?.contains(&desk.account) {
-        true => Ok(id),
-        false => Err(Error::NotFound("user".to_owned())),
-    }
-}
-
-/// A user's address and name.
-pub(crate) async fn person(
-    session: &mut Session,
-    sealer: &Sealer,
-    id: UserId,
-) -> Result<(String, String)> {
-    const ACT: &str = "read a user";
-    let row = sqlx::query("SELECT email_sealed, name_sealed FROM users WHERE id = $1")
-        .bind(id.0.to_vec())
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let email: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
-    let name: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
-    Ok((
-        sealer.open(&format!("users/email/{id}"), &email)?,
-        sealer.open(&format!("users/name/{id}"), &name)?,
-    ))
-}
-
-/// What a user's roles amount to, in each account.
-pub(crate) async fn standings(
-    session: &mut Session,
-    sealer: &Sealer,
-    id: UserId,
-    now: Timestamp,
-) -> Result<BTreeMap<AccountId, Standing>> {
-    let mut standings = BTreeMap::new();
-    for account in accounts_of(session, id).await? {
-        let grants = grants_of(session, sealer, id, account).await?;
-        standings.insert(account, Standing::of(&grants, now));
-    }
-    Ok(standings)
-}
-
 /// Sets how far a user has come.
 pub(crate) async fn set_state(session: &mut Session, id: UserId, state: &str) -> Result<()> {
     sqlx::query("UPDATE users SET state = $2 WHERE id = $1")
@@ -427,61 +358,6 @@ pub(crate) async fn set_state(session: &mut Session, id: UserId, state: &str) ->
         .await
         .map(|_| ())
         .map_err(Error::database("write a user"))
-}
-
-/// The addresses of everybody who has the highest role in the desk's account.
-pub(crate) async fn admin_emails(session: &mut Session, desk: &Desk) -> Result<Vec<String>> {
-    const ACT: &str = "read Admins";
-    let rows = sqlx::query(
-        "SELECT user_id FROM grants g WHERE account = $1 AND role = $2 AND pending = 0 \
-         AND NOT EXISTS (SELECT 1 FROM disabled_users d \
-         WHERE d.user_id = g.user_id AND d.account = g.account) ORDER BY user_id",
-    )
-    .bind(desk.account.as_str().to_owned())
-    .bind(highest(desk.account).as_str())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    let mut emails = Vec::with_capacity(rows.len());
-    for row in &rows {
-        emails.push(person(session, &desk.sealer, user_id(row)?).await?.0);
-    }
-    Ok(emails)
-}
-
-/// Lets the roles count that a user was invited to in the account.
-pub(crate) async fn activate_grants(session: &mut Session, desk: &Desk, id: UserId) -> Result<()> {
-    sqlx::query("UPDATE grants SET pending = 0 WHERE user_id = $1 AND account = $2")
-        .bind(id.0.to_vec())
-        .bind(desk.account.as_str().to_owned())
-        .execute(session.connection())
-        .await
-        .map(|_| ())
-        .map_err(Error::database("write a grant"))
-}
-
-fn user_id(row: &SqliteRow) -> Result<UserId> {
-    let id: Vec<u8> = row.try_get(0).map_err(Error::database("read a user"))?;
-    let id = id
-        .try_into()
-        .map_err(|_| Error::damaged("a user", "its id is malformed"))?;
-    Ok(UserId(id))
-}
-
-async fn count_users(session: &mut Session, account: AccountId) -> Result<()> {
-    const ACT: &str = "count users";
-    let row = sqlx::query("SELECT COUNT(DISTINCT user_id) FROM grants WHERE account = $1")
-        .bind(account.as_str().to_owned())
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let count: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-    if count >= USERS_MAX {
-        return Err(Error::Invalid(format!(
-            "an account has at most {USERS_MAX} users"
-        )));
-    }
-    Ok(())
 }
 
 pub(crate) async fn insert(
@@ -504,218 +380,4 @@ pub(crate) async fn insert(
     .await
     .map(|_| ())
     .map_err(Error::database("write a user"))
-}
-
-/// Gives a role; one that is pending gives nothing yet, and never takes from one that counts.
-pub(crate) async fn insert_grant(
-    session: &mut Session,
-    desk: &Desk,
-    id: UserId,
-    role: &str,
-    expires_at: Option<Timestamp>,
-    is_pending: bool,
-) -> Result<()> {
-    const ACT: &str = "write a grant";
-    let row = sqlx::query("SELECT COUNT(*) FROM grants WHERE user_id = $1 AND account = $2")
-        .bind(id.0.to_vec())
-        .bind(desk.account.as_str().to_owned())
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let held: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-    if held >= GRANTS_MAX {
-        return Err(Error::Invalid(format!(
-            "a user has at most {GRANTS_MAX} roles"
-        )));
-    }
-    roles::refuse_second_filter_of(session, desk, id, role).await?;
-    let before = admins(session, desk.account).await?;
-    sqlx::query(
-        "INSERT INTO grants (user_id, account, role, granted_at, expires_at, pending) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, account, role) \
-         DO UPDATE SET granted_at = excluded.granted_at, expires_at = excluded.expires_at, \
-         pending = MIN(grants.pending, excluded.pending)",
-    )
-    .bind(id.0.to_vec())
-    .bind(desk.account.as_str().to_owned())
-    .bind(role.to_owned())
-    .bind(desk.now.ms())
-    .bind(expires_at.map(Timestamp::ms))
-    .bind(i64::from(is_pending))
-    .execute(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    // An Admin who is given an end may have been the last one without.
-    keep_an_admin(session, desk.account, before).await
-}
-
-/// Takes one role, or all of them.
-async fn delete_grants(
-    session: &mut Session,
-    account: AccountId,
-    id: UserId,
-    role: Option<&str>,
-) -> Result<u64> {
-    let done = sqlx::query(
-        "DELETE FROM grants WHERE user_id = $1 AND account = $2 AND ($3 IS NULL OR role = $3)",
-    )
-    .bind(id.0.to_vec())
-    .bind(account.as_str().to_owned())
-    .bind(role.map(str::to_owned))
-    .execute(session.connection())
-    .await
-    .map_err(Error::database("take a role"))?;
-    Ok(done.rows_affected())
-}
-
-/// How many users have the account's highest role without an end.
-async fn admins(session: &mut Session, account: AccountId) -> Result<i64> {
-    const ACT: &str = "count Admins";
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM grants g WHERE account = $1 AND role = $2 AND expires_at IS NULL \
-         AND pending = 0 AND NOT EXISTS (SELECT 1 FROM disabled_users d \
-         WHERE d.user_id = g.user_id AND d.account = g.account)",
-    )
-    .bind(account.as_str().to_owned())
-    .bind(highest(account).as_str())
-    .fetch_one(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    row.try_get(0).map_err(Error::database(ACT))
-}
-
-fn highest(account: AccountId) -> SystemRole {
-    match account == AccountId::installation() {
-        true => SystemRole::Operator,
-        false => SystemRole::Admin,
-    }
-}
-
-/// An account that had an Admin `before` must still have one; the installation an Operator.
-async fn keep_an_admin(session: &mut Session, account: AccountId, before: i64) -> Result<()> {
-    if before == 0 || admins(session, account).await? > 0 {
-        return Ok(());
-    }
-    Err(Error::Conflict(format!(
-        "the last {} cannot be removed or demoted, and its role cannot end: give somebody else the \
-         role first",
-        highest(account).as_str()
-    )))
-}
-
-/// The roles that count, of a user in the account: none while the user is disabled there.
-pub(crate) async fn grants_of(
-    session: &mut Session,
-    sealer: &Sealer,
-    id: UserId,
-    account: AccountId,
-) -> Result<Vec<Grant>> {
-    if disabled::is_disabled(session, id, account).await? {
-        return Ok(Vec::new());
-    }
-    held(session, sealer, id, account).await
-}
-
-/// The roles that a user has in the account, disabled or not.
-pub(crate) async fn held(
-    session: &mut Session,
-    sealer: &Sealer,
-    id: UserId,
-    account: AccountId,
-) -> Result<Vec<Grant>> {
-    const ACT: &str = "read grants";
-    let rows = sqlx::query(
-        "SELECT role, expires_at FROM grants \
-         WHERE user_id = $1 AND account = $2 AND pending = 0 ORDER BY role",
-    )
-    .bind(id.0.to_vec())
-    .bind(account.as_str().to_owned())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    let mut grants = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let role: String = row.try_get(0).map_err(Error::database(ACT))?;
-        let end: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
-        grants.push(Grant {
-            role: roles::find(session, sealer, account, &role).await?,
-            expires_at: end.map(Timestamp::from_ms),
-        });
-    }
-    Ok(grants)
-}
-
-/// The accounts where a user has, or was offered, a role.
-pub(crate) async fn accounts_of(session: &mut Session, id: UserId) -> Result<Vec<AccountId>> {
-    const ACT: &str = "read grants";
-    let rows = sqlx::query("SELECT DISTINCT account FROM grants WHERE user_id = $1")
-        .bind(id.0.to_vec())
-        .fetch_all(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    rows.iter()
-        .map(|row| {
-            let account: String = row.try_get(0).map_err(Error::database(ACT))?;
-            let damaged = |_| Error::damaged("a grant", "its account is malformed");
-            account.parse().map_err(damaged)
-        })
-        .collect()
-}
-
-async fn read_users(
-    session: &mut Session,
-    sealer: &Sealer,
-    account: AccountId,
-    now: Timestamp,
-) -> Result<Vec<User>> {
-    const ACT: &str = "read users";
-    let rows = sqlx::query(
-        "SELECT u.id, u.email_hash, u.state, p.signed_in_at, g.role, g.granted_at, g.expires_at, \
-         g.pending FROM users u JOIN grants g ON g.user_id = u.id \
-         LEFT JOIN proofs p ON p.user_id = u.id WHERE g.account = $1 ORDER BY u.id, g.role",
-    )
-    .bind(account.as_str().to_owned())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    let mut users: Vec<User> = Vec::new();
-    for row in &rows {
-        let id = user_id(row)?;
-        let at: i64 = row.try_get(5).map_err(Error::database(ACT))?;
-        let end: Option<i64> = row.try_get(6).map_err(Error::database(ACT))?;
-        let pending: i64 = row.try_get(7).map_err(Error::database(ACT))?;
-        let grant = UserGrant {
-            role: row.try_get(4).map_err(Error::database(ACT))?,
-            granted_at: Timestamp::from_ms(at),
-            expires_at: end.map(Timestamp::from_ms),
-            is_pending: pending != 0,
-        };
-        if let Some(last) = users.last_mut().filter(|last| last.id == id.to_string()) {
-            last.grants.push(grant);
-            continue;
-        }
-        let (email, name) = person(session, sealer, id).await?;
-        let hash: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
-        let state: String = row.try_get(2).map_err(Error::database(ACT))?;
-        let is_locked = sign_in::locked_until(session, &hash, now).await?.is_some();
-        let signed_in: Option<i64> = row.try_get(3).map_err(Error::database(ACT))?;
-        users.push(User {
-            id: id.to_string(),
-            email,
-            name,
-            state: match (
-                disabled::is_disabled(session, id, account).await?,
-                is_locked,
-            ) {
-                (true, _) => "disabled".to_owned(),
-                (false, true) => "locked".to_owned(),
-                (false, false) => state,
-            },
-            factors: sign_in::session::factors(session, id).await?,
-            signed_in_at: signed_in.map(Timestamp::from_ms),
-            grants: vec![grant],
-        });
-    }
-    users.sort_by(|a, b| a.email.cmp(&b.email));
-    Ok(users)
 }

@@ -34,7 +34,7 @@ pub use dictionary::{
 };
 pub use fold::{Device, Identity, Profile, PushToken, Step, fold, superseded};
 pub use network::{Network, NotANetwork};
-pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule};
+pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule, SdkTokenRule};
 pub use rules::{AccountRules, Limits, Rules};
 pub use suppression::{Stretch, Suppressions};
 pub use terms::{PasscodeTerms, Scope, Scopes};

@@ -1,9 +1,9 @@
-//! Passcodes and tokens of programs: made, hashed, compared.
+//! Passcodes and tokens of programs and apps: made, hashed, compared.
 //!
 //! They are random tokens of 160 bits, so one fast hash is enough: there is nothing to guess. The
 //! hash is compared in constant time. Plain text exists once, in [`NewPasscode`], to be shown.
 
-use model::{Random, Secret};
+use model::{Random, Secret, Timestamp};
 
 use crate::PasscodeTerms;
 
@@ -40,6 +40,17 @@ pub struct PasscodeRule {
     pub hash: PasscodeHash,
     /// Until when, for what and from where it is accepted.
     pub terms: PasscodeTerms,
+}
+
+/// One token of the SDKs that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SdkTokenRule {
+    /// Which of the account's tokens it is, from 1.
+    pub number: u32,
+    /// What is stored of it.
+    pub hash: PasscodeHash,
+    /// From when on it is refused; none for the one that new apps carry.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A passcode just made.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, Suppressions,
+    Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, SdkTokenRule,
+    Suppressions,
 };
 
 /// The rules of every account.
@@ -61,8 +62,8 @@ pub struct AccountRules {
     pub person_key_secret: PersonKeySecret,
     /// Who may call the REST API.
     pub passcodes: Vec<PasscodeRule>,
-    /// The hash of the SDKs' token.
-    pub sdk_token_hash: PasscodeHash,
+    /// The tokens that apps carry: the newest, and those before it whose overlap has not ended.
+    pub sdk_tokens: Vec<SdkTokenRule>,
     /// How much at a time.
     pub limits: Limits,
     /// How long an event is kept, counted from when it happened.
@@ -105,7 +106,11 @@ impl AccountRules {
             time_zone,
             person_key_secret,
             passcodes: Vec::new(),
-            sdk_token_hash,
+            sdk_tokens: vec![SdkTokenRule {
+                number: 1,
+                hash: sdk_token_hash,
+                ends_at: None,
+            }],
             limits: Limits::default(),
             retention: Duration::from_secs(u64::from(limit::RETENTION_DAYS_DEFAULT) * 86_400),
             discarded_events: BTreeSet::new(),
@@ -138,10 +143,19 @@ impl AccountRules {
         )
     }
 
-    /// Whether `text` is the SDKs' token.
+    /// The number of the SDKs' token that `text` is; none when it is wrong, or has ended. The time
+    /// taken depends on how many tokens there are, never on which one it was or how close.
     #[must_use]
-    pub fn verify_sdk_token(&self, text: &str) -> bool {
-        self.sdk_token_hash == PasscodeHash::of(text)
+    pub fn verify_sdk_token(&self, text: &str, now: Timestamp) -> Option<u32> {
+        let hash = PasscodeHash::of(text);
+        let found =
+            self.sdk_tokens.iter().fold(
+                None,
+                |found, rule| if rule.hash == hash { Some(rule) } else { found },
+            );
+        found
+            .filter(|it| it.ends_at.is_none_or(|end| now < end))
+            .map(|it| it.number)
     }
 
     /// Whether a page may send that a host of that name has served; none when the page does not say.

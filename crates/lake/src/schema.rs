@@ -191,6 +191,18 @@ impl PropertyColumns {
         self.overflow
     }
 
+    /// Those of these physical columns that there are, in the order in which [`part_schema`] has them.
+    #[must_use]
+    pub fn named<'a>(&self, physical_names: impl Iterator<Item = &'a str>) -> Vec<PropertyColumn> {
+        let named = physical_names.filter_map(PropertyColumn::parse);
+        let mut columns: Vec<PropertyColumn> = named
+            .filter(|it| self.types(&it.name).contains(it.kind))
+            .collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
     /// The physical columns, in the order in which [`part_schema`] has them.
     #[must_use]
     pub fn physical(&self) -> Vec<PropertyColumn> {

@@ -4,6 +4,7 @@
 //! and pure functions; it must never do I/O. The two ambient things a program has, time and
 //! randomness, are traits here ([`Clock`], [`Random`]) so that tests can hold them still.
 
+mod credential;
 mod error;
 mod ids;
 mod json;
@@ -22,6 +23,7 @@ pub mod submission;
 #[cfg(test)]
 mod tests;
 
+pub use credential::{Credential, CredentialUse};
 pub use error::ErrorKind;
 pub use ids::{
     AccountId, CommitId, IdentityKind, KeyId, LedgerPosition, PartId, PersonKey, PersonKeySecret,

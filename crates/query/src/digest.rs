@@ -39,6 +39,9 @@ pub(crate) trait Digest: std::fmt::Debug + Default + Send + Sync + 'static {
     /// `Internal` when a column is not there.
     fn add(&mut self, rows: &RecordBatch) -> Result<()>;
 
+    /// Called once after the last rows.
+    fn finish(&mut self) {}
+
     /// Its size in memory, about.
     fn bytes(&self) -> usize;
 }
@@ -342,6 +345,7 @@ impl Engine {
         while let Some(batch) = batches.next().await {
             digest.add(&batch?)?;
         }
+        digest.finish();
         Ok(digest)
     }
 }
@@ -358,5 +362,6 @@ async fn drain<D: Digest>(
     while let Some(batch) = rows.next().await {
         digest.add(&batch.map_err(|error| Error::from_engine(error, memory_bytes_max))?)?;
     }
+    digest.finish();
     Ok(digest)
 }

@@ -26,11 +26,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::digest::Digests;
+use crate::newest::Newest;
 use crate::people::{self, LinkCache, PeopleTable};
+use crate::presence::Presence;
 use crate::reports::PropertyNames;
 use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::tallies::Tallies;
+use crate::whole::Whole;
 use crate::{Error, ReadPolicy, Result, Tail, functions, planner, statement, tables};
 
 /// How often a typed read is begun anew because a commit was gone before it could be held.
@@ -85,7 +88,10 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) links: LinkCache,
     pub(crate) tallies: Digests<Tallies>,
+    pub(crate) newest: Digests<Newest>,
+    pub(crate) presence: Digests<Presence>,
     pub(crate) properties: Digests<PropertyNames>,
+    pub(crate) whole: Whole,
 }
 
 /// The rows of a query, as they come.
@@ -138,7 +144,10 @@ impl Engine {
                 clock,
                 links,
                 tallies: Digests::default(),
+                newest: Digests::default(),
+                presence: Digests::default(),
                 properties: Digests::default(),
+                whole: Whole::default(),
             }),
         })
     }

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use governance::{Masks, PropertyOf};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
+use model::catalog::PartMeta;
 use model::record::{Source, Table};
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
 use serde_json::value::RawValue;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use crate::functions::{json_number, json_text};
 use crate::people::{PeopleReader, PersonView, ProfileParts};
+use crate::presence;
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::{Snapshot, TableRows};
@@ -201,11 +203,10 @@ impl Engine {
     /// # Errors
     /// As [`Engine::events_page`].
     pub async fn count_events(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<u64> {
-        let now = self.inner.clock.now();
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut count = 0_u64;
             if query.filters.is_empty() {
-                for counted in self.counted(&snapshot, policy, query, now).await? {
+                for counted in self.counted(&snapshot, policy, query).await? {
                     let named = counted.names();
                     let named = named
                         .filter(|(it, _)| query.event.as_deref().is_none_or(|name| name == *it));
@@ -213,7 +214,8 @@ impl Engine {
                 }
                 return Ok(count);
             }
-            self.each_event(&snapshot, policy, query, now, |_, _| count += 1)
+            let needs = Needs::default();
+            self.each_seen(&snapshot, policy, query, &needs, |_| count += 1)
                 .await?;
             Ok(count)
         })
@@ -226,11 +228,32 @@ impl Engine {
         snapshot: &Snapshot,
         policy: &ReadPolicy,
         query: &EventsQuery,
-        cut_off: Timestamp,
+        cut_off: Option<Timestamp>,
         mut take: impl FnMut(PersonKey, Timestamp),
     ) -> Result<()> {
-        let needs = Needs::default();
-        self.each_seen(snapshot, policy, query, cut_off, &needs, |event| {
+        let needs = Needs {
+            person: true,
+            ..Needs::default()
+        };
+        let mut rows = Arc::clone(snapshot.table(Table::Events)?);
+        let is_plain = query.event.is_none() && query.filters.is_empty();
+        if is_plain
+            && cut_off.is_none()
+            && policy.events.is_none()
+            && let Some(left_out) = policy.left_out()?
+        {
+            let is_asked = |it: &&Arc<PartMeta>| it.ts_max >= query.from && it.ts_min < query.to;
+            let parts: Vec<_> = rows.parts.iter().filter(is_asked).cloned().collect();
+            let number: u64 = parts.iter().map(|it| it.rows).sum();
+            if number <= presence::ROWS_MAX {
+                let memory = &self.inner.presence;
+                for part in self.digests(memory, &rows, &parts, &left_out).await? {
+                    part.each(query.from, query.to, &mut take);
+                }
+                rows = Arc::new(rows.tail_alone());
+            }
+        }
+        self.each_row(&rows, policy, query, cut_off, &needs, |event| {
             take(event.person, event.ts);
         })
         .await
@@ -242,13 +265,30 @@ impl Engine {
         snapshot: &Snapshot,
         policy: &ReadPolicy,
         query: &EventsQuery,
-        cut_off: Timestamp,
+        needs: &Needs<'_>,
+        take: impl FnMut(&Seen<'_>),
+    ) -> Result<()> {
+        let rows = snapshot.table(Table::Events)?;
+        self.each_row(rows, policy, query, None, needs, take).await
+    }
+
+    async fn each_row(
+        &self,
+        rows: &Arc<TableRows>,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        cut_off: Option<Timestamp>,
         needs: &Needs<'_>,
         mut take: impl FnMut(&Seen<'_>),
     ) -> Result<()> {
         check_filters(policy, query)?;
-        let rows = snapshot.table(Table::Events)?;
-        let mut columns = [PERSON_KEY, TS].map(String::from).to_vec();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut columns = vec![String::from(TS)];
+        if needs.person {
+            columns.push(String::from(PERSON_KEY));
+        }
         if needs.context {
             columns.push(String::from(CONTEXT));
         }
@@ -266,7 +306,11 @@ impl Engine {
         let mut batches = self.read(rows, policy, Order::Any, read).await?.batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
-            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
+            let times = reads::times(&batch, TS)?;
+            let keys = match needs.person {
+                true => Some(reads::keys(&batch, PERSON_KEY)?),
+                false => None,
+            };
             let properties = property_reader(&batch)?;
             let contexts = match needs.context {
                 true => Some(reads::texts(&batch, CONTEXT)?),
@@ -275,7 +319,7 @@ impl Engine {
             for row in 0..batch.num_rows() {
                 if query.filters.iter().all(|it| it.matches(&properties, row)) {
                     take(&Seen {
-                        person: reads::person(keys, row),
+                        person: keys.map_or(PersonKey([0; 16]), |it| reads::person(it, row)),
                         ts: reads::time(times, row),
                         context: contexts.and_then(|it| reads::text(it, row)),
                         properties: &properties,
@@ -300,7 +344,7 @@ impl Engine {
         let rows = snapshot.table(Table::Events)?;
         let mut found = Vec::new();
         for window in windows(rows, query, after) {
-            let filter = matching(query, cut_off).and(window.filter(after));
+            let filter = matching(query, Some(cut_off)).and(window.filter(after));
             let (order, sort) = window.order();
             // One more than the page has room for tells whether there are more.
             let room = limit.saturating_sub(found.len()).saturating_add(1);
@@ -439,19 +483,26 @@ pub(crate) fn windows(
     windows.into_iter().map(|(window, _)| window).collect()
 }
 
-/// The rows that may match: name, time and cut-off.
-pub(crate) fn matching(query: &EventsQuery, cut_off: Timestamp) -> Expr {
-    let mut filter = column("received_at").lt_eq(tables::time(cut_off));
+/// The rows that may match: by name, time, and cut-off, if there is one. A read that goes on later needs
+/// one; any other sees what its snapshot holds.
+pub(crate) fn matching(query: &EventsQuery, cut_off: Option<Timestamp>) -> Expr {
+    let mut filters = Vec::new();
+    if let Some(cut_off) = cut_off {
+        filters.push(column("received_at").lt_eq(tables::time(cut_off)));
+    }
     if query.from.ms() > i64::MIN {
-        filter = filter.and(column(TS).gt_eq(tables::time(query.from)));
+        filters.push(column(TS).gt_eq(tables::time(query.from)));
     }
     if query.to.ms() < i64::MAX {
-        filter = filter.and(column(TS).lt(tables::time(query.to)));
+        filters.push(column(TS).lt(tables::time(query.to)));
     }
     if let Some(name) = &query.event {
-        filter = filter.and(column("name").eq(lit(name.clone())));
+        filters.push(column("name").eq(lit(name.clone())));
     }
-    filter
+    filters
+        .into_iter()
+        .reduce(Expr::and)
+        .unwrap_or_else(|| lit(true))
 }
 
 pub(crate) fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
@@ -464,9 +515,11 @@ pub(crate) fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<
     }
 }
 
-/// What is read of an event beside its key and time.
+/// What is read of an event beside its time.
 #[derive(Debug, Default)]
 pub(crate) struct Needs<'a> {
+    /// Whose it is.
+    pub(crate) person: bool,
     /// These properties.
     pub(crate) properties: Vec<&'a str>,
     /// What the SDK said.
@@ -476,6 +529,7 @@ pub(crate) struct Needs<'a> {
 /// One event as it is looked at.
 #[derive(Debug)]
 pub(crate) struct Seen<'a> {
+    /// Whose it is; nobody unless that was needed.
     pub(crate) person: PersonKey,
     pub(crate) ts: Timestamp,
     /// What the SDK said: a JSON object. None unless it was needed.
@@ -505,7 +559,9 @@ pub(crate) fn property_columns<'a>(
             }
             .physical_name()
         }));
-        columns.insert(String::from(OVERFLOW));
+        if rows.columns.has_overflow() {
+            columns.insert(String::from(OVERFLOW));
+        }
     }
     columns
 }
@@ -582,6 +638,16 @@ pub(crate) fn event_row(
             .map(|it| masked_object(it, policy)),
         person: Arc::default(),
     })
+}
+
+/// The event as a reader sees it.
+pub(crate) fn masked_row(row: &EventRow, policy: &ReadPolicy) -> EventRow {
+    let mut shown = row.clone();
+    if !policy.masks.is_empty() {
+        shown.properties = masked_object(shown.properties, policy);
+        shown.context = shown.context.map(|it| masked_object(it, policy));
+    }
+    shown
 }
 
 /// The object of an event's properties, or of what its SDK said, with masked members masked.

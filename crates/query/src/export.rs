@@ -65,7 +65,7 @@ impl Engine {
         self.settle(policy).await?;
         let snapshot = self.inner.snapshots.take(policy.account, &tables).await?;
         let mut links = self.links(&snapshot, policy).await?;
-        let filter = Some(events::matching(query, self.inner.clock.now()));
+        let filter = Some(events::matching(query, Some(self.inner.clock.now())));
         let rows = snapshot.table(Table::Events)?;
         let read = Read {
             filter,

@@ -1,32 +1,33 @@
 //! The newest events first: of everybody, or the timeline of one person.
 //!
-//! Where a page's events are is known before any of them is read whole: by how many there were when;
-//! of one person, or under a condition on properties, by the times of those that match. A position is
-//! content, as that of [`crate::Position`]: a time, a record id and a cut-off of the time of receipt.
+//! Which events a page shows is known before any of them is read whole: of everybody's, by what is
+//! kept of each part (see [`crate::newest`]); of one person's, under a condition on properties, or far
+//! back, by a look at what decides that, from the newest parts back, until a page is full. Whole events
+//! that were read lately are held (see [`crate::whole`]). A position is content, as that of
+//! [`crate::Position`]: a time, a record id and a cut-off of the time of receipt.
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, SortExpr};
 use futures::StreamExt;
-use governance::Stretch;
+use governance::{Stretch, Suppressions};
 use lake::schema::{PERSON_KEY, RECORD_ID, TS};
+use model::catalog::PartMeta;
 use model::record::Table;
 use model::{PersonKey, RecordId, Timestamp};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::events::{self, EventRow, EventsQuery};
+use crate::newest::Rank;
 use crate::people::{PeopleReader, PersonView, ProfileParts, TABLES};
 use crate::reads::{self, Read};
 use crate::scan::Order;
-use crate::snapshot::{Snapshot, TableRows};
+use crate::snapshot::TableRows;
 use crate::tables::{self, column};
-use crate::{Engine, ReadPolicy, Result};
+use crate::{Engine, Error, ReadPolicy, Result};
 
-/// Of so many rows all columns are read; of more, first the times, so that no other column of the rows
-/// before a page is read.
-const LOOKED_AT_WHOLE: u64 = 2_000;
+/// Parts are looked at together up to about so many rows, and then no more if the page is full.
+const LOOKED_AT_TOGETHER: u64 = 1_000_000;
 
 /// Where a page begins: below this record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,28 +49,15 @@ pub struct LatestPage {
     pub next: Option<Before>,
 }
 
-/// A time in which there are about so many rows.
-#[derive(Debug)]
-struct Range {
-    from: Option<Timestamp>,
-    to: Timestamp,
-    rows: u64,
-    /// The only times that a row may have, when they are known.
-    times: Vec<Timestamp>,
-}
-
-impl Range {
-    fn filter(&self) -> Expr {
-        let mut filter = column(TS).lt(tables::time(self.to));
-        if let Some(from) = self.from {
-            filter = filter.and(column(TS).gt_eq(tables::time(from)));
-        }
-        if !self.times.is_empty() {
-            let times = self.times.iter().map(|it| tables::time(*it)).collect();
-            filter = filter.and(column(TS).in_list(times, false));
-        }
-        filter
-    }
+/// Somebody who did something lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivePerson {
+    /// Who, without their events.
+    pub person: PersonView,
+    /// The name of the last event.
+    pub event: Box<str>,
+    /// When it happened.
+    pub ts: Timestamp,
 }
 
 /// One page's question.
@@ -82,7 +70,44 @@ struct Asked<'a> {
     keys: Option<Vec<(PersonKey, Stretch)>>,
     before: Option<Before>,
     cut_off: Timestamp,
-    limit: usize,
+    /// One more than the page has room for tells whether there are more.
+    room: usize,
+}
+
+/// The newest events of a page, by rank, with their names: the oldest goes when there are too many.
+#[derive(Debug)]
+struct Page {
+    spots: BTreeMap<Rank, Box<str>>,
+    room: usize,
+}
+
+impl Page {
+    const fn new(room: usize) -> Self {
+        Self {
+            spots: BTreeMap::new(),
+            room,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.spots.len() >= self.room
+    }
+
+    /// The oldest of a full page: what is older is not on it.
+    fn oldest(&self) -> Option<Rank> {
+        let oldest = self.spots.keys().next().copied();
+        oldest.filter(|_| self.is_full())
+    }
+
+    fn add(&mut self, rank: Rank, name: &str) {
+        if self.oldest().is_some_and(|oldest| rank <= oldest) {
+            return;
+        }
+        self.spots.insert(rank, Box::from(name));
+        if self.spots.len() > self.room {
+            self.spots.pop_first();
+        }
+    }
 }
 
 impl Engine {
@@ -110,20 +135,16 @@ impl Engine {
                 keys: person.map(|it| people.links.keys(it)),
                 before,
                 cut_off,
-                limit,
+                room: limit.saturating_add(1),
             };
-            let (mut records, more) = self.newest(&snapshot, &asked).await?;
+            let (mut records, more) = self.newest(&asked, limit).await?;
             let names: Vec<PersonKey> = records
                 .iter()
                 .map(|row| people.links.person(row.key, row.ts))
                 .collect();
             let distinct: BTreeSet<PersonKey> = names.iter().copied().collect();
             let distinct: Vec<PersonKey> = distinct.into_iter().collect();
-            let parts = ProfileParts {
-                profile: true,
-                events: false,
-            };
-            let views = people.read(&distinct, parts).await?;
+            let views = people.read(&distinct, ONLY_PROFILES).await?;
             let views: HashMap<PersonKey, Arc<PersonView>> = views
                 .into_iter()
                 .map(|(key, view)| (key, Arc::new(view)))
@@ -143,206 +164,299 @@ impl Engine {
         .await
     }
 
-    /// The rows of a page, and whether there are more.
-    async fn newest(
+    /// The people who did something last, at most `limit`, as far as they are among those of the
+    /// `events` newest events: each with their last one, the newest first.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn active_last(
         &self,
-        snapshot: &Snapshot,
-        asked: &Asked<'_>,
-    ) -> Result<(Vec<EventRow>, bool)> {
-        let ranges = match asked.is_plain() {
-            true => self.counted_ranges(snapshot, asked).await?,
-            false => self.found_ranges(asked).await?,
-        };
-        let mut found = Vec::new();
-        for range in ranges {
-            let mut filter = asked.filter().and(range.filter());
-            // One more than the page has room for tells whether there are more.
-            let room = asked.limit.saturating_sub(found.len()).saturating_add(1);
-            let limit = asked.is_plain().then_some(room);
-            if let Some(limit) = limit.filter(|_| range.rows > LOOKED_AT_WHOLE) {
-                let Some(oldest) = self.oldest(asked, filter.clone(), limit).await? else {
-                    continue;
-                };
-                filter = filter.and(column(TS).gt_eq(tables::time(oldest)));
-            }
-            let read = Read {
-                filter: Some(filter),
-                columns: Vec::new(),
-                sort: newest_first(),
-                limit,
-            };
-            let rows = self
-                .read(asked.rows, asked.policy, Order::Any, read)
-                .await?;
-            let mut batches = rows.batches;
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
-                let properties = events::property_reader(&batch)?;
-                for row in 0..batch.num_rows() {
-                    let filters = &asked.query.filters;
-                    if !filters.iter().all(|it| it.matches(&properties, row)) {
-                        continue;
-                    }
-                    let event = events::event_row(&batch, row, &properties, asked.policy)?;
-                    if !asked.is_of(event.key, event.ts) {
-                        continue;
-                    }
-                    if found.len() == asked.limit {
-                        return Ok((found, true));
-                    }
-                    found.push(event);
-                }
-            }
-        }
-        Ok((found, false))
-    }
-
-    /// Where the rows of a page are, by how many events there were when: the newest first, each range
-    /// with about as many rows as a page has room for. Those that came after the cut-off are counted
-    /// too, so that one range may not be enough.
-    async fn counted_ranges(&self, snapshot: &Snapshot, asked: &Asked<'_>) -> Result<Vec<Range>> {
-        let after = asked.before.map_or(asked.query.to, |it| {
-            it.ts.plus(Duration::from_millis(1)).min(asked.query.to)
-        });
-        let query = EventsQuery {
-            to: after,
-            ..asked.query.clone()
-        };
-        let counted = self.counted(snapshot, asked.policy, &query, asked.cut_off);
-        let mut bins: BTreeMap<Timestamp, u64> = BTreeMap::new();
-        for counted in counted.await? {
-            for (at, count) in counted.bins(query.event.as_deref()) {
-                *bins.entry(at).or_default() += count;
-            }
-        }
-        let page = u64::try_from(asked.limit)
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        let mut ranges = Vec::new();
-        let (mut to, mut rows) = (after, 0_u64);
-        for (at, count) in bins.into_iter().rev() {
-            rows = rows.saturating_add(count);
-            if rows >= page {
-                let range = Range {
-                    from: Some(at),
-                    to,
-                    rows,
-                    times: Vec::new(),
-                };
-                ranges.push(range);
-                (to, rows) = (at, 0);
-            }
-        }
-        if rows > 0 {
-            ranges.push(Range {
-                from: None,
-                to,
-                rows,
-                times: Vec::new(),
-            });
-        }
-        Ok(ranges)
-    }
-
-    /// Where the rows of a page are that are one person's, or under a condition: found by what decides
-    /// that and the times alone, from the last days back, until a page is full.
-    async fn found_ranges(&self, asked: &Asked<'_>) -> Result<Vec<Range>> {
-        let filtered = asked.query.filters.iter().map(|it| it.name.as_str());
-        let mut columns = [PERSON_KEY, TS].map(String::from).to_vec();
-        columns.extend(events::property_columns(asked.rows, filtered));
-        let windows: Vec<Option<Expr>> = match asked.query.filters.is_empty() {
-            // One person's events are few, wherever they are.
-            true => vec![None],
-            false => {
-                let days = events::windows(asked.rows, asked.query, None);
-                days.into_iter()
-                    .rev()
-                    .map(|it| Some(it.filter(None)))
-                    .collect()
-            }
-        };
-        let page = asked.limit.saturating_add(1);
-        // The newest ones, the oldest of them on top.
-        let mut newest: BinaryHeap<Reverse<Timestamp>> = BinaryHeap::new();
-        for window in windows {
-            let filter = asked.filter();
-            let read = Read {
-                filter: Some(match window {
-                    Some(window) => filter.and(window),
-                    None => filter,
-                }),
-                columns: columns.clone(),
-                ..Read::default()
-            };
-            let rows = self
-                .read(asked.rows, asked.policy, Order::Any, read)
-                .await?;
-            let mut batches = rows.batches;
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
-                let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
-                let properties = events::property_reader(&batch)?;
-                for row in 0..batch.num_rows() {
-                    let ts = reads::time(times, row);
-                    let mut filters = asked.query.filters.iter();
-                    if !asked.is_of(reads::person(keys, row), ts)
-                        || !filters.all(|it| it.matches(&properties, row))
-                    {
-                        continue;
-                    }
-                    newest.push(Reverse(ts));
-                    if newest.len() > page {
-                        newest.pop();
-                    }
-                }
-            }
-            if newest.len() >= page {
-                break;
-            }
-        }
-        let times: BTreeSet<Timestamp> = newest.into_iter().map(|Reverse(ts)| ts).collect();
-        let range = times.first().map(|oldest| Range {
-            from: Some(*oldest),
-            to: asked.query.to,
-            rows: u64::try_from(times.len()).unwrap_or(u64::MAX),
-            times: times.iter().copied().collect(),
-        });
-        Ok(range.into_iter().collect())
-    }
-
-    /// The time of the last row that a page has room for, by the times alone: so that no other
-    /// column of the rows before it is read.
-    async fn oldest(
-        &self,
-        asked: &Asked<'_>,
-        filter: Expr,
+        policy: &ReadPolicy,
+        events: usize,
         limit: usize,
-    ) -> Result<Option<Timestamp>> {
+    ) -> Result<Vec<ActivePerson>> {
+        let (all, cut_off) = (&EventsQuery::default(), self.inner.clock.now());
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut people = PeopleReader::new(self, &snapshot, policy).await?;
+            let asked = Asked {
+                rows: snapshot.table(Table::Events)?,
+                policy,
+                query: all,
+                keys: None,
+                before: None,
+                cut_off,
+                room: events,
+            };
+            let mut seen = HashSet::new();
+            let mut last = Vec::new();
+            for ((ts, _, key), event) in self.spots(&asked).await?.into_iter().rev() {
+                let person = people.links.person(key, ts);
+                if last.len() < limit && seen.insert(person) {
+                    last.push((person, event, ts));
+                }
+            }
+            let keys: Vec<PersonKey> = last.iter().map(|(person, ..)| *person).collect();
+            let mut views = people.read(&keys, ONLY_PROFILES).await?;
+            let active = last.into_iter().map(|(person, event, ts)| ActivePerson {
+                person: views.remove(&person).unwrap_or_default(),
+                event,
+                ts,
+            });
+            Ok(active.collect())
+        })
+        .await
+    }
+
+    /// The rows of a page, and whether there are more.
+    async fn newest(&self, asked: &Asked<'_>, limit: usize) -> Result<(Vec<EventRow>, bool)> {
+        let mut rows = match self.whole(asked, self.spots(asked).await?).await? {
+            Some(rows) => rows,
+            // What came after the cut-off stands among the newest that are kept of a part.
+            None => {
+                let spots = self.looked_for(asked).await?;
+                let rows = self.whole(asked, spots).await?;
+                rows.ok_or(Error::Internal("read the events of a page"))?
+            }
+        };
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok((rows, more))
+    }
+
+    /// Which events are on a page.
+    async fn spots(&self, asked: &Asked<'_>) -> Result<BTreeMap<Rank, Box<str>>> {
+        if asked.is_plain()
+            && let Some(left_out) = asked.policy.left_out()?
+            && let Some(spots) = self.known(asked, &left_out).await?
+        {
+            return Ok(spots);
+        }
+        self.looked_for(asked).await
+    }
+
+    /// Which events are on a page, by what is kept of each part; none when the page goes further back.
+    /// Some of them may have come after the cut-off.
+    async fn known(
+        &self,
+        asked: &Asked<'_>,
+        left_out: &Arc<Suppressions>,
+    ) -> Result<Option<BTreeMap<Rank, Box<str>>>> {
+        let mut page = Page::new(asked.room);
+        let tail = Arc::new(asked.rows.tail_alone());
+        self.look(asked, &tail, &mut page).await?;
+        // Below it, something may be missing.
+        let mut floor: Option<Rank> = None;
+        let mut parts = asked.newest_last();
+        while let Some(some) = asked.next_parts(&mut parts, &page) {
+            let digests = self.digests(&self.inner.newest, asked.rows, &some, left_out);
+            for digest in digests.await? {
+                let only = asked.policy.events.as_deref();
+                for (name, of_name) in digest.of(asked.query.event.as_deref(), only) {
+                    floor = floor.max(of_name.floor());
+                    for rank in of_name.ranks().filter(|it| asked.is_in_time(*it)) {
+                        page.add(rank, name);
+                    }
+                }
+            }
+        }
+        let is_known = match (floor, page.oldest()) {
+            (None, _) => true,
+            (Some(floor), Some(oldest)) => floor <= oldest,
+            (Some((ts, ..)), None) => ts < asked.query.from,
+        };
+        Ok(is_known.then_some(page.spots))
+    }
+
+    /// Which events are on a page, by what decides that.
+    async fn looked_for(&self, asked: &Asked<'_>) -> Result<BTreeMap<Rank, Box<str>>> {
+        let mut page = Page::new(asked.room);
+        let tail = Arc::new(asked.rows.tail_alone());
+        self.look(asked, &tail, &mut page).await?;
+        let mut parts = asked.newest_last();
+        while let Some(some) = asked.next_parts(&mut parts, &page) {
+            let some = Arc::new(asked.rows.parts_alone(some));
+            self.look(asked, &some, &mut page).await?;
+        }
+        Ok(page.spots)
+    }
+
+    /// Adds to a page what is on it of `rows`, by what decides that alone.
+    async fn look(&self, asked: &Asked<'_>, rows: &Arc<TableRows>, page: &mut Page) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let is_plain = asked.is_plain();
+        let filtered = asked.query.filters.iter().map(|it| it.name.as_str());
+        let mut columns = [PERSON_KEY, RECORD_ID, TS, "name"]
+            .map(String::from)
+            .to_vec();
+        columns.extend(events::property_columns(rows, filtered));
+        let mut filter = asked.filter();
+        if let Some((ts, ..)) = page.oldest() {
+            filter = filter.and(column(TS).gt_eq(tables::time(ts)));
+        }
         let read = Read {
             filter: Some(filter),
-            columns: [TS, RECORD_ID].map(String::from).to_vec(),
-            sort: newest_first(),
-            limit: Some(limit),
+            columns,
+            sort: is_plain.then(newest_first).unwrap_or_default(),
+            limit: is_plain.then_some(asked.room),
         };
-        let rows = self
-            .read(asked.rows, asked.policy, Order::Any, read)
-            .await?;
+        let rows = self.read(rows, asked.policy, Order::Any, read).await?;
         let mut batches = rows.batches;
-        let mut oldest = None;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
-            let times = reads::times(&batch, TS)?;
-            if let Some(last) = batch.num_rows().checked_sub(1) {
-                oldest = Some(reads::time(times, last));
+            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
+            let (ids, names) = (
+                reads::keys(&batch, RECORD_ID)?,
+                reads::texts(&batch, "name")?,
+            );
+            let properties = events::property_reader(&batch)?;
+            for row in 0..batch.num_rows() {
+                let (key, ts) = (reads::person(keys, row), reads::time(times, row));
+                let mut filters = asked.query.filters.iter();
+                if asked.is_of(key, ts) && filters.all(|it| it.matches(&properties, row)) {
+                    page.add((ts, reads::record(ids, row), key), names.value(row));
+                }
             }
         }
-        Ok(oldest)
+        Ok(())
+    }
+
+    /// The events of a page as the reader sees them, the newest first; none when one of them came after
+    /// the cut-off.
+    async fn whole(
+        &self,
+        asked: &Asked<'_>,
+        spots: BTreeMap<Rank, Box<str>>,
+    ) -> Result<Option<Vec<EventRow>>> {
+        let (policy, memory) = (asked.policy, &self.inner.whole);
+        let mut found: HashMap<Rank, Arc<EventRow>> = HashMap::new();
+        let mut missing = BTreeSet::new();
+        for rank in spots.keys() {
+            match memory.find(policy.account, *rank) {
+                Some(row) => {
+                    found.insert(*rank, row);
+                }
+                None => {
+                    missing.insert(*rank);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let read = self.read_whole(asked, &missing).await?;
+            memory.keep(policy.account, &read, &policy.suppressed);
+            found.extend(
+                read.into_iter()
+                    .map(|row| ((row.ts, row.record, row.key), row)),
+            );
+        }
+        let mut rows = Vec::with_capacity(spots.len());
+        for rank in spots.keys().rev() {
+            let row = found.get(rank);
+            let row = row.ok_or(Error::Internal("find an event of a page"))?;
+            if asked.before.is_some() && row.received_at > asked.cut_off {
+                return Ok(None);
+            }
+            rows.push(events::masked_row(row, policy));
+        }
+        Ok(Some(rows))
+    }
+
+    /// Whole events of a page, as they were sent.
+    async fn read_whole(
+        &self,
+        asked: &Asked<'_>,
+        ranks: &BTreeSet<Rank>,
+    ) -> Result<Vec<Arc<EventRow>>> {
+        let (Some((first, ..)), Some((last, ..))) = (ranks.first(), ranks.last()) else {
+            return Ok(Vec::new());
+        };
+        let times: BTreeSet<Timestamp> = ranks.iter().map(|(ts, ..)| *ts).collect();
+        let times = times.into_iter().map(tables::time).collect();
+        let mut filter = column(TS)
+            .gt_eq(tables::time(*first))
+            .and(column(TS).lt_eq(tables::time(*last)))
+            .and(column(TS).in_list(times, false));
+        if let Some(keys) = &asked.keys {
+            let keys: Vec<PersonKey> = keys.iter().map(|(key, _)| *key).collect();
+            filter = filter.and(reads::of_persons(PERSON_KEY, &keys));
+        }
+        let read = Read {
+            filter: Some(filter),
+            ..Read::default()
+        };
+        let open = asked.policy.open();
+        let rows = self.read(asked.rows, asked.policy, Order::Any, read);
+        let mut batches = rows.await?.batches;
+        let mut found = Vec::with_capacity(ranks.len());
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
+            let ids = reads::keys(&batch, RECORD_ID)?;
+            let properties = events::property_reader(&batch)?;
+            for row in 0..batch.num_rows() {
+                let (ts, record) = (reads::time(times, row), reads::record(ids, row));
+                if ranks.contains(&(ts, record, reads::person(keys, row))) {
+                    let event = events::event_row(&batch, row, &properties, &open)?;
+                    found.push(Arc::new(event));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
+const ONLY_PROFILES: ProfileParts = ProfileParts {
+    profile: true,
+    events: false,
+};
+
 impl Asked<'_> {
+    /// The parts that may have rows in the time, those with the newest last.
+    fn newest_last(&self) -> Vec<Arc<PartMeta>> {
+        let last = self.before.map(|it| it.ts);
+        let in_time = self.rows.parts.iter().filter(|it| {
+            it.ts_max >= self.query.from
+                && it.ts_min < self.query.to
+                && last.is_none_or(|last| it.ts_min <= last)
+        });
+        let mut parts: Vec<Arc<PartMeta>> = in_time.cloned().collect();
+        parts.sort_by_key(|it| (it.ts_max, it.id));
+        parts
+    }
+
+    /// The next of `parts` that are looked at together; none when what is left is not on the page.
+    fn next_parts(
+        &self,
+        parts: &mut Vec<Arc<PartMeta>>,
+        page: &Page,
+    ) -> Option<Vec<Arc<PartMeta>>> {
+        let newest = parts.last()?;
+        if page.oldest().is_some_and(|(ts, ..)| newest.ts_max < ts) {
+            return None;
+        }
+        // One person's events are few, wherever they are.
+        let together = match self.query.filters.is_empty() && self.keys.is_some() {
+            true => u64::MAX,
+            false => LOOKED_AT_TOGETHER,
+        };
+        let (mut some, mut rows) = (Vec::new(), 0_u64);
+        while rows < together
+            && let Some(part) = parts.pop()
+        {
+            rows = rows.saturating_add(part.rows);
+            some.push(part);
+        }
+        Some(some)
+    }
+
+    fn is_in_time(&self, (ts, record, _): Rank) -> bool {
+        let is_below = |it: Before| (ts, record) < (it.ts, it.record);
+        self.query.from <= ts && ts < self.query.to && self.before.is_none_or(is_below)
+    }
+
     fn filter(&self) -> Expr {
-        let mut filter = events::matching(self.query, self.cut_off);
+        let mut filter = events::matching(self.query, self.before.map(|_| self.cut_off));
         if let Some(before) = self.before {
             filter = filter.and(before.below());
         }
@@ -378,5 +492,5 @@ impl Before {
 
 fn newest_first() -> Vec<SortExpr> {
     let by = |name| column(name).sort(false, true);
-    vec![by(TS), by(RECORD_ID)]
+    vec![by(TS), by(RECORD_ID), by(PERSON_KEY)]
 }

@@ -21,10 +21,13 @@ mod tail_index;
 mod digest;
 mod events;
 mod latest;
+mod newest;
 mod people;
+mod presence;
 mod reads;
 mod reports;
 mod tallies;
+mod whole;
 
 pub mod csv;
 pub mod export;
@@ -36,7 +39,7 @@ mod tests;
 pub use engine::{Engine, Rows, Settings};
 pub use error::{Error, Result};
 pub use events::{EventRow, EventsPage, EventsQuery, Operator, Position, PropertyFilter};
-pub use latest::{Before, LatestPage};
+pub use latest::{ActivePerson, Before, LatestPage};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };

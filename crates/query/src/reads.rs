@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use model::{PersonKey, RecordId, Timestamp};
 use std::sync::Arc;
 
-use crate::scan::Order;
+use crate::scan::{Columns, Order};
 use crate::snapshot::TableRows;
 use crate::tables::{self, column};
 use crate::{Engine, Error, ReadPolicy, Result, Rows};
@@ -48,7 +48,12 @@ impl Engine {
         order: Order,
         read: Read,
     ) -> Result<LogicalPlan> {
-        let plan = tables::visible(rows, &self.inner.snapshots, policy, order)?;
+        // Filters and orders are by fixed columns only.
+        let asked = match read.columns.as_slice() {
+            [] => Columns::All,
+            named => Columns::Named(named),
+        };
+        let plan = tables::visible(rows, &self.inner.snapshots, policy, order, asked)?;
         let then = |plan: LogicalPlanBuilder| -> Result<_, DataFusionError> {
             let mut plan = plan;
             if let Some(filter) = read.filter {

@@ -89,8 +89,8 @@ impl Engine {
         for subject in subjects {
             subject.check(policy)?;
         }
-        let now = self.inner.clock.now();
         let needs = Needs {
+            person: subjects.iter().any(|it| matches!(it, Subject::Person(_))),
             properties: subjects.iter().filter_map(Subject::property).collect(),
             context: subjects.iter().any(|it| matches!(it, Subject::Context(_))),
         };
@@ -102,7 +102,7 @@ impl Engine {
             let mut events_of: HashMap<PersonKey, u64> = HashMap::new();
             let links = &mut people.links;
             let mut held = Held::default();
-            self.each_seen(&snapshot, policy, query, now, needs, |event| {
+            self.each_seen(&snapshot, policy, query, needs, |event| {
                 for (subject, counts) in subjects.iter().zip(&mut counts) {
                     if let Some(value) = subject.value(event) {
                         held.add(counts, &value, 1);
@@ -156,7 +156,7 @@ impl Engine {
             Subject::Event(name.clone()).check(policy)?;
             needs.properties.push(name);
         }
-        let (now, needs) = (self.inner.clock.now(), &needs);
+        let needs = &needs;
         let is_counted = *measure == Measure::Events && query.filters.is_empty();
         let is_cut_well = stretches.iter().flatten().copied().all(begins_bin);
         if is_counted && is_cut_well {
@@ -167,21 +167,14 @@ impl Engine {
             let mut links = self.links(&snapshot, policy).await?;
             let mut seen: HashSet<(usize, usize, PersonKey)> = HashSet::new();
             let mut held = Held::default();
-            self.each_seen(&snapshot, policy, query, now, needs, |event| {
-                let amount = match measure {
-                    Measure::Events | Measure::People => 1.0,
-                    Measure::Sum(name) => event
-                        .property(name)
-                        .and_then(|it| json_number(&json_text(it.as_str())))
-                        .unwrap_or_default(),
-                };
+            let mut add = |key: PersonKey, ts: Timestamp, amount: f64| {
                 for (list, (starts, sums)) in stretches.iter().zip(&mut sums).enumerate() {
-                    let after = starts.partition_point(|start| *start <= event.ts);
+                    let after = starts.partition_point(|start| *start <= ts);
                     let Some(place) = after.checked_sub(1) else {
                         continue;
                     };
                     if *measure == Measure::People {
-                        let person = links.person(event.person, event.ts);
+                        let person = links.person(key, ts);
                         if !held.insert(&mut seen, (list, place, person)) {
                             continue;
                         }
@@ -190,8 +183,26 @@ impl Engine {
                         *sum += amount;
                     }
                 }
-            })
-            .await?;
+            };
+            match measure {
+                Measure::People => {
+                    self.each_event(&snapshot, policy, query, None, |key, ts| add(key, ts, 1.0))
+                        .await?;
+                }
+                Measure::Events | Measure::Sum(_) => {
+                    self.each_seen(&snapshot, policy, query, needs, |event| {
+                        let amount = match measure {
+                            Measure::Events | Measure::People => 1.0,
+                            Measure::Sum(name) => event
+                                .property(name)
+                                .and_then(|it| json_number(&json_text(it.as_str())))
+                                .unwrap_or_default(),
+                        };
+                        add(event.person, event.ts, amount);
+                    })
+                    .await?;
+                }
+            }
             held.check()?;
             Ok(sums)
         })
@@ -205,11 +216,10 @@ impl Engine {
         query: &EventsQuery,
         stretches: &[Vec<Timestamp>],
     ) -> Result<Vec<Vec<f64>>> {
-        let now = self.inner.clock.now();
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             // There are fewer than 2^32 events in a quarter of an hour.
             let mut bins: BTreeMap<Timestamp, u64> = BTreeMap::new();
-            for counted in self.counted(&snapshot, policy, query, now).await? {
+            for counted in self.counted(&snapshot, policy, query).await? {
                 for (at, count) in counted.bins(query.event.as_deref()) {
                     *bins.entry(at).or_default() += count;
                 }
@@ -251,8 +261,8 @@ impl Engine {
                 "what people have now says nothing of the time of an event",
             )));
         }
-        let now = self.inner.clock.now();
         let needs = Needs {
+            person: false,
             properties: subject.property().into_iter().collect(),
             context: matches!(subject, Subject::Context(_)),
         };
@@ -261,7 +271,7 @@ impl Engine {
             let mut values: HashMap<Box<str>, Vec<u64>> = HashMap::new();
             let mut without = vec![0_u64; starts.len()];
             let mut held = Held::default();
-            self.each_seen(&snapshot, policy, query, now, needs, |event| {
+            self.each_seen(&snapshot, policy, query, needs, |event| {
                 let after = starts.partition_point(|start| *start <= event.ts);
                 let Some(place) = after.checked_sub(1) else {
                     return;
@@ -312,10 +322,10 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn event_names(&self, policy: &ReadPolicy) -> Result<BTreeMap<Box<str>, EventStats>> {
-        let (all, now) = (&EventsQuery::default(), self.inner.clock.now());
+        let all = &EventsQuery::default();
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut names: BTreeMap<Box<str>, EventStats> = BTreeMap::new();
-            for counted in self.counted(&snapshot, policy, all, now).await? {
+            for counted in self.counted(&snapshot, policy, all).await? {
                 for (name, stats) in counted.stats() {
                     match names.get_mut(name) {
                         Some(known) => known.join(stats),
@@ -345,10 +355,10 @@ impl Engine {
             to,
             ..EventsQuery::default()
         };
-        let (query, now) = (&query, self.inner.clock.now());
+        let query = &query;
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut names: BTreeMap<Box<str>, u64> = BTreeMap::new();
-            for counted in self.counted(&snapshot, policy, query, now).await? {
+            for counted in self.counted(&snapshot, policy, query).await? {
                 for (name, count) in counted.names() {
                     match names.get_mut(name) {
                         Some(sum) => *sum += count,

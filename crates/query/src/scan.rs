@@ -58,6 +58,15 @@ pub(crate) enum Order {
     Parts,
 }
 
+/// Which columns of properties a scan has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Columns<'a> {
+    /// All that there are.
+    All,
+    /// Of all that there are these, by their physical names.
+    Named(&'a [String]),
+}
+
 /// One table of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Scan {
@@ -68,8 +77,15 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(rows: Arc<TableRows>, snapshots: Arc<Snapshots>, order: Order) -> Self {
-        let schema = scan_schema(&rows);
+    /// A scan of `rows` with their fixed columns and, of the others, those that are `asked` for: a plan
+    /// costs by the columns that it could read.
+    pub(crate) fn new(
+        rows: Arc<TableRows>,
+        snapshots: Arc<Snapshots>,
+        order: Order,
+        asked: Columns<'_>,
+    ) -> Self {
+        let schema = scan_schema(&rows, asked);
         Self {
             rows,
             snapshots,

@@ -19,6 +19,7 @@ use object_store::ObjectStore;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::scan::Columns;
 use crate::tail_index::{CommitFacts, TailIndexes};
 use crate::{Error, Held, Result, Tail};
 
@@ -75,10 +76,10 @@ impl TableRows {
         Self {
             table: self.table,
             account: self.account,
-            parts,
             tail: TailRows::Memory(Vec::new()),
             tail_times: None,
-            columns: self.columns.clone(),
+            columns: PropertyColumns::of_parts(parts.iter().map(AsRef::as_ref)),
+            parts,
             held: self.held.clone(),
         }
     }
@@ -94,13 +95,26 @@ impl TableRows {
 
     /// The same table without its parts.
     pub(crate) fn tail_alone(&self) -> Self {
+        let mut columns = PropertyColumns::default();
+        match &self.tail {
+            TailRows::Memory(batches) => {
+                batches
+                    .iter()
+                    .for_each(|it| columns.add_schema(&it.schema()));
+            }
+            TailRows::Streamed(commits) => {
+                commits
+                    .iter()
+                    .for_each(|(_, it)| it.add_columns(&mut columns));
+            }
+        }
         Self {
             table: self.table,
             account: self.account,
             parts: Vec::new(),
             tail: self.tail.clone(),
             tail_times: self.tail_times,
-            columns: self.columns.clone(),
+            columns,
             held: self.held.clone(),
         }
     }
@@ -336,8 +350,12 @@ fn column(batch: &RecordBatch, field: &arrow::datatypes::Field) -> ArrayRef {
 }
 
 /// The physical columns of a table as a query scans them. JSON columns are marked.
-pub(crate) fn scan_schema(rows: &TableRows) -> SchemaRef {
-    let schema = lake::schema::part_schema(rows.table, &rows.columns.physical());
+pub(crate) fn scan_schema(rows: &TableRows, asked: Columns<'_>) -> SchemaRef {
+    let properties = match asked {
+        Columns::All => rows.columns.physical(),
+        Columns::Named(names) => rows.columns.named(names.iter().map(String::as_str)),
+    };
+    let schema = lake::schema::part_schema(rows.table, &properties);
     let fields: Vec<_> = schema
         .fields()
         .iter()

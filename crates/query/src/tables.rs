@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::events::CONTEXT;
-use crate::scan::{Order, Scan};
+use crate::scan::{Columns, Order, Scan};
 use crate::snapshot::{Snapshots, TableRows};
 use crate::{Error, ReadPolicy, Result, functions, json};
 
@@ -53,6 +53,7 @@ pub(crate) fn visible(
     snapshots: &Arc<Snapshots>,
     policy: &ReadPolicy,
     order: Order,
+    asked: Columns<'_>,
 ) -> Result<LogicalPlanBuilder> {
     if rows.account != policy.account {
         return Err(Error::Internal(
@@ -60,7 +61,7 @@ pub(crate) fn visible(
         ));
     }
     let table = rows.table;
-    let scan = Scan::new(Arc::clone(rows), Arc::clone(snapshots), order);
+    let scan = Scan::new(Arc::clone(rows), Arc::clone(snapshots), order, asked);
     let source = provider_as_source(Arc::new(scan));
     let mut plan = LogicalPlanBuilder::scan(table.as_str(), source, None).map_err(plan_error)?;
     let scope = policy.scope()?;
@@ -98,7 +99,7 @@ pub(crate) fn view(
     policy: &ReadPolicy,
     asked: &BTreeSet<String>,
 ) -> Result<LogicalPlan> {
-    let plan = visible(rows, snapshots, policy, Order::Any)?;
+    let plan = visible(rows, snapshots, policy, Order::Any, Columns::All)?;
     let mut columns: Vec<Expr> = fixed_fields(rows.table)
         .iter()
         .map(|it| column(it.name()))

@@ -6,7 +6,7 @@ use lake::schema::TS;
 use model::Timestamp;
 use model::catalog::PartMeta;
 use model::record::Table;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::digest::Digest;
@@ -22,6 +22,8 @@ const BIN_MS: i64 = 15 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     names: HashMap<Box<str>, Tally>,
+    /// Of all names together, by bin, in order.
+    all: Vec<(i64, u64)>,
 }
 
 /// How often one event happened.
@@ -29,8 +31,10 @@ pub(crate) struct Tallies {
 pub(crate) struct Tally {
     /// In all.
     pub(crate) stats: EventStats,
-    /// By bin.
-    bins: HashMap<i64, u64>,
+    /// By bin, as long as rows come.
+    coming: HashMap<i64, u64>,
+    /// By bin, in order.
+    bins: Vec<(i64, u64)>,
 }
 
 impl Digest for Tallies {
@@ -44,12 +48,13 @@ impl Digest for Tallies {
             match self.names.get_mut(name) {
                 Some(tally) => {
                     tally.stats.add(ts);
-                    *tally.bins.entry(bin).or_default() += 1;
+                    *tally.coming.entry(bin).or_default() += 1;
                 }
                 None => {
                     let tally = Tally {
                         stats: EventStats::of(ts),
-                        bins: HashMap::from([(bin, 1)]),
+                        coming: HashMap::from([(bin, 1)]),
+                        bins: Vec::new(),
                     };
                     self.names.insert(Box::from(name), tally);
                 }
@@ -58,11 +63,22 @@ impl Digest for Tallies {
         Ok(())
     }
 
+    fn finish(&mut self) {
+        let mut all: BTreeMap<i64, u64> = BTreeMap::new();
+        for tally in self.names.values_mut() {
+            tally.bins = std::mem::take(&mut tally.coming).into_iter().collect();
+            tally.bins.sort_unstable();
+            for (bin, count) in &tally.bins {
+                *all.entry(*bin).or_default() += count;
+            }
+        }
+        self.all = all.into_iter().collect();
+    }
+
     fn bytes(&self) -> usize {
         let tallies = self.names.iter();
-        tallies
-            .map(|(name, it)| name.len() + 160 + it.bins.capacity() * 18)
-            .sum()
+        let tallies = tallies.map(|(name, it)| name.len() + 160 + it.bins.capacity() * 16);
+        tallies.sum::<usize>() + self.all.capacity() * 16
     }
 }
 
@@ -82,7 +98,7 @@ impl Counted {
         self.seen().filter_map(move |(name, tally)| {
             let count = match self.bins {
                 None => tally.stats.count,
-                Some(_) => self.within(tally).map(|(_, count)| count).sum(),
+                Some(_) => self.within(&tally.bins).map(|(_, count)| count).sum(),
             };
             (count > 0).then_some((name, count))
         })
@@ -96,10 +112,13 @@ impl Counted {
     /// How often an event of this name, or of any, happened from each moment on, for a quarter of an
     /// hour.
     pub(crate) fn bins(&self, name: Option<&str>) -> impl Iterator<Item = (Timestamp, u64)> {
+        let is_all = name.is_none() && self.only.is_none();
+        let all = is_all.then(|| self.within(&self.tallies.all));
         let named = self
             .seen()
-            .filter(move |(it, _)| name.is_none_or(|name| *it == name));
-        named.flat_map(move |(_, tally)| self.within(tally))
+            .filter(move |(it, _)| !is_all && name.is_none_or(|name| *it == name));
+        let named = named.flat_map(|(_, tally)| self.within(&tally.bins));
+        all.into_iter().flatten().chain(named)
     }
 
     fn seen(&self) -> impl Iterator<Item = (&str, &Tally)> {
@@ -108,11 +127,17 @@ impl Counted {
         names.filter(move |(name, _)| self.only.as_ref().is_none_or(|it| it.contains(*name)))
     }
 
-    fn within<'t>(&self, tally: &'t Tally) -> impl Iterator<Item = (Timestamp, u64)> + use<'t> {
-        let bins = self.bins;
-        let within = move |bin: i64| bins.is_none_or(|(from, to)| from <= bin && bin < to);
-        let own = tally.bins.iter().filter(move |(bin, _)| within(**bin));
-        own.map(|(bin, count)| (Timestamp::from_ms(bin.saturating_mul(BIN_MS)), *count))
+    fn within<'t>(
+        &self,
+        bins: &'t [(i64, u64)],
+    ) -> impl Iterator<Item = (Timestamp, u64)> + use<'t> {
+        let before = |end: i64| bins.partition_point(|(bin, _)| *bin < end);
+        let own = match self.bins {
+            None => bins,
+            Some((from, to)) => bins.get(before(from)..before(to)).unwrap_or_default(),
+        };
+        own.iter()
+            .map(|(bin, count)| (Timestamp::from_ms(bin.saturating_mul(BIN_MS)), *count))
     }
 }
 
@@ -132,7 +157,6 @@ impl Engine {
         snapshot: &Snapshot,
         policy: &ReadPolicy,
         query: &EventsQuery,
-        cut_off: Timestamp,
     ) -> Result<Vec<Counted>> {
         let rows = snapshot.table(Table::Events)?;
         let (from, to) = (query.from, query.to);
@@ -168,7 +192,7 @@ impl Engine {
             to,
             filters: Vec::new(),
         };
-        let filter = events::matching(&others, cut_off);
+        let filter = events::matching(&others, None);
         let mut looked_at = vec![rows.tail_alone()];
         if !open.is_empty() {
             looked_at.push(rows.parts_alone(open));

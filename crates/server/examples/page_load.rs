@@ -256,7 +256,7 @@ impl Person {
             "/events?days=7&measure=people",
             "/events?days=7&by=Category",
             "/events?days=7&event=Search&name=City&operator=is&value=Lyon",
-            "/dictionary?sort=count",
+            "/dictionary?sort=-events",
         ] {
             pages.push(Page::new(format!("{base}{question}")));
         }

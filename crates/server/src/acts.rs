@@ -66,6 +66,7 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("role delete", leaves(&[Action::RoleDeleted])),
     ("credential create", leaves(&[Action::PasscodeCreated])),
     ("credential list", Audit::Nothing),
+    ("credential rotate-token", leaves(&[Action::SdkTokenRotated])),
     ("credential revoke", leaves(&[Action::PasscodeRevoked])),
     ("query", leaves(&[Action::QueryRun])),
     ("person show", leaves(&[Action::PersonShown])),

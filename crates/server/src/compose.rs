@@ -540,6 +540,9 @@ impl Installation {
                 "failed to write down what was dropped last"
             );
         }
+        if let Err(error) = crate::jobs::write_uses(self).await {
+            tracing::warn!("{error:#}");
+        }
         self.stop_writer.cancel();
         let writer = self
             .writer

@@ -57,8 +57,13 @@ pub(crate) async fn until_signal(loaded: &Loaded) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context(fail)?;
     let server = start(loaded).await?;
     for (plane, address) in server.addresses() {
-        let scheme = if *plane == "ops" { "http" } else { "https" };
-        crate::cli::print(format!("{plane:<8} {scheme}://{address}\n"))?;
+        let url = match *plane {
+            "ops" => format!("http://{address}"),
+            // Passkeys and certificates know the console by its name.
+            "console" => loaded.config.web.console_url(address.port()),
+            _ => format!("https://{address}"),
+        };
+        crate::cli::print(format!("{plane:<8} {url}\n"))?;
     }
     // Where systemd did not start us there is nobody to tell.
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));

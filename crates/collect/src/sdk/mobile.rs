@@ -127,11 +127,11 @@ impl<'a> Claim<'a> {
         let rules = account(state, name).ok_or(Refusal::UnknownAccount)?;
         let in_body = body.and_then(Upload::token);
         let token = self.token.or(in_body.as_deref()).unwrap_or_default();
-        if rules.verify_sdk_token(token) {
-            Ok(rules)
-        } else {
-            Err(Refusal::InvalidCredentials)
-        }
+        let now = state.clock().now();
+        let number = rules.verify_sdk_token(token, now);
+        let number = number.ok_or(Refusal::InvalidCredentials)?;
+        state.uses().token(rules.id, number, now);
+        Ok(rules)
     }
 
     fn source(&self, body: Option<&Upload<'_>>) -> Source {

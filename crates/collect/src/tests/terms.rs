@@ -1,9 +1,9 @@
 //! A passcode is good until its end, from its networks, for its scopes.
 
 use governance::{PasscodeTerms, Scopes};
-use model::Timestamp;
+use model::{Credential, CredentialUse, Timestamp};
 
-use super::harness::{NOW, Room};
+use super::harness::{ACCOUNT, NOW, Room};
 
 async fn check(terms: PasscodeTerms, expect: (u16, &str)) {
     let words = format!("{terms:?}");
@@ -54,4 +54,24 @@ async fn a_refused_scope_is_on_record_and_nothing_is_kept() {
     assert_eq!(lines.len(), 1);
     assert_eq!(&*lines[0].1.reason, "out_of_scope");
     assert_eq!(room.entries().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_noted_and_what_was_not_is_not() {
+    let room = Room::new().await;
+    let wrong = Room::anonymous("POST", "/1/upload")
+        .header("X-CleverTap-Account-Id", ACCOUNT)
+        .header("X-CleverTap-Passcode", "wrong");
+    let wrong = wrong.body(r#"{"d":[]}"#.into()).unwrap();
+    assert_eq!(room.send(wrong).await.unwrap().status, 401);
+    assert_eq!(room.state.take_uses(), []);
+    for _ in 0..2 {
+        room.upload(r#"{"d":[]}"#).await.unwrap();
+    }
+    let used = CredentialUse {
+        account: ACCOUNT.parse().unwrap(),
+        credential: Credential::Passcode(Box::from("first")),
+        at: NOW,
+    };
+    assert_eq!(room.state.take_uses(), [used]);
 }

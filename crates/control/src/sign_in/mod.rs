@@ -14,6 +14,7 @@ mod password;
 mod proofs;
 mod recovery;
 pub(crate) mod session;
+mod sessions;
 mod totp;
 
 use governance::access::Standing;
@@ -37,7 +38,8 @@ pub use passkey::{PasskeyView, Passkeys};
 pub(crate) use password::Hasher;
 pub use password::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use proofs::{note_sign_in, password_of, take_totp, write_password, write_totp};
-pub use session::{Client, Factors, NewSession, SessionView, SignedIn, Stage};
+pub use session::{Client, Factors, NewSession, SignedIn, Stage};
+pub use sessions::SessionView;
 pub use totp::TotpOffer;
 
 /// Passwords that are hashed at a time: each takes 19 MiB and a core.
@@ -113,7 +115,8 @@ impl Control {
                 .read(move |session| {
                     Box::pin(async move {
                         let before = failures::read(session, &key).await?;
-                        let Some(id) = users::by_email(session, &desk, &email).await? else {
+                        let Some(id) = users::reading::by_email(session, &desk, &email).await?
+                        else {
                             return Ok((before, None, Vec::new()));
                         };
                         let kept = password_of(session, &desk, id).await?;
@@ -122,7 +125,11 @@ impl Control {
                             true => None,
                             false => kept,
                         };
-                        Ok((before, kept, users::accounts_of(session, id).await?))
+                        Ok((
+                            before,
+                            kept,
+                            users::reading::accounts_of(session, id).await?,
+                        ))
                     })
                 })
                 .await?
@@ -141,7 +148,7 @@ impl Control {
             .write(move |session| {
                 Box::pin(async move {
                     let failed = failures::read(session, &key).await?;
-                    let found = users::by_email(session, &desk, &email).await?;
+                    let found = users::reading::by_email(session, &desk, &email).await?;
                     // Another attempt may have paused the address meanwhile.
                     if let Some(id) = found.filter(|_| is_right && !failed.is_paused(now)) {
                         let stage = match session::factors(session, id).await?.any() {
@@ -225,7 +232,8 @@ impl Control {
             .write(move |session| {
                 Box::pin(async move {
                     let row = enrolling(session, &token, desk.now).await?;
-                    let (email, _) = users::person(session, &desk.sealer, row.user).await?;
+                    let (email, _) =
+                        users::reading::person(session, &desk.sealer, row.user).await?;
                     let pending = format!("totp:{}", hex::encode(secret.expose()));
                     session::set_pending(session, &desk.sealer, &row, Some(&pending)).await?;
                     totp::offer(&secret, &email)
@@ -434,7 +442,7 @@ fn actor(email: &str, peer: Option<IpAddr>) -> Actor {
 
 /// The desk of the user whom a session belongs to, and the key of the address's failures.
 async fn own_desk(session: &mut Session, desk: Desk, user: UserId) -> Result<(Desk, Vec<u8>)> {
-    let (email, _) = users::person(session, &desk.sealer, user).await?;
+    let (email, _) = users::reading::person(session, &desk.sealer, user).await?;
     let key = desk.sealer.hash("user email", &email);
     let own = actor(&email, desk.actor.peer);
     Ok((Desk { actor: own, ..desk }, key))
@@ -593,7 +601,7 @@ async fn note_outcome(
     words: &str,
     outcome: AuditOutcome,
 ) -> Result<()> {
-    let mut accounts = users::accounts_of(session, user).await?;
+    let mut accounts = users::reading::accounts_of(session, user).await?;
     if accounts.is_empty() {
         accounts.push(AccountId::installation());
     }

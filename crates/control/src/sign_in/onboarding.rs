@@ -204,7 +204,7 @@ impl Control {
             .write(move |session| {
                 Box::pin(async move {
                     let (action, words) = (Action::PasswordResetAsked, "by mail");
-                    let found = users::by_email(session, &desk, &email).await?;
+                    let found = users::reading::by_email(session, &desk, &email).await?;
                     let user = match found {
                         Some(user) => password_of(session, &desk, user).await?.map(|_| user),
                         None => None,
@@ -263,7 +263,7 @@ impl Control {
         let email = users::legal_email(email)?;
         self.act(actor, Act::ManageUsers, account, move |session, desk| {
             Box::pin(async move {
-                let id = users::require_in(session, &desk, &email).await?;
+                let id = users::reading::require_in(session, &desk, &email).await?;
                 forget_failures(session, &desk, &email).await?;
                 let words = "failed attempts are forgotten".to_owned();
                 desk.note(session, Action::UserUnlocked, id.to_string(), words)
@@ -287,13 +287,13 @@ impl Control {
         let email = users::legal_email(email)?;
         self.act(actor, Act::ManageUsers, account, move |session, desk| {
             Box::pin(async move {
-                let id = users::require_in(session, &desk, &email).await?;
-                for elsewhere in users::accounts_of(session, id).await? {
+                let id = users::reading::require_in(session, &desk, &email).await?;
+                for elsewhere in users::reading::accounts_of(session, id).await? {
                     let place = Desk {
                         account: elsewhere,
                         ..desk.clone()
                     };
-                    for grant in users::held(session, &desk.sealer, id, elsewhere).await? {
+                    for grant in users::reading::held(session, &desk.sealer, id, elsewhere).await? {
                         place.covers(&grant.role)?;
                     }
                 }
@@ -331,7 +331,7 @@ async fn view(session: &mut Session, desk: &Desk, invitation: Invitation) -> Res
             is_known: false,
         });
     };
-    let (email, name) = users::person(session, &desk.sealer, user).await?;
+    let (email, name) = users::reading::person(session, &desk.sealer, user).await?;
     Ok(LinkView {
         email: Some(email),
         name,
@@ -351,7 +351,7 @@ async fn join(
 ) -> Result<UserId> {
     let id = match invitation.user {
         Some(id) => id,
-        None => match users::by_email(session, desk, email).await? {
+        None => match users::reading::by_email(session, desk, email).await? {
             Some(id) => id,
             None => {
                 users::insert(session, desk, fresh, email, name).await?;
@@ -381,8 +381,10 @@ async fn settle(
         ..desk.clone()
     };
     match invitation.user {
-        Some(_) => users::activate_grants(session, &desk, user).await?,
-        None => users::insert_grant(session, &desk, user, &invitation.role, None, false).await?,
+        Some(_) => users::grants::activate_grants(session, &desk, user).await?,
+        None => {
+            users::grants::insert_grant(session, &desk, user, &invitation.role, None, false).await?
+        }
     }
     let words = format!("accepted; {}", invitation.role);
     desk.note(session, Action::LinkUsed, user.to_string(), words)

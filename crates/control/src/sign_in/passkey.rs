@@ -82,7 +82,8 @@ impl Control {
             .write(move |session| {
                 Box::pin(async move {
                     let row = enrolling(session, &token, desk.now).await?;
-                    let (email, name) = users::person(session, &desk.sealer, row.user).await?;
+                    let (email, name) =
+                        users::reading::person(session, &desk.sealer, row.user).await?;
                     let held = read(session, &desk.sealer, row.user).await?;
                     if held.len() >= PASSKEYS_MAX {
                         return Err(Error::Conflict(format!(

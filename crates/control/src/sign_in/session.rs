@@ -134,30 +134,15 @@ impl Factors {
     }
 }
 
-/// A session as its user sees it in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SessionView {
-    /// Its id.
-    pub id: String,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// The last request that was noted.
-    pub seen_at: Timestamp,
-    /// From where it began.
-    pub peer: String,
-    /// With which browser.
-    pub agent: String,
-}
-
 /// How long a user's sessions live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Limits {
+pub(super) struct Limits {
     idle: Duration,
     absolute: Duration,
 }
 
 /// The shortest of what the accounts say where the user has a role; never longer than the product's.
-async fn limits(session: &mut Database, user: UserId) -> Result<Limits> {
+pub(super) async fn limits(session: &mut Database, user: UserId) -> Result<Limits> {
     const ACT: &str = "read how long sessions live";
     let row = sqlx::query(
         "SELECT MIN(idle_minutes), MIN(hours) FROM session_limits \
@@ -186,15 +171,15 @@ pub(super) struct Row {
     pub(super) id: [u8; 16],
     pub(super) user: UserId,
     pub(super) stage: Stage,
-    created_at: Timestamp,
-    seen_at: Timestamp,
+    pub(super) created_at: Timestamp,
+    pub(super) seen_at: Timestamp,
     pub(super) factor_at: Option<Timestamp>,
     pub(super) tries: i64,
     pub(super) pending: Option<Vec<u8>>,
 }
 
 impl Row {
-    fn lives(&self, now: Timestamp, limits: Limits) -> bool {
+    pub(super) fn lives(&self, now: Timestamp, limits: Limits) -> bool {
         let limit = match self.stage {
             Stage::Half | Stage::Enrol => self.created_at.plus(UNFINISHED),
             Stage::Full => {
@@ -231,10 +216,12 @@ impl Control {
                     let Some(row) = read(session, hash).await? else {
                         return Ok(None);
                     };
-                    let person = users::person(session, &sealer, row.user).await?;
+                    let person = users::reading::person(session, &sealer, row.user).await?;
                     let factors = factors(session, row.user).await?;
                     let standings = match row.stage {
-                        Stage::Full => users::standings(session, &sealer, row.user, now).await?,
+                        Stage::Full => {
+                            users::reading::standings(session, &sealer, row.user, now).await?
+                        }
                         Stage::Half | Stage::Enrol => std::collections::BTreeMap::new(),
                     };
                     let limits = limits(session, row.user).await?;
@@ -308,48 +295,6 @@ impl Control {
             }
             None => Ok(()),
         }
-    }
-
-    /// The user's sessions that live, the newest first.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the database does not answer.
-    pub async fn sessions(&self, user: UserId) -> Result<Vec<SessionView>> {
-        let (sealer, now) = (std::sync::Arc::clone(&self.sealer), self.clock.now());
-        self.database
-            .read(move |session| Box::pin(async move { list(session, &sealer, user, now).await }))
-            .await
-    }
-
-    /// Ends one session of the user, or all but the one that asks.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::NotFound`] when the user has no such session.
-    pub async fn end_sessions(&self, by: &SignedIn, which: Option<&str>) -> Result<u64> {
-        let desk = self.sign_in_desk(&by.actor);
-        let (user, own) = (by.user, by.session.clone());
-        let which = which.map(str::to_owned);
-        self.database
-            .write(move |session| {
-                Box::pin(async move {
-                    let ended = match &which {
-                        Some(id) => delete(session, user, Some(id), None).await?,
-                        None => delete(session, user, None, Some(&own)).await?,
-                    };
-                    if which.is_some() && ended == 0 {
-                        return Err(Error::NotFound("session of yours".to_owned()));
-                    }
-                    let words = match &which {
-                        Some(_) => "one session, by its user".to_owned(),
-                        None => format!("{ended} other sessions, by their user"),
-                    };
-                    let object = which.unwrap_or(own);
-                    super::note(session, &desk, user, Action::SessionEnded, &object, &words)
-                        .await?;
-                    Ok(ended)
-                })
-            })
-            .await
     }
 
     async fn end(
@@ -541,7 +486,7 @@ async fn read(session: &mut Database, hash: [u8; 32]) -> Result<Option<Row>> {
     row.map(|row| parse(&row)).transpose()
 }
 
-fn parse(row: &SqliteRow) -> Result<Row> {
+pub(super) fn parse(row: &SqliteRow) -> Result<Row> {
     const ACT: &str = "read a session";
     let damaged = || Error::damaged("a session", "it is malformed");
     let bytes = |at: usize| -> Result<[u8; 16]> {
@@ -576,43 +521,6 @@ async fn note_seen(session: &mut Database, hash: [u8; 32], now: Timestamp) -> Re
         .await
         .map(|_| ())
         .map_err(Error::database("note a session's use"))
-}
-
-async fn list(
-    session: &mut Database,
-    sealer: &Sealer,
-    user: UserId,
-    now: Timestamp,
-) -> Result<Vec<SessionView>> {
-    const ACT: &str = "list sessions";
-    let rows = sqlx::query(
-        "SELECT id, user_id, stage, created_at, seen_at, factor_at, tries, pending_sealed, \
-         peer_sealed, agent_sealed FROM sessions \
-         WHERE user_id = $1 AND stage = 'full' ORDER BY created_at DESC",
-    )
-    .bind(user.0.to_vec())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    let limits = limits(session, user).await?;
-    let mut views = Vec::with_capacity(rows.len());
-    for sql in &rows {
-        let row = parse(sql)?;
-        if !row.lives(now, limits) {
-            continue;
-        }
-        let id = row.id_text();
-        let peer: Vec<u8> = sql.try_get(8).map_err(Error::database(ACT))?;
-        let agent: Vec<u8> = sql.try_get(9).map_err(Error::database(ACT))?;
-        views.push(SessionView {
-            created_at: row.created_at,
-            seen_at: row.seen_at,
-            peer: sealer.open(&format!("sessions/peer/{id}"), &peer)?,
-            agent: sealer.open(&format!("sessions/agent/{id}"), &agent)?,
-            id,
-        });
-    }
-    Ok(views)
 }
 
 /// What a user can prove the second factor with.

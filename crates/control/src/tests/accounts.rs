@@ -1,7 +1,7 @@
 //! Accounts and credentials.
 
 use governance::{Declared, DeclaredKind, Limits, Unfit, UnfitProperty};
-use model::ErrorKind;
+use model::{ErrorKind, Timestamp};
 
 use super::support::{Fault, Faulty, World, operator};
 use crate::{Actor, DictionaryChange as Change, PolicyChange, PropertyView};
@@ -26,7 +26,11 @@ async fn an_account_is_usable_the_moment_that_its_creation_returns() {
     let passcode = account.verify_passcode(made.passcode.expose()).unwrap();
     assert_eq!(passcode.name.as_ref(), "default");
     assert!(account.verify_passcode(made.sdk_token.expose()).is_none());
-    assert!(account.verify_sdk_token(made.sdk_token.expose()));
+    let token = made.sdk_token.expose();
+    assert_eq!(
+        account.verify_sdk_token(token, Timestamp::from_ms(0)),
+        Some(1)
+    );
     assert_eq!(account.time_zone.iana_name(), Some("Asia/Kolkata"));
     assert_eq!(
         account.limits,

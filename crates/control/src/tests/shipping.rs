@@ -1,6 +1,6 @@
 //! The promise of shipping: what was answered is on the volumes, exactly, whatever happens.
 
-use model::{AccountId, ErrorKind};
+use model::{AccountId, ErrorKind, Timestamp};
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -81,7 +81,11 @@ async fn a_lost_file_is_rebuilt_with_everything() {
     let rules = control.rules().borrow().clone();
     let rules = rules.account(account.account_id).unwrap();
     assert!(rules.verify_passcode(account.passcode.expose()).is_some());
-    assert!(rules.verify_sdk_token(account.sdk_token.expose()));
+    let token = account.sdk_token.expose();
+    assert_eq!(
+        rules.verify_sdk_token(token, Timestamp::from_ms(0)),
+        Some(1)
+    );
 }
 
 /// Says things while the `good`-th put and all after it fail; returns what was acknowledged.

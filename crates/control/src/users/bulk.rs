@@ -4,11 +4,10 @@ use governance::access::Grant;
 use model::{AccountId, Secret, Timestamp};
 use sqlx::Row as _;
 
+use super::grants::{admins, count_users, delete_grants, insert_grant, keep_an_admin};
 use super::links::{self, NewLink};
-use super::{
-    UserId, admins, by_email, count_users, delete_grants, disabled, held, insert, insert_grant,
-    keep_an_admin, legal_email, legal_text, require_in, require_place, roles, until,
-};
+use super::reading::{by_email, held, require_in};
+use super::{UserId, disabled, insert, legal_email, legal_text, require_place, roles, until};
 use crate::audit::Action;
 use crate::authz::Act;
 use crate::control::{Control, Desk};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::{Admitted, Arrival, Reach, admit};
 use crate::{
-    AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Stretch,
-    Suppressions,
+    AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, SdkTokenRule,
+    Stretch, Suppressions,
 };
 
 const RECORD: &str = "{\"as\":\"sent\"}";
@@ -447,7 +447,7 @@ fn passcodes_are_random_stored_as_hashes_and_told_apart() {
         terms: PasscodeTerms::default(),
     };
     let passcodes = vec![rule("one", one.hash), rule("two", two.hash)];
-    let rules = AccountRules {
+    let mut rules = AccountRules {
         passcodes,
         ..rules()
     };
@@ -456,7 +456,23 @@ fn passcodes_are_random_stored_as_hashes_and_told_apart() {
     assert_eq!(who(two.text.expose()), Some("two".into()));
     assert_eq!(who(""), None);
     assert_eq!(who(&one.text.expose().to_lowercase()), None);
-    assert!(rules.verify_sdk_token("token") && !rules.verify_sdk_token("Token"));
+    let token = |text: &str, ms| rules.verify_sdk_token(text, Timestamp::from_ms(ms));
+    assert_eq!((token("token", 0), token("Token", 0)), (Some(1), None));
+    rules.sdk_tokens = vec![
+        SdkTokenRule {
+            number: 1,
+            hash: PasscodeHash::of("token"),
+            ends_at: Some(Timestamp::from_ms(10)),
+        },
+        SdkTokenRule {
+            number: 2,
+            hash: PasscodeHash::of("newer"),
+            ends_at: None,
+        },
+    ];
+    let token = |text: &str, ms| rules.verify_sdk_token(text, Timestamp::from_ms(ms));
+    assert_eq!((token("token", 9), token("token", 10)), (Some(1), None));
+    assert_eq!(token("newer", i64::MAX), Some(2));
 }
 
 #[test]

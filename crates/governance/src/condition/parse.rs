@@ -102,7 +102,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, NotACondition> {
                 let (name, after) = split(rest, |it| it.is_ascii_alphanumeric() || it == '_');
                 let word = WORDS.iter().find(|it| it.eq_ignore_ascii_case(name));
                 let token = match word {
-                    Some(word) => Token::Word(*word),
+                    Some(word) => Token::Word(word),
                     None => Token::Property(legal_name(name)?),
                 };
                 (token, Some(after))

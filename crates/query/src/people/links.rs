@@ -51,6 +51,11 @@ impl LinkMap {
         }
         self.count += 1;
     }
+
+    /// Whether some link is of this key.
+    fn names(&self, key: PersonKey) -> bool {
+        self.by_from.contains_key(&key) || self.by_to.contains_key(&key)
+    }
 }
 
 /// The links of parts, which never change; those that were used longest ago go first.
@@ -108,7 +113,11 @@ impl Engine {
             };
             maps.push(map);
         }
-        maps.push(Arc::new(self.link_map(rows.tail_alone(), policy).await?));
+        maps.retain(|it: &Arc<LinkMap>| it.count > 0);
+        let tail = rows.tail_alone();
+        if !tail.is_empty() {
+            maps.push(Arc::new(self.link_map(tail, policy).await?));
+        }
         Ok(Links {
             maps,
             suppressed: Arc::clone(&policy.suppressed),
@@ -174,6 +183,9 @@ pub(crate) struct Owned {
 impl Links {
     /// The person to whom a record under `key` at `ts` belongs.
     pub(crate) fn person(&mut self, key: PersonKey, ts: Timestamp) -> PersonKey {
+        if !self.maps.iter().any(|it| it.names(key)) {
+            return key;
+        }
         let owned = self.owned(key);
         let owner = owned
             .iter()

@@ -166,7 +166,7 @@ impl Engine {
         let cut_off = after.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            let all = reader.people_of(query, cut_off).await?;
+            let all = reader.people_of(query, after.map(|it| it.cut_off)).await?;
             let from = after.map(|it| it.person);
             let mut rest = all
                 .into_iter()
@@ -192,10 +192,9 @@ impl Engine {
         policy: &ReadPolicy,
         query: &EventsQuery,
     ) -> Result<Vec<PersonKey>> {
-        let now = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, now).await?.into_iter().collect())
+            Ok(reader.people_of(query, None).await?.into_iter().collect())
         })
         .await
     }
@@ -223,10 +222,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::people_page`].
     pub async fn count_people(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<u64> {
-        let now = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, now).await?.len() as u64)
+            Ok(reader.people_of(query, None).await?.len() as u64)
         })
         .await
     }
@@ -240,10 +238,9 @@ impl Engine {
             from: since,
             ..EventsQuery::default()
         };
-        let now = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.doers(query, now).await?.len() as u64)
+            Ok(reader.doers(query, None).await?.len() as u64)
         })
         .await
     }

@@ -16,7 +16,7 @@ use crate::people::Links;
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::Snapshot;
-use crate::tables::{self, column};
+use crate::tables::column;
 use crate::{Engine, Error, ReadPolicy, Result, functions};
 
 /// Reads people out of one snapshot.
@@ -207,7 +207,7 @@ impl<'a> PeopleReader<'a> {
     pub(crate) async fn people_of(
         &mut self,
         query: &EventsQuery,
-        cut_off: Timestamp,
+        cut_off: Option<Timestamp>,
     ) -> Result<BTreeSet<PersonKey>> {
         let mut people = self.doers(query, cut_off).await?;
         if query.event.is_some() || !query.filters.is_empty() {
@@ -224,14 +224,17 @@ impl<'a> PeopleReader<'a> {
     async fn changed(
         &mut self,
         query: &EventsQuery,
-        cut_off: Timestamp,
+        cut_off: Option<Timestamp>,
         mut take: impl FnMut(PersonKey),
     ) -> Result<()> {
         let rows = self.snapshot.table(Table::ProfileChanges)?;
-        let filter = column("received_at")
-            .lt_eq(tables::time(cut_off))
-            .and(column(TS).gt_eq(tables::time(query.from)))
-            .and(column(TS).lt(tables::time(query.to)));
+        let of_time = EventsQuery {
+            event: None,
+            from: query.from,
+            to: query.to,
+            filters: Vec::new(),
+        };
+        let filter = events::matching(&of_time, cut_off);
         let columns = [PERSON_KEY, TS].map(String::from).to_vec();
         let read = Read {
             filter: Some(filter),
@@ -255,21 +258,18 @@ impl<'a> PeopleReader<'a> {
     }
 
     /// Everybody of whom anything is known, by key, and when they did something.
-    pub(crate) async fn everybody(
-        &mut self,
-        cut_off: Timestamp,
-    ) -> Result<BTreeMap<PersonKey, Option<Seen>>> {
+    pub(crate) async fn everybody(&mut self) -> Result<BTreeMap<PersonKey, Option<Seen>>> {
         let mut people: BTreeMap<PersonKey, Option<Seen>> = BTreeMap::new();
         let query = EventsQuery::default();
         let links = &mut self.links;
         self.engine
-            .each_event(self.snapshot, self.policy, &query, cut_off, |key, ts| {
+            .each_event(self.snapshot, self.policy, &query, None, |key, ts| {
                 let seen = people.entry(links.person(key, ts)).or_default();
                 let (first, last) = seen.map_or((ts, ts), |it| (it.first.min(ts), it.last.max(ts)));
                 *seen = Some(Seen { first, last });
             })
             .await?;
-        self.changed(&query, cut_off, |person| {
+        self.changed(&query, None, |person| {
             people.entry(person).or_default();
         })
         .await?;
@@ -280,7 +280,7 @@ impl<'a> PeopleReader<'a> {
     pub(crate) async fn doers(
         &mut self,
         query: &EventsQuery,
-        cut_off: Timestamp,
+        cut_off: Option<Timestamp>,
     ) -> Result<BTreeSet<PersonKey>> {
         let mut people = BTreeSet::new();
         let links = &mut self.links;

@@ -316,7 +316,7 @@ impl Reading {
         } = self;
         let mut reader = PeopleReader::new(engine, snapshot, policy).await?;
         let everybody = match keys {
-            None => reader.everybody(engine.inner.clock.now()).await?,
+            None => reader.everybody().await?,
             Some(keys) => {
                 let now = engine.inner.clock.now();
                 let mut named: Vec<PersonKey> = keys.to_vec();

@@ -66,7 +66,7 @@ async fn check(world: &World, policy: &ReadPolicy) {
     let seen = seen.trim_matches(['[', ']']).replace("},{", "}{");
     assert_eq!(names, seen);
 
-    for (from, to) in [
+    for (n, (from, to)) in [
         (at(0), at(5 * DAY)),
         (at(DAY), at(2 * DAY)),
         (at(5 * HOUR), at(2 * DAY + 15 * MINUTE)),
@@ -74,7 +74,10 @@ async fn check(world: &World, policy: &ReadPolicy) {
         (at(DAY + 1), at(DAY + 2)),
         (at(3 * HOUR), at(9 * DAY)),
         (at(2 * DAY), at(DAY)),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let by_name = world.engine.events_by_name(policy, from, to).await.unwrap();
         let seen = looked_at(world, policy, &between(from, to)).await;
         let seen: Vec<serde_json::Value> = serde_json::from_str(&seen).unwrap();
@@ -96,8 +99,111 @@ async fn check(world: &World, policy: &ReadPolicy) {
             let count = world.engine.count_events(policy, &query).await.unwrap();
             assert_eq!(count, expect, "{query:?}");
             trends(world, policy, &query).await;
+            if n % 3 == 0 {
+                newest(world, policy, &query, &[70]).await;
+            }
+        }
+        if n % 3 == 2 {
+            people(world, policy, from, to).await;
         }
     }
+}
+
+/// The newest events, page by page: the same as all of them in order.
+async fn newest(world: &World, policy: &ReadPolicy, query: &EventsQuery, limits: &[usize]) {
+    let mut time = between(query.from, query.to);
+    if let Some(name) = &query.event {
+        write!(time, " AND name = '{name}'").unwrap();
+    }
+    let sql = format!(
+        "SELECT record_id FROM events WHERE {time} ORDER BY ts DESC, record_id DESC LIMIT 400"
+    );
+    let seen: Vec<serde_json::Value> =
+        serde_json::from_str(&world.sql_as(policy, &sql).await.unwrap()).unwrap();
+    let seen: Vec<&str> = seen
+        .iter()
+        .map(|it| it["record_id"].as_str().unwrap())
+        .collect();
+    for limit in limits {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = world
+                .engine
+                .latest_events(policy, query, None, before, *limit);
+            let page = page.await.unwrap();
+            found.extend(page.records.iter().map(|it| it.record.to_string()));
+            before = page.next;
+            if before.is_none() || found.len() >= 300 {
+                break;
+            }
+        }
+        let both = found.len().min(seen.len());
+        let (shown, some) = (found.get(..both).unwrap(), seen.get(..both).unwrap());
+        assert_eq!(shown, some, "{query:?} in pages of {limit}");
+        if found.len() < 300 {
+            assert_eq!(found.len(), seen.len(), "{query:?} in pages of {limit}");
+        }
+    }
+}
+
+/// How many people there were, in all and by day, and who was active last; nobody has two keys here.
+async fn people(world: &World, policy: &ReadPolicy, from: Timestamp, to: Timestamp) {
+    let time = between(from, to);
+    let sql = format!("SELECT count(DISTINCT person_key) AS n FROM events WHERE {time}");
+    let seen = world.sql_as(policy, &sql).await.unwrap();
+    let days: Vec<Timestamp> = (0..9).map(|n| at(n * DAY)).collect();
+    let query = EventsQuery {
+        from,
+        to,
+        ..EventsQuery::default()
+    };
+    let of_people = &Measure::People;
+    let all = [days.clone(), vec![from.min(at(0))]];
+    let counted = world.engine.trends(policy, &query, of_people, &all).await;
+    let counted = counted.unwrap();
+    assert_eq!(
+        seen,
+        format!("[{{\"n\":{}}}]", counted[1][0]),
+        "{from:?} {to:?}"
+    );
+    let sql = format!(
+        "SELECT CAST(CAST(ts AS DATE) AS INT) AS day, count(DISTINCT person_key) AS n \
+         FROM events WHERE {time} GROUP BY day"
+    );
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_str(&world.sql_as(policy, &sql).await.unwrap()).unwrap();
+    let mut by_day = vec![0.0; days.len()];
+    for row in rows {
+        let day = row["day"].as_i64().unwrap() - at(0).ms() / DAY;
+        by_day[usize::try_from(day).unwrap()] = row["n"].as_f64().unwrap();
+    }
+    assert_eq!(by_day, counted[0], "{from:?} {to:?}");
+    let sql = format!(
+        "SELECT count(DISTINCT person_key) AS n FROM events WHERE {}",
+        between(from, at(100 * DAY))
+    );
+    let active = world.engine.active_people(policy, from).await.unwrap();
+    let seen = world.sql_as(policy, &sql).await.unwrap();
+    assert_eq!(seen, format!("[{{\"n\":{active}}}]"), "since {from:?}");
+
+    let sql = "SELECT person_key, name, CAST(ts AS BIGINT) AS ts FROM events \
+               ORDER BY ts DESC, record_id DESC LIMIT 20";
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_str(&world.sql_as(policy, sql).await.unwrap()).unwrap();
+    let mut last: Vec<(String, String, i64)> = Vec::new();
+    for row in &rows {
+        let key = row["person_key"].as_str().unwrap();
+        if last.len() < 3 && last.iter().all(|(known, ..)| known != key) {
+            let (name, ts) = (row["name"].as_str().unwrap(), row["ts"].as_i64().unwrap());
+            last.push((key.to_owned(), name.to_owned(), ts));
+        }
+    }
+    let active = world.engine.active_last(policy, 20, 3).await.unwrap();
+    let active = active.into_iter().map(|it| {
+        let key = it.person.key.unwrap().to_string();
+        (key, it.event.to_string(), it.ts.ms())
+    });
+    assert_eq!(active.collect::<Vec<_>>(), last);
 }
 
 /// Trends by day and by quarter of an hour, which are counted, and by 7 minutes, which is looked at.
@@ -130,6 +236,44 @@ async fn what_is_counted_is_what_looking_says() {
     check(&world, &policy()).await;
     world.compact(Table::Events).await;
     check(&world, &policy()).await;
+}
+
+/// More events of one name than are kept of a part, many of them at the same time.
+#[tokio::test]
+async fn the_newest_are_found_however_many_there_are() {
+    let world = World::new();
+    for part in 0..2 {
+        let events = (0..400).map(|n| {
+            let name = if n % 50 == 0 { "Searched" } else { "Looked" };
+            let ms = (n * 37 % 400 / 60) * DAY / 2 + part * HOUR;
+            world.event(person(u8::try_from(n % 7).unwrap()), name, ms, "{}")
+        });
+        world.write(events.collect::<Vec<_>>());
+        world.flush().await;
+    }
+    world.write([world.event(person(3), "Looked", 2 * DAY, "{}")]);
+    let readers = [
+        policy(),
+        without(&[(person(3), Stretch::WHOLE)]),
+        policy().without(Arc::new(BTreeSet::from([person(2)]))),
+    ];
+    for reader in &readers {
+        for (event, to) in [
+            (None, at(9 * DAY)),
+            (Some("Looked"), at(9 * DAY)),
+            (Some("Searched"), at(9 * DAY)),
+            (Some("Looked"), at(DAY)),
+            (None, at(DAY + HOUR)),
+        ] {
+            let query = EventsQuery {
+                event: event.map(str::to_owned),
+                to,
+                from: at(0),
+                filters: Vec::new(),
+            };
+            newest(&world, reader, &query, &[7, 100, 500]).await;
+        }
+    }
 }
 
 #[tokio::test]

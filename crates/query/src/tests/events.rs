@@ -151,7 +151,7 @@ async fn page_plan(world: &World, query: &EventsQuery) -> String {
     let rows = snapshot.table(model::record::Table::Events).unwrap();
     let by = |name| crate::tables::column(name).sort(true, true);
     let read = crate::reads::Read {
-        filter: Some(crate::events::matching(query, at(10 * DAY))),
+        filter: Some(crate::events::matching(query, Some(at(10 * DAY)))),
         sort: vec![by("person_key"), by("ts"), by("record_id")],
         limit: Some(10),
         ..crate::reads::Read::default()

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use control::{Actor, RevealQuota, SessionLimits};
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use super::execute::account_id;
@@ -162,6 +163,19 @@ fn account_value(account: &control::Account) -> Result<Value> {
             "created_at".to_owned(),
             json!(account.created_at.to_string()),
         );
+        for kind in ["passcodes", "sdk_tokens"] {
+            let listed = members.get_mut(kind).and_then(Value::as_array_mut);
+            listed.into_iter().flatten().for_each(write_times);
+        }
     }
     Ok(value)
+}
+
+/// Times of a credential in words.
+fn write_times(credential: &mut Value) {
+    for (name, value) in credential.as_object_mut().into_iter().flatten() {
+        if let Some(ms) = value.as_i64().filter(|_| name.ends_with("_at")) {
+            *value = json!(Timestamp::from_ms(ms).to_string());
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::execute::account_id;
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
+use crate::jobs;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -34,6 +35,13 @@ pub(crate) enum CredentialRequest {
     List {
         /// Whose.
         account: String,
+    },
+    /// Makes another token for apps; its text is shown once.
+    RotateToken {
+        /// Whose.
+        account: String,
+        /// How long those before it are accepted, days.
+        days: u32,
     },
     /// Ends one, at once.
     Revoke {
@@ -88,7 +96,18 @@ pub(super) async fn execute(
                 .context("failed to make the passcode")?;
             Ok(json!({"account_id": id.as_str(), "name": name, "passcode": passcode.expose()}))
         }
+        CredentialRequest::RotateToken { account, days } => {
+            let id = account_id(&account)?;
+            let made = control.rotate_sdk_token(actor, id, days).await;
+            let made = made.context("failed to rotate the token")?;
+            Ok(json!({
+                "account_id": id.as_str(),
+                "sdk_token": made.text.expose(),
+                "others_end_at": made.others_end_at.to_string(),
+            }))
+        }
         CredentialRequest::List { account } => {
+            jobs::write_uses(installation).await?;
             let shown = control
                 .account(actor, account_id(&account)?)
                 .await
@@ -99,6 +118,7 @@ pub(super) async fn execute(
                     "created_at": it.created_at.to_string(),
                     "expires_at": it.terms.expires_at.map(|at| at.to_string()),
                     "revoked_at": it.revoked_at.map(|at| at.to_string()),
+                    "used_at": it.used_at.map(|at| at.to_string()),
                     "scopes": it.terms.scopes.to_string(),
                     "networks": it.terms.networks.iter().map(Network::to_string).collect::<Vec<_>>(),
                 })

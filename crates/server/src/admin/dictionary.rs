@@ -21,10 +21,15 @@ pub(super) async fn say(
     let control = installation.control();
     let id = account_id(account)?;
     let said = match change {
-        None => control.dictionary(actor, id).await,
-        Some(change) => control.change_dictionary(actor, id, of(change)).await,
+        None => {
+            let said = control.dictionary(actor, id).await;
+            said.with_context(|| format!("failed to show the dictionary of account {id}"))?
+        }
+        Some(change) => {
+            let said = control.change_dictionary(actor, id, of(change)).await;
+            said.with_context(|| format!("the dictionary of account {id} was not changed"))?
+        }
     };
-    let said = said.with_context(|| format!("failed to say what account {id} knows"))?;
     let mut value = serde_json::to_value(said).context("failed to show a dictionary")?;
     if let Some(members) = value.as_object_mut() {
         members.insert("account_id".to_owned(), json!(id.as_str()));

@@ -78,14 +78,8 @@ pub(crate) async fn execute(
             Box::pin(show_person(installation, actor, &account, whom, out)).await
         }
         Request::PersonRestriction { account, whom, act } => {
-            Box::pin(super::restriction::execute(
-                installation,
-                actor,
-                &account,
-                whom,
-                act,
-            ))
-            .await
+            let act = super::restriction::execute(installation, actor, &account, whom, act);
+            Box::pin(act).await
         }
         Request::PersonDelete { account, whom } => {
             Box::pin(delete_person(installation, actor, &account, whom)).await

@@ -61,6 +61,7 @@ pub(super) async fn execute(
         peer: search.peer,
         reason: search.reason,
         path: None,
+        order: requests::Order::Newest,
         limit: search.limit,
         cursor: search.cursor,
     };

@@ -8,6 +8,23 @@ use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{Request, call};
 
+/// The columns of passcodes, and of the tokens that apps carry, each with the member it shows.
+const PASSCODES: &[(&str, &str)] = &[
+    ("PASSCODE", "name"),
+    ("MADE AT", "created_at"),
+    ("EXPIRES AT", "expires_at"),
+    ("REVOKED AT", "revoked_at"),
+    ("USED AT", "used_at"),
+    ("SCOPES", "scopes"),
+    ("NETWORKS", "networks"),
+];
+const TOKENS: &[(&str, &str)] = &[
+    ("SDK TOKEN", "number"),
+    ("MADE AT", "created_at"),
+    ("ENDS AT", "ends_at"),
+    ("USED AT", "used_at"),
+];
+
 /// What can be done with accounts.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -158,7 +175,10 @@ impl Command {
                 format,
             } => {
                 let shown = ask(&installation, Request::AccountShow { account })?;
-                show(&shown, &format)
+                if format.json {
+                    return print_json(&shown);
+                }
+                print(with_credentials(shown))
             }
             Self::Domains {
                 account,
@@ -228,6 +248,33 @@ fn show(value: &Value, format: &Format) -> Result<()> {
 fn ask(installation: &Installation, request: Request) -> Result<Value> {
     let loaded = installation.read()?;
     block_on(call(&loaded, request, |_| Ok(())))
+}
+
+/// An account's members, one a line, then its credentials, a table of each kind.
+fn with_credentials(mut account: Value) -> String {
+    let mut of = |name: &str| {
+        let members = account.as_object_mut();
+        members.and_then(|it| it.remove(name)).unwrap_or_default()
+    };
+    let (passcodes, tokens) = (of("passcodes"), of("sdk_tokens"));
+    let table = |list: &Value, columns: &[(&str, &str)]| {
+        let mut table = Table::new(columns.iter().map(|it| it.0));
+        for row in list.as_array().into_iter().flatten() {
+            let cells = columns.iter().map(|(_, key)| match row.get(*key) {
+                Some(Value::Array(items)) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
+                Some(value) => cell(value),
+                None => String::new(),
+            });
+            table.push(cells);
+        }
+        table.render(Paint::stdout())
+    };
+    format!(
+        "{}\n{}\n{}",
+        fields(&account),
+        table(&passcodes, PASSCODES),
+        table(&tokens, TOKENS)
+    )
 }
 
 /// An object's members, one a line.

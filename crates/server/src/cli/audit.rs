@@ -14,6 +14,8 @@ use super::{Format, Installation, Paint, block_on};
 use crate::admin::{AuditFormat, AuditRequest, AuditWanted, Frame, Request, call};
 use crate::failure::{Failure, Kind};
 
+/// What is said where the log is not streamed anywhere.
+const NO_SINKS: &str = "The audit log is streamed nowhere. Name sinks as `audit.sinks` in the configuration, and restart.";
 /// A checkpoint is a few lines.
 const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -170,6 +172,10 @@ impl Command {
                 let list = ask(&installation, AuditRequest::Sinks)?;
                 if format.json {
                     return print_json(&list);
+                }
+                if list.as_array().is_some_and(Vec::is_empty) {
+                    note(NO_SINKS);
+                    return Ok(());
                 }
                 print(sinks(&list))
             }

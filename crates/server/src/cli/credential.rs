@@ -1,4 +1,4 @@
-//! `strongroom credential create|list|revoke`.
+//! `strongroom credential create|list|revoke|rotate-token`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -40,6 +40,22 @@ pub(super) enum Command {
         /// Whose
         #[arg(long, value_name = "ACCOUNT")]
         account: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Makes another token for apps and shows it, once
+    ///
+    /// Old tokens are in apps that people have installed: give them as many days as it takes until
+    /// those have been updated. `account show` says when each was used last.
+    RotateToken {
+        /// Whose
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// How long the tokens before it are accepted; with 0 they are refused at once
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3_660))]
+        days: u32,
         #[command(flatten)]
         installation: Installation,
         #[command(flatten)]
@@ -100,6 +116,7 @@ impl Command {
                     "MADE AT",
                     "EXPIRES AT",
                     "REVOKED AT",
+                    "USED AT",
                     "SCOPES",
                     "NETWORKS",
                 ];
@@ -108,6 +125,7 @@ impl Command {
                     "created_at",
                     "expires_at",
                     "revoked_at",
+                    "used_at",
                     "scopes",
                     "networks",
                 ];
@@ -116,6 +134,21 @@ impl Command {
                     table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
                 }
                 print(table.render(Paint::stdout()))
+            }
+            Self::RotateToken {
+                account,
+                days,
+                installation,
+                format,
+            } => {
+                let request = CredentialRequest::RotateToken { account, days };
+                let made = ask(&installation, request)?;
+                if format.json {
+                    return print_json(&made);
+                }
+                print(fields(&made))?;
+                note("The token is shown this once: put it into the next version of each app.");
+                Ok(())
             }
             Self::Revoke {
                 account,

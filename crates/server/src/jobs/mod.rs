@@ -18,6 +18,7 @@ mod mail;
 mod maintain;
 mod reached;
 mod sinks;
+mod uses;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ use crate::compose::Installation;
 use crate::config::Jobs;
 pub(crate) use alerts::Receiver;
 pub(crate) use certificates::watch as watch_certificates;
+pub(crate) use uses::run as write_uses;
 
 /// A job, as an operator names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -61,10 +63,12 @@ pub(crate) enum Job {
     Sinks,
     /// Tells what turned red and what is in order again
     Alerts,
+    /// Writes down when credentials were used last
+    Uses,
 }
 
 impl Job {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,
@@ -77,6 +81,7 @@ impl Job {
         Self::Mail,
         Self::Sinks,
         Self::Alerts,
+        Self::Uses,
     ];
 
     /// The job's name in logs and metrics.
@@ -94,6 +99,7 @@ impl Job {
             Self::Mail => "mail",
             Self::Sinks => "sinks",
             Self::Alerts => "alerts",
+            Self::Uses => "uses",
         }
     }
 
@@ -113,6 +119,7 @@ impl Job {
             Self::Mail => 10,
             Self::Sinks => 1,
             Self::Alerts => 10,
+            Self::Uses => 60,
         };
         Duration::from_secs(seconds.into())
     }
@@ -194,6 +201,7 @@ async fn run_once(installation: &Installation, job: Job, turn: Turn) -> Result<V
             let _guard = installation.guards().alerts.lock().await;
             alerts::run(installation).await
         }
+        Job::Uses => uses::run(installation).await,
     }
 }
 

@@ -278,13 +278,14 @@ impl Drop for Server {
     }
 }
 
-/// `collect  https://127.0.0.1:4711` → the plane and its address.
+/// `collect  https://127.0.0.1:4711`, `console  https://localhost:4712` → the plane and its address.
 fn parse_listening(line: &str) -> Option<(String, SocketAddr)> {
     let mut words = line.split_whitespace();
     let plane = words.next()?.trim_end_matches(':').to_owned();
     let url = words.find(|word| word.contains("://"))?;
     let address = url.split("://").nth(1)?.trim_end_matches('/');
-    Some((plane, address.parse().ok()?))
+    let here = |name: &str| name.replace("localhost", "127.0.0.1");
+    Some((plane, here(address).parse().ok()?))
 }
 
 /// The JSON that a successful command printed.

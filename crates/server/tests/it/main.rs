@@ -25,6 +25,7 @@ mod abuse;
 mod api_encryption;
 mod clients;
 mod console;
+mod console_acts;
 mod deletion;
 mod demo;
 mod dictionary;

@@ -191,8 +191,17 @@ impl Walk<'_> {
                 for line in self.browser.said().await {
                     self.problems.push(format!("{what}: {line}"));
                 }
-                let wide = "return document.documentElement.scrollWidth > innerWidth + 1";
-                let wide = self.browser.client.execute(wide, Vec::new()).await.unwrap();
+                // `innerWidth` of a phone grows with what is too wide for it.
+                let wide = format!(
+                    "return document.documentElement.scrollWidth > {}",
+                    width + 1
+                );
+                let wide = self
+                    .browser
+                    .client
+                    .execute(&wide, Vec::new())
+                    .await
+                    .unwrap();
                 if wide == Value::Bool(true) {
                     self.problems.push(format!("{what}: wider than the window"));
                 }

@@ -14,9 +14,10 @@ use crate::visitor::{Visitor, code};
 const MATRIX: &str = include_str!("../../../web/authz_pages.txt");
 /// The rights of the role that the account made itself, and the pages that they open.
 const DESK: (&str, &str) = ("desk", "people=read,quarantine=read");
-const DESK_PAGES: [&str; 5] = [
+const DESK_PAGES: [&str; 6] = [
     "/a/{account}/overview",
     "/a/{account}/people",
+    "/a/{account}/people/found",
     "/a/{account}/people/{key}",
     "/a/{account}/quarantine",
     "/a/{account}/quarantine/{record}",

@@ -8,17 +8,42 @@ use control::Act;
 use super::overview::{of_installation, times};
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Posted, Section, Shell, Tone, answer, bytes,
-    count, html, link, plural, see_other,
+    Answer, Asked, Badge, Column, Csv, Fields, Head, Heads, Moment, Pager, Posted, Section, Sheet,
+    Shell, Tone, answer, bytes, count, file, html, link, plural, see_other,
 };
 use crate::operate::drops::{Group, groups, review, samples};
 use crate::operate::{Row, number, text, time};
 use crate::{Result, State};
 
-/// Groups on a page.
-const PAGE: usize = 100;
-/// Samples of a group.
+const PATH: &str = "/a/0/drops";
+/// Samples of a group on its page, and in a file.
 const SAMPLES: u32 = 50;
+const SAMPLES_FILE: u32 = 1_000;
+
+/// The columns of the table and of its file.
+const COLUMNS: &[Column<Group>] = &[
+    Column::new("reason", "Reason", |it: &Group, _| it.reason.clone())
+        .by(|a, b| a.reason.cmp(&b.reason)),
+    Column::new("path", "Path", |it: &Group, _| it.path.clone()).by(|a, b| a.path.cmp(&b.path)),
+    Column::new("drops", "Drops", |it: &Group, _| it.count.to_string())
+        .most(|a, b| a.count.cmp(&b.count))
+        .number(),
+    Column::new("first_seen", "First", |it: &Group, times| {
+        times.cell(Some(it.first_seen))
+    })
+    .most(|a, b| a.first_seen.cmp(&b.first_seen)),
+    Column::new("last_seen", "Last", |it: &Group, times| {
+        times.cell(Some(it.last_seen))
+    })
+    .most(|a, b| a.last_seen.cmp(&b.last_seen)),
+    Column::new("new", "Review", |it: &Group, _| it.new.to_string()).most(|a, b| a.new.cmp(&b.new)),
+    Column::new("reviewed_at", "", |it: &Group, times| {
+        times.cell(it.reviewed_at)
+    }),
+    Column::new("reviewed_by", "", |it: &Group, _| {
+        it.reviewed_by.clone().unwrap_or_default()
+    }),
+];
 
 /// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
@@ -34,7 +59,7 @@ pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Pos
         let path = reason.and_then(|_| fields.raw("path"));
         let done = review(&state, staff.actor(), reason, path).await?;
         let number = done.count.to_string();
-        see_other(&link("/a/0/drops", &[("done", "reviewed"), ("n", &number)]))
+        see_other(&link(PATH, &[("done", "reviewed"), ("n", &number)]))
     };
     answer(&staff, reviewed.await)
 }
@@ -51,6 +76,7 @@ struct Drops {
     q: String,
     state: String,
     groups: Vec<Listed>,
+    heads: Heads,
     pager: Pager,
     unreviewed: usize,
     may_review: bool,
@@ -73,7 +99,6 @@ struct Listed {
 }
 
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
-    const PATH: &str = "/a/0/drops";
     of_installation(staff)?;
     let times = times(staff, state);
     let mut found = groups(state, staff.actor()).await?;
@@ -91,21 +116,12 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         let is_found = it.path.to_lowercase().contains(&q) || it.reason.contains(&q);
         is_meant && is_state && is_found
     });
-    if asked.text("sort") == "last" {
-        found.sort_by_key(|it| std::cmp::Reverse(it.last_seen));
+    let sheet = Sheet::new(asked, PATH);
+    let heads = sheet.sort(COLUMNS, Some(("drops", true)), &mut found);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &found, &times, "drops.csv"));
     }
-    if asked.text("format") == "csv" {
-        return Ok(file(&found));
-    }
-    let from = asked.text("page").parse::<usize>().unwrap_or(0);
-    let next = from.saturating_add(PAGE);
-    let number = found.len();
-    let pager = Pager {
-        note: plural(u64::try_from(number).unwrap_or(u64::MAX), "group"),
-        first: (from > 0).then(|| asked.link(PATH, &["page", "done", "n"], &[])),
-        next: (next < number)
-            .then(|| asked.link(PATH, &["page", "done", "n"], &[("page", &next.to_string())])),
-    };
+    let (found, pager) = sheet.cut(found, "group");
     let listed = |it: &Group| Listed {
         words: it.reason.replace('_', " "),
         href: link(
@@ -134,41 +150,14 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         shell: Shell::new(staff, Section::Drops, "Drops").done(done),
         q: asked.text("q").to_owned(),
         state: wanted.to_owned(),
-        groups: found.iter().skip(from).take(PAGE).map(listed).collect(),
+        groups: found.iter().map(listed).collect(),
+        heads,
         pager,
         unreviewed,
         may_review: staff.may(Act::ManageInstallation),
-        csv: asked.link(PATH, &["page", "done", "n", "format"], &[("format", "csv")]),
+        csv: sheet.csv(),
         total: count(total),
     })
-}
-
-fn file(groups: &[Group]) -> Response {
-    let columns = [
-        "reason",
-        "path",
-        "drops",
-        "first_seen",
-        "last_seen",
-        "new",
-        "reviewed_at",
-        "reviewed_by",
-    ];
-    let mut csv = Csv::new(&columns);
-    for it in groups {
-        let at = it.reviewed_at.map(|at| at.to_string()).unwrap_or_default();
-        csv.line(&[
-            &it.reason,
-            &it.path,
-            &it.count.to_string(),
-            &it.first_seen.to_string(),
-            &it.last_seen.to_string(),
-            &it.new.to_string(),
-            &at,
-            it.reviewed_by.as_deref().unwrap_or_default(),
-        ]);
-    }
-    csv.file("drops.csv")
 }
 
 #[derive(Debug, Template)]
@@ -178,6 +167,8 @@ struct Samples {
     reason: String,
     path: String,
     samples: Vec<Sample>,
+    heads: Heads,
+    csv: String,
     may_review: bool,
 }
 
@@ -193,12 +184,59 @@ struct Sample {
     more: u64,
 }
 
+const SAMPLE_COLUMNS: [&str; 8] = [
+    "ts",
+    "plane",
+    "peer",
+    "tls_version",
+    "method",
+    "path",
+    "size_bytes",
+    "more",
+];
+
+const SAMPLE_HEADS: &[Head] = &[
+    Head::new("ts", "Time").falling(),
+    Head::new("plane", "Plane").rising(),
+    Head::new("peer", "Address").rising(),
+    Head::new("tls_version", "TLS").rising(),
+    Head::new("method", "Method").rising(),
+    Head::new("path", "Path").rising(),
+    Head::new("size_bytes", "Size").falling().number(),
+    Head::new("more", "And others").falling().number(),
+];
+
+/// Puts samples in order: they come with the newest first.
+fn sort(sheet: &Sheet<'_>, rows: &mut [Row]) -> Heads {
+    if let Some((name, falls)) = sheet.order() {
+        rows.sort_by(|a, b| {
+            let key = |row: &Row| (number(row, name), text(row, name).to_owned());
+            match falls {
+                true => key(b).cmp(&key(a)),
+                false => key(a).cmp(&key(b)),
+            }
+        });
+    }
+    sheet.heads(SAMPLE_HEADS, Some(("ts", true)))
+}
+
 async fn open(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     of_installation(staff)?;
     let times = times(staff, state);
     let reason = asked.text("reason");
     let path = asked.raw("path");
-    let rows = samples(state, staff.actor(), reason, path, SAMPLES).await?;
+    let at = format!("{PATH}/samples");
+    let sheet = Sheet::new(asked, &at);
+    let limit = if sheet.is_file() {
+        SAMPLES_FILE
+    } else {
+        SAMPLES
+    };
+    let mut rows = samples(state, staff.actor(), reason, path, limit).await?;
+    let heads = sort(&sheet, &mut rows);
+    if sheet.is_file() {
+        return Ok(Csv::of_rows(&SAMPLE_COLUMNS, &rows, "drop-samples.csv"));
+    }
     let sample = |row: &Row| -> Result<Sample> {
         let member = |name: &str| text(row, name).to_owned();
         Ok(Sample {
@@ -213,10 +251,11 @@ async fn open(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         })
     };
     html(&Samples {
-        shell: Shell::new(staff, Section::Drops, reason.replace('_', " "))
-            .under("Drops", "/a/0/drops"),
+        shell: Shell::new(staff, Section::Drops, reason.replace('_', " ")).under("Drops", PATH),
         reason: reason.to_owned(),
         path: path.unwrap_or_default().to_owned(),
+        heads,
+        csv: sheet.csv(),
         samples: rows.iter().map(sample).collect::<Result<_>>()?,
         may_review: staff.may(Act::ManageInstallation),
     })

@@ -3,16 +3,35 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{PasskeyView, SignedIn};
+use control::{PasskeyView, SessionView, SignedIn};
 use governance::access::{Component, Level};
 
 use super::enter;
 use super::staff::Staff;
 use super::view::unusable;
-use super::view::{Answer, Asked, Moment, Posted, Section, Shell, Times, answer, html};
+use super::view::{
+    Answer, Asked, Column, Fields, Heads, Moment, Posted, Section, Sheet, Shell, Times, answer,
+    file, html,
+};
 use super::visit::Visit;
 use crate::error::{Error, redirect};
 use crate::{Result, State};
+
+/// The columns of the sessions.
+const COLUMNS: &[Column<SessionView>] = &[
+    Column::new("browser", "Browser", |it: &SessionView, _| it.agent.clone())
+        .by(|a, b| a.agent.cmp(&b.agent)),
+    Column::new("address", "Address", |it: &SessionView, _| it.peer.clone())
+        .by(|a, b| a.peer.cmp(&b.peer)),
+    Column::new("since", "Since", |it: &SessionView, times| {
+        times.cell(Some(it.created_at))
+    })
+    .most(|a, b| a.created_at.cmp(&b.created_at)),
+    Column::new("last_seen", "Last seen", |it: &SessionView, times| {
+        times.cell(Some(it.seen_at))
+    })
+    .most(|a, b| a.seen_at.cmp(&b.seen_at)),
+];
 
 #[derive(Debug, Template)]
 #[template(path = "me.html")]
@@ -23,6 +42,8 @@ struct Me {
     passkeys: Vec<Key>,
     recovery_codes: u32,
     sessions: Vec<Session>,
+    heads: Heads,
+    csv: String,
     is_fresh: bool,
 }
 
@@ -52,7 +73,7 @@ struct Session {
     is_own: bool,
 }
 
-/// The page.
+/// The page, or the sessions as a file.
 pub(crate) async fn get(
     staff: Staff,
     visit: Visit,
@@ -67,13 +88,17 @@ pub(crate) async fn get(
         "app" => Some("The authenticator app is removed; your other sessions have ended."),
         _ => None,
     };
-    answer(&staff, show(&staff, &visit, &state, done, None).await)
+    answer(
+        &staff,
+        show(&staff, &visit, &state, &asked, done, None).await,
+    )
 }
 
 async fn show(
     staff: &Staff,
     visit: &Visit,
     state: &State,
+    asked: &Fields,
     done: Option<&str>,
     error: Option<String>,
 ) -> Answer {
@@ -81,7 +106,12 @@ async fn show(
     let times = Times::new(staff.time_zone(), state.clock().now());
     let control = state.control();
     let passkeys = control.passkeys(by.user).await?;
-    let sessions = control.sessions(by.user).await?;
+    let mut sessions = control.sessions(by.user).await?;
+    let sheet = Sheet::new(asked, "/me");
+    let heads = sheet.sort(COLUMNS, None, &mut sessions);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &sessions, &times, "sessions.csv"));
+    }
     let is_wrong = error.is_some();
     let page = Me {
         shell: Shell::new(staff, Section::Own, "My account")
@@ -109,6 +139,8 @@ async fn show(
                 agent: it.agent,
             })
             .collect(),
+        heads,
+        csv: sheet.csv(),
         is_fresh: by.is_fresh(),
     };
     if is_wrong {
@@ -206,7 +238,8 @@ async fn end(
             | model::ErrorKind::Denied
             | model::ErrorKind::Conflict
             | model::ErrorKind::NotFound => {
-                show(staff, visit, state, None, Some(error.words())).await
+                let asked = Fields::default();
+                show(staff, visit, state, &asked, None, Some(error.words())).await
             }
             _ => Err(error),
         },

@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
-use control::{Act, Action, Audit};
+use control::{Act, Action, Audit, Unaudited};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
@@ -63,6 +63,7 @@ const fn page(
 }
 
 const SIGNED_IN: Audit = Audit::Entries(&[Action::SignedIn, Action::SteppedUp]);
+const STEP: Audit = Audit::NothingAs(Unaudited::Step);
 /// The first factor signs in, a further one is a step up.
 const ENROLLED: Audit = Audit::Entries(&[Action::FactorAdded, Action::SignedIn, Action::SteppedUp]);
 const REQUESTS_READ: Audit = Audit::Entries(&[Action::RequestsRead]);
@@ -104,10 +105,10 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/sign-in", Entry::Public, Audit::Entries(&[Action::PasswordShown, Action::SignInFailed]), || post(password::post)),
     page("GET", "/sign-in/factor", Entry::Public, Audit::Nothing, || get(factor::get)),
     page("POST", "/sign-in/factor", Entry::Public, SIGNED_IN, || post(factor::post)),
-    page("POST", "/sign-in/factor/options", Entry::Public, Audit::Nothing, || post(factor::options)),
+    page("POST", "/sign-in/factor/options", Entry::Public, STEP, || post(factor::options)),
     page("GET", "/enrol", Entry::Public, Audit::Nothing, || get(enrol::get)),
     page("POST", "/enrol/app", Entry::Public, ENROLLED, || post(enrol::app)),
-    page("POST", "/enrol/passkey/options", Entry::Public, Audit::Nothing, || post(enrol::options)),
+    page("POST", "/enrol/passkey/options", Entry::Public, STEP, || post(enrol::options)),
     page("POST", "/enrol/passkey", Entry::Public, ENROLLED, || post(enrol::passkey)),
     page("GET", "/forgot", Entry::Public, Audit::Nothing, || get(forgot::get)),
     page("POST", "/forgot", Entry::Public, Audit::Entries(&[Action::PasswordResetAsked]), || post(forgot::post)),
@@ -153,6 +154,8 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/people/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(exports::people)),
     page("GET", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
     page("POST", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || post(people::post)),
+    page("GET", "/a/{account}/people/found", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
+    page("POST", "/a/{account}/people/found", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || post(people::found)),
     page("GET", "/a/{account}/people/deletions", Entry::May(Act::DeletePeople), Audit::Nothing, || get(deletions::get)),
     page("POST", "/a/{account}/people/deletions", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionCancelled]), || post(deletions::post)),
     page("GET", "/a/{account}/people/{key}", Entry::May(Act::ReadPeople), PERSON_SHOWN, || get(person::get)),
@@ -178,7 +181,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/settings/roles/edit", Entry::May(Act::ManageRoles), Audit::Nothing, || get(roles::form)),
     page("POST", "/a/{account}/settings/roles/edit", Entry::Fresh(Act::ManageRoles), Audit::Entries(&[Action::RoleChanged]), || post(roles::save)),
     page("GET", "/a/{account}/settings/credentials", Entry::May(Act::ReadCredentials), Audit::Nothing, || get(credentials::get)),
-    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked]), || post(credentials::post)),
+    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked, Action::SdkTokenRotated]), || post(credentials::post)),
 ];
 
 /// The router of all pages without their guards: for tests that bring a [`super::staff::Staff`].

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
-use control::{Act, ErrorView, QuarantineMark};
+use control::{Act, Action, AuditOutcome, ErrorView, QuarantineMark};
 use model::RecordId;
 use model::record::Source;
 use model::submission::RejectReason;
@@ -14,8 +14,8 @@ use super::overview::times;
 use super::records::short;
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Posted, Section, Shell, Tone, answer, bytes,
-    count, html, link, plural, see_other,
+    Answer, Asked, Badge, Column, Csv, Fields, Head, Heads, Moment, Pager, Posted, Section, Sheet,
+    Shell, Times, Tone, answer, bytes, count, file, html, link, plural, see_other,
 };
 use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, Wanted, groups};
 use crate::operate::{Row, number, text, time};
@@ -26,8 +26,71 @@ const PAGE: u32 = 50;
 const FILE: u32 = 10_000;
 /// The time that the error stream looks back.
 const LOOK_BACK: Duration = Duration::from_secs(30 * 86_400);
-/// Oddities that are listed.
-const ODDITIES_MAX: usize = 200;
+/// The table of errors, and the one of what was accepted and is odd, in the URL.
+const STREAM: &str = "errors";
+const ODD: &str = "oddities";
+/// The columns of the file of records.
+const COLUMNS: [&str; 7] = [
+    "record_id",
+    "ts",
+    "source",
+    "person_key",
+    "code",
+    "error",
+    "state",
+];
+const HEADS: &[Head] = &[
+    Head::new("ts", "Received").falling(),
+    Head::new("code", "Code"),
+    Head::new("error", "Error"),
+    Head::new("source", "Source"),
+    Head::new("person_key", "Person"),
+    Head::new("state", "State"),
+];
+const STREAM_COLUMNS: &[Column<ErrorGroup>] = &[
+    Column::new("code", "Code", |it: &ErrorGroup, _| it.code.to_string())
+        .by(|a, b| a.code.cmp(&b.code)),
+    Column::new("error", "Error", |it: &ErrorGroup, _| it.error.clone())
+        .by(|a, b| a.error.cmp(&b.error)),
+    Column::new("source", "Source", |it: &ErrorGroup, _| it.source.clone())
+        .by(|a, b| a.source.cmp(&b.source)),
+    Column::new("records", "Records", |it: &ErrorGroup, _| {
+        it.count.to_string()
+    })
+    .most(|a, b| a.count.cmp(&b.count))
+    .number(),
+    Column::new("first_seen", "First", |it: &ErrorGroup, times| {
+        times.cell(Some(it.first_seen))
+    })
+    .most(|a, b| a.first_seen.cmp(&b.first_seen)),
+    Column::new("last_seen", "Last", |it: &ErrorGroup, times| {
+        times.cell(Some(it.last_seen))
+    })
+    .most(|a, b| a.last_seen.cmp(&b.last_seen)),
+];
+const ODD_COLUMNS: &[Column<ErrorView>] = &[
+    Column::new("what", "What", |it: &ErrorView, _| it.error.clone())
+        .by(|a, b| a.error.cmp(&b.error)),
+    Column::new("event", "Event", |it: &ErrorView, _| {
+        it.event.clone().unwrap_or_default()
+    })
+    .by(|a, b| a.event.cmp(&b.event)),
+    Column::new("property", "Property", |it: &ErrorView, _| {
+        it.property.clone().unwrap_or_default()
+    })
+    .by(|a, b| a.property.cmp(&b.property)),
+    Column::new("source", "Source", |it: &ErrorView, _| {
+        it.source.clone().unwrap_or_default()
+    })
+    .by(|a, b| a.source.cmp(&b.source)),
+    Column::new("times", "Times", |it: &ErrorView, _| it.count.to_string())
+        .most(|a, b| a.count.cmp(&b.count))
+        .number(),
+    Column::new("last_seen", "Last", |it: &ErrorView, times| {
+        times.cell(Some(it.last_seen))
+    })
+    .most(|a, b| a.last_seen.cmp(&b.last_seen)),
+];
 /// Characters of a body that are shown.
 const BODY_CHARS_MAX: usize = 64 * 1024;
 
@@ -55,14 +118,24 @@ pub(crate) async fn one(
 struct Quarantine {
     shell: Shell,
     path: String,
-    groups: Vec<Group>,
+    stream: Part<Group>,
     /// What was accepted and is odd.
-    oddities: Vec<Oddity>,
+    odd: Part<Oddity>,
     code: String,
     source: String,
     records: Vec<Listed>,
+    heads: Heads,
     pager: Pager,
     may_change: bool,
+    csv: String,
+}
+
+/// One of the tables above the records.
+#[derive(Debug)]
+struct Part<L> {
+    lines: Vec<L>,
+    heads: Heads,
+    pager: Pager,
     csv: String,
 }
 
@@ -111,73 +184,47 @@ impl Quarantine {
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let path = format!("/a/{}/quarantine", staff.account());
-    let is_file = asked.text("format") == "csv";
+    let sheet = Sheet::new(asked, &path);
+    let (stream, odd) = (sheet.named(STREAM), sheet.named(ODD));
+    if stream.is_file() || odd.is_file() {
+        return counted(staff, state, &sheet, &times).await;
+    }
     let source = asked.text("source");
     let wanted = Wanted {
         code: asked.some("code").and_then(|it| it.parse().ok()),
         source: Source::ALL.into_iter().find(|it| it.as_str() == source),
+        oldest_first: sheet.order() == Some(("ts", false)),
         after: asked.some("after").and_then(|it| it.parse().ok()),
-        limit: if is_file { FILE } else { PAGE },
+        limit: if sheet.is_file() { FILE } else { PAGE },
     };
     let desk = desk(staff, state);
     let page = desk.list(&wanted).await?;
-    if is_file {
-        return Ok(file(&page.records));
+    if sheet.is_file() {
+        return Ok(Csv::of_rows(&COLUMNS, &page.records, "quarantine.csv"));
     }
-    let since = times.now().minus(LOOK_BACK);
-    let found = groups(state, staff.actor(), staff.account(), since).await?;
-    let learned = state.control();
-    let learned = learned.schema_errors(staff.actor(), staff.account(), (&[], &[]));
-    let mut learned = learned.await?;
-    if staff.policy().is_none_or(|it| it.is_limited()) {
-        // It counts everybody's records.
-        learned.clear();
-    }
-    // What was refused stands above, up to this moment.
-    learned.retain(|it| {
-        RejectReason::ALL
-            .iter()
-            .all(|known| known.as_str() != it.error)
-    });
-    learned.sort_by_key(|it| std::cmp::Reverse(it.last_seen));
-    let oddity = |it: &ErrorView| Oddity {
-        error: it.error.replace('_', " "),
-        event: it.event.clone().unwrap_or_default(),
-        property: it.property.clone().unwrap_or_default(),
-        source: it.source.clone().unwrap_or_default(),
-        number: count(it.count),
-        last: times.ago(it.last_seen),
+    let mut found = errors(staff, state, &times).await?;
+    let heads = stream.sort(STREAM_COLUMNS, Some(("last_seen", true)), &mut found);
+    let (found, pager) = stream.cut(found, "kind");
+    let stream = Part {
+        lines: found.iter().map(|it| group(it, &path, &times)).collect(),
+        heads,
+        pager,
+        csv: stream.csv(),
     };
-    let group = |it: &ErrorGroup| Group {
-        code: it.code,
-        error: it.error.replace('_', " "),
-        source: it.source.clone(),
-        number: count(it.count),
-        first: times.on(it.first_seen),
-        last: times.ago(it.last_seen),
-        href: link(
-            &path,
-            &[("code", &it.code.to_string()), ("source", &it.source)],
-        ),
+    let mut found = oddities(staff, state).await?;
+    let heads = odd.sort(ODD_COLUMNS, Some(("last_seen", true)), &mut found);
+    let (found, pager) = odd.cut(found, "oddity");
+    let odd = Part {
+        lines: found.iter().map(|it| oddity(it, &times)).collect(),
+        heads,
+        pager,
+        csv: odd.csv(),
     };
-    let listed = |row: &Row| -> Result<Listed> {
-        let id = text(row, "record_id").to_owned();
-        let is_waiting = text(row, "state") == "waiting";
-        Ok(Listed {
-            href: format!("{path}/{id}"),
-            at: times.at(time(row, "ts")?),
-            source: text(row, "source").to_owned(),
-            code: number(row, "code").to_string(),
-            error: text(row, "error").replace('_', " "),
-            person: short(text(row, "person_key")),
-            state: match is_waiting {
-                true => Badge::new(Tone::Warn, "Waiting"),
-                false => Badge::new(Tone::Ok, "Replayed"),
-            },
-            id,
-        })
-    };
-    let records: Vec<Listed> = page.records.iter().map(listed).collect::<Result<_>>()?;
+    let records: Vec<Listed> = page
+        .records
+        .iter()
+        .map(|row| listed(row, &path, &times))
+        .collect::<Result<_>>()?;
     let pager = Pager {
         note: plural(u64::try_from(records.len()).unwrap_or(u64::MAX), "record"),
         first: wanted
@@ -189,19 +236,111 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     };
     html(&Quarantine {
         shell: Shell::new(staff, Section::Quarantine, "Quarantine").done(done(asked)),
-        groups: found.iter().map(group).collect(),
-        oddities: learned.iter().take(ODDITIES_MAX).map(oddity).collect(),
+        stream,
+        odd,
         code: asked.text("code").to_owned(),
         source: source.to_owned(),
         records,
+        heads: sheet.heads(HEADS, Some(("ts", true))),
         pager,
         may_change: staff.may(Act::ManageQuarantine),
-        csv: asked.link(
-            &path,
-            &["after", "done", "n", "format"],
-            &[("format", "csv")],
-        ),
+        csv: sheet.csv(),
         path,
+    })
+}
+
+/// One of the tables that count, as a file: no record stands in it.
+async fn counted(staff: &Staff, state: &State, sheet: &Sheet<'_>, times: &Times) -> Answer {
+    let stream = sheet.named(STREAM);
+    let object = if stream.is_file() { STREAM } else { ODD };
+    let control = state.control();
+    control
+        .audit(
+            staff.actor(),
+            staff.account(),
+            Action::QuarantineRead,
+            object,
+            "the counts, as a file",
+            AuditOutcome::Done,
+        )
+        .await?;
+    if stream.is_file() {
+        let mut found = errors(staff, state, times).await?;
+        let usual = Some(("last_seen", true));
+        stream.sort(STREAM_COLUMNS, usual, &mut found);
+        return Ok(file(STREAM_COLUMNS, &found, times, "errors.csv"));
+    }
+    let mut found = oddities(staff, state).await?;
+    sheet.named(ODD).sort(ODD_COLUMNS, None, &mut found);
+    Ok(file(ODD_COLUMNS, &found, times, "oddities.csv"))
+}
+
+/// The kinds of errors of the last days, those seen last first.
+async fn errors(staff: &Staff, state: &State, times: &Times) -> Result<Vec<ErrorGroup>> {
+    let since = times.now().minus(LOOK_BACK);
+    Ok(groups(state, staff.actor(), staff.account(), since).await?)
+}
+
+/// What was accepted and is odd, what was seen last first.
+async fn oddities(staff: &Staff, state: &State) -> Result<Vec<ErrorView>> {
+    if staff.policy().is_none_or(|it| it.is_limited()) {
+        // They count everybody's records.
+        return Ok(Vec::new());
+    }
+    let control = state.control();
+    let learned = control.schema_errors(staff.actor(), staff.account(), (&[], &[]));
+    let mut learned = learned.await?;
+    // What was refused stands above, up to this moment.
+    learned.retain(|it| {
+        RejectReason::ALL
+            .iter()
+            .all(|known| known.as_str() != it.error)
+    });
+    learned.sort_by_key(|it| std::cmp::Reverse(it.last_seen));
+    Ok(learned)
+}
+
+fn oddity(it: &ErrorView, times: &Times) -> Oddity {
+    Oddity {
+        error: it.error.replace('_', " "),
+        event: it.event.clone().unwrap_or_default(),
+        property: it.property.clone().unwrap_or_default(),
+        source: it.source.clone().unwrap_or_default(),
+        number: count(it.count),
+        last: times.ago(it.last_seen),
+    }
+}
+
+fn group(it: &ErrorGroup, path: &str, times: &Times) -> Group {
+    Group {
+        code: it.code,
+        error: it.error.replace('_', " "),
+        source: it.source.clone(),
+        number: count(it.count),
+        first: times.on(it.first_seen),
+        last: times.ago(it.last_seen),
+        href: link(
+            path,
+            &[("code", &it.code.to_string()), ("source", &it.source)],
+        ),
+    }
+}
+
+fn listed(row: &Row, path: &str, times: &Times) -> Result<Listed> {
+    let id = text(row, "record_id").to_owned();
+    let is_waiting = text(row, "state") == "waiting";
+    Ok(Listed {
+        href: format!("{path}/{id}"),
+        at: times.at(time(row, "ts")?),
+        source: text(row, "source").to_owned(),
+        code: number(row, "code").to_string(),
+        error: text(row, "error").replace('_', " "),
+        person: short(text(row, "person_key")),
+        state: match is_waiting {
+            true => Badge::new(Tone::Warn, "Waiting"),
+            false => Badge::new(Tone::Ok, "Replayed"),
+        },
+        id,
     })
 }
 
@@ -226,28 +365,6 @@ fn done(asked: &Fields) -> Option<String> {
         "deleted" => Some(format!("{} deleted.", plural(number, "record"))),
         _ => None,
     }
-}
-
-fn file(records: &[Row]) -> Response {
-    let columns = [
-        "record_id",
-        "ts",
-        "source",
-        "person_key",
-        "code",
-        "error",
-        "state",
-    ];
-    let mut csv = Csv::new(&columns);
-    for row in records {
-        let code = number(row, "code").to_string();
-        let cells = columns.map(|it| match it {
-            "code" => code.as_str(),
-            name => text(row, name),
-        });
-        csv.line(&cells);
-    }
-    csv.file("quarantine.csv")
 }
 
 async fn act(staff: &Staff, state: &State, fields: &Fields) -> Answer {

@@ -4,22 +4,50 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
+use control::authz;
 use model::Timestamp;
 
 use super::overview::times;
 use super::period::Period;
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Section, Shell, Times, Tone, answer, bytes,
-    count, html, plural, unusable,
+    Answer, Asked, Badge, Csv, Fields, Head, Heads, Moment, Pager, Section, Sheet, Shell, Times,
+    Tone, answer, bytes, count, html, plural, unusable,
 };
-use crate::operate::requests::{Page, Search, search};
+use crate::operate::requests::{Order, Search, search};
 use crate::operate::{Row, number, text, time};
 use crate::{Error, Result, State};
 
 /// Lines on a page, and in a file.
 const PAGE: u32 = 100;
 const FILE: u32 = 10_000;
+
+/// The columns of the file.
+const COLUMNS: [&str; 13] = [
+    "ts",
+    "plane",
+    "peer",
+    "tls_version",
+    "method",
+    "path",
+    "status",
+    "outcome",
+    "reason",
+    "size_bytes",
+    "accepted",
+    "rejected",
+    "duration_us",
+];
+
+const HEADS: &[Head] = &[
+    Head::new("ts", "Time").falling(),
+    Head::new("path", "Request"),
+    Head::new("outcome", "Outcome"),
+    Head::new("accepted", "Records"),
+    Head::new("size_bytes", "Size").falling().number(),
+    Head::new("duration_us", "Took").falling().number(),
+    Head::new("peer", "From"),
+];
 
 /// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
@@ -31,7 +59,10 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
 struct Requests {
     shell: Shell,
     form: Form,
+    /// Whether whole addresses are shown.
+    sees_addresses: bool,
     lines: Vec<Line>,
+    heads: Heads,
     pager: Pager,
     csv: String,
 }
@@ -66,7 +97,8 @@ struct Line {
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let path = format!("/a/{}/requests", staff.account());
-    let is_file = asked.text("format") == "csv";
+    let sheet = Sheet::new(asked, &path);
+    let is_file = sheet.is_file();
     let days = bounds(&times, asked);
     let some = |name: &str| asked.some(name).map(str::to_owned);
     let wanted = Search {
@@ -78,6 +110,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         peer: some("peer"),
         reason: some("reason"),
         path: some("path"),
+        order: order(&sheet),
         limit: if is_file { FILE } else { PAGE },
         cursor: some("after"),
     };
@@ -91,7 +124,9 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         peer: asked.text("peer").to_owned(),
     };
     let shell = Shell::new(staff, Section::Requests, "Requests");
-    let csv = asked.link(&path, &["after", "format"], &[("format", "csv")]);
+    let csv = sheet.csv();
+    let sees_addresses = authz::sees_personal_information(staff.actor(), staff.account());
+    let heads = sheet.heads(HEADS, Some(("ts", true)));
     let found = search(state, staff.actor(), &wanted).await;
     let page = match found.map_err(Error::from) {
         Ok(page) => page,
@@ -99,7 +134,9 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
             return unusable(&Requests {
                 shell: shell.error(Some(error.words())),
                 form,
+                sees_addresses,
                 lines: Vec::new(),
+                heads,
                 pager: Pager::default(),
                 csv,
             });
@@ -107,7 +144,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         Err(error) => return Err(error),
     };
     if is_file {
-        return Ok(file(&page));
+        return Ok(Csv::of_rows(&COLUMNS, &page.lines, "requests.csv"));
     }
     let lines: Vec<Line> = page
         .lines
@@ -126,10 +163,24 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     html(&Requests {
         shell,
         form,
+        sees_addresses,
         lines,
+        heads,
         pager,
         csv,
     })
+}
+
+/// By which column, newest first unless something else is asked for.
+fn order(sheet: &Sheet<'_>) -> Order {
+    match sheet.order() {
+        Some(("ts", false)) => Order::Oldest,
+        Some(("size_bytes", true)) => Order::Largest,
+        Some(("size_bytes", false)) => Order::Smallest,
+        Some(("duration_us", true)) => Order::Slowest,
+        Some(("duration_us", false)) => Order::Fastest,
+        _ => Order::Newest,
+    }
 }
 
 /// The days that are asked for, when there are any.
@@ -171,33 +222,4 @@ fn line(row: &Row, times: &Times) -> Result<Line> {
         peer: member("peer"),
         tls: member("tls_version"),
     })
-}
-
-fn file(page: &Page) -> Response {
-    let columns = [
-        "ts",
-        "plane",
-        "peer",
-        "tls_version",
-        "method",
-        "path",
-        "status",
-        "outcome",
-        "reason",
-        "size_bytes",
-        "accepted",
-        "rejected",
-        "duration_us",
-    ];
-    let mut csv = Csv::new(&columns);
-    for row in &page.lines {
-        let cells = columns.map(|it| match row.get(it) {
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(serde_json::Value::Null) | None => String::new(),
-            Some(other) => other.to_string(),
-        });
-        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-        csv.line(&cells);
-    }
-    csv.file("requests.csv")
 }

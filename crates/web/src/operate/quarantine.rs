@@ -46,6 +46,8 @@ pub struct Wanted {
     pub code: Option<u16>,
     /// That came in this way.
     pub source: Option<Source>,
+    /// The oldest first; else the newest.
+    pub oldest_first: bool,
     /// After this record, the last one of the page before.
     pub after: Option<RecordId>,
     /// At most so many, and never more than 10,000.
@@ -55,7 +57,7 @@ pub struct Wanted {
 /// Some records.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The newest first, without their content: `record_id`, `ts`, `source`, `person_key`, `code`,
+    /// Without their content: `record_id`, `ts`, `source`, `person_key`, `code`,
     /// `error`, and `state`: `waiting` or `replayed`.
     pub records: Vec<Row>,
     /// The record after which the next page begins; none after the last.
@@ -136,7 +138,7 @@ impl Desk<'_> {
         }
     }
 
-    /// The records that are wanted and not deleted, the newest first.
+    /// The records that are wanted and not deleted.
     ///
     /// # Errors
     /// Not found without the record that the page is to follow; denied; unavailable.
@@ -148,13 +150,17 @@ impl Desk<'_> {
             .filter(|it| **it == QuarantineMark::Deleted)
             .count();
         let mut conditions = vec![String::from("true")];
+        let (beyond, direction) = match wanted.oldest_first {
+            true => (">", "ASC"),
+            false => ("<", "DESC"),
+        };
         if let Some(id) = wanted.after {
             let sql = format!("SELECT ts FROM quarantine WHERE record_id = X'{id}'");
             let found = self.rows_of(&sql).await?;
             let row = found.first().ok_or_else(|| not_found(id))?;
             let at = moment(time(row, "ts")?);
             conditions.push(format!(
-                "(ts < {at} OR (ts = {at} AND record_id < X'{id}'))"
+                "(ts {beyond} {at} OR (ts = {at} AND record_id {beyond} X'{id}'))"
             ));
         }
         if let Some(code) = wanted.code {
@@ -167,7 +173,7 @@ impl Desk<'_> {
         let rows_max = u64::from(limit) + deleted as u64 + 1;
         let sql = format!(
             "SELECT record_id, ts, source, person_key, code, error FROM quarantine \
-             WHERE {} ORDER BY ts DESC, record_id DESC LIMIT {rows_max}",
+             WHERE {} ORDER BY ts {direction}, record_id {direction} LIMIT {rows_max}",
             conditions.join(" AND ")
         );
         let mut records = Vec::new();

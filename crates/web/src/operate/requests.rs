@@ -1,13 +1,14 @@
 //! The request log, searched. It holds addresses, so each search is in the audit before its first
-//! row.
+//! row; who does not see personal information is shown networks instead of them.
 
-use control::{Action, Actor};
+use collect::network;
+use control::{Action, Actor, authz};
 use model::{AccountId, RecordId, Timestamp};
 use serde_json::{Map, json};
 use std::net::IpAddr;
 
 use super::drops::flush;
-use super::rows::{moment, quoted, rows_of, text, time};
+use super::rows::{moment, number, quoted, rows_of, text, time};
 use super::{Error, Reading, Result, Row};
 use crate::State;
 
@@ -16,7 +17,7 @@ const PAGE_MAX: u32 = 10_000;
 /// Characters of a word that is searched for.
 const WORD_CHARS_MAX: usize = 64;
 
-/// Which lines of the request log are wanted, the newest first. What is none does not restrict.
+/// Which lines of the request log are wanted. What is none does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     /// Of this account; the installation for what belongs to none. All accounts when not said.
@@ -35,16 +36,58 @@ pub struct Search {
     pub reason: Option<String>,
     /// Of this path.
     pub path: Option<String>,
+    /// Which come first.
+    pub order: Order,
     /// Lines on a page, at most 10,000.
     pub limit: u32,
     /// The page that follows: what the page before said at its end.
     pub cursor: Option<String>,
 }
 
+/// Which lines come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The oldest.
+    Oldest,
+    /// Those with the largest bodies.
+    Largest,
+    /// Those with the smallest.
+    Smallest,
+    /// Those that took longest.
+    Slowest,
+    /// Those that took least.
+    Fastest,
+}
+
+impl Order {
+    /// The column, and whether its largest values come first.
+    const fn column(self) -> (&'static str, bool) {
+        match self {
+            Self::Newest => ("ts", true),
+            Self::Oldest => ("ts", false),
+            Self::Largest => ("size_bytes", true),
+            Self::Smallest => ("size_bytes", false),
+            Self::Slowest => ("duration_us", true),
+            Self::Fastest => ("duration_us", false),
+        }
+    }
+
+    /// Where a line stands: what its column holds, as a number.
+    fn place(self, row: &Row) -> Result<i64> {
+        match self.column().0 {
+            "ts" => Ok(time(row, "ts")?.ms()),
+            name => Ok(i64::try_from(number(row, name)).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
 /// Some lines.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The lines, the newest first: the columns of the table `requests`, and `account`.
+    /// The lines, in the order that is wanted: the columns of the table `requests`, and `account`.
     pub lines: Vec<Row>,
     /// Where the next page begins; none after the last.
     pub next: Option<String>,
@@ -53,39 +96,51 @@ pub struct Page {
 /// Carries a search out.
 ///
 /// # Errors
-/// Invalid for a word that is too long or a cursor that no search has said; not found without such
-/// an account; denied; unavailable: without its entry in the audit log nothing is read.
+/// Invalid for a word that is too long, a cursor that no search has said, or an address that the
+/// actor does not see; not found without such an account; denied; unavailable: without its entry in the audit log nothing is read.
 pub async fn search(state: &State, actor: &Actor, search: &Search) -> Result<Page> {
+    let owner = search.account.unwrap_or_else(AccountId::installation);
+    let sees_addresses = authz::sees_personal_information(actor, owner);
+    if !sees_addresses {
+        refuse_an_address(search)?;
+    }
     let sql = statement(search)?;
     let accounts = accounts(state, search.account)?;
     let reading = Reading {
         state,
         actor,
-        account: search.account.unwrap_or_else(AccountId::installation),
+        account: owner,
         action: Action::RequestsRead,
         object: "requests",
     };
     let note = described(search);
     reading.begin(&note).await?;
     flush(state).await?;
-    let mut found: Vec<(Timestamp, String, Row)> = Vec::new();
+    let mut found: Vec<(i64, String, Row)> = Vec::new();
     for account in accounts {
         for mut row in rows_of(state, account, &sql).await? {
-            let at = time(&row, "ts")?;
+            if !sees_addresses {
+                hide_the_address(&mut row);
+            }
+            let place = search.order.place(&row)?;
             let id = text(&row, "record_id").to_owned();
             let mut whole = Map::from_iter([("account".to_owned(), json!(account.as_str()))]);
             whole.append(&mut row);
-            found.push((at, id, whole));
+            found.push((place, id, whole));
         }
     }
-    found.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    let (_, falls) = search.order.column();
+    found.sort_by(|a, b| match falls {
+        true => (b.0, &b.1).cmp(&(a.0, &a.1)),
+        false => (a.0, &a.1).cmp(&(b.0, &b.1)),
+    });
     let page = usize::try_from(search.limit.clamp(1, PAGE_MAX)).unwrap_or(usize::MAX);
     let has_more = found.len() > page;
     found.truncate(page);
     let next = found
         .last()
         .filter(|_| has_more)
-        .map(|(at, id, _)| format!("{}-{id}", at.ms()));
+        .map(|(place, id, _)| format!("{place}-{id}"));
     reading
         .end(&format!("{note}: {} lines", found.len()))
         .await?;
@@ -131,26 +186,87 @@ fn statement(search: &Search) -> Result<String> {
         }
     }
     if let Some(peer) = &search.peer {
-        let peer = match peer.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().to_string(),
-            Err(_) => peer.clone(),
+        let condition = match (peer.parse::<IpAddr>(), beginnings(peer)) {
+            (Ok(address), _) => {
+                let address = address.to_canonical().to_string();
+                format!("peer = {}", quoted(&address))
+            }
+            (Err(_), Some(beginnings)) => beginnings
+                .iter()
+                .map(|it| format!("peer LIKE '{it}%'"))
+                .collect::<Vec<_>>()
+                .join(" OR "),
+            (Err(_), None) => format!("peer = {}", checked("peer", peer)?),
         };
-        conditions.push(format!("peer = {}", checked("peer", &peer)?));
+        conditions.push(format!("({condition})"));
     }
+    let (column, falls) = search.order.column();
+    let (beyond, direction) = if falls { ("<", "DESC") } else { (">", "ASC") };
     if let Some(cursor) = &search.cursor {
-        let (at, id) = parse_cursor(cursor)?;
-        let at = moment(at);
+        let (place, id) = parse_cursor(cursor)?;
+        let place = match column {
+            "ts" => moment(Timestamp::from_ms(place)),
+            _ => place.to_string(),
+        };
         conditions.push(format!(
-            "(ts < {at} OR (ts = {at} AND record_id < X'{id}'))"
+            "({column} {beyond} {place} OR ({column} = {place} AND record_id {beyond} X'{id}'))"
         ));
     }
     Ok(format!(
         "SELECT ts, record_id, plane, peer, peer_hash, tls_version, method, path, status, outcome, \
          reason, size_bytes, accepted, rejected, duration_us FROM requests WHERE {} \
-         ORDER BY ts DESC, record_id DESC LIMIT {}",
+         ORDER BY {column} {direction}, record_id {direction} LIMIT {}",
         conditions.join(" AND "),
         search.limit.clamp(1, PAGE_MAX).saturating_add(1)
     ))
+}
+
+/// What an address or a network begins with that is in this network, when it is one that is kept and
+/// shown: a /24 or a /48.
+fn beginnings(peer: &str) -> Option<Vec<String>> {
+    let (first, _) = peer.split_once('/')?;
+    let first: IpAddr = first.parse().ok()?;
+    if *network(first) != *peer {
+        return None;
+    }
+    Some(match first.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            vec![format!("{a}.{b}.{c}.")]
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            let mut all = vec![format!("{a:x}:{b:x}:{c:x}:")];
+            // An address leaves its zeros out, from where they begin.
+            if c == 0 {
+                all.push(format!("{a:x}:{b:x}::"));
+            }
+            if (b, c) == (0, 0) {
+                all.push(format!("{a:x}::"));
+            }
+            all
+        }
+    })
+}
+
+/// An address that is not seen cannot be asked for either.
+fn refuse_an_address(search: &Search) -> Result<()> {
+    let asked = search.peer.as_ref().and_then(|it| it.trim().parse().ok());
+    match asked {
+        Some(address) => Err(Error::Invalid(format!(
+            "addresses are personal information that you are not shown: look for the network {}",
+            network(address)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Leaves the network of a whole address, as of those that are kept no further.
+fn hide_the_address(row: &mut Row) {
+    row.remove("peer_hash");
+    if let Ok(address) = text(row, "peer").parse::<IpAddr>() {
+        row.insert("peer".to_owned(), json!(network(address)));
+    }
 }
 
 fn checked(what: &str, word: &str) -> Result<String> {
@@ -161,10 +277,10 @@ fn checked(what: &str, word: &str) -> Result<String> {
     Ok(quoted(word))
 }
 
-fn parse_cursor(cursor: &str) -> Result<(Timestamp, RecordId)> {
-    let parsed = cursor.rsplit_once('-').and_then(|(at, id)| {
-        let at = at.parse().ok().map(Timestamp::from_ms)?;
-        Some((at, id.parse().ok()?))
+fn parse_cursor(cursor: &str) -> Result<(i64, RecordId)> {
+    let parsed = cursor.rsplit_once('-').and_then(|(place, id)| {
+        let place = place.parse().ok()?;
+        Some((place, id.parse().ok()?))
     });
     parsed.ok_or_else(|| {
         let message = "the cursor is not one that a search has said";
@@ -202,7 +318,7 @@ fn described(search: &Search) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Search, parse_cursor, statement};
+    use super::{Order, Search, beginnings, network, parse_cursor, refuse_an_address, statement};
 
     #[test]
     fn what_is_searched_for_cannot_leave_its_quotes() {
@@ -222,10 +338,97 @@ mod tests {
     }
 
     #[test]
+    fn a_page_goes_on_where_the_one_before_ended_in_each_order() {
+        let id = "00000000000000000000000000000001";
+        for (order, expect, ending) in [
+            (
+                Order::Newest,
+                "(ts < to_timestamp_millis(5) OR (ts = to_timestamp_millis(5) AND record_id < X'",
+                "ORDER BY ts DESC, record_id DESC LIMIT 6",
+            ),
+            (
+                Order::Oldest,
+                "(ts > to_timestamp_millis(5) OR (ts = to_timestamp_millis(5) AND record_id > X'",
+                "ORDER BY ts ASC, record_id ASC LIMIT 6",
+            ),
+            (
+                Order::Slowest,
+                "(duration_us < 5 OR (duration_us = 5 AND record_id < X'",
+                "ORDER BY duration_us DESC, record_id DESC LIMIT 6",
+            ),
+        ] {
+            let search = Search {
+                order,
+                cursor: Some(format!("5-{id}")),
+                limit: 5,
+                ..Search::default()
+            };
+            let sql = statement(&search).unwrap();
+            assert!(sql.contains(expect) && sql.ends_with(ending), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_looked_for_by_what_its_addresses_begin_with() {
+        let check = |peer: &str, expect: Option<&[&str]>| {
+            let found = beginnings(peer);
+            let found: Option<Vec<&str>> = found
+                .as_ref()
+                .map(|it| it.iter().map(String::as_str).collect());
+            assert_eq!(found.as_deref(), expect, "{peer}");
+        };
+        check("203.0.113.0/24", Some(&["203.0.113."]));
+        check("2001:db8:7::/48", Some(&["2001:db8:7:"]));
+        check("2001:db8:0::/48", Some(&["2001:db8:0:", "2001:db8::"]));
+        check("2001:0:0::/48", Some(&["2001:0:0:", "2001:0::", "2001::"]));
+        for other in [
+            "203.0.113.0/16",
+            "203.0.113.9/24",
+            "2001:db8::/32",
+            "x/24",
+            "%",
+        ] {
+            check(other, None);
+        }
+        // Every address is found by its own network.
+        for address in [
+            "203.0.113.9",
+            "2001:db8:7::1",
+            "2001:db8::1",
+            "2001:db8:0:1::",
+            "2001::5",
+            "2001:0:0:1:2:3:4:5",
+            "2001:0:3::1",
+        ] {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            let found = beginnings(&network(address)).unwrap();
+            let text = address.to_string();
+            assert!(
+                found.iter().any(|it| text.starts_with(it)),
+                "{text}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_shown_cannot_be_looked_for() {
+        let search = |peer: &str| Search {
+            peer: Some(peer.to_owned()),
+            ..Search::default()
+        };
+        let refused = refuse_an_address(&search("203.0.113.9")).unwrap_err();
+        assert!(refused.to_string().contains("203.0.113.0/24"), "{refused}");
+        for mapped in ["::ffff:203.0.113.9", " 2001:db8::1 "] {
+            refuse_an_address(&search(mapped)).unwrap_err();
+        }
+        refuse_an_address(&search("203.0.113.0/24")).unwrap();
+    }
+
+    #[test]
     fn a_cursor_is_a_place_and_nothing_else() {
         let id = "00000000000000000000000000000001";
         let (at, found) = parse_cursor(&format!("-5-{id}")).unwrap();
-        assert_eq!((at.ms(), found.to_string()), (-5, id.to_owned()));
+        assert_eq!((at, found.to_string()), (-5, id.to_owned()));
         for wrong in [
             "",
             "1",

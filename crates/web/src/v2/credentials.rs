@@ -1,11 +1,13 @@
-//! `/v2/credentials`: the account's passcodes, without their secrets; a new one is shown once.
+//! `/v2/credentials` and `/v2/sdk-tokens`: the account's passcodes and the tokens of its apps, without
+//! their secrets; a new one is shown once.
 
 use axum::extract::State as Of;
-use control::Passcode;
+use control::{Passcode, SdkToken};
 use governance::access::Rights;
 use governance::{Network, PasscodeTerms, Scope, Scopes};
 use model::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Page, json};
@@ -43,6 +45,8 @@ pub(crate) struct Credential {
     expires_at: Option<Moment>,
     /// When it was revoked.
     revoked_at: Option<Moment>,
+    /// When it was accepted last, to the minute or so; null when it never was.
+    used_at: Option<Moment>,
     /// What it may be used for, of the account's data.
     scopes: Vec<DataScope>,
     /// What it may see and change of the account.
@@ -153,6 +157,106 @@ pub(crate) async fn revoke(
     Ok(no_content())
 }
 
+/// A token that apps carry, without its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AppToken {
+    /// Which of the account's it is, from 1.
+    number: u32,
+    /// Whether it is accepted: `newest`, `accepted`, `ended`.
+    state: &'static str,
+    /// Since when it exists.
+    created_at: Moment,
+    /// From when on it is refused; null for the newest.
+    ends_at: Option<Moment>,
+    /// When it was accepted last, to the minute or so; null when it never was.
+    used_at: Option<Moment>,
+}
+
+/// The token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAppToken {
+    /// How many days those before it are accepted; with 0 they are refused at once.
+    #[schema(minimum = 0, maximum = 3660, example = 90)]
+    #[serde(deserialize_with = "whole")]
+    overlap_days: u32,
+}
+
+/// A whole number, which JSON may write as `90.0` too.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(from)? + 0.0;
+    let parsed = number.to_string().parse();
+    parsed.map_err(|_| D::Error::custom("a number of days is whole and not negative"))
+}
+
+/// A token just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MadeAppToken {
+    /// For the header `X-CleverTap-Account-ID` of apps.
+    account_id: String,
+    /// For the header `X-CleverTap-Token` of apps: shown this once.
+    sdk_token: String,
+    /// From when on those before it are refused.
+    others_end_at: Moment,
+}
+
+/// Lists the tokens of apps
+#[utoipa::path(
+    get,
+    path = "/v2/sdk-tokens",
+    operation_id = "listSdkTokens",
+    tag = "Credentials",
+    responses((status = 200, description = "Every token, the newest first.", body = Page<AppToken>))
+)]
+pub(crate) async fn tokens(program: Program, Of(state): Of<State>) -> Answer {
+    let now = state.clock().now();
+    let account = state.control().account(program.actor(), program.account());
+    let tokens = account.await?.sdk_tokens.into_iter().rev();
+    json(&Page::whole(tokens.map(|it| token(&it, now)).collect()))
+}
+
+/// Makes another token for apps
+///
+/// Its text is in the answer and nowhere else. Installed apps carry the token before it until people
+/// update them, so that is accepted for some days more.
+#[utoipa::path(
+    post,
+    path = "/v2/sdk-tokens",
+    operation_id = "rotateSdkToken",
+    tag = "Credentials",
+    request_body = NewAppToken,
+    responses((status = 201, description = "The token.", body = MadeAppToken))
+)]
+pub(crate) async fn rotate(
+    program: Program,
+    Of(state): Of<State>,
+    Sent(sent): Sent<NewAppToken>,
+) -> Answer {
+    let (control, account) = (state.control(), program.account());
+    let made = control.rotate_sdk_token(program.actor(), account, sent.overlap_days);
+    let made = made.await?;
+    json(&MadeAppToken {
+        account_id: account.to_string(),
+        sdk_token: made.text.expose().clone(),
+        others_end_at: Moment(made.others_end_at),
+    })
+    .map(created)
+}
+
+fn token(token: &SdkToken, now: Timestamp) -> AppToken {
+    AppToken {
+        number: token.number,
+        state: match token.ends_at {
+            None => "newest",
+            Some(end) if end <= now => "ended",
+            Some(_) => "accepted",
+        },
+        created_at: Moment(token.created_at),
+        ends_at: token.ends_at.map(Moment),
+        used_at: token.used_at.map(Moment),
+    }
+}
+
 fn terms(sent: &NewCredential) -> Result<PasscodeTerms> {
     let invalid = |words: String| Error::from(operate::Error::Invalid(words));
     let data = sent.scopes.iter().map(|it| match it {
@@ -194,6 +298,7 @@ fn shown(passcode: Passcode, now: Timestamp) -> Credential {
         created_at: Moment(passcode.created_at),
         expires_at: terms.expires_at.map(Moment),
         revoked_at: passcode.revoked_at.map(Moment),
+        used_at: passcode.used_at.map(Moment),
         scopes: data.collect(),
         rights: RightsByComponent(*terms.scopes.rights()),
         networks: terms.networks.iter().map(ToString::to_string).collect(),

@@ -164,6 +164,7 @@ pub(crate) async fn list(
         source: source.transpose()?,
         after: cursor(asked.cursor.as_deref(), |it| it.parse().ok())?,
         limit: limit(asked.limit)?,
+        oldest_first: false,
     };
     let page = desk(&program, &state).list(&wanted).await;
     let page = page.map_err(|error| match error {

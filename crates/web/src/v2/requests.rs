@@ -9,7 +9,7 @@ use super::ask::{Asked, limit};
 use super::program::Program;
 use super::values::{Moment, Number, one_of};
 use crate::State;
-use crate::operate::requests::{Search, search};
+use crate::operate::requests::{Order, Search, search};
 use crate::operate::{Row, number, text, time};
 
 /// Which requests.
@@ -35,7 +35,8 @@ pub(crate) struct Searched {
     /// Of this path, as the log has it: known URLs by their pattern.
     #[param(max_length = 64)]
     path: Option<String>,
-    /// From this address, or from this network as it is shown.
+    /// From this address, or from this network as it is shown: `203.0.113.0/24`, `2001:db8:7::/48`. Who
+    /// is not shown addresses asks for networks.
     #[param(max_length = 64)]
     peer: Option<String>,
     /// At most so many.
@@ -92,7 +93,8 @@ pub(crate) struct Request {
     outcome: String,
     /// Why it was not served: a stable word; empty when it was.
     reason: String,
-    /// The address it came from, or as much of it as is kept.
+    /// The address it came from, or as much of it as is kept. A passcode that does not see personal
+    /// information is shown the network.
     peer: String,
     /// The version of TLS.
     tls_version: String,
@@ -149,6 +151,7 @@ pub(crate) async fn list(
         peer: asked.peer,
         reason: asked.reason,
         path: asked.path,
+        order: Order::Newest,
         limit: limit(asked.limit)?,
         cursor: asked.cursor,
     };

@@ -3,13 +3,14 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
-use model::Secret;
 use model::record::Peer;
+use model::{Credential, CredentialUse, Secret, Timestamp};
 use serde_json::{Value, json};
 
 use super::{kept, send};
-use crate::tests::harness::{ACCOUNT, Room};
+use crate::tests::harness::{ACCOUNT, NOW, Room};
 
 const PHONE: &str = "__0123456789abcdef0123456789abcdef";
 
@@ -278,4 +279,34 @@ async fn variables_are_taken_from_who_shows_the_token() {
         assert!(send(&room, request(body)).await.is_none());
     }
     assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_old_token_is_accepted_until_its_end_and_its_use_is_noted() {
+    for (ends_in_ms, is_taken) in [(1, true), (0, false)] {
+        let room = Room::with(|rules| {
+            rules.sdk_tokens[0].ends_at = Some(Timestamp::from_ms(NOW.ms() + ends_in_ms));
+            rules.sdk_tokens.push(SdkTokenRule {
+                number: 2,
+                hash: PasscodeHash::of("newer"),
+                ends_at: None,
+            });
+        })
+        .await;
+        let used = |number| CredentialUse {
+            account: ACCOUNT.parse().unwrap(),
+            credential: Credential::SdkToken(number),
+            at: NOW,
+        };
+        let old = send(&room, android(&room).body(batch("").into()).unwrap()).await;
+        assert_eq!(old.is_some(), is_taken, "{ends_in_ms}");
+        let uses = if is_taken { vec![used(1)] } else { Vec::new() };
+        assert_eq!(room.state.take_uses(), uses);
+        let newer = bare("/a1?os=Android&t=70500&z=TEST-1&ts=1790000000")
+            .header("X-CleverTap-Account-ID", ACCOUNT)
+            .header("X-CleverTap-Token", "newer");
+        let newer = send(&room, newer.body(batch("newer").into()).unwrap()).await;
+        assert_eq!(newer.unwrap().status, 200);
+        assert_eq!(room.state.take_uses(), [used(2)]);
+    }
 }

@@ -17,15 +17,37 @@ use crate::console::overview::times;
 use crate::console::period::Period;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Chart, Fields, Mark, Moment, Section, Series, Shell, answer, count, html,
-    link, share,
+    Answer, Asked, Badge, Chart, Column, Fields, Heads, Mark, Moment, Section, Series, Sheet,
+    Shell, answer, count, file, html, link, share,
 };
 use crate::{Error, Result, State};
 
 /// Events whose properties are looked at.
 const LOOKED_AT: usize = 200;
 
-/// The page.
+/// The columns of the properties.
+const COLUMNS: &[Column<Property>] = &[
+    Column::new("property", "Property", |it: &Property, _| it.name.clone())
+        .by(|a, b| a.name.cmp(&b.name)),
+    Column::new("types", "Types", |it: &Property, _| match it.is_masked {
+        true => String::from("masked"),
+        false => it.types.clone(),
+    })
+    .by(|a, b| a.types.cmp(&b.types)),
+    Column::new("present", "Present", |it: &Property, _| it.share.clone())
+        .most(|a, b| a.number.cmp(&b.number))
+        .number(),
+    Column::new("defined", "Defined", |it: &Property, _| {
+        it.said.clone().unwrap_or_default()
+    })
+    .by(|a, b| a.said.cmp(&b.said)),
+    Column::new("class", "Class", |it: &Property, _| {
+        it.class.unwrap_or("none").to_owned()
+    })
+    .by(|a, b| a.class.cmp(&b.class)),
+];
+
+/// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(&staff, show(&staff, &state, &asked).await)
 }
@@ -45,6 +67,8 @@ struct Event {
     chart: Chart,
     looked_at: usize,
     properties: Vec<Property>,
+    heads: Heads,
+    csv: String,
     trends: String,
 }
 
@@ -81,6 +105,13 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let kinds = kinds(staff, state, name).await?;
     let latest = latest(state, &policy, name).await?;
     let known = view.map(|it| it.properties.as_slice()).unwrap_or_default();
+    let at = format!("{base}/dictionary/event");
+    let sheet = Sheet::new(asked, &at);
+    let mut properties = properties(staff, &latest, known, &kinds, &policy);
+    let heads = sheet.sort(COLUMNS, Some(("present", true)), &mut properties);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &properties, &times, "event.csv"));
+    }
     let (status, badge) = status(name, view.map(|it| it.status));
     html(&Event {
         shell: Shell::new(staff, Section::Dictionary, name)
@@ -102,7 +133,9 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         )
         .low(),
         looked_at: latest.records.len(),
-        properties: properties(staff, &latest, known, &kinds, &policy),
+        properties,
+        heads,
+        csv: sheet.csv(),
         trends: link(&format!("{base}/events"), &[("event", name)]),
         name: name.to_owned(),
     })

@@ -9,6 +9,7 @@ use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, DictionaryChange, DictionaryView, PolicyChange, PropertyView};
 use governance::{Class, Declared, DeclaredKind, PropertyOf, Unfit, UnfitProperty};
+use model::Timestamp;
 use model::submission::is_system_event;
 use query::EventStats;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +17,56 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::overview::times;
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Posted, Section, Shell, Times, Tone, answer,
-    count, html, link, plural, see_other, unusable,
+    Answer, Asked, Badge, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell,
+    Times, Tone, answer, count, file, html, link, see_other, unusable,
 };
 use crate::{Error, State};
 
-/// Events on a page.
-const PAGE: usize = 100;
+/// The table of properties, in the URL.
+const PROPERTIES: &str = "properties";
+/// The columns of the events.
+const EVENTS: &[Column<EventLine>] = &[
+    Column::new("event", "Event", |it: &EventLine, _| it.name.clone())
+        .by(|a, b| a.name.cmp(&b.name)),
+    Column::new("status", "Status", |it: &EventLine, _| it.status.to_owned())
+        .by(|a, b| a.status.cmp(b.status)),
+    Column::new("events", "Events", |it: &EventLine, _| {
+        it.number.to_string()
+    })
+    .most(|a, b| a.number.cmp(&b.number))
+    .number(),
+    Column::new("last_seen", "Last seen", |it: &EventLine, times| {
+        times.cell(it.last_seen)
+    })
+    .most(|a, b| a.last_seen.cmp(&b.last_seen)),
+    Column::new("properties", "Defined properties", |it: &EventLine, _| {
+        it.properties.to_string()
+    })
+    .most(|a, b| a.properties.cmp(&b.properties))
+    .number(),
+];
+/// The columns of the properties.
+const PROPERTY_COLUMNS: &[Column<PropertyLine>] = &[
+    Column::new("property", "Property", |it: &PropertyLine, _| {
+        it.name.clone()
+    })
+    .by(|a, b| a.name.cmp(&b.name)),
+    Column::new("of", "Of", |it: &PropertyLine, _| it.of.to_owned()).by(|a, b| a.of.cmp(b.of)),
+    Column::new("types", "Types", |it: &PropertyLine, _| it.types.clone())
+        .by(|a, b| a.types.cmp(&b.types)),
+    Column::new("class", "Class", |it: &PropertyLine, _| {
+        it.class.unwrap_or("none").to_owned()
+    })
+    .by(|a, b| a.class.cmp(&b.class)),
+    Column::new("shown_to_you", "Shown to you", |it: &PropertyLine, _| {
+        shown_to_you(it.is_masked).to_owned()
+    })
+    .by(|a, b| a.is_masked.cmp(&b.is_masked)),
+];
+
+const fn shown_to_you(is_masked: bool) -> &'static str {
+    if is_masked { "masked" } else { "yes" }
+}
 
 /// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
@@ -43,10 +87,16 @@ struct Dictionary {
     may_change: bool,
     rules: Vec<Rule>,
     events: Vec<EventLine>,
+    heads: Heads,
     profile: Vec<PropertyView>,
     pager: Pager,
     is_new: bool,
     properties: Vec<PropertyLine>,
+    property_heads: Heads,
+    property_pager: Pager,
+    property_csv: String,
+    /// Properties of people that there are.
+    of_people: Vec<String>,
     csv: String,
 }
 
@@ -54,9 +104,8 @@ struct Dictionary {
 struct Form {
     q: String,
     status: String,
-    by_name: String,
-    by_count: String,
-    by_last: String,
+    property: String,
+    of: String,
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +116,7 @@ struct EventLine {
     badge: Badge,
     number: u64,
     shown_number: String,
-    last_ms: i64,
+    last_seen: Option<Timestamp>,
     last: Option<Moment>,
     properties: usize,
 }
@@ -160,31 +209,32 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
     events.retain(|it| {
         it.name.to_lowercase().contains(&q) && (status.is_empty() || it.status == status)
     });
-    match asked.text("sort") {
-        "count" => events.sort_by_key(|it| std::cmp::Reverse(it.number)),
-        "last" => events.sort_by_key(|it| std::cmp::Reverse(it.last_ms)),
-        _ => {}
+    let sheet = Sheet::new(asked, &path);
+    let heads = sheet.sort(EVENTS, Some(("event", false)), &mut events);
+    if sheet.is_file() {
+        return Ok(file(EVENTS, &events, &times, "dictionary.csv"));
     }
-    if asked.text("format") == "csv" {
-        return Ok(file(&events, &times));
-    }
-    let from = asked.text("page").parse::<usize>().unwrap_or(0);
-    let found = events.len();
-    let shown: Vec<EventLine> = events.into_iter().skip(from).take(PAGE).collect();
-    let next = from.saturating_add(PAGE);
-    let pager = Pager {
-        note: plural(u64::try_from(found).unwrap_or(u64::MAX), "event"),
-        first: (from > 0).then(|| asked.link(&path, &["page", "done"], &[])),
-        next: (next < found)
-            .then(|| asked.link(&path, &["page", "done"], &[("page", &next.to_string())])),
-    };
+    let (csv, (events, pager)) = (sheet.csv(), sheet.cut(events, "event"));
     let mut properties: Vec<PropertyLine> = of_events
         .iter()
         .map(|(name, types)| line(staff, PropertyOf::Event, name, &types.join(", ")))
         .collect();
     let named = of_people.iter();
     properties.extend(named.map(|name| line(staff, PropertyOf::Person, name, "")));
-    let sorted = |by: &str| asked.link(&path, &["sort", "page", "done"], &[("sort", by)]);
+    let (wanted, of) = (asked.text("property").to_lowercase(), asked.text("of"));
+    properties
+        .retain(|it| it.name.to_lowercase().contains(&wanted) && (of.is_empty() || it.of == of));
+    let sheet = sheet.named(PROPERTIES);
+    let property_heads = sheet.sort(PROPERTY_COLUMNS, None, &mut properties);
+    if sheet.is_file() {
+        return Ok(file(
+            PROPERTY_COLUMNS,
+            &properties,
+            &times,
+            "properties.csv",
+        ));
+    }
+    let (properties, property_pager) = sheet.cut(properties, "property");
     let page = Dictionary {
         shell: Shell::new(staff, Section::Dictionary, "Dictionary")
             .done(done(asked))
@@ -192,19 +242,23 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
         asked: Form {
             q: asked.text("q").to_owned(),
             status: status.to_owned(),
-            by_name: sorted(""),
-            by_count: sorted("count"),
-            by_last: sorted("last"),
+            property: asked.text("property").to_owned(),
+            of: of.to_owned(),
         },
         may_change: staff.may(Act::ManageDictionary),
         rules: rules(&said),
         profile: said.profile,
-        events: shown,
+        events,
+        heads,
         pager,
         is_new: total == 0,
         properties,
-        csv: asked.link(&path, &["format", "page", "done"], &[("format", "csv")]),
-        path,
+        property_heads,
+        property_pager,
+        property_csv: sheet.csv(),
+        of_people: of_people.iter().map(ToString::to_string).collect(),
+        csv,
+        path: path.clone(),
     };
     match error {
         Some(_) => unusable(&page),
@@ -245,7 +299,7 @@ fn merge(
             badge,
             number: stats.map_or(0, |it| it.count),
             shown_number: count(stats.map_or(0, |it| it.count)),
-            last_ms: stats.map_or(i64::MIN, |it| it.last_seen.ms()),
+            last_seen: stats.map(|it| it.last_seen),
             last: stats.map(|it| times.ago(it.last_seen)),
             properties: view.map_or(0, |it| it.properties.len()),
         }
@@ -284,24 +338,6 @@ pub(super) fn href(staff: &Staff, of: PropertyOf, name: &str) -> String {
 pub(super) fn class(staff: &Staff, of: PropertyOf, name: &str) -> Option<&'static str> {
     let class = staff.rules()?.classes.of(of, name).class;
     (class != Class::None).then_some(property::class_words(class))
-}
-
-fn file(events: &[EventLine], times: &Times) -> Response {
-    let mut csv = Csv::new(&["event", "status", "events", "last_seen", "properties"]);
-    for it in events {
-        let last = match it.last {
-            Some(_) => times.text(model::Timestamp::from_ms(it.last_ms), "%Y-%m-%d %H:%M:%S"),
-            None => String::new(),
-        };
-        csv.line(&[
-            &it.name,
-            it.status,
-            &it.number.to_string(),
-            &last,
-            &it.properties.to_string(),
-        ]);
-    }
-    csv.file("dictionary.csv")
 }
 
 async fn change(staff: &Staff, state: &State, fields: &Fields) -> Answer {

@@ -12,13 +12,51 @@ use std::time::Duration;
 use super::clock;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Fields, Moment, Posted, Section, Shell, Times, Tone, answer, count, html,
-    link, see_other,
+    Answer, Asked, Badge, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell,
+    Times, Tone, answer, count, file, html, link, see_other,
 };
 use crate::{Error, State};
 
-/// Deletions on the page.
-const LISTED: usize = 200;
+/// The columns of the table and of its file.
+const COLUMNS: &[Column<Deletion>] = &[
+    Column::new("deletion", "Deletion", |it: &Deletion, _| it.id.to_string()),
+    Column::new("state", "State", |it: &Deletion, times| {
+        state(it, times).0.to_owned()
+    })
+    .by(|a, b| a.state.as_str().cmp(b.state.as_str())),
+    Column::new("ordered_at", "Ordered", |it: &Deletion, times| {
+        times.cell(Some(it.requested_at))
+    })
+    .most(|a, b| a.requested_at.cmp(&b.requested_at)),
+    Column::new("keys", "Keys", |it: &Deletion, _| it.keys.len().to_string())
+        .most(|a, b| a.keys.len().cmp(&b.keys.len()))
+        .number(),
+    Column::new("began_at", "Began", |it: &Deletion, times| {
+        times.cell(it.started_at)
+    })
+    .most(|a, b| a.started_at.cmp(&b.started_at)),
+    Column::new("done_at", "Done", |it: &Deletion, times| {
+        times.cell(it.completed_at)
+    })
+    .most(|a, b| a.completed_at.cmp(&b.completed_at)),
+    Column::new("due_at", "", |it: &Deletion, times| {
+        times.cell(Some(it.requested_at.plus(DUE)))
+    }),
+    Column::new("what_was_done", "What was done", |it: &Deletion, _| {
+        let receipt = it.receipt.as_ref().map(|it| figures(it.as_str()));
+        let receipt = receipt.unwrap_or_default().into_iter();
+        let words = receipt.map(|(name, value)| format!("{name} {value}"));
+        words.collect::<Vec<_>>().join("; ")
+    }),
+];
+/// The states that the page filters by, with what it calls them.
+const STATES: [(&str, &str); 5] = [
+    ("overdue", "overdue"),
+    ("pending", "hidden, waiting"),
+    ("running", "being removed"),
+    ("done", "done"),
+    ("cancelled", "cancelled"),
+];
 /// How long one may take.
 const DUE: Duration = Duration::from_secs(24 * 3_600);
 
@@ -38,7 +76,12 @@ struct Deletions {
     shell: Shell,
     path: String,
     deletions: Vec<Listed>,
-    more: usize,
+    is_new: bool,
+    states: [(&'static str, &'static str); 5],
+    wanted: String,
+    heads: Heads,
+    pager: Pager,
+    csv: String,
 }
 
 #[derive(Debug)]
@@ -72,18 +115,35 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     };
     let late = (asked.text("error") == "late")
         .then_some("It is too late: the deletion has begun, or it was cancelled before.");
-    let newest = all.iter().rev().take(LISTED);
-    let path = format!("/a/{}/people", staff.account());
+    let people = format!("/a/{}/people", staff.account());
+    let path = format!("{people}/deletions");
+    let (is_new, wanted) = (all.is_empty(), asked.text("state"));
+    let meant = all.into_iter().rev();
+    let meant = meant.filter(|it| wanted.is_empty() || self::state(it, &times).0 == wanted);
+    let mut found: Vec<Deletion> = meant.collect();
+    let sheet = Sheet::new(asked, &path);
+    let heads = sheet.sort(COLUMNS, Some(("ordered_at", true)), &mut found);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &found, &times, "deletions.csv"));
+    }
+    let csv = sheet.csv();
+    let (found, pager) = sheet.cut(found, "deletion");
     html(&Deletions {
         shell: Shell::new(staff, Section::People, "Deletions")
-            .under("People", path.clone())
+            .under("People", people)
             .done(done)
             .error(late),
-        path: format!("{path}/deletions"),
-        more: all.len().saturating_sub(LISTED),
-        deletions: newest
+        is_new,
+        states: STATES,
+        wanted: wanted.to_owned(),
+        heads,
+        pager,
+        csv,
+        deletions: found
+            .iter()
             .map(|it| listed(it, asked.text("id"), &times))
             .collect(),
+        path: path.clone(),
     })
 }
 
@@ -106,16 +166,21 @@ async fn cancel(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     }
 }
 
+/// How far a deletion is, as a word of the URL and as it looks.
+fn state(deletion: &Deletion, times: &Times) -> (&'static str, Badge) {
+    let is_late = deletion.is_open() && deletion.requested_at.plus(DUE) < times.now();
+    match deletion.state {
+        _ if is_late => ("overdue", Badge::new(Tone::Bad, "Overdue")),
+        DeletionState::Pending => ("pending", Badge::new(Tone::Info, "Hidden, waiting")),
+        DeletionState::Running => ("running", Badge::new(Tone::Info, "Being removed")),
+        DeletionState::Done => ("done", Badge::new(Tone::Ok, "Done")),
+        DeletionState::Cancelled => ("cancelled", Badge::new(Tone::Plain, "Cancelled")),
+    }
+}
+
 fn listed(deletion: &Deletion, asked: &str, times: &Times) -> Listed {
     let due = deletion.requested_at.plus(DUE);
-    let is_late = deletion.is_open() && due < times.now();
-    let state = match deletion.state {
-        _ if is_late => Badge::new(Tone::Bad, "Overdue"),
-        DeletionState::Pending => Badge::new(Tone::Info, "Hidden, waiting"),
-        DeletionState::Running => Badge::new(Tone::Info, "Being removed"),
-        DeletionState::Done => Badge::new(Tone::Ok, "Done"),
-        DeletionState::Cancelled => Badge::new(Tone::Plain, "Cancelled"),
-    };
+    let (_, state) = state(deletion, times);
     let id = deletion.id.to_string();
     let keys = u64::try_from(deletion.keys.len()).unwrap_or(u64::MAX);
     Listed {

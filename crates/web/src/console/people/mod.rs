@@ -15,8 +15,8 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{Act, Action, AuditOutcome};
-use model::{IdentityKind, PersonKey};
-use query::{EventsQuery, Lookup, PersonView, ReadPolicy};
+use model::{IdentityKind, PersonKey, Timestamp};
+use query::{Lookup, PersonView, ReadPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::files;
@@ -25,8 +25,8 @@ use super::period::Period;
 use super::records::{short, shown};
 use super::staff::Staff;
 use super::view::{
-    Answer, Fields, Moment, Posted, Section, Shell, Times, answer, html, plural, see_other,
-    unusable,
+    Answer, Asked, Column, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times,
+    answer, html, plural, see_other, unusable,
 };
 use crate::{Error, Result, State};
 
@@ -34,16 +34,52 @@ use crate::{Error, Result, State};
 const LISTED: usize = 20;
 /// The newest events that are looked through for them.
 const EVENTS: usize = 200;
-/// People that a search shows.
-const FOUND_MAX: usize = 100;
+/// People of a search on one page.
+const PAGE: usize = 100;
+/// By what those who were found are put in order.
+const ORDERS: [(&str, &str); 3] = [
+    ("key", "key"),
+    ("name", "name, A to Z"),
+    ("identity", "identity, A to Z"),
+];
+
+/// The columns of those who were active last.
+const COLUMNS: &[Column<Listed>] = &[
+    Column::new("person", "Person", |it: &Listed, _| it.title().to_owned())
+        .by(|a, b| a.title().to_lowercase().cmp(&b.title().to_lowercase())),
+    Column::new("identity", "Identity", |it: &Listed, _| it.identity.clone())
+        .by(|a, b| a.identity.cmp(&b.identity)),
+    Column::new("devices", "Devices", |it: &Listed, _| it.devices.clone())
+        .by(|a, b| a.devices.cmp(&b.devices)),
+    Column::new("last_event", "Last event", |it: &Listed, _| {
+        it.event.clone()
+    })
+    .most(|a, b| a.seen_at.cmp(&b.seen_at)),
+    Column::new("key", "Key", |it: &Listed, _| it.full_key.clone()),
+];
+
+/// The columns of those who were found: what they were found by stands in no link, so none of them
+/// is one.
+const FOUND: [Head; 5] = [
+    Head::new("person", "Person"),
+    Head::new("identity", "Identity"),
+    Head::new("devices", "Devices"),
+    Head::new("last_event", "Last event"),
+    Head::new("key", "Key"),
+];
 
 /// The page.
-pub(crate) async fn get(staff: Staff, Of(state): Of<State>) -> Response {
+pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     let shown = async {
-        let page = People::new(&staff, &state, Form::default()).await?;
+        let page = People::new(&staff, &state, &asked, Form::default()).await?;
         html(&page)
     };
     answer(&staff, shown.await)
+}
+
+/// Those who have a property, as a file.
+pub(crate) async fn found(staff: Staff, Of(state): Of<State>, Posted(fields): Posted) -> Response {
+    answer(&staff, export_found(&staff, &state, &fields).await)
 }
 
 /// A search.
@@ -55,9 +91,13 @@ pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Pos
 #[template(path = "people.html")]
 struct People {
     shell: Shell,
+    path: String,
     form: Form,
     heading: String,
     people: Vec<Listed>,
+    heads: Heads,
+    /// How the list goes on, when somebody was looked for.
+    found: Option<Found>,
     /// What is said when there is nobody.
     empty: &'static str,
     may_see_deletions: bool,
@@ -81,47 +121,63 @@ impl Form {
     }
 }
 
+/// The foot of a list of people who were looked for.
+#[derive(Debug)]
+struct Found {
+    note: String,
+    sort: String,
+    orders: [(&'static str, &'static str); 3],
+    is_first: bool,
+    /// Where the next page begins.
+    next: Option<usize>,
+    /// Where the list is downloaded, for those who may.
+    file: Option<String>,
+}
+
 /// A person in a list.
 #[derive(Debug)]
 struct Listed {
     name: String,
     identity: String,
+    full_key: String,
     key: String,
     href: String,
     devices: String,
     event: String,
     seen: Option<Moment>,
+    seen_at: Option<Timestamp>,
 }
 
 impl People {
-    async fn new(staff: &Staff, state: &State, form: Form) -> Result<Self> {
+    async fn new(staff: &Staff, state: &State, asked: &Fields, form: Form) -> Result<Self> {
         let policy = staff.policy().ok_or(Error::Absent)?;
         let times = times(staff, state);
         note(staff, state, "people", "active last").await?;
         let engine = state.engine();
-        let all = EventsQuery::default();
-        let latest = engine.latest_events(&policy, &all, None, None, EVENTS);
-        let latest = latest.await?;
-        let mut seen: BTreeSet<PersonKey> = BTreeSet::new();
-        let mut people = Vec::new();
-        for row in &latest.records {
-            let Some(key) = row.person.key.filter(|it| seen.insert(*it)) else {
-                continue;
-            };
-            if people.len() >= LISTED {
-                break;
-            }
-            let mut listed = Listed::new(staff, &row.person, key);
-            listed.event = row.name.to_string();
-            listed.seen = Some(times.ago(row.ts));
-            people.push(listed);
-        }
-        let properties = properties(state, &policy).await?;
+        let active = Box::pin(engine.active_last(&policy, EVENTS, LISTED));
+        let (active, properties) = tokio::try_join!(
+            async { active.await.map_err(Error::from) },
+            Box::pin(properties(state, &policy))
+        )?;
+        let listed = active.into_iter().filter_map(|it| {
+            let mut listed = Listed::new(staff, &it.person, it.person.key?);
+            listed.event = String::from(it.event);
+            listed.seen = Some(times.ago(it.ts));
+            listed.seen_at = Some(it.ts);
+            Some(listed)
+        });
+        let mut people: Vec<Listed> = listed.collect();
+        let path = format!("/a/{}/people", staff.account());
+        let sheet = Sheet::new(asked, &path);
+        let heads = sheet.sort(COLUMNS, Some(("last_event", true)), &mut people);
         Ok(Self {
             shell: Shell::new(staff, Section::People, "People"),
+            path: path.clone(),
             form: Form { properties, ..form },
             heading: String::from("Active last"),
             people,
+            heads,
+            found: None,
             empty: "Nobody has done anything yet. People appear with their first event or profile.",
             may_see_deletions: staff.may(Act::DeletePeople),
             deletions_href: format!("/a/{}/people/deletions", staff.account()),
@@ -149,9 +205,11 @@ impl Listed {
             identity: view.profile.identity().unwrap_or_default().to_owned(),
             href: format!("/a/{}/people/{key}", staff.account()),
             key: short(&key),
+            full_key: key,
             devices: platforms.join(", "),
             event: String::new(),
             seen: None,
+            seen_at: None,
         }
     }
 
@@ -190,16 +248,16 @@ async fn find(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     };
     if value.is_empty() {
         form.error = Some(String::from("Say whom to look for."));
-        return unusable(&People::new(staff, state, form).await?);
+        return unusable(&People::new(staff, state, &Fields::default(), form).await?);
     }
     let lookup = match by {
         "email" if policy.masks_person("Email") => {
             let text = "Email addresses are personal information that your roles do not show: \
                         look for an identity or an object ID.";
             form.error = Some(String::from(text));
-            return unusable(&People::new(staff, state, form).await?);
+            return unusable(&People::new(staff, state, &Fields::default(), form).await?);
         }
-        "property" => return having(staff, state, &policy, form).await,
+        "property" => return having(staff, state, &policy, fields, form).await,
         "email" => Lookup::Email(value.to_owned()),
         "object_id" => Lookup::Key(rules.person_key(IdentityKind::ObjectId, value)),
         _ => Lookup::Key(rules.person_key(IdentityKind::Identity, value)),
@@ -215,54 +273,126 @@ async fn find(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             form.error = Some(String::from(
                 "Nothing is held of such a person. Capitals count in identities and object IDs.",
             ));
-            unusable(&People::new(staff, state, form).await?)
+            unusable(&People::new(staff, state, &Fields::default(), form).await?)
         }
     }
 }
 
 /// Those whose property has the value now.
-async fn having(staff: &Staff, state: &State, policy: &ReadPolicy, mut form: Form) -> Answer {
-    let property = form.property.clone();
-    if property.is_empty() || policy.masks_person(&property) {
-        let text = match property.is_empty() {
-            true => String::from("Choose a property."),
-            false => format!(
-                "{property} is personal information that your roles do not show: nobody can be \
-                 found by it."
-            ),
-        };
+async fn having(
+    staff: &Staff,
+    state: &State,
+    policy: &ReadPolicy,
+    fields: &Fields,
+    mut form: Form,
+) -> Answer {
+    if let Some(text) = cannot_be_asked(policy, &form.property) {
         form.error = Some(text);
-        return unusable(&People::new(staff, state, form).await?);
+        return unusable(&People::new(staff, state, &Fields::default(), form).await?);
     }
-    let words = format!("with a value of `{property}`");
+    let words = format!("with a value of `{}`", form.property);
     note(staff, state, "people", &words).await?;
-    let wanted = BTreeSet::from([form.value.to_lowercase()]);
-    let found = state.engine().people_having(policy, &property, &wanted);
-    let found = found.await?;
-    let number = found.len();
-    let by_key: BTreeMap<PersonKey, PersonView> = found
-        .into_iter()
-        .filter_map(|(_, view)| Some((view.key?, view)))
-        .collect();
-    let people = by_key.iter().take(FOUND_MAX);
-    let people = people.map(|(key, view)| Listed::new(staff, view, *key));
-    let people: Vec<Listed> = people.collect();
-    let all = plural(u64::try_from(number).unwrap_or(u64::MAX), "person");
-    let heading = match number > people.len() {
-        true => format!("{all} found, the first {}", people.len()),
-        false => format!("{all} found").replace("persons", "people"),
-    };
+    let all = people_having(staff, state, policy, fields).await?;
+    let number = all.len();
+    let from = fields.text("page").parse::<usize>().unwrap_or(0);
+    let from = if from < number { from } else { 0 };
+    let until = from.saturating_add(PAGE).min(number);
+    let people: Vec<Listed> = all.into_iter().skip(from).take(PAGE).collect();
+    let counted = plural(u64::try_from(number).unwrap_or(u64::MAX), "person");
+    let counted = counted.replace("persons", "people");
+    let path = format!("/a/{}/people", staff.account());
     form.properties = properties(state, policy).await?;
     html(&People {
         shell: Shell::new(staff, Section::People, "People"),
+        path: path.clone(),
         form,
-        heading,
+        heading: format!("{counted} found"),
+        heads: Sheet::new(&Fields::default(), &path).heads(&FOUND, None),
+        found: (number > 0).then(|| Found {
+            note: format!("{} to {until} of {counted}", from.saturating_add(1)),
+            sort: fields.text("sort").to_owned(),
+            orders: ORDERS,
+            is_first: from == 0,
+            next: (until < number).then_some(until),
+            file: staff.may(Act::Export).then(|| format!("{path}/found")),
+        }),
         people,
         empty: "Nobody has this value now.",
         may_see_deletions: staff.may(Act::DeletePeople),
-        deletions_href: format!("/a/{}/people/deletions", staff.account()),
+        deletions_href: format!("{path}/deletions"),
         files: downloads(staff, &times(staff, state)),
     })
+}
+
+/// Why nobody can be looked for by a property; none when they can.
+fn cannot_be_asked(policy: &ReadPolicy, property: &str) -> Option<String> {
+    match property {
+        "" => Some(String::from("Choose a property.")),
+        masked if policy.masks_person(masked) => Some(format!(
+            "{masked} is personal information that your roles do not show: nobody can be found by it."
+        )),
+        _ => None,
+    }
+}
+
+/// Everybody whose property has the value now, in the order that is asked for.
+async fn people_having(
+    staff: &Staff,
+    state: &State,
+    policy: &ReadPolicy,
+    fields: &Fields,
+) -> Result<Vec<Listed>> {
+    let wanted = BTreeSet::from([fields.text("value").to_lowercase()]);
+    let engine = state.engine();
+    let found = engine.people_having(policy, fields.text("property"), &wanted);
+    let by_key: BTreeMap<PersonKey, PersonView> = found
+        .await?
+        .into_iter()
+        .filter_map(|(_, view)| Some((view.key?, view)))
+        .collect();
+    let people = by_key.iter();
+    let mut people: Vec<Listed> = people
+        .map(|(key, view)| Listed::new(staff, view, *key))
+        .collect();
+    match fields.text("sort") {
+        "name" => people.sort_by_key(|it| it.title().to_lowercase()),
+        "identity" => people.sort_by(|a, b| a.identity.cmp(&b.identity)),
+        _ => {}
+    }
+    Ok(people)
+}
+
+/// Those whose property has the value, as a file: what the page shows, without its cut into pages.
+async fn export_found(staff: &Staff, state: &State, fields: &Fields) -> Answer {
+    let policy = staff.policy().ok_or(Error::Absent)?;
+    let property = fields.text("property");
+    let refused = cannot_be_asked(&policy, property);
+    if let Some(text) = refused.or_else(|| {
+        let is_empty = fields.text("value").is_empty();
+        is_empty.then(|| String::from("Say whom to look for."))
+    }) {
+        return Err(crate::operate::Error::Invalid(text).into());
+    }
+    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
+    let words = format!("people with a value of `{property}`");
+    let note = |words: String, outcome| async move {
+        let (action, object) = (Action::Exported, "people");
+        control
+            .audit(actor, account, action, object, &words, outcome)
+            .await
+    };
+    note(words.clone(), AuditOutcome::Begun).await?;
+    let people = people_having(staff, state, &policy, fields).await?;
+    let mut csv = Csv::new(&["name", "identity", "devices", "key"]);
+    for it in &people {
+        csv.line(&[&it.name, &it.identity, &it.devices, &it.full_key]);
+    }
+    note(
+        format!("{words}: {} rows", people.len()),
+        AuditOutcome::Done,
+    )
+    .await?;
+    Ok(csv.file("people.csv"))
 }
 
 /// Writes down that people are about to be read.

@@ -166,9 +166,10 @@ async fn page(
     let engine = state.engine();
     let everything = EventsQuery::default();
     let timeline = engine.latest_events(policy, &everything, Some(person), before, PAGE);
+    let timeline = Box::pin(timeline);
     let (timeline, changes) = tokio::try_join!(
         async { timeline.await.map_err(Error::from) },
-        changes(state, policy, view, &times)
+        Box::pin(changes(state, policy, view, &times))
     )?;
     let shown_events = u64::try_from(timeline.records.len()).unwrap_or(u64::MAX);
     let pager = Pager {

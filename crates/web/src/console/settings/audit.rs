@@ -12,14 +12,24 @@ use crate::console::overview::times;
 use crate::console::records::short;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Fields, Moment, Pager, Section, Shell, Times, Tone, answer, count,
-    download, html, plural, unusable,
+    Answer, Asked, Badge, Fields, Head, Heads, Moment, Pager, Section, Sheet, Shell, Times, Tone,
+    answer, count, download, html, plural, unusable,
 };
 use crate::operate::audit::{Wanted, file as download_of, kind};
 use crate::{Error, Result, State};
 
 /// Entries on a page.
 const PAGE: u32 = 100;
+/// The columns: the log has one order, and it is read from either end.
+const HEADS: &[Head] = &[
+    Head::new("date", "Date").falling(),
+    Head::new("email", "Email"),
+    Head::new("action", "Action"),
+    Head::new("action_id", "Action ID"),
+    Head::new("description", "Description"),
+    Head::new("outcome", "Outcome"),
+    Head::new("ip_address", "IP address"),
+];
 /// Characters of an object's id that are shown whole.
 const OBJECT_CHARS: usize = 20;
 /// Addresses in one filter.
@@ -46,6 +56,7 @@ struct Log {
     chosen_users: usize,
     chosen_actions: usize,
     entries: Vec<Entry>,
+    heads: Heads,
     pager: Pager,
     /// Where the log is streamed to: for those who see the installation.
     sinks: Vec<Stream>,
@@ -101,9 +112,13 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let path = format!("/a/{}/settings/audit", staff.account());
     let filter = filter(asked, &times);
+    let sheet = Sheet::new(asked, &path);
+    let newest_first = sheet.order() != Some(("date", false));
+    let place = asked.text("after").parse().ok();
     let wanted = AuditFilter {
-        before: asked.text("before").parse().ok(),
-        newest_first: true,
+        before: place.filter(|_| newest_first),
+        after: place.filter(|_| !newest_first),
+        newest_first,
         limit: PAGE,
         ..filter.clone().unwrap_or_default()
     };
@@ -136,7 +151,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let file = |format: &str, filtered: bool| {
         let base = format!("{path}/download");
         match filtered {
-            true => asked.link(&base, &["before", "format"], &[("format", format)]),
+            true => asked.link(&base, &["after", "sort", "format"], &[("format", format)]),
             false => format!("{base}?format={format}"),
         }
     };
@@ -158,6 +173,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         users,
         actions,
         entries: Vec::new(),
+        heads: sheet.heads(HEADS, Some(("date", true))),
         pager: Pager::default(),
         sinks: match staff.may(Act::ReadInstallation) {
             true => streams(state, &times),
@@ -178,10 +194,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     page.pager = Pager {
         note: plural(u64::try_from(found.len()).unwrap_or(u64::MAX), "entry")
             .replace("entrys", "entries"),
-        first: wanted.before.map(|_| asked.link(&path, &["before"], &[])),
+        first: place.map(|_: u64| asked.link(&path, &["after"], &[])),
         next: last
-            .filter(|it| is_full && it != "1")
-            .map(|it| asked.link(&path, &["before"], &[("before", &it)])),
+            .filter(|it| is_full && !(newest_first && it == "1"))
+            .map(|it| asked.link(&path, &["after"], &[("after", &it)])),
     };
     page.entries = found.iter().map(|it| entry(it, &times)).collect();
     html(&page)

@@ -4,10 +4,10 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, Passcode};
+use control::{Act, Passcode, SdkToken};
 use governance::access::{Component, Level, Rights};
 use governance::{Network, PasscodeTerms, Scope, Scopes};
-use model::ErrorKind;
+use model::{ErrorKind, Timestamp};
 use std::time::Duration;
 
 use super::roles::words;
@@ -15,8 +15,8 @@ use super::snippets::{Snippet, all};
 use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Fields, Moment, Posted, Section, Shell, Times, Tone, answer, count, html,
-    link, see_other, unusable,
+    Answer, Asked, Badge, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell,
+    Times, Tone, answer, count, file, html, link, see_other, unusable,
 };
 use crate::operate::quarantine::groups;
 use crate::operate::{Row, moment, number, rows_under, text, time};
@@ -30,21 +30,62 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The longest tenure of a passcode, days.
 const DAYS_MAX: u32 = 3_660;
 
-/// The page.
+/// The columns of the passcodes.
+const COLUMNS: &[Column<Passcode>] = &[
+    Column::new("name", "Name", |it: &Passcode, _| it.name.clone())
+        .by(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase())),
+    Column::new("status", "Status", |it: &Passcode, times| {
+        status(it, times).0.to_owned()
+    })
+    .by(|a, b| a.revoked_at.is_some().cmp(&b.revoked_at.is_some())),
+    Column::new("may", "May", |it: &Passcode, _| it.terms.scopes.to_string())
+        .by(|a, b| a.terms.scopes.to_string().cmp(&b.terms.scopes.to_string())),
+    Column::new("from", "From", |it: &Passcode, _| networks(it)),
+    Column::new("used_at", "Last used", |it: &Passcode, times| {
+        times.cell(it.used_at)
+    })
+    .most(|a, b| a.used_at.cmp(&b.used_at)),
+    Column::new("made_at", "Made", |it: &Passcode, times| {
+        times.cell(Some(it.created_at))
+    })
+    .most(|a, b| a.created_at.cmp(&b.created_at)),
+    Column::new("ends_at", "Ends", |it: &Passcode, times| {
+        times.cell(it.revoked_at.or(it.terms.expires_at))
+    })
+    .most(|a, b| ends(a).cmp(&ends(b))),
+];
+
+/// When a passcode is refused; far ahead for one that never is.
+fn ends(passcode: &Passcode) -> i64 {
+    let end = passcode.revoked_at.or(passcode.terms.expires_at);
+    end.map_or(i64::MAX, Timestamp::ms)
+}
+
+/// The page, or its passcodes as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     let shown = async {
-        let page = Credentials::new(&staff, &state, Form::default(), done(&asked)).await?;
+        let path = path(&staff);
+        let sheet = Sheet::new(&asked, &path);
+        if sheet.is_file() {
+            let times = times(&staff, &state);
+            let account = state.control().account(staff.actor(), staff.account());
+            let (found, _) = chosen(account.await?.passcodes, &sheet, &asked, &times);
+            return Ok(file(COLUMNS, &found, &times, "passcodes.csv"));
+        }
+        let form = Form::default();
+        let page = Credentials::new(&staff, &state, &asked, form, done(&asked)).await?;
         html(&page)
     };
     answer(&staff, shown.await)
 }
 
-/// Makes a passcode, or ends one.
+/// Makes a passcode, or ends one; makes another token for apps.
 pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Posted) -> Response {
     let changed = async {
         match fields.text("act") {
             "make" => make(&staff, &state, &fields).await,
             "revoke" => revoke(&staff, &state, &fields).await,
+            "rotate" => rotate(&staff, &state, &fields).await,
             _ => Err(Error::Absent),
         }
     };
@@ -59,9 +100,19 @@ struct Credentials {
     account: String,
     form: Form,
     passcodes: Vec<Listed>,
+    heads: Heads,
+    pager: Pager,
+    csv: String,
+    /// What the table is filtered by.
+    q: String,
+    status: String,
+    has_passcodes: bool,
     may_change: bool,
-    /// The passcode just made: its name and its text, shown once.
+    /// What was just made: what it is and its text, shown once.
     made: Option<(String, String)>,
+    tokens: Vec<Token>,
+    /// Why the token was not rotated.
+    token_error: Option<String>,
     snippets: Vec<Snippet>,
     accepted: String,
     rejected: String,
@@ -120,11 +171,22 @@ impl Form {
 struct Listed {
     name: String,
     state: Badge,
+    used: Option<Moment>,
     created: Moment,
     ends: Option<Moment>,
     scopes: String,
     networks: String,
     is_live: bool,
+}
+
+/// A token that apps carry.
+#[derive(Debug)]
+struct Token {
+    number: u32,
+    state: Badge,
+    used: Option<Moment>,
+    created: Moment,
+    ends: Option<Moment>,
 }
 
 /// A request of the last minutes.
@@ -143,10 +205,22 @@ fn done(asked: &Fields) -> Option<String> {
 }
 
 impl Credentials {
-    async fn new(staff: &Staff, state: &State, form: Form, done: Option<String>) -> Result<Self> {
+    async fn new(
+        staff: &Staff,
+        state: &State,
+        asked: &Fields,
+        form: Form,
+        done: Option<String>,
+    ) -> Result<Self> {
         let times = times(staff, state);
+        let path = path(staff);
+        let sheet = Sheet::new(asked, &path);
         let account = state.control().account(staff.actor(), staff.account());
         let account = account.await?;
+        let (found, heads) = chosen(account.passcodes, &sheet, asked, &times);
+        let (q, status) = (asked.text("q"), asked.text("status"));
+        let has_passcodes = !found.is_empty() || !q.is_empty() || !status.is_empty();
+        let (found, pager) = sheet.cut(found, "passcode");
         let settings = state.settings();
         let id = staff.account().to_string();
         let (rows, errors) = live(staff, state, &times).await?;
@@ -154,22 +228,87 @@ impl Credentials {
         let lines = rows.iter().take(LINES).map(|row| line(row, &times));
         Ok(Self {
             shell: Shell::new(staff, Section::Credentials, "Credentials").done(done),
-            path: format!("/a/{id}/settings/credentials"),
+            csv: sheet.csv(),
             form,
-            passcodes: account
-                .passcodes
-                .iter()
-                .map(|it| listed(it, &times))
-                .collect(),
+            passcodes: found.iter().map(|it| listed(it, &times)).collect(),
+            heads,
+            pager,
+            q: q.to_owned(),
+            status: status.to_owned(),
+            has_passcodes,
             may_change: staff.may(Act::ManageCredentials),
             made: None,
+            tokens: account
+                .sdk_tokens
+                .iter()
+                .rev()
+                .map(|it| token(it, &times))
+                .collect(),
+            token_error: None,
             snippets: all(&id, &settings.collect_host, &settings.api_host),
             account: id,
             accepted: total("accepted"),
             rejected: total("rejected"),
             lines: lines.collect::<Result<_>>()?,
             errors,
+            path: path.clone(),
         })
+    }
+}
+
+fn path(staff: &Staff) -> String {
+    format!("/a/{}/settings/credentials", staff.account())
+}
+
+/// The passcodes that are asked for, in the order that is asked for.
+fn chosen(
+    mut all: Vec<Passcode>,
+    sheet: &Sheet<'_>,
+    asked: &Fields,
+    times: &Times,
+) -> (Vec<Passcode>, Heads) {
+    let (q, wanted) = (asked.text("q").to_lowercase(), asked.text("status"));
+    all.retain(|it| {
+        let is_state = wanted.is_empty() || status(it, times).0 == wanted;
+        is_state && it.name.to_lowercase().contains(&q)
+    });
+    let heads = sheet.sort(COLUMNS, Some(("name", false)), &mut all);
+    (all, heads)
+}
+
+fn token(token: &SdkToken, times: &Times) -> Token {
+    let state = match token.ends_at {
+        None => Badge::new(Tone::Ok, "Newest"),
+        Some(end) if end <= times.now() => Badge::new(Tone::Plain, "Refused"),
+        Some(_) => Badge::new(Tone::Warn, "Accepted still"),
+    };
+    Token {
+        number: token.number,
+        state,
+        used: token.used_at.map(|at| times.ago(at)),
+        created: times.on(token.created_at),
+        ends: token.ends_at.map(|at| times.at(at)),
+    }
+}
+
+/// Whether a passcode is accepted, as a word of the URL and as it looks.
+fn status(passcode: &Passcode, times: &Times) -> (&'static str, Badge) {
+    let end = passcode.terms.expires_at;
+    let has_ended = end.is_some_and(|end| end <= times.now());
+    match (passcode.revoked_at, has_ended) {
+        (Some(_), _) => ("revoked", Badge::new(Tone::Plain, "Revoked")),
+        (None, true) => ("ended", Badge::new(Tone::Warn, "Ended")),
+        (None, false) => ("accepted", Badge::new(Tone::Ok, "Accepted")),
+    }
+}
+
+/// From where a passcode is accepted.
+fn networks(passcode: &Passcode) -> String {
+    let networks = passcode.terms.networks.iter().map(Network::to_string);
+    let networks: Vec<String> = networks.collect();
+    match networks.is_empty() {
+        true => String::from("everywhere"),
+        false => networks.join(", "),
     }
 }
 
@@ -217,24 +356,14 @@ fn line(row: &Row, times: &Times) -> Result<Line> {
 
 fn listed(passcode: &Passcode, times: &Times) -> Listed {
     let end = passcode.terms.expires_at;
-    let has_ended = end.is_some_and(|end| end <= times.now());
-    let state = match (passcode.revoked_at, has_ended) {
-        (Some(_), _) => Badge::new(Tone::Plain, "Revoked"),
-        (None, true) => Badge::new(Tone::Warn, "Ended"),
-        (None, false) => Badge::new(Tone::Ok, "Accepted"),
-    };
-    let networks = passcode.terms.networks.iter().map(Network::to_string);
-    let networks: Vec<String> = networks.collect();
     Listed {
         name: passcode.name.clone(),
-        state,
+        state: status(passcode, times).1,
+        used: passcode.used_at.map(|at| times.ago(at)),
         created: times.on(passcode.created_at),
         ends: passcode.revoked_at.or(end).map(|at| times.on(at)),
         scopes: passcode.terms.scopes.to_string().replace(',', ", "),
-        networks: match networks.is_empty() {
-            true => String::from("everywhere"),
-            false => networks.join(", "),
-        },
+        networks: networks(passcode),
         is_live: passcode.revoked_at.is_none(),
     }
 }
@@ -299,7 +428,8 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             error: Some(text),
             ..form
         };
-        unusable(&Credentials::new(staff, state, form, None).await?)
+        let asked = Fields::default();
+        unusable(&Credentials::new(staff, state, &asked, form, None).await?)
     };
     let terms = match terms(fields, &times(staff, state)) {
         Ok(terms) => terms,
@@ -310,8 +440,9 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     match made.await {
         // The answer to this form is the only place where the passcode is ever shown.
         Ok(secret) => {
-            let mut page = Credentials::new(staff, state, Form::default(), None).await?;
-            page.made = Some((name, secret.expose().clone()));
+            let (asked, form) = (Fields::default(), Form::default());
+            let mut page = Credentials::new(staff, state, &asked, form, None).await?;
+            page.made = Some((format!("Passcode {name}"), secret.expose().clone()));
             html(&page)
         }
         Err(control::Error::Exceeds(_)) => {
@@ -325,13 +456,44 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     }
 }
 
+/// Makes another token for apps.
+async fn rotate(staff: &Staff, state: &State, fields: &Fields) -> Answer {
+    let asked = Fields::default();
+    let days = fields.text("days").parse::<u32>();
+    let rotated = match days {
+        Ok(days) => {
+            let control = state.control();
+            let rotated = control.rotate_sdk_token(staff.actor(), staff.account(), days);
+            rotated.await.map_err(Error::from)
+        }
+        Err(_) => {
+            let text = "an overlap is a number of days, 0 for none";
+            Err(crate::operate::Error::Invalid(text.to_owned()).into())
+        }
+    };
+    match rotated {
+        // The answer to this form is the only place where the token is ever shown.
+        Ok(made) => {
+            let mut page = Credentials::new(staff, state, &asked, Form::default(), None).await?;
+            page.made = Some((String::from("SDK token"), made.text.expose().clone()));
+            html(&page)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
+            let mut page = Credentials::new(staff, state, &asked, Form::default(), None).await?;
+            page.token_error = Some(error.words());
+            unusable(&page)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn revoke(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     let control = state.control();
     let (actor, account) = (staff.actor(), staff.account());
     control
         .revoke_passcode(actor, account, fields.text("name"))
         .await?;
-    let path = format!("/a/{account}/settings/credentials");
+    let path = path(staff);
     see_other(&link(&path, &[("done", "revoked")]))
 }
 

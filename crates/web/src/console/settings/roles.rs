@@ -9,13 +9,33 @@ use governance::access::{Component, Level, Rights};
 use model::ErrorKind;
 use std::collections::HashMap;
 
+use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Fields, Posted, Section, Shell, answer, html, link, plural, see_other, unusable,
+    Answer, Asked, Column, Fields, Heads, Posted, Section, Sheet, Shell, answer, file, html, link,
+    plural, see_other, unusable,
 };
 use crate::{Error, Result, State};
 
-/// The matrix.
+/// A role, what it gives, and how many users have it.
+type Held = (Role, Rights, u64);
+
+const COLUMNS: &[Column<Held>] = &[
+    Column::new("role", "Role", |it: &Held, _| it.0.name.clone())
+        .by(|a, b| a.0.name.cmp(&b.0.name)),
+    Column::new("kind", "Kind", |it: &Held, _| {
+        String::from(if it.0.is_system { "system" } else { "own" })
+    })
+    .by(|a, b| a.0.is_system.cmp(&b.0.is_system)),
+    Column::new("users", "Users", |it: &Held, _| it.2.to_string()).most(|a, b| a.2.cmp(&b.2)),
+    Column::new("people_seen", "People seen", |it: &Held, _| {
+        it.0.filter.clone().unwrap_or_else(|| String::from("all"))
+    })
+    .by(|a, b| a.0.filter.cmp(&b.0.filter)),
+    Column::new("rights", "", |it: &Held, _| it.0.rights.clone()),
+];
+
+/// The matrix, or the roles as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(&staff, show(&staff, &state, &asked).await)
 }
@@ -40,13 +60,15 @@ pub(crate) async fn save(staff: Staff, Of(state): Of<State>, Posted(fields): Pos
 struct Roles {
     shell: Shell,
     path: String,
-    roles: Vec<Column>,
+    roles: Vec<Shown>,
+    heads: Heads,
+    csv: String,
     rows: Vec<Row>,
     may_change: bool,
 }
 
 #[derive(Debug)]
-struct Column {
+struct Shown {
     name: String,
     label: String,
     is_system: bool,
@@ -77,7 +99,7 @@ async fn read(staff: &Staff, state: &State) -> Result<Vec<(Role, Rights)>> {
 }
 
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
-    let roles = read(staff, state).await?;
+    let read = read(staff, state).await?;
     let mut users: HashMap<String, u64> = HashMap::new();
     if staff.may(Act::ReadUsers) {
         let all = state.control().users(staff.actor(), staff.account());
@@ -86,10 +108,23 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         }
     }
     let path = format!("/a/{}/settings/roles", staff.account());
-    let column = |(role, _): &(Role, Rights)| Column {
+    let mut roles: Vec<Held> = read
+        .into_iter()
+        .map(|(role, rights)| {
+            let users = users.get(&role.name).copied().unwrap_or(0);
+            (role, rights, users)
+        })
+        .collect();
+    let sheet = Sheet::new(asked, &path);
+    let heads = sheet.sort(COLUMNS, None, &mut roles);
+    if sheet.is_file() {
+        let times = times(staff, state);
+        return Ok(file(COLUMNS, &roles, &times, "roles.csv"));
+    }
+    let column = |(role, _, users): &Held| Shown {
         label: words(&role.name),
         is_system: role.is_system,
-        users: plural(users.get(&role.name).copied().unwrap_or(0), "user"),
+        users: plural(*users, "user"),
         edit: link(&format!("{path}/edit"), &[("name", &role.name)]),
         copy: link(&format!("{path}/edit"), &[("from", &role.name)]),
         filter: role.filter.clone(),
@@ -99,7 +134,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         label: words(component.as_str()),
         levels: roles
             .iter()
-            .map(|(_, rights)| rights.level(component).as_str())
+            .map(|(_, rights, _)| rights.level(component).as_str())
             .collect(),
     };
     let done = match asked.text("done") {
@@ -116,9 +151,11 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
             .done(done)
             .error(error),
         roles: roles.iter().map(column).collect(),
+        heads,
+        csv: sheet.csv(),
         rows: Component::ALL.map(row).into(),
         may_change: staff.may(Act::ManageRoles),
-        path,
+        path: path.clone(),
     })
 }
 

@@ -4,14 +4,14 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{AllowlistChange, AllowlistView, RevealQuota, SessionLimits};
+use control::{AllowlistChange, AllowlistEntry, AllowlistView, RevealQuota, SessionLimits};
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
 
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Fields, Moment, Posted, Section, Shell, Times, answer, count, html, share,
-    unusable,
+    Answer, Asked, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell, Times,
+    answer, count, file, html, share, unusable,
 };
 use crate::error::{Error, redirect};
 use crate::operate::{moment, number, rows_of, text};
@@ -21,6 +21,41 @@ use crate::{Result, State};
 const REPORT: Duration = Duration::from_secs(30 * 86_400);
 /// Networks that are added at a time.
 const LINES_MAX: usize = 20;
+
+/// The report of TLS, in the URL.
+const REPORT_NAME: &str = "tls";
+
+const COLUMNS: &[Column<AllowlistEntry>] = &[
+    Column::new("network", "Network", |it: &AllowlistEntry, _| {
+        it.network.clone()
+    })
+    .by(|a, b| a.network.cmp(&b.network)),
+    Column::new("label", "Label", |it: &AllowlistEntry, _| it.label.clone())
+        .by(|a, b| a.label.to_lowercase().cmp(&b.label.to_lowercase())),
+    Column::new("since", "Since", |it: &AllowlistEntry, times| {
+        times.cell(Some(it.created_at))
+    })
+    .most(|a, b| a.created_at.cmp(&b.created_at)),
+];
+
+const VERSION_COLUMNS: &[Column<VersionLine>] = &[
+    Column::new("plane", "Plane", |it: &VersionLine, _| it.plane.clone())
+        .by(|a, b| a.plane.cmp(&b.plane)),
+    Column::new("version", "Version", |it: &VersionLine, _| {
+        it.version.clone()
+    })
+    .by(|a, b| a.version.cmp(&b.version)),
+    Column::new("requests", "Requests", |it: &VersionLine, _| {
+        it.number.to_string()
+    })
+    .most(|a, b| a.number.cmp(&b.number))
+    .number(),
+    Column::new("share", "Share", |it: &VersionLine, _| it.share.clone()).number(),
+    Column::new("outcome", "Outcome", |it: &VersionLine, _| {
+        String::from(if it.is_refused { "refused" } else { "taken" })
+    })
+    .by(|a, b| a.is_refused.cmp(&b.is_refused)),
+];
 
 #[derive(Debug, Template)]
 #[template(path = "security.html")]
@@ -37,6 +72,9 @@ struct Security {
     console: bool,
     api: bool,
     networks: Vec<NetworkLine>,
+    heads: Heads,
+    pager: Pager,
+    csv: String,
     /// What was typed and not taken.
     typed: String,
     /// None for the installation, to which no web page sends.
@@ -44,6 +82,8 @@ struct Security {
     takes_encrypted: bool,
     reveals: Option<RevealQuota>,
     versions: Vec<VersionLine>,
+    version_heads: Heads,
+    version_csv: String,
     is_installation: bool,
 }
 
@@ -59,12 +99,13 @@ struct NetworkLine {
 struct VersionLine {
     plane: String,
     version: String,
+    number: u64,
     requests: String,
     share: String,
     is_refused: bool,
 }
 
-/// The page.
+/// The page, or one of its tables as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     let done = match asked.text("done") {
         "networks" => Some("The allowlist is changed; it holds from now on."),
@@ -74,7 +115,7 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
         "reveals" => Some("The quota is set; it holds from now on."),
         _ => None,
     };
-    answer(&staff, show(&staff, &state, done, None, "").await)
+    answer(&staff, show(&staff, &state, &asked, done, None, "").await)
 }
 
 /// A change of the allowlist, the domains, encryption in transit or how long users stay signed in.
@@ -83,7 +124,8 @@ pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(form): Poste
         Ok(word) => Ok(redirect(&format!("{}?done={word}", path(&staff)))),
         Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
             let typed = form.text("networks");
-            show(&staff, &state, None, Some(error.words()), typed).await
+            let (asked, words) = (Fields::default(), Some(error.words()));
+            show(&staff, &state, &asked, None, words, typed).await
         }
         Err(error) => Err(error),
     };
@@ -181,13 +223,27 @@ fn lines(typed: &str) -> Vec<(String, String)> {
 async fn show(
     staff: &Staff,
     state: &State,
+    asked: &Fields,
     done: Option<&str>,
     error: Option<String>,
     typed: &str,
 ) -> Answer {
     let times = Times::new(staff.time_zone(), state.clock().now());
     let (control, actor, account) = (state.control(), staff.actor(), staff.account());
-    let list: AllowlistView = control.allowlist(actor, account).await?;
+    let mut list: AllowlistView = control.allowlist(actor, account).await?;
+    let at = path(staff);
+    let sheet = Sheet::new(asked, &at);
+    let heads = sheet.sort(COLUMNS, None, &mut list.entries);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &list.entries, &times, "networks.csv"));
+    }
+    let report = sheet.named(REPORT_NAME);
+    let mut versions = versions(state, account).await?;
+    let version_heads = report.sort(VERSION_COLUMNS, None, &mut versions);
+    if report.is_file() {
+        return Ok(file(VERSION_COLUMNS, &versions, &times, "tls.csv"));
+    }
+    let (entries, pager) = sheet.cut(list.entries, "network");
     let limits = control.session_limits(actor, account).await?;
     let is_installation = account == AccountId::installation();
     let own = match is_installation {
@@ -199,7 +255,7 @@ async fn show(
         shell: Shell::new(staff, Section::Security, "Security")
             .done(done)
             .error(error),
-        path: path(staff),
+        path: at.clone(),
         own: actor
             .peer
             .map(|it| it.to_canonical().to_string())
@@ -207,8 +263,7 @@ async fn show(
         limits,
         console: list.console,
         api: list.api,
-        networks: list
-            .entries
+        networks: entries
             .into_iter()
             .map(|it| NetworkLine {
                 network: it.network,
@@ -216,11 +271,16 @@ async fn show(
                 since: times.on(it.created_at),
             })
             .collect(),
+        heads,
+        pager,
+        csv: sheet.csv(),
         typed: typed.to_owned(),
         reveals: own.as_ref().map(|it| it.reveals),
         takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
         domains: own.map(|it| it.domains),
-        versions: versions(state, account).await?,
+        versions,
+        version_heads,
+        version_csv: report.csv(),
         is_installation,
     };
     if is_wrong {
@@ -249,6 +309,7 @@ async fn versions(state: &State, account: AccountId) -> Result<Vec<VersionLine>>
             VersionLine {
                 plane: text(row, "plane").to_owned(),
                 version: text(row, "tls_version").to_owned(),
+                number: requests,
                 requests: count(requests),
                 share: share(requests, all),
                 is_refused: row.get("refused").and_then(serde_json::Value::as_bool) == Some(true),

@@ -2,8 +2,10 @@
 //! text.
 
 use axum::response::Response;
+use serde_json::Value;
 
 use super::answer::download;
+use crate::operate::Row;
 
 /// A table that grows line by line.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,22 @@ impl Csv {
             self.cell(cell);
         }
         self.0.push_str("\r\n");
+    }
+
+    /// A file of rows of a statement: the members of these names.
+    pub(crate) fn of_rows(columns: &[&str], rows: &[Row], name: &str) -> Response {
+        let mut csv = Self::new(columns);
+        for row in rows {
+            let cells = columns.iter().map(|it| match row.get(*it) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Null) | None => String::new(),
+                Some(other) => other.to_string(),
+            });
+            let cells: Vec<String> = cells.collect();
+            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            csv.line(&cells);
+        }
+        csv.file(name)
     }
 
     /// The file.

@@ -11,6 +11,7 @@ mod csv;
 mod fields;
 mod pager;
 mod shell;
+mod table;
 mod words;
 
 pub(crate) use answer::{Answer, answer, download, html, see_other, unusable};
@@ -20,4 +21,5 @@ pub(crate) use csv::Csv;
 pub(crate) use fields::{Asked, Fields, Posted, link};
 pub(crate) use pager::Pager;
 pub(crate) use shell::{Section, Shell};
+pub(crate) use table::{Column, Head, Heads, Sheet, file};
 pub(crate) use words::{Badge, Moment, Times, Tone, bytes, count, plural, share};

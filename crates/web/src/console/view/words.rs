@@ -77,6 +77,12 @@ impl Times {
         }
     }
 
+    /// A moment for a cell of a file; empty when there is none.
+    pub(crate) fn cell(&self, time: Option<Timestamp>) -> String {
+        time.map(|at| self.text(at, "%Y-%m-%d %H:%M:%S"))
+            .unwrap_or_default()
+    }
+
     /// A moment in words of `format` (as `strftime` has them).
     pub(crate) fn text(&self, time: Timestamp, format: &str) -> String {
         match jiff::Timestamp::from_millisecond(time.ms()) {

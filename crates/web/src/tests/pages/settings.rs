@@ -5,6 +5,7 @@ use governance::access::SystemRole;
 use std::sync::atomic::Ordering;
 
 use super::visitor::{HOSTILE, Visitor, location, room};
+use crate::tests::harness::NOW;
 
 #[tokio::test]
 async fn the_audit_log_is_filtered_by_people_and_actions() {
@@ -234,4 +235,35 @@ async fn a_passcode_is_shown_once_with_its_terms() {
             .body
             .contains("Revoked")
     );
+}
+
+#[tokio::test]
+async fn the_token_of_apps_is_rotated_with_an_overlap_and_shown_once() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = "/settings/credentials";
+    for days in ["", "ten", "-1", "3661"] {
+        let refused = admin.post(page, &[("act", "rotate"), ("days", days)]).await;
+        assert_eq!(refused.status, 422, "{days}");
+    }
+    assert_eq!(admin.audited(Action::SdkTokenRotated).await, []);
+    let done = admin.post(page, &[("act", "rotate"), ("days", "90")]).await;
+    assert_eq!(done.status, 200);
+    let (_, rest) = done.body.split_once("<code id=\"made\">").unwrap();
+    let token = rest.split('<').next().unwrap();
+    assert_eq!(token.len(), 35);
+    let rules = room.control.rules().borrow().account(room.account).cloned();
+    let rules = rules.unwrap();
+    assert_eq!(rules.verify_sdk_token(token, NOW), Some(2));
+    assert!(rules.sdk_tokens[0].ends_at.is_some());
+    let shown = admin.get(page).await.body;
+    assert!(!shown.contains(token));
+    assert!(shown.contains("Accepted still") && shown.contains("Newest"));
+    assert_eq!(admin.audited(Action::SdkTokenRotated).await.len(), 1);
+    let uses = room.state.collect().take_uses();
+    assert!(!uses.is_empty());
+    room.control.note_uses(uses).await.unwrap();
+    let file = admin.get("/settings/credentials?format=csv").await.body;
+    let line = file.lines().find(|it| it.starts_with("default,")).unwrap();
+    assert!(line.contains("2026-09-21"), "{line}");
 }

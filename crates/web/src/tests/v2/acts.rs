@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::caller::{Caller, EVERYTHING, operator};
 use crate::operate::quarantine::{Desk, Wanted};
-use crate::tests::harness::{CONTROL_WRITES, NOTHING, Room};
+use crate::tests::harness::{Answer, CONTROL_WRITES, NOTHING, Room};
 use crate::v2::table::{OPERATIONS, Operation};
 use control::Audit;
 
@@ -171,6 +171,7 @@ pub(super) fn example(operation: &Operation, stage: &Stage<'_>) -> (String, Valu
             "name": "reports", "scopes": ["read"], "rights": {"audit_log": "read"},
             "networks": ["192.0.2.0/24"], "expires_at": "2026-12-01T00:00:00Z"
         }),
+        ("POST", "/v2/sdk-tokens") => json!({"overlap_days": 30}),
         ("PUT", "/v2/roles/{name}") => json!({"rights": {"analysis": "write"}}),
         ("POST", "/v2/roles/{name}/copies") => json!({"name": "copy"}),
         ("POST", "/v2/allowlist") => json!({
@@ -453,5 +454,54 @@ async fn a_restricted_person_is_found_by_those_who_handle_requests_and_by_nobody
         let found = caller.send("POST", "/v2/people/search", &wanted).await;
         let items = found.json()["items"].clone();
         assert_eq!(items.as_array().unwrap().len(), count, "{scopes}");
+    }
+}
+
+#[tokio::test]
+async fn a_passcode_that_does_not_see_personal_information_is_shown_networks() {
+    let room = Room::new().await;
+    room.upload(&UPLOAD).await;
+    let (log, personal) = ("request_log=read", "personal_information=write");
+    let part = Caller::new(&room, log).await;
+    let whole = Caller::new(&room, &format!("{personal},{log}")).await;
+    let peers = |answer: &Answer| {
+        let items = answer.json()["items"].clone();
+        let items = items.as_array().unwrap().clone();
+        let peers = items
+            .iter()
+            .map(|it| it["peer"].as_str().unwrap().to_owned());
+        peers.collect::<std::collections::BTreeSet<_>>()
+    };
+    let network = String::from("203.0.113.0/24");
+    assert_eq!(
+        peers(&part.get("/v2/requests").await),
+        [network.clone()].into()
+    );
+    let seen = peers(&whole.get("/v2/requests").await);
+    assert!(seen.contains("203.0.113.9"), "{seen:?}");
+    let by_network = "/v2/requests?peer=203.0.113.0%2F24";
+    assert_eq!(peers(&part.get(by_network).await), [network].into());
+    assert!(peers(&whole.get(by_network).await).contains("203.0.113.9"));
+    let refused = part.get("/v2/requests?peer=203.0.113.9").await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("203.0.113.0/24"), "{}", refused.body);
+    assert_eq!(whole.get("/v2/requests?peer=203.0.113.9").await.status, 200);
+}
+
+#[tokio::test]
+async fn days_of_an_overlap_are_whole_however_they_are_written() {
+    let room = Room::new().await;
+    let caller = Caller::new(&room, "credentials=write").await;
+    for (days, status) in [
+        ("2", 201),
+        ("2.0", 201),
+        ("-0.0", 201),
+        ("2.5", 400),
+        ("-1", 400),
+        ("3661", 422),
+    ] {
+        let body = serde_json::from_str(&format!(r#"{{"overlap_days": {days}}}"#)).unwrap();
+        let answer = caller.send("POST", "/v2/sdk-tokens", &body).await;
+        assert_eq!(answer.status, status, "{days}: {answer:?}");
     }
 }

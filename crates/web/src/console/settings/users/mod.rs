@@ -15,14 +15,41 @@ use super::roles::words;
 use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Badge, Csv, Fields, Moment, Pager, Posted, Section, Shell, Times, Tone, answer,
-    html, link, plural, see_other, unusable,
+    Answer, Asked, Badge, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell,
+    Times, Tone, answer, file, html, link, plural, see_other, unusable,
 };
 use crate::{Error, Result, State};
 use plan::{Line, Plan};
 
-/// Users on a page.
-const PAGE: usize = 100;
+/// The columns of the table and of its file.
+const COLUMNS: &[Column<User>] = &[
+    Column::new("email", "", |it: &User, _| it.email.clone()).by(|a, b| a.email.cmp(&b.email)),
+    Column::new("name", "Name", |it: &User, _| it.name.clone())
+        .by(|a, b| called(a).cmp(&called(b))),
+    Column::new("roles", "Roles", |it: &User, _| roles_of(it))
+        .by(|a, b| roles_of(a).cmp(&roles_of(b))),
+    Column::new("state", "Status", |it: &User, _| it.state.clone())
+        .by(|a, b| a.state.cmp(&b.state)),
+    Column::new("second_factor", "Second factor", |it: &User, _| factor(it))
+        .by(|a, b| factor(a).cmp(&factor(b))),
+    Column::new("last_sign_in", "Last sign-in", |it: &User, times| {
+        times.cell(it.signed_in_at)
+    })
+    .most(|a, b| a.signed_in_at.cmp(&b.signed_in_at)),
+];
+
+/// What a user is called on the page.
+fn called(user: &User) -> String {
+    match user.name.is_empty() {
+        true => user.email.to_lowercase(),
+        false => user.name.to_lowercase(),
+    }
+}
+
+fn roles_of(user: &User) -> String {
+    let roles: Vec<&str> = user.grants.iter().map(|it| it.role.as_str()).collect();
+    roles.join(" ")
+}
 
 /// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
@@ -59,6 +86,7 @@ struct Users {
     role: String,
     users: Vec<Listed>,
     roles: Vec<(String, String)>,
+    heads: Heads,
     pager: Pager,
     form: Form,
     may_change: bool,
@@ -127,31 +155,19 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, form: Form) -> Answe
         asked.text("state"),
         asked.text("role"),
     );
-    let is_meant = |it: &&User| {
+    let is_meant = |it: &User| {
         let is_found = it.email.contains(&q) || it.name.to_lowercase().contains(&q);
         let has_role = role.is_empty() || it.grants.iter().any(|grant| grant.role == role);
         is_found && has_role && (wanted.is_empty() || it.state == wanted)
     };
-    let mut found: Vec<&User> = all.iter().filter(is_meant).collect();
-    if asked.text("sort") == "seen" {
-        found.sort_by_key(|it| std::cmp::Reverse(it.signed_in_at));
+    let mut found: Vec<User> = all.into_iter().filter(is_meant).collect();
+    let sheet = Sheet::new(asked, &path);
+    let heads = sheet.sort(COLUMNS, None, &mut found);
+    if sheet.is_file() {
+        return Ok(file(COLUMNS, &found, &times, "users.csv"));
     }
-    if asked.text("format") == "csv" {
-        return Ok(file(&found, &times));
-    }
-    let from = asked.text("page").parse::<usize>().unwrap_or(0);
-    let next = from.saturating_add(PAGE);
-    let pager = Pager {
-        note: plural(u64::try_from(found.len()).unwrap_or(u64::MAX), "user"),
-        first: (from > 0).then(|| asked.link(&path, &["page", "done", "n"], &[])),
-        next: (next < found.len()).then(|| {
-            asked.link(
-                &path,
-                &["page", "done", "n"],
-                &[("page", &next.to_string())],
-            )
-        }),
-    };
+    let csv = sheet.csv();
+    let (found, pager) = sheet.cut(found, "user");
     let has_error = form.error.is_some();
     let names = roles(staff, state).await?.into_iter();
     let page = Users {
@@ -161,22 +177,14 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, form: Form) -> Answe
         q: asked.text("q").to_owned(),
         state: wanted.to_owned(),
         role: role.to_owned(),
-        users: found
-            .iter()
-            .skip(from)
-            .take(PAGE)
-            .map(|it| listed(it, &path, &times))
-            .collect(),
+        users: found.iter().map(|it| listed(it, &path, &times)).collect(),
+        heads,
         roles: names.map(|(name, _)| (words(&name), name)).collect(),
         pager,
         form,
         may_change: staff.may(Act::ManageUsers),
         invites_max: USER_ACTS_MAX,
-        csv: asked.link(
-            &path,
-            &["page", "done", "n", "format"],
-            &[("format", "csv")],
-        ),
+        csv,
         path,
     };
     match has_error {
@@ -257,33 +265,6 @@ fn factor(user: &User) -> String {
         true => String::from("none yet"),
         false => words.join(", "),
     }
-}
-
-fn file(users: &[&User], times: &Times) -> Response {
-    let mut csv = Csv::new(&[
-        "email",
-        "name",
-        "roles",
-        "state",
-        "second_factor",
-        "last_sign_in",
-    ]);
-    for user in users {
-        let roles: Vec<&str> = user.grants.iter().map(|it| it.role.as_str()).collect();
-        let seen = user
-            .signed_in_at
-            .map(|at| times.text(at, "%Y-%m-%d %H:%M:%S"))
-            .unwrap_or_default();
-        csv.line(&[
-            &user.email,
-            &user.name,
-            &roles.join(" "),
-            &user.state,
-            &factor(user),
-            &seen,
-        ]);
-    }
-    csv.file("users.csv")
 }
 
 #[derive(Debug, Template)]

@@ -1,0 +1,280 @@
+//! Tables: their heads sort, they are downloaded as they are filtered, and long ones are cut.
+
+use control::{Action, AuditOutcome};
+use governance::access::SystemRole;
+use model::IdentityKind;
+
+use super::visitor::{Visitor, room};
+use crate::tests::harness::Answer;
+
+/// Every link of a page that begins a head of a table, as a path below the account.
+fn heads(page: &str, base: &str) -> Vec<String> {
+    let cells = page.split("<th scope=\"col\"").skip(1);
+    let cells = cells.filter_map(|it| it.split("</th>").next());
+    cells.filter_map(|it| href(it, base)).collect()
+}
+
+/// Every link of a page that leads to a file.
+fn files(page: &str, base: &str) -> Vec<String> {
+    let links = page.split("<a ").skip(1);
+    let links = links.filter_map(|it| href(it.split('>').next()?, base));
+    links.filter(|it| it.contains("format=csv")).collect()
+}
+
+fn href(text: &str, base: &str) -> Option<String> {
+    let (_, rest) = text.split_once("href=\"")?;
+    let link = rest.split('"').next()?.replace("&#38;", "&");
+    link.strip_prefix(base).map(str::to_owned)
+}
+
+/// The lines of a file, without its head.
+fn lines(file: &Answer) -> Vec<&str> {
+    assert_eq!(file.status, 200, "{file:?}");
+    file.body.lines().skip(1).collect()
+}
+
+#[tokio::test]
+async fn every_head_sorts_and_every_table_downloads() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    for (email, days) in [("bea@example.com", "3"), ("cy@example.com", "")] {
+        let form = [
+            ("act", "invite"),
+            ("emails", email),
+            ("role", "member"),
+            ("days", days),
+            ("confirm", "yes"),
+        ];
+        assert_eq!(admin.post("/settings/users", &form).await.status, 303);
+    }
+    let network = [("what", "add"), ("networks", "203.0.113.0/24 =office")];
+    let added = admin.post("/settings/security", &network).await;
+    assert_eq!(added.status, 303, "{added:?}");
+    let rules = room.control.rules().borrow().account(room.account).cloned();
+    let key = rules
+        .unwrap()
+        .person_key(IdentityKind::Identity, "client-1");
+    let ordered = [("consent", "yes")];
+    let deleted = admin.post(&format!("/people/{key}/delete"), &ordered).await;
+    assert_eq!(deleted.status, 303);
+    for (visitor, path, sorts, downloads) in [
+        (&admin, "/requests", 3, 1),
+        (&admin, "/quarantine", 7, 2),
+        (&admin, "/dictionary", 10, 2),
+        (&admin, "/dictionary/event?name=Bought", 5, 1),
+        (&admin, "/people", 4, 1),
+        (&admin, "/people/deletions", 5, 1),
+        (&admin, "/settings/audit", 1, 1),
+        (&admin, "/settings/users", 5, 1),
+        (&admin, "/settings/users/outbox", 3, 0),
+        (&admin, "/settings/roles", 4, 1),
+        (&admin, "/settings/credentials", 6, 1),
+        (&admin, "/settings/security", 7, 2),
+        (&operator, "/drops", 6, 1),
+        (&operator, "/drops/samples?reason=unknown_url", 8, 1),
+        (&operator, "/storage", 16, 3),
+    ] {
+        let base = visitor.at("");
+        let page = visitor.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        let links = heads(&page.body, &base);
+        assert_eq!(links.len(), sorts, "{path}: {links:?}");
+        for link in links {
+            let sorted = visitor.get(&link).await;
+            assert_eq!(sorted.status, 200, "{link}");
+            assert!(sorted.body.contains(" aria-sort=\""), "{link}");
+            // The other way round, too.
+            let order = link.split("sort=").nth(1).unwrap();
+            let other = match order.strip_prefix('-') {
+                Some(rising) => format!("sort={rising}"),
+                None => format!("sort=-{order}"),
+            };
+            let back = heads(&sorted.body, &base);
+            assert!(
+                back.iter().any(|it| it.contains(&other)),
+                "{link}: {back:?}"
+            );
+        }
+        let links = files(&page.body, &base);
+        assert_eq!(links.len(), downloads, "{path}: {links:?}");
+        for link in links {
+            let file = visitor.get(&link).await;
+            assert_eq!(file.status, 200, "{link}");
+            let head = |name: &str| file.headers[name].to_str().unwrap();
+            assert_eq!(head("content-type"), "text/csv; charset=utf-8", "{link}");
+            assert!(head("content-disposition").starts_with("attachment; "));
+            assert!(!lines(&file).is_empty(), "{link}: {}", file.body);
+            for line in file.body.lines() {
+                let runs = |cell: &str| cell.trim_matches('"').starts_with(['=', '+', '@']);
+                assert!(!line.split(',').any(runs), "{link}: {line}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_holds_what_the_page_is_filtered_by_in_its_order() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let all = admin.get("/dictionary?format=csv&sort=-events").await;
+    let numbers: Vec<u64> = lines(&all)
+        .iter()
+        .filter_map(|it| it.rsplit(',').nth(2)?.parse().ok())
+        .collect();
+    assert!(numbers.len() > 4, "{}", all.body);
+    assert!(numbers.is_sorted_by(|a, b| a >= b), "{numbers:?}");
+    let some = admin.get("/dictionary?format=csv&q=cart").await;
+    assert_eq!(lines(&some).len(), 1, "{}", some.body);
+    let properties = "/dictionary?format=csv&table=properties&of=people&property=plan";
+    let some = admin.get(properties).await;
+    assert_eq!(lines(&some).len(), 1, "{}", some.body);
+    assert!(lines(&some)[0].starts_with("Plan,people,"), "{}", some.body);
+    for (name, sort) in [("a", ""), ("b", "-name")] {
+        let form = [("act", "make"), ("name", name), ("scope", "read")];
+        admin.post("/settings/credentials", &form).await;
+        let file = format!("/settings/credentials?format=csv&sort={sort}");
+        let names = lines(&admin.get(&file).await).join(" ");
+        let expect = if sort.is_empty() {
+            "a,accepted"
+        } else {
+            "default,accepted"
+        };
+        assert!(names.starts_with(expect), "{names}");
+    }
+    let revoke = [("act", "revoke"), ("name", "a")];
+    admin.post("/settings/credentials", &revoke).await;
+    let file = admin
+        .get("/settings/credentials?format=csv&status=revoked")
+        .await;
+    assert_eq!(lines(&file).len(), 1, "{}", file.body);
+    let page = admin.get("/settings/credentials?q=nothing").await;
+    assert!(page.body.contains("No passcode matches"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_request_log_is_read_from_either_end_and_by_what_took_longest() {
+    let room = room().await;
+    for _ in 0..120 {
+        room.post("/1/upload", String::from(r#"{"d":[]}"#)).await;
+    }
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let base = admin.at("");
+    for sort in [
+        "ts",
+        "-ts",
+        "size_bytes",
+        "-size_bytes",
+        "-duration_us",
+        "duration_us",
+    ] {
+        let path = format!("/requests?sort={sort}");
+        let whole = admin.get(&format!("{path}&format=csv")).await;
+        let all = lines(&whole).len();
+        assert!(all > 100, "{all}");
+        let column = match sort.trim_start_matches('-') {
+            "ts" => 0,
+            "size_bytes" => 9,
+            _ => 12,
+        };
+        let cells: Vec<&str> = lines(&whole)
+            .iter()
+            .filter_map(|it| it.split(',').nth(column))
+            .collect();
+        let number = |it: &str| it.parse::<u64>().unwrap_or(0);
+        let is_sorted = match (column, sort.starts_with('-')) {
+            (0, false) => cells.is_sorted(),
+            (0, true) => cells.is_sorted_by(|a, b| a >= b),
+            (_, false) => cells.is_sorted_by(|a, b| number(a) <= number(b)),
+            (_, true) => cells.is_sorted_by(|a, b| number(a) >= number(b)),
+        };
+        assert!(is_sorted, "{sort}: {cells:?}");
+        // Both pages together are the whole.
+        let first = admin.get(&path).await.body;
+        let (_, next) = first.split_once("rel=\"next\"").unwrap();
+        let next = href(next, &base).unwrap();
+        let second = admin.get(&next).await.body;
+        let rows = |page: &str| page.matches("<td class=\"time\">").count();
+        assert_eq!(rows(&first), 100, "{sort}");
+        assert_eq!(rows(&first) + rows(&second), all, "{sort}");
+        assert!(!second.contains("rel=\"next\""), "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_read_from_either_end() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for _ in 0..101 {
+        admin.get("/people").await;
+    }
+    let base = admin.at("");
+    let oldest = admin.get("/settings/audit?sort=date").await.body;
+    let number = |page: &str| {
+        let (_, rest) = page.split_once("<div class=\"sub\">#").unwrap();
+        rest.split('<').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(number(&oldest), 1);
+    let (_, next) = oldest.split_once("rel=\"next\"").unwrap();
+    let second = admin.get(&href(next, &base).unwrap()).await.body;
+    assert_eq!(number(&second), 101);
+    let newest = admin.get("/settings/audit").await.body;
+    let (_, next) = newest.split_once("rel=\"next\"").unwrap();
+    let second = admin.get(&href(next, &base).unwrap()).await.body;
+    assert_eq!(number(&newest) - number(&second), 100);
+}
+
+#[tokio::test]
+async fn people_who_were_found_are_paged_by_forms_and_downloaded_by_those_who_may_export() {
+    let room = room().await;
+    let people: Vec<String> = (0..130)
+        .map(|n| {
+            format!(
+                r#"{{"type":"profile","identity":"p{n:03}","profileData":{{"Plan":"silver","Name":"=N{n:03}"}}}}"#
+            )
+        })
+        .collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    room.upload(&people).await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let search = |page: &'static str, sort: &'static str| {
+        [
+            ("by", "property"),
+            ("property", "Plan"),
+            ("value", "Silver"),
+            ("page", page),
+            ("sort", sort),
+        ]
+    };
+    let first = admin.post("/people", &search("", "identity")).await.body;
+    assert!(first.contains("130 people found") && first.contains("1 to 100 of 130 people"));
+    assert!(first.contains(">p000<") && !first.contains(">p100<"));
+    assert!(first.contains("name=\"page\" value=\"100\""));
+    let second = admin.post("/people", &search("100", "identity")).await.body;
+    assert!(second.contains(">p100<") && !second.contains(">p000<"));
+    assert!(!second.contains("value=\"200\""));
+    // What is searched for stands in no link.
+    let links = second.split("href=\"").skip(1);
+    let mut links = links.filter_map(|it| it.split('"').next());
+    assert!(links.all(|it| !it.to_lowercase().contains("silver")));
+    let file = admin.post("/people/found", &search("", "identity")).await;
+    assert_eq!(lines(&file).len(), 130);
+    assert!(
+        lines(&file)[0].starts_with("\"'=N000\",p000,"),
+        "{}",
+        file.body
+    );
+    let entries = admin.audited(Action::Exported).await;
+    let words = "people with a value of `Plan`";
+    assert!(entries.contains(&(AuditOutcome::Begun, words.to_owned())));
+    assert!(entries.contains(&(AuditOutcome::Done, format!("{words}: 130 rows"))));
+    // Who may not see names gets none.
+    let creator = Visitor::new(&room, SystemRole::Creator);
+    let file = creator.post("/people/found", &search("", "")).await;
+    assert!(!file.body.contains("N000"), "{}", file.body);
+    let masked = [("by", "property"), ("property", "Name"), ("value", "=N000")];
+    assert_eq!(creator.post("/people/found", &masked).await.status, 422);
+    let member = Visitor::new(&room, SystemRole::Member);
+    let page = member.post("/people", &search("", "")).await.body;
+    assert!(page.contains("130 people found") && !page.contains("/people/found\""));
+}

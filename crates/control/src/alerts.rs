@@ -5,33 +5,20 @@
 //! What is red is found elsewhere; here is what was told of it, so that a restart tells nothing twice,
 //! and the messages, written with it in one transaction, so that none is lost.
 
-use model::{AccountId, Random, Timestamp};
+use model::{AccountId, Random};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
+use crate::retry::{Queue, TRIES_MAX};
 use crate::sign_in::{Mail, write_mail};
 use crate::{Action, Actor, Error, Result, users};
 
 /// Calls in one answer.
 const PAGE: i64 = 50;
-/// How often something is tried.
-pub(crate) const TRIES_MAX: i64 = 30;
-/// How long the first pause between two tries is; each is twice the one before.
-const PAUSE: Duration = Duration::from_secs(10);
-/// How long a pause gets at most: thirty tries take about a day.
-const PAUSE_MAX: Duration = Duration::from_secs(3_600);
-
-/// When something is tried again that failed `tries` times.
-pub(crate) fn next_try(now: Timestamp, tries: i64) -> Timestamp {
-    let doublings = u32::try_from(tries.clamp(0, 16)).unwrap_or(16);
-    now.plus(PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX))
-}
-
 /// Something that is red.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alert {
@@ -173,34 +160,14 @@ impl Control {
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when it cannot be written.
     pub async fn note_alert_call(&self, id: &str, is_taken: bool) -> Result<()> {
-        const ACT: &str = "note a call of the alerts' receiver";
         let (id, now) = (hex::decode(id).unwrap_or_default(), self.clock.now());
         self.database
             .write(move |session| {
                 Box::pin(async move {
-                    if is_taken {
-                        let gone = sqlx::query("DELETE FROM alert_calls WHERE id = $1").bind(id);
-                        let gone = gone.execute(session.connection()).await;
-                        return gone.map(|_| ()).map_err(Error::database(ACT));
+                    match is_taken {
+                        true => Queue::AlertCalls.taken(session, id, now).await,
+                        false => Queue::AlertCalls.failed(session, id, now).await,
                     }
-                    let row = sqlx::query("SELECT tries FROM alert_calls WHERE id = $1")
-                        .bind(id.clone())
-                        .fetch_optional(session.connection())
-                        .await
-                        .map_err(Error::database(ACT))?;
-                    let tries: i64 = match row {
-                        Some(row) => row.try_get(0).map_err(Error::database(ACT))?,
-                        None => return Ok(()),
-                    };
-                    sqlx::query(
-                        "UPDATE alert_calls SET tries = tries + 1, next_at = $2 WHERE id = $1",
-                    )
-                    .bind(id)
-                    .bind(next_try(now, tries).ms())
-                    .execute(session.connection())
-                    .await
-                    .map(|_| ())
-                    .map_err(Error::database(ACT))
                 })
             })
             .await
@@ -290,26 +257,4 @@ async fn insert_call(session: &mut Session, desk: &Desk, id: [u8; 16], body: Str
         .await
         .map(|_| ())
         .map_err(Error::database(WRITE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TRIES_MAX, next_try};
-    use model::Timestamp;
-
-    #[test]
-    fn what_fails_is_tried_for_about_a_day() {
-        let start = Timestamp::from_seconds(1_790_000_000);
-        let mut now = start;
-        let mut pauses = Vec::new();
-        for tries in 0..TRIES_MAX {
-            let next = next_try(now, tries);
-            pauses.push((next.ms() - now.ms()) / 1_000);
-            now = next;
-        }
-        assert_eq!(pauses[..4], [10, 20, 40, 80]);
-        assert_eq!(pauses.last(), Some(&3_600));
-        let hours = (now.ms() - start.ms()) / 3_600_000;
-        assert!((18..30).contains(&hours), "{hours} hours");
-    }
 }

@@ -34,6 +34,7 @@ mod senders;
 mod state;
 
 mod database;
+mod retry;
 mod schema;
 mod sealer;
 mod shipping;

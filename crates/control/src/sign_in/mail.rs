@@ -7,10 +7,10 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 
-use crate::alerts::{TRIES_MAX, next_try};
 use crate::authz::Act;
 use crate::control::{Control, Desk};
 use crate::database::Session;
+use crate::retry::{Queue, TRIES_MAX};
 use crate::sealer::Sealer;
 use crate::{Action, Actor, Error, Result};
 
@@ -107,26 +107,10 @@ impl Control {
         self.database
             .write(move |session| {
                 Box::pin(async move {
-                    const ACT: &str = "note a mail";
-                    let row = sqlx::query("SELECT tries FROM mails WHERE id = $1")
-                        .bind(id.clone())
-                        .fetch_optional(session.connection())
-                        .await
-                        .map_err(Error::database(ACT))?;
-                    let tries: i64 = match row {
-                        Some(row) => row.try_get(0).map_err(Error::database(ACT))?,
-                        None => return Ok(()),
-                    };
-                    sqlx::query(
-                        "UPDATE mails SET tries = tries + 1, sent_at = $2, next_at = $3 WHERE id = $1",
-                    )
-                    .bind(id)
-                    .bind(is_sent.then(|| now.ms()))
-                    .bind(next_try(now, tries).ms())
-                    .execute(session.connection())
-                    .await
-                    .map(|_| ())
-                    .map_err(Error::database(ACT))
+                    match is_sent {
+                        true => Queue::Mails.taken(session, id, now).await,
+                        false => Queue::Mails.failed(session, id, now).await,
+                    }
                 })
             })
             .await

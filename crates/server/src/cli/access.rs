@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
+use super::listed::print_rows;
 use super::output::{print, print_json};
-use super::table::{Table, cell};
-use super::{Format, Installation, Paint, block_on};
+use super::{Format, Installation, block_on};
 use crate::admin::{AccessAct, AccessRequest, AllowlistRequest, Request, call};
 
 /// What can be done with the IP allowlist of an account.
@@ -134,17 +134,12 @@ fn explain(place: &Place, email: String) -> Result<()> {
     }
     let grants = user.as_object_mut().and_then(|it| it.remove("grants"));
     print(fields(&user))?;
-    let mut table = Table::new(["ROLE", "SINCE", "UNTIL"]);
-    for it in grants
-        .as_ref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let keys = ["role", "granted_at", "expires_at"];
-        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-    }
-    print(table.render(Paint::stdout()))
+    let columns = [
+        ("ROLE", "role"),
+        ("SINCE", "granted_at"),
+        ("UNTIL", "expires_at"),
+    ];
+    print_rows(&grants.unwrap_or_default(), &columns, "No role here.")
 }
 
 fn show(place: &Place, mut list: Value) -> Result<()> {
@@ -153,15 +148,11 @@ fn show(place: &Place, mut list: Value) -> Result<()> {
     }
     let networks = list.as_object_mut().and_then(|it| it.remove("networks"));
     print(fields(&list))?;
-    let mut table = Table::new(["NETWORK", "LABEL", "SINCE"]);
-    for it in networks
-        .as_ref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let keys = ["network", "label", "created_at"];
-        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-    }
-    print(table.render(Paint::stdout()))
+    let columns = [
+        ("NETWORK", "network"),
+        ("LABEL", "label"),
+        ("SINCE", "created_at"),
+    ];
+    let none = "No network is named: every address may come in.";
+    print_rows(&networks.unwrap_or_default(), &columns, none)
 }

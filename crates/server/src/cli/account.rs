@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use super::listed::print_rows;
 use super::output::{note, print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
@@ -162,12 +163,14 @@ impl Command {
                 if format.json {
                     return print_json(&list);
                 }
-                let mut table = Table::new(["ACCOUNT", "NAME", "TIME ZONE", "MADE AT"]);
-                for account in list.as_array().into_iter().flatten() {
-                    let keys = ["account_id", "name", "time_zone", "created_at"];
-                    table.push(keys.map(|key| cell(account.get(key).unwrap_or(&Value::Null))));
-                }
-                print(table.render(Paint::stdout()))
+                let columns = [
+                    ("ACCOUNT", "account_id"),
+                    ("NAME", "name"),
+                    ("TIME ZONE", "time_zone"),
+                    ("MADE AT", "created_at"),
+                ];
+                let none = "No account yet: `strongroom account create NAME` makes one.";
+                print_rows(&list, &columns, none)
             }
             Self::Show {
                 account,
@@ -257,18 +260,7 @@ fn with_credentials(mut account: Value) -> String {
         members.and_then(|it| it.remove(name)).unwrap_or_default()
     };
     let (passcodes, tokens) = (of("passcodes"), of("sdk_tokens"));
-    let table = |list: &Value, columns: &[(&str, &str)]| {
-        let mut table = Table::new(columns.iter().map(|it| it.0));
-        for row in list.as_array().into_iter().flatten() {
-            let cells = columns.iter().map(|(_, key)| match row.get(*key) {
-                Some(Value::Array(items)) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
-                Some(value) => cell(value),
-                None => String::new(),
-            });
-            table.push(cells);
-        }
-        table.render(Paint::stdout())
-    };
+    let table = |list, columns| Table::of(list, columns).render(Paint::stdout());
     format!(
         "{}\n{}\n{}",
         fields(&account),

@@ -5,9 +5,9 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 use super::account::fields;
+use super::listed::print_rows;
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
-use super::{Format, Installation, Paint, block_on};
+use super::{Format, Installation, block_on};
 use crate::admin::{AnswersTo, ApiKeyAct, ApiKeyRequest, Policy, Request, call};
 
 /// What can be done with the keys that calls of the API are encrypted to.
@@ -100,18 +100,14 @@ impl Command {
         let members = shown.as_object_mut();
         let keys = members.and_then(|it| it.remove("keys")).unwrap_or_default();
         print(fields(&shown))?;
-        let names = [
-            "key_id",
-            "public_key",
-            "state",
-            "created_at",
-            "accepted_until",
+        let columns = [
+            ("KEY", "key_id"),
+            ("PUBLIC KEY", "public_key"),
+            ("STATE", "state"),
+            ("MADE AT", "created_at"),
+            ("ACCEPTED UNTIL", "accepted_until"),
         ];
-        let mut table = Table::new(["KEY", "PUBLIC KEY", "STATE", "MADE AT", "ACCEPTED UNTIL"]);
-        for key in keys.as_array().into_iter().flatten() {
-            table.push(names.map(|name| cell(key.get(name).unwrap_or(&Value::Null))));
-        }
-        print(table.render(Paint::stdout()))?;
+        print_rows(&keys, &columns, "No key yet.")?;
         if is_new {
             note("With --json the public key is shown as a keyset of the Tink library too.");
         }

@@ -8,8 +8,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::export::Target;
+use super::listed::print_rows;
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
+use super::table::Table;
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{AuditFormat, AuditRequest, AuditWanted, Frame, Request, call};
 use crate::failure::{Failure, Kind};
@@ -142,7 +143,7 @@ impl Command {
                 if format.json {
                     return print_json(&list);
                 }
-                print(table(&list))
+                print_rows(&list, &ENTRIES, "No entry matches.")
             }
             Self::Export {
                 account,
@@ -173,11 +174,7 @@ impl Command {
                 if format.json {
                     return print_json(&list);
                 }
-                if list.as_array().is_some_and(Vec::is_empty) {
-                    note(NO_SINKS);
-                    return Ok(());
-                }
-                print(sinks(&list))
+                print_rows(&list, &SINKS, NO_SINKS)
             }
             Self::Key {
                 installation,
@@ -209,55 +206,30 @@ fn by_ending(file: &Path) -> AuditFormat {
     }
 }
 
-fn table(list: &Value) -> String {
-    let mut table = Table::new([
-        "NUMBER",
-        "AT",
-        "BY",
-        "ROLE",
-        "ACTION",
-        "OBJECT",
-        "OUTCOME",
-        "FROM",
-        "DESCRIPTION",
-    ]);
-    let keys = [
-        "sequence",
-        "at",
-        "actor",
-        "role",
-        "action",
-        "action_id",
-        "outcome",
-        "peer",
-        "description",
-    ];
-    for entry in list.as_array().into_iter().flatten() {
-        table.push(keys.map(|key| cell(entry.get(key).unwrap_or(&Value::Null))));
-    }
-    table.render(Paint::stdout())
-}
-
-fn sinks(list: &Value) -> String {
-    let mut table = Table::new([
-        "NAME", "ADDRESS", "REQUIRED", "STATE", "WAITING", "OF", "DROPPED", "TAKEN", "WHY",
-    ]);
-    let keys = [
-        "name",
-        "address",
-        "is_required",
-        "state",
-        "waiting",
-        "waiting_max",
-        "dropped",
-        "taken_at",
-        "why",
-    ];
-    for it in list.as_array().into_iter().flatten() {
-        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-    }
-    table.render(Paint::stdout())
-}
+/// The columns of entries.
+const ENTRIES: [(&str, &str); 9] = [
+    ("NUMBER", "sequence"),
+    ("AT", "at"),
+    ("BY", "actor"),
+    ("ROLE", "role"),
+    ("ACTION", "action"),
+    ("OBJECT", "action_id"),
+    ("OUTCOME", "outcome"),
+    ("FROM", "peer"),
+    ("DESCRIPTION", "description"),
+];
+/// The columns of sinks.
+const SINKS: [(&str, &str); 9] = [
+    ("NAME", "name"),
+    ("ADDRESS", "address"),
+    ("REQUIRED", "is_required"),
+    ("STATE", "state"),
+    ("WAITING", "waiting"),
+    ("OF", "waiting_max"),
+    ("DROPPED", "dropped"),
+    ("TAKEN", "taken_at"),
+    ("WHY", "why"),
+];
 
 fn export(
     installation: &Installation,

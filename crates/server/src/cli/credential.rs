@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
+use super::listed::print_rows;
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
-use super::{Format, Installation, Paint, block_on};
+use super::{Format, Installation, block_on};
 use crate::admin::{CredentialRequest, Request, call};
 
 /// What can be done with an account's passcodes.
@@ -111,29 +111,16 @@ impl Command {
                 if format.json {
                     return print_json(&list);
                 }
-                let head = [
-                    "NAME",
-                    "MADE AT",
-                    "EXPIRES AT",
-                    "REVOKED AT",
-                    "USED AT",
-                    "SCOPES",
-                    "NETWORKS",
+                let columns = [
+                    ("NAME", "name"),
+                    ("MADE AT", "created_at"),
+                    ("EXPIRES AT", "expires_at"),
+                    ("REVOKED AT", "revoked_at"),
+                    ("USED AT", "used_at"),
+                    ("SCOPES", "scopes"),
+                    ("NETWORKS", "networks"),
                 ];
-                let keys = [
-                    "name",
-                    "created_at",
-                    "expires_at",
-                    "revoked_at",
-                    "used_at",
-                    "scopes",
-                    "networks",
-                ];
-                let mut table = Table::new(head);
-                for it in list.as_array().into_iter().flatten() {
-                    table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-                }
-                print(table.render(Paint::stdout()))
+                print_rows(&list, &columns, "No passcode yet.")
             }
             Self::RotateToken {
                 account,

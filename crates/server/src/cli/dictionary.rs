@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
-use super::listed::print_list;
+use super::listed::{print_list, print_rows};
 use super::output::{print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
@@ -209,12 +209,14 @@ impl Command {
             ]);
         }
         print(table.render(Paint::stdout()))?;
-        let mut table = Table::new(["PROPERTY", "OF", "CLASS", "MASK", "SAID"]);
-        for it in classes.as_array().into_iter().flatten() {
-            let keys = ["property", "of", "class", "mask", "is_said"];
-            table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-        }
-        print(table.render(Paint::stdout()))
+        let columns = [
+            ("PROPERTY", "property"),
+            ("OF", "of"),
+            ("CLASS", "class"),
+            ("MASK", "mask"),
+            ("SAID", "is_said"),
+        ];
+        print_rows(&classes, &columns, "No property has a class of its own.")
     }
 }
 

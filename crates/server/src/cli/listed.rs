@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::output::print;
-use super::table::{Table, cell};
+use super::output::{note, print};
+use super::table::Table;
 use super::{Paint, block_on};
 use crate::admin::{Frame, Request, call};
 use crate::config::Loaded;
@@ -32,13 +32,17 @@ pub(super) fn print_list(
         }
         Ok(())
     }))?;
-    let rows: Vec<Value> =
-        serde_json::from_slice(&data).context("failed to understand the list")?;
-    let mut table = Table::new(columns.iter().map(|(head, _)| *head));
-    for row in &rows {
-        let of = |member: &str| cell(row.get(member).unwrap_or(&Value::Null));
-        table.push(columns.iter().map(|(_, member)| of(member)));
-    }
-    print(table.render(Paint::stdout()))?;
+    let rows: Value = serde_json::from_slice(&data).context("failed to understand the list")?;
+    print_rows(&rows, columns, "There is none.")?;
     Ok(end)
+}
+
+/// Prints the objects of a list, one a row, under `columns` (a head, and the member that stands under
+/// it). Where there are none, `none` is said instead.
+pub(super) fn print_rows(list: &Value, columns: &[(&str, &str)], none: &str) -> Result<()> {
+    if list.as_array().is_none_or(Vec::is_empty) {
+        note(none);
+        return Ok(());
+    }
+    print(Table::of(list, columns).render(Paint::stdout()))
 }

@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::io::{BufRead as _, IsTerminal as _};
 
+use super::listed::print_rows;
 use super::output::{note, print, print_json};
-use super::table::{Row, Table, cell};
+use super::table::{Row, Table};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{Frame, Request, RestrictionAct, Whom, call};
 use crate::failure::{Failure, Kind};
@@ -242,19 +243,15 @@ fn deletions(
     if format.json {
         return print_json(&list);
     }
-    let mut table = Table::new(["DELETION", "STATE", "KEYS", "ORDERED", "BEGAN", "DONE"]);
-    for it in list.as_array().into_iter().flatten() {
-        let keys = [
-            "deletion",
-            "state",
-            "keys",
-            "requested_at",
-            "started_at",
-            "completed_at",
-        ];
-        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-    }
-    print(table.render(Paint::stdout()))
+    let columns = [
+        ("DELETION", "deletion"),
+        ("STATE", "state"),
+        ("KEYS", "keys"),
+        ("ORDERED", "requested_at"),
+        ("BEGAN", "started_at"),
+        ("DONE", "completed_at"),
+    ];
+    print_rows(&list, &columns, "Nobody's deletion has been ordered.")
 }
 
 fn restriction(
@@ -272,24 +269,15 @@ fn restriction(
     }
     let history = shown.as_object_mut().and_then(|it| it.remove("history"));
     print(super::account::fields(&shown))?;
-    let mut table = Table::new(["SINCE", "BY", "REASON", "UNTIL", "BY", "REASON"]);
-    for it in history
-        .as_ref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let keys = [
-            "set_at",
-            "set_by",
-            "reason",
-            "lifted_at",
-            "lifted_by",
-            "lift_reason",
-        ];
-        table.push(keys.map(|key| cell(it.get(key).unwrap_or(&Value::Null))));
-    }
-    print(table.render(Paint::stdout()))
+    let columns = [
+        ("SINCE", "set_at"),
+        ("BY", "set_by"),
+        ("REASON", "reason"),
+        ("UNTIL", "lifted_at"),
+        ("BY", "lifted_by"),
+        ("REASON", "lift_reason"),
+    ];
+    print_rows(&history.unwrap_or_default(), &columns, "Never restricted.")
 }
 
 fn confirm() -> Result<()> {

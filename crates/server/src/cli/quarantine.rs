@@ -4,10 +4,9 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::account::fields;
-use super::listed::print_list;
+use super::listed::{print_list, print_rows};
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
-use super::{Format, Installation, Paint, block_on};
+use super::{Format, Installation, block_on};
 use crate::admin::{QuarantineAct, QuarantineRequest, Request, call};
 use crate::config::Loaded;
 use crate::failure::{Failure, Kind};
@@ -124,13 +123,14 @@ impl Command {
                 if whose.format.json {
                     return print_json(&done);
                 }
-                let mut table = Table::new(["RECORD", "OUTCOME", "CODE", "ERROR"]);
-                let outcomes = done.get("records").and_then(Value::as_array);
-                for outcome in outcomes.into_iter().flatten() {
-                    let of = |member: &str| cell(outcome.get(member).unwrap_or(&Value::Null));
-                    table.push(["record_id", "outcome", "code", "error"].map(of));
-                }
-                print(table.render(Paint::stdout()))
+                let columns = [
+                    ("RECORD", "record_id"),
+                    ("OUTCOME", "outcome"),
+                    ("CODE", "code"),
+                    ("ERROR", "error"),
+                ];
+                let outcomes = done.get("records").unwrap_or(&Value::Null);
+                print_rows(outcomes, &columns, "No record was named.")
             }
             Self::Delete {
                 records,

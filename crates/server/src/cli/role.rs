@@ -40,8 +40,13 @@ impl Command {
         match self {
             Self::List { place } => {
                 let list = place.ask(AccessAct::Roles)?;
-                let keys = ["name", "is_system", "rights", "filter"];
-                place.list(&list, &["ROLE", "SYSTEM", "RIGHTS", "FILTER"], &keys)
+                let columns = [
+                    ("ROLE", "name"),
+                    ("SYSTEM", "is_system"),
+                    ("RIGHTS", "rights"),
+                    ("FILTER", "filter"),
+                ];
+                place.list(&list, &columns, "No role.")
             }
             Self::Set {
                 name,

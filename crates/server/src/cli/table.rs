@@ -35,6 +35,16 @@ impl Table {
         );
     }
 
+    /// The objects of a list, one a row: of each column the head, and the member that stands under it.
+    pub(super) fn of(list: &Value, columns: &[(&str, &str)]) -> Self {
+        let mut table = Self::new(columns.iter().map(|(head, _)| *head));
+        for row in list.as_array().into_iter().flatten() {
+            let of = |member: &str| row.get(member).map(cell).unwrap_or_default();
+            table.push(columns.iter().map(|(_, member)| of(member)));
+        }
+        table
+    }
+
     /// The table as text; numbers stand to the right.
     pub(super) fn render(&self, paint: Paint) -> String {
         let cell_of =
@@ -90,12 +100,20 @@ fn printable(cell: &str) -> String {
     text
 }
 
-/// A JSON value as a cell: text without its quotes, nothing for null.
+/// A JSON value as a cell: text without its quotes, nothing for null, lists and objects as they are
+/// said.
 pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => {
+            let said = members
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", cell(value)));
+            said.collect::<Vec<_>>().join(", ")
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 

@@ -5,8 +5,8 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
+use super::listed::print_rows;
 use super::output::{print, print_json};
-use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{AccessAct, AccessRequest, Request, call};
 
@@ -156,19 +156,12 @@ impl Place {
         print(fields(done))
     }
 
-    /// Prints rows.
-    pub(super) fn list(&self, list: &Value, head: &[&str], keys: &[&str]) -> Result<()> {
-        if self.format.json {
-            return print_json(list);
+    /// Prints rows; where there are none, `none` is said instead.
+    pub(super) fn list(&self, list: &Value, columns: &[(&str, &str)], none: &str) -> Result<()> {
+        match self.format.json {
+            true => print_json(list),
+            false => print_rows(list, columns, none),
         }
-        let mut table = Table::new(head.iter().copied());
-        for it in list.as_array().into_iter().flatten() {
-            table.push(
-                keys.iter()
-                    .map(|key| cell(it.get(*key).unwrap_or(&Value::Null))),
-            );
-        }
-        print(table.render(Paint::stdout()))
     }
 }
 
@@ -177,8 +170,14 @@ impl Command {
         match self {
             Self::List { place } => {
                 let list = place.ask(AccessAct::Users)?;
-                let keys = ["email", "name", "state", "grants"];
-                place.list(&list, &["EMAIL", "NAME", "STATE", "ROLES"], &keys)
+                let columns = [
+                    ("EMAIL", "email"),
+                    ("NAME", "name"),
+                    ("STATE", "state"),
+                    ("ROLES", "grants"),
+                ];
+                let none = "No user yet: `strongroom user setup-link` lets the first one in.";
+                place.list(&list, &columns, none)
             }
             Self::Invite {
                 whom,
@@ -223,8 +222,14 @@ impl Command {
             Self::SetupLink { place } => place.show(&place.ask(AccessAct::SetupLink)?),
             Self::Outbox { place } => {
                 let list = place.ask(AccessAct::Outbox)?;
-                let keys = ["created_at", "sent_at", "to", "subject", "text"];
-                place.list(&list, &["WRITTEN", "SENT", "TO", "SUBJECT", "TEXT"], &keys)
+                let columns = [
+                    ("WRITTEN", "created_at"),
+                    ("SENT", "sent_at"),
+                    ("TO", "to"),
+                    ("SUBJECT", "subject"),
+                    ("TEXT", "text"),
+                ];
+                place.list(&list, &columns, "No mail has been written.")
             }
         }
     }

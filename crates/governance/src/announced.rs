@@ -5,9 +5,9 @@
 //! may forget (then the identity is written once more, which the fold ignores) but must never
 //! remember what is not durable: [`Announced::remember`] is called after the commit, not before.
 
-use model::PersonKey;
+use model::{OwnBytes, PersonKey};
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Keys that are held: 16 bytes each, no more.
@@ -162,24 +162,4 @@ pub(crate) fn pair(from: PersonKey, to: PersonKey) -> [u8; 16] {
 }
 
 /// A set of keys that are hashes already: their own bytes serve as the hash.
-pub(crate) type KeySet = HashSet<[u8; 16], BuildHasherDefault<FirstBytes>>;
-
-/// Takes the first eight bytes of a key as its hash. Keys are keyed hashes: a sender cannot choose
-/// them.
-#[derive(Debug, Default)]
-pub(crate) struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes
-            .first_chunk()
-            .map_or(0, |first| u64::from_le_bytes(*first));
-    }
-
-    /// The length of a key, which is always the same.
-    fn write_usize(&mut self, _length: usize) {}
-}
+pub(crate) type KeySet = HashSet<[u8; 16], BuildHasherDefault<OwnBytes>>;

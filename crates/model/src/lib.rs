@@ -8,6 +8,7 @@ mod credential;
 mod error;
 mod ids;
 mod json;
+mod keyed;
 mod secret;
 mod time;
 
@@ -30,6 +31,7 @@ pub use ids::{
     RecordId, RecordIds, WriterId,
 };
 pub use json::RawJson;
+pub use keyed::{OwnBytes, PersonMap, PersonSet};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use secret::Secret;
 pub use time::{Clock, Day, ManualClock, SystemClock, Timestamp};

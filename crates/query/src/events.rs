@@ -12,7 +12,6 @@ use futures::StreamExt;
 use governance::{Masks, PropertyOf};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
-use model::catalog::PartMeta;
 use model::record::{Source, Table};
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
 use serde_json::value::RawValue;
@@ -21,7 +20,6 @@ use std::sync::Arc;
 
 use crate::functions::{json_number, json_text};
 use crate::people::{PeopleReader, PersonView, ProfileParts};
-use crate::presence;
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::{Snapshot, TableRows};
@@ -222,14 +220,15 @@ impl Engine {
         .await
     }
 
-    /// Calls `take` with the key and time of each event that matches, in no order.
+    /// Calls `take` with the key of each event that matches and its time, or the times in order of
+    /// several of one key.
     pub(crate) async fn each_event(
         &self,
         snapshot: &Snapshot,
         policy: &ReadPolicy,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
-        mut take: impl FnMut(PersonKey, Timestamp),
+        mut take: impl FnMut(PersonKey, &[Timestamp]),
     ) -> Result<()> {
         let needs = Needs {
             person: true,
@@ -237,24 +236,12 @@ impl Engine {
         };
         let mut rows = Arc::clone(snapshot.table(Table::Events)?);
         let is_plain = query.event.is_none() && query.filters.is_empty();
-        if is_plain
-            && cut_off.is_none()
-            && policy.events.is_none()
-            && let Some(left_out) = policy.left_out()?
-        {
-            let is_asked = |it: &&Arc<PartMeta>| it.ts_max >= query.from && it.ts_min < query.to;
-            let parts: Vec<_> = rows.parts.iter().filter(is_asked).cloned().collect();
-            let number: u64 = parts.iter().map(|it| it.rows).sum();
-            if number <= presence::ROWS_MAX {
-                let memory = &self.inner.presence;
-                for part in self.digests(memory, &rows, &parts, &left_out).await? {
-                    part.each(query.from, query.to, &mut take);
-                }
-                rows = Arc::new(rows.tail_alone());
-            }
+        if is_plain && cut_off.is_none() && policy.events.is_none() {
+            let time = (query.from, query.to);
+            rows = self.present(&rows, policy, time, &mut take).await?;
         }
         self.each_row(&rows, policy, query, cut_off, &needs, |event| {
-            take(event.person, event.ts);
+            take(event.person, &[event.ts]);
         })
         .await
     }

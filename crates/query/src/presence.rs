@@ -1,28 +1,32 @@
-//! Who did anything when: worked out once of each part (see [`crate::digest`]), so that counting people
-//! over time looks at no rows. The names of events and whatever was said with them are not in it.
+//! Who did anything when, or whose profile changed: worked out once of each part (see
+//! [`crate::digest`]), so that counting people over time looks at no rows. The names of events and
+//! whatever was said with them are not in it.
 
 use arrow::array::RecordBatch;
 use lake::schema::{PERSON_KEY, TS};
+use model::catalog::PartMeta;
 use model::{PersonKey, Timestamp};
+use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::{Result, reads};
+use crate::snapshot::TableRows;
+use crate::{Engine, ReadPolicy, Result, reads};
 
-/// Of accounts with more events in the time that is asked for, rows are looked at: what is kept of so
+/// Of accounts with more in the time that is asked for, rows are looked at: what is kept of so
 /// many is about what there is room for.
-pub(crate) const ROWS_MAX: u64 = 6_000_000;
+const ROWS_MAX: u64 = 6_000_000;
 
 /// Keys, and when something was done under each.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     /// Rows that are not in the lists below yet.
     rows: Vec<(PersonKey, i64)>,
-    /// The keys in order, each with the end of its times.
-    keys: Vec<(PersonKey, usize)>,
+    /// The keys in order.
+    keys: Vec<PersonKey>,
     /// The earliest time, milliseconds.
     base: i64,
-    /// For each key the times in order, each as what it is later than the one before, the first than
-    /// `base`: seven bits a byte, the lowest first, the last byte below 128.
+    /// For each key how many times there are, and the times in order, each as what it is later than the
+    /// one before, the first than `base`: seven bits a byte, the lowest first, the last byte below 128.
     times: Vec<u8>,
 }
 
@@ -40,19 +44,13 @@ impl Digest for Presence {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_unstable();
         self.base = rows.iter().map(|(_, ts)| *ts).min().unwrap_or_default();
-        let mut last = self.base;
-        for (key, ts) in rows {
-            match self.keys.last() {
-                Some((known, _)) if *known == key => {}
-                _ => {
-                    self.keys.push((key, 0));
-                    last = self.base;
-                }
-            }
-            push(&mut self.times, ts.abs_diff(last));
-            last = ts;
-            if let Some((_, end)) = self.keys.last_mut() {
-                *end = self.times.len();
+        for of_key in rows.chunk_by(|(one, _), (two, _)| one == two) {
+            self.keys.extend(of_key.first().map(|(key, _)| *key));
+            push(&mut self.times, of_key.len() as u64);
+            let mut last = self.base;
+            for (_, ts) in of_key {
+                push(&mut self.times, ts.abs_diff(last));
+                last = *ts;
             }
         }
         self.keys.shrink_to_fit();
@@ -60,38 +58,66 @@ impl Digest for Presence {
     }
 
     fn bytes(&self) -> usize {
-        self.times.len() + self.keys.len() * size_of::<(PersonKey, usize)>()
+        self.times.len() + self.keys.len() * size_of::<PersonKey>()
     }
 }
 
 impl Presence {
-    /// Calls `take` with the key and the time of each event from one moment up to, not including,
-    /// another, by key and time.
+    /// Calls `take` with each key of which something was done from one moment up to, not including,
+    /// another, and the times at which it was, in order.
     pub(crate) fn each(
         &self,
         from: Timestamp,
         to: Timestamp,
-        mut take: impl FnMut(PersonKey, Timestamp),
+        mut take: impl FnMut(PersonKey, &[Timestamp]),
     ) {
-        let mut times = self.times.as_slice();
-        let mut begin = 0;
-        for (key, end) in &self.keys {
-            let Some((mut own, rest)) = times.split_at_checked(end.saturating_sub(begin)) else {
-                return;
-            };
-            (times, begin) = (rest, *end);
+        let mut rest = self.times.as_slice();
+        let mut times = Vec::new();
+        for key in &self.keys {
+            times.clear();
             let mut ts = self.base;
-            while let Some(later) = pop(&mut own) {
-                ts = ts.saturating_add_unsigned(later);
+            for _ in 0..pop(&mut rest).unwrap_or(0) {
+                ts = ts.saturating_add_unsigned(pop(&mut rest).unwrap_or(0));
                 let at = Timestamp::from_ms(ts);
-                if at >= to {
-                    break;
-                }
-                if at >= from {
-                    take(*key, at);
+                if from <= at && at < to {
+                    times.push(at);
                 }
             }
+            if !times.is_empty() {
+                take(*key, &times);
+            }
         }
+    }
+}
+
+impl Engine {
+    /// Calls `take` with keys under which `rows` has something from one moment up to, not including,
+    /// another, and the times of it, in order; once or several times for a key. Gives the rows that are
+    /// still to be looked at: those of parts of which this reader is given no digest, and the journal's.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub(crate) async fn present(
+        &self,
+        rows: &Arc<TableRows>,
+        policy: &ReadPolicy,
+        (from, to): (Timestamp, Timestamp),
+        mut take: impl FnMut(PersonKey, &[Timestamp]),
+    ) -> Result<Arc<TableRows>> {
+        let Some(left_out) = policy.left_out()? else {
+            return Ok(Arc::clone(rows));
+        };
+        let is_asked = |it: &&Arc<PartMeta>| it.ts_max >= from && it.ts_min < to;
+        let parts: Vec<_> = rows.parts.iter().filter(is_asked).cloned().collect();
+        let number: u64 = parts.iter().map(|it| it.rows).sum();
+        if number > ROWS_MAX {
+            return Ok(Arc::clone(rows));
+        }
+        let memory = &self.inner.presence;
+        for part in self.digests(memory, rows, &parts, &left_out).await? {
+            part.each(from, to, &mut take);
+        }
+        Ok(Arc::new(rows.tail_alone()))
     }
 }
 
@@ -143,7 +169,9 @@ mod tests {
         let each = |from: i64, to: i64| {
             let mut found = Vec::new();
             let (from, to) = (Timestamp::from_ms(from), Timestamp::from_ms(to));
-            presence.each(from, to, |key, ts| found.push((key, ts.ms())));
+            presence.each(from, to, |key, times| {
+                found.extend(times.iter().map(|ts| (key, ts.ms())));
+            });
             found
         };
         let mut expect = rows.to_vec();

@@ -7,11 +7,11 @@
 use arrow::array::RecordBatch;
 use lake::schema::PropertyType;
 use model::record::{ChangeOp, Table};
-use model::{PersonKey, RawJson, Timestamp};
+use model::{PersonKey, PersonMap, PersonSet, RawJson, Timestamp};
 use serde_json::value::RawValue;
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::digest::Digest;
@@ -99,7 +99,7 @@ impl Engine {
             let mut counts: Vec<ValueCounts> = vec![ValueCounts::new(); subjects.len()];
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
             let of_people = subjects.iter().any(|it| matches!(it, Subject::Person(_)));
-            let mut events_of: HashMap<PersonKey, u64> = HashMap::new();
+            let mut events_of: PersonMap<u64> = PersonMap::default();
             let links = &mut people.links;
             let mut held = Held::default();
             self.each_seen(&snapshot, policy, query, needs, |event| {
@@ -162,49 +162,68 @@ impl Engine {
         if is_counted && is_cut_well {
             return self.event_trends(policy, query, stretches).await;
         }
+        if *measure == Measure::People {
+            return self.people_trends(policy, query, stretches).await;
+        }
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut sums: Vec<Vec<f64>> = stretches.iter().map(|it| vec![0.0; it.len()]).collect();
-            let mut links = self.links(&snapshot, policy).await?;
-            let mut seen: HashSet<(usize, usize, PersonKey)> = HashSet::new();
-            let mut held = Held::default();
-            let mut add = |key: PersonKey, ts: Timestamp, amount: f64| {
-                for (list, (starts, sums)) in stretches.iter().zip(&mut sums).enumerate() {
-                    let after = starts.partition_point(|start| *start <= ts);
-                    let Some(place) = after.checked_sub(1) else {
-                        continue;
-                    };
-                    if *measure == Measure::People {
-                        let person = links.person(key, ts);
-                        if !held.insert(&mut seen, (list, place, person)) {
-                            continue;
-                        }
-                    }
-                    if let Some(sum) = sums.get_mut(place) {
+            self.each_seen(&snapshot, policy, query, needs, |event| {
+                let amount = match measure {
+                    Measure::Sum(name) => event
+                        .property(name)
+                        .and_then(|it| json_number(&json_text(it.as_str())))
+                        .unwrap_or_default(),
+                    Measure::Events | Measure::People => 1.0,
+                };
+                for (starts, sums) in stretches.iter().zip(&mut sums) {
+                    let place = stretch_of(starts, event.ts);
+                    if let Some(sum) = place.and_then(|it| sums.get_mut(it)) {
                         *sum += amount;
                     }
                 }
-            };
-            match measure {
-                Measure::People => {
-                    self.each_event(&snapshot, policy, query, None, |key, ts| add(key, ts, 1.0))
-                        .await?;
-                }
-                Measure::Events | Measure::Sum(_) => {
-                    self.each_seen(&snapshot, policy, query, needs, |event| {
-                        let amount = match measure {
-                            Measure::Events | Measure::People => 1.0,
-                            Measure::Sum(name) => event
-                                .property(name)
-                                .and_then(|it| json_number(&json_text(it.as_str())))
-                                .unwrap_or_default(),
-                        };
-                        add(event.person, event.ts, amount);
-                    })
-                    .await?;
-                }
-            }
-            held.check()?;
+            })
+            .await?;
             Ok(sums)
+        })
+        .await
+    }
+
+    /// How many people, over time.
+    async fn people_trends(
+        &self,
+        policy: &ReadPolicy,
+        query: &EventsQuery,
+        stretches: &[Vec<Timestamp>],
+    ) -> Result<Vec<Vec<f64>>> {
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut links = self.links(&snapshot, policy).await?;
+            let mut seen: Vec<Vec<PersonSet>> = stretches
+                .iter()
+                .map(|it| vec![PersonSet::default(); it.len()])
+                .collect();
+            let mut held = Held::default();
+            self.each_event(&snapshot, policy, query, None, |key, times| {
+                links.each_person(key, times, |person, times| {
+                    for (starts, seen) in stretches.iter().zip(&mut seen) {
+                        let mut before = None;
+                        for ts in times {
+                            let place = stretch_of(starts, *ts);
+                            if place == before {
+                                continue;
+                            }
+                            before = place;
+                            if let Some(people) = place.and_then(|it| seen.get_mut(it)) {
+                                held.insert(people, person);
+                            }
+                        }
+                    }
+                });
+            })
+            .await?;
+            held.check()?;
+            let count = |it: &PersonSet| f64::from(u32::try_from(it.len()).unwrap_or(u32::MAX));
+            let counts = seen.iter().map(|it| it.iter().map(count).collect());
+            Ok(counts.collect())
         })
         .await
     }
@@ -227,8 +246,7 @@ impl Engine {
             let sums = stretches.iter().map(|starts| {
                 let mut sums = vec![0.0; starts.len()];
                 for (at, count) in &bins {
-                    let after = starts.partition_point(|start| start <= at);
-                    let place = after.checked_sub(1);
+                    let place = stretch_of(starts, *at);
                     if let Some(sum) = place.and_then(|it| sums.get_mut(it)) {
                         *sum += f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
                     }
@@ -272,8 +290,7 @@ impl Engine {
             let mut without = vec![0_u64; starts.len()];
             let mut held = Held::default();
             self.each_seen(&snapshot, policy, query, needs, |event| {
-                let after = starts.partition_point(|start| *start <= event.ts);
-                let Some(place) = after.checked_sub(1) else {
+                let Some(place) = stretch_of(starts, event.ts) else {
                     return;
                 };
                 let counts = match subject.value(event) {
@@ -432,6 +449,11 @@ impl Digest for PropertyNames {
     }
 }
 
+/// In which stretch a moment is, of those that begin at `starts`; none before the first.
+fn stretch_of(starts: &[Timestamp], ts: Timestamp) -> Option<usize> {
+    starts.partition_point(|start| *start <= ts).checked_sub(1)
+}
+
 /// People whose profiles are read together.
 const PEOPLE_AT_ONCE: usize = 10_000;
 
@@ -531,7 +553,7 @@ impl Held {
         }
     }
 
-    fn count(&mut self, counts: &mut HashMap<PersonKey, u64>, person: PersonKey) {
+    fn count(&mut self, counts: &mut PersonMap<u64>, person: PersonKey) {
         match counts.entry(person) {
             Entry::Occupied(mut known) => *known.get_mut() += 1,
             Entry::Vacant(new) if self.has_room() => {
@@ -541,9 +563,10 @@ impl Held {
         }
     }
 
-    /// Whether it was new and had room.
-    fn insert<T: Eq + std::hash::Hash>(&mut self, set: &mut HashSet<T>, value: T) -> bool {
-        !set.contains(&value) && self.has_room() && set.insert(value)
+    fn insert(&mut self, people: &mut PersonSet, person: PersonKey) {
+        if !people.contains(&person) && self.has_room() {
+            people.insert(person);
+        }
     }
 
     fn has_room(&mut self) -> bool {

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use governance::{Stretch, Suppressions};
 use lake::schema::{PERSON_KEY, RECORD_ID, TO_KEY, TS};
 use model::record::{LinkKind, Table};
-use model::{PartId, PersonKey, RecordId, Timestamp};
+use model::{PartId, PersonKey, PersonMap, RecordId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,8 +38,8 @@ struct Use {
 /// Links by both ends.
 #[derive(Debug, Default)]
 pub(crate) struct LinkMap {
-    by_from: HashMap<PersonKey, Vec<Use>>,
-    by_to: HashMap<PersonKey, Vec<PersonKey>>,
+    by_from: PersonMap<Vec<Use>>,
+    by_to: PersonMap<Vec<PersonKey>>,
     count: usize,
 }
 
@@ -121,8 +121,8 @@ impl Engine {
         Ok(Links {
             maps,
             suppressed: Arc::clone(&policy.suppressed),
-            names: HashMap::new(),
-            uses: HashMap::new(),
+            names: PersonMap::default(),
+            uses: PersonMap::default(),
         })
     }
 
@@ -169,8 +169,8 @@ pub(crate) struct Links {
     /// Of each part, and of the journal.
     maps: Vec<Arc<LinkMap>>,
     suppressed: Arc<Suppressions>,
-    names: HashMap<PersonKey, PersonKey>,
-    uses: HashMap<PersonKey, Arc<[Owned]>>,
+    names: PersonMap<PersonKey>,
+    uses: PersonMap<Arc<[Owned]>>,
 }
 
 /// A stretch of a device's time, and whose it was; none when it was nobody's.
@@ -180,13 +180,56 @@ pub(crate) struct Owned {
     pub(crate) by: Option<PersonKey>,
 }
 
+/// Whose what is under one key is.
+enum Whose {
+    /// One person's.
+    Always(PersonKey),
+    /// One person's after the other.
+    InTurns(Arc<[Owned]>),
+}
+
 impl Links {
     /// The person to whom a record under `key` at `ts` belongs.
     pub(crate) fn person(&mut self, key: PersonKey, ts: Timestamp) -> PersonKey {
+        match self.whose(key) {
+            Whose::Always(person) => person,
+            Whose::InTurns(owned) => self.whose_at(key, &owned, ts),
+        }
+    }
+
+    /// Calls `take` with each person to whom records under `key` belong, and when those were: some of
+    /// `times`, in their order.
+    pub(crate) fn each_person(
+        &mut self,
+        key: PersonKey,
+        times: &[Timestamp],
+        mut take: impl FnMut(PersonKey, &[Timestamp]),
+    ) {
+        match self.whose(key) {
+            Whose::Always(person) => take(person, times),
+            Whose::InTurns(owned) => {
+                for ts in times {
+                    take(self.whose_at(key, &owned, *ts), &[*ts]);
+                }
+            }
+        }
+    }
+
+    fn whose(&mut self, key: PersonKey) -> Whose {
         if !self.maps.iter().any(|it| it.names(key)) {
-            return key;
+            return Whose::Always(key);
         }
         let owned = self.owned(key);
+        match owned.as_ref() {
+            [] => Whose::Always(self.name(key)),
+            [only] if only.stretch == Stretch::WHOLE => {
+                Whose::Always(self.name(only.by.unwrap_or(key)))
+            }
+            _ => Whose::InTurns(owned),
+        }
+    }
+
+    fn whose_at(&mut self, key: PersonKey, owned: &[Owned], ts: Timestamp) -> PersonKey {
         let owner = owned
             .iter()
             .find(|it| it.stretch.contains(ts))

@@ -194,7 +194,7 @@ impl Engine {
     ) -> Result<Vec<PersonKey>> {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, None).await?.into_iter().collect())
+            reader.people_of(query, None).await
         })
         .await
     }

@@ -7,8 +7,9 @@ use futures::StreamExt;
 use governance::{Profile, PropertyOf, Stretch};
 use lake::schema::{ORDINAL, PERSON_KEY, RECORD_ID, TS};
 use model::record::{ChangeOp, Table};
-use model::{PersonKey, RawJson, RecordId, Timestamp};
+use model::{PersonKey, PersonMap, PersonSet, RawJson, RecordId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::profile::{EventStats, PersonView, ProfileParts, Seen};
 use crate::events::{self, EventsQuery};
@@ -38,7 +39,7 @@ pub(crate) struct Placed {
 }
 
 /// Whose key it is, by stretch.
-type Owners = HashMap<PersonKey, Vec<(Stretch, PersonKey)>>;
+type Owners = PersonMap<Vec<(Stretch, PersonKey)>>;
 
 impl<'a> PeopleReader<'a> {
     pub(crate) async fn new(
@@ -62,7 +63,7 @@ impl<'a> PeopleReader<'a> {
         parts: ProfileParts,
     ) -> Result<HashMap<PersonKey, PersonView>> {
         let mut found = HashMap::new();
-        let mut owners: Owners = HashMap::new();
+        let mut owners = Owners::default();
         for person in people {
             let keys = self.links.keys(*person);
             for (key, stretch) in &keys {
@@ -92,7 +93,7 @@ impl<'a> PeopleReader<'a> {
         owners: &Owners,
         found: &mut HashMap<PersonKey, PersonView>,
     ) -> Result<()> {
-        let mut changes: HashMap<PersonKey, Vec<Placed>> = HashMap::new();
+        let mut changes: PersonMap<Vec<Placed>> = PersonMap::default();
         let keys: Vec<PersonKey> = owners.keys().copied().collect();
         let filter = reads::of_persons(PERSON_KEY, &keys);
         self.changes(filter, |placed| {
@@ -203,31 +204,46 @@ impl<'a> PeopleReader<'a> {
         Ok(())
     }
 
-    /// The people who did what `query` says, or everybody when it names no event.
+    /// The people who did what `query` says, or everybody when it names no event, in the order of
+    /// their keys.
     pub(crate) async fn people_of(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
-    ) -> Result<BTreeSet<PersonKey>> {
+    ) -> Result<Vec<PersonKey>> {
         let mut people = self.doers(query, cut_off).await?;
-        if query.event.is_some() || !query.filters.is_empty() {
-            return Ok(people);
+        if query.event.is_none() && query.filters.is_empty() {
+            self.changed(query, cut_off, |person| {
+                people.insert(person);
+            })
+            .await?;
         }
-        self.changed(query, cut_off, |person| {
-            people.insert(person);
-        })
-        .await?;
+        let mut people: Vec<PersonKey> = people.into_iter().collect();
+        people.sort_unstable();
         Ok(people)
     }
 
-    /// Calls `take` with the person of each change in the time that `query` says.
+    /// Calls `take` with the person of each change in the time that `query` says, or once for several
+    /// of one person.
     async fn changed(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
         mut take: impl FnMut(PersonKey),
     ) -> Result<()> {
-        let rows = self.snapshot.table(Table::ProfileChanges)?;
+        let links = &mut self.links;
+        let mut take = |key: PersonKey, times: &[Timestamp]| {
+            links.each_person(key, times, |person, _| take(person));
+        };
+        let mut rows = Arc::clone(self.snapshot.table(Table::ProfileChanges)?);
+        if cut_off.is_none() {
+            let time = (query.from, query.to);
+            let present = self.engine.present(&rows, self.policy, time, &mut take);
+            rows = present.await?;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
         let of_time = EventsQuery {
             event: None,
             from: query.from,
@@ -243,15 +259,14 @@ impl<'a> PeopleReader<'a> {
         };
         let mut batches = self
             .engine
-            .read(rows, self.policy, Order::Any, read)
+            .read(&rows, self.policy, Order::Any, read)
             .await?
             .batches;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
             for row in 0..batch.num_rows() {
-                let ts = reads::time(times, row);
-                take(self.links.person(reads::person(keys, row), ts));
+                take(reads::person(keys, row), &[reads::time(times, row)]);
             }
         }
         Ok(())
@@ -259,21 +274,26 @@ impl<'a> PeopleReader<'a> {
 
     /// Everybody of whom anything is known, by key, and when they did something.
     pub(crate) async fn everybody(&mut self) -> Result<BTreeMap<PersonKey, Option<Seen>>> {
-        let mut people: BTreeMap<PersonKey, Option<Seen>> = BTreeMap::new();
+        let mut people: PersonMap<Option<Seen>> = PersonMap::default();
         let query = EventsQuery::default();
         let links = &mut self.links;
         self.engine
-            .each_event(self.snapshot, self.policy, &query, None, |key, ts| {
-                let seen = people.entry(links.person(key, ts)).or_default();
-                let (first, last) = seen.map_or((ts, ts), |it| (it.first.min(ts), it.last.max(ts)));
-                *seen = Some(Seen { first, last });
+            .each_event(self.snapshot, self.policy, &query, None, |key, times| {
+                links.each_person(key, times, |person, times| {
+                    let seen = people.entry(person).or_default();
+                    for ts in [times.first(), times.last()].into_iter().flatten() {
+                        let (first, last) =
+                            seen.map_or((*ts, *ts), |it| (it.first.min(*ts), it.last.max(*ts)));
+                        *seen = Some(Seen { first, last });
+                    }
+                });
             })
             .await?;
         self.changed(&query, None, |person| {
             people.entry(person).or_default();
         })
         .await?;
-        Ok(people)
+        Ok(people.into_iter().collect())
     }
 
     /// The people with events that match.
@@ -281,12 +301,14 @@ impl<'a> PeopleReader<'a> {
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
-    ) -> Result<BTreeSet<PersonKey>> {
-        let mut people = BTreeSet::new();
+    ) -> Result<PersonSet> {
+        let mut people = PersonSet::default();
         let links = &mut self.links;
         self.engine
-            .each_event(self.snapshot, self.policy, query, cut_off, |person, ts| {
-                people.insert(links.person(person, ts));
+            .each_event(self.snapshot, self.policy, query, cut_off, |key, times| {
+                links.each_person(key, times, |person, _| {
+                    people.insert(person);
+                });
             })
             .await?;
         Ok(people)

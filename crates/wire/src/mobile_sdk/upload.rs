@@ -38,7 +38,7 @@ pub struct Upload<'a> {
 /// When it is neither an array of objects nor the envelope of an encrypted one, when it has more than
 /// [`ITEMS_MAX`] elements, or two that speak for the device.
 pub fn decode(body: &[u8]) -> Result<Body<'_>, Undecodable> {
-    let text = std::str::from_utf8(body).map_err(|_| Undecodable)?;
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| Undecodable)?;
     let mut scanner = Scanner::new(text);
     let value = scanner.value(DEPTH).map_err(|_| Undecodable)?;
     scanner.end().map_err(|_| Undecodable)?;

@@ -31,7 +31,7 @@ const LEVELS_AROUND: usize = 2;
 /// nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of them, or more than
 /// [`limit::RECORDS_PER_UPLOAD_MAX`] records: nothing of it was taken.
 pub fn decode(body: &[u8]) -> Result<Batch<'_>, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::Malformed)?;
     let mut batch = Batch::default();
     let likely = text.len().div_ceil(RECORD_BYTES_LIKELY);
     batch

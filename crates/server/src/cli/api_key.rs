@@ -1,7 +1,6 @@
 //! `strongroom account api-key create|list|rotate|retire|answers|policy`.
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 use std::path::PathBuf;
 
 use super::account::fields;

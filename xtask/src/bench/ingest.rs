@@ -32,14 +32,20 @@ struct Run {
 /// See [`super::run`].
 #[expect(clippy::print_stdout, reason = "its output is its result")]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let programs = build(&options.profile)?;
-    let folder = target_directory()?.join("bench");
+    let programs = programs(options)?;
+    let folder = target_directory()?.join("bench").join("ingest");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
     peers::programs(&[("nginx", "nginx-light")])?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.runs {
         ours.push(strongroom(&programs, &folder, options, round)?);
         theirs.push(nginx(&programs, &folder, options, round)?);
     }
+    // What the runs have written goes after the last one only: ext4 looks over the inodes that were freed
+    // in the last minutes whenever it makes a file, and the next run would pay for that.
+    fs::remove_dir_all(&folder)?;
     let (ours, theirs) = (median(&ours)?, median(&theirs)?);
     let result = json!({
         "cpu_ratio_to_nginx": ours.cpu_s_per_million / theirs.cpu_s_per_million,
@@ -74,17 +80,20 @@ struct Programs {
     load: PathBuf,
 }
 
-fn build(profile: &str) -> anyhow::Result<Programs> {
-    // The whole workspace decides the features, as in the tests: one set of compiled dependencies.
-    let words = [
-        "build",
-        "--profile",
-        profile,
-        "--workspace",
-        "--bin",
-        "strongroom",
-    ];
-    execute(cargo(&words).args(["--example", "load"]))?;
+fn programs(options: &Options) -> anyhow::Result<Programs> {
+    let profile = options.profile.as_str();
+    if !options.built {
+        // The whole workspace decides the features, as in the tests: one set of compiled dependencies.
+        let words = [
+            "build",
+            "--profile",
+            profile,
+            "--workspace",
+            "--bin",
+            "strongroom",
+        ];
+        execute(cargo(&words).args(["--example", "load"]))?;
+    }
     let folder = target_directory()?.join(profile);
     Ok(Programs {
         strongroom: folder.join("strongroom"),
@@ -99,9 +108,6 @@ fn strongroom(
     round: usize,
 ) -> anyhow::Result<Run> {
     let room = folder.join(format!("strongroom-{round}"));
-    if room.exists() {
-        fs::remove_dir_all(&room)?;
-    }
     fs::create_dir_all(folder)?;
     let listen = ["--collect", "--api", "--console", "--ops"];
     let made = output(
@@ -150,8 +156,6 @@ fn strongroom(
             .and_then(Value::as_u64)
             .unwrap_or(0);
     }
-    drop(server);
-    fs::remove_dir_all(&room)?;
     Run::new(&seen, cpu, read_back, peak_memory_bytes)
 }
 
@@ -161,10 +165,7 @@ fn nginx(
     options: &Options,
     round: usize,
 ) -> anyhow::Result<Run> {
-    let folder = folder.join("nginx");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
+    let folder = folder.join(format!("nginx-{round}"));
     fs::create_dir_all(&folder)?;
     // A certificate of the same kind, from the same program.
     let room = folder.join("room");
@@ -203,8 +204,6 @@ fn nginx(
     if logged < sent {
         bail!("nginx logged {logged} of {sent} bytes");
     }
-    drop(server);
-    fs::remove_dir_all(&folder)?;
     Run::new(&seen, cpu, 0, peak_memory_bytes)
 }
 

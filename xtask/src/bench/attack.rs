@@ -7,10 +7,10 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use super::Options;
 use super::ingest::{output, text};
 use super::process::Measured;
-use crate::command::{cargo, run as execute, target_directory};
+use super::{Options, build};
+use crate::command::target_directory;
 
 /// What a good client may wait, at the 99th percentile.
 const P99_MS_MAX: f64 = 1_000.0;
@@ -21,9 +21,7 @@ const MEMORY_GROWTH_BYTES_MAX: f64 = 64.0 * 1_048_576.0;
 /// When something cannot be built or started, or a bar is missed.
 #[expect(clippy::print_stdout, reason = "its output is its result")]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let words = ["build", "--profile", &options.profile, "--workspace"];
-    execute(cargo(&words).args(["--bin", "strongroom", "--example", "attack"]))?;
-    let built = target_directory()?.join(&options.profile);
+    let built = build(options, &["attack"])?;
     let program = built.join("strongroom");
     let room = target_directory()?.join("bench").join("attacked");
     if room.exists() {

@@ -9,9 +9,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Options;
 use super::process::Measured;
-use crate::command::{cargo, root, run as execute, target_directory};
+use super::{Options, build};
+use crate::command::{root, target_directory};
 use crate::peers;
 
 /// More than connections ÷ the account's ceiling of 15 uploads at a time, so that none is met.
@@ -32,7 +32,11 @@ struct Run {
 /// See [`super::run`].
 #[expect(clippy::print_stdout, reason = "its output is its result")]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let programs = programs(options)?;
+    let built = build(options, &["load"])?;
+    let programs = Programs {
+        strongroom: built.join("strongroom"),
+        load: built.join("examples/load"),
+    };
     let folder = target_directory()?.join("bench").join("ingest");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -78,27 +82,6 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
 struct Programs {
     strongroom: PathBuf,
     load: PathBuf,
-}
-
-fn programs(options: &Options) -> anyhow::Result<Programs> {
-    let profile = options.profile.as_str();
-    if !options.built {
-        // The whole workspace decides the features, as in the tests: one set of compiled dependencies.
-        let words = [
-            "build",
-            "--profile",
-            profile,
-            "--workspace",
-            "--bin",
-            "strongroom",
-        ];
-        execute(cargo(&words).args(["--example", "load"]))?;
-    }
-    let folder = target_directory()?.join(profile);
-    Ok(Programs {
-        strongroom: folder.join("strongroom"),
-        load: folder.join("examples/load"),
-    })
 }
 
 fn strongroom(

@@ -8,6 +8,9 @@ mod process;
 mod web;
 
 use clap::ValueEnum;
+use std::path::PathBuf;
+
+use crate::command::{cargo, run as execute, target_directory};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -62,4 +65,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Name::Web => web::run(options),
         Name::Pages => pages::run(options),
     }
+}
+
+/// Builds the program and these of its examples, unless they are there; the folder that holds them. The
+/// whole workspace decides the features, as in the tests: one set of compiled dependencies.
+fn build(options: &Options, examples: &[&str]) -> anyhow::Result<PathBuf> {
+    let profile = options.profile.as_str();
+    if !options.built {
+        let words = ["build", "--profile", profile, "--workspace"];
+        let mut build = cargo(&words);
+        build.args(["--bin", "strongroom"]);
+        build.args(examples.iter().flat_map(|it| ["--example", *it]));
+        execute(&mut build)?;
+    }
+    Ok(target_directory()?.join(profile))
 }

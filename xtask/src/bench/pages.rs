@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use super::Options;
 use super::attack::addresses;
 use super::ingest::{output, text};
 use super::process::Measured;
-use crate::command::{cargo, run as execute, target_directory};
+use super::{Options, build};
+use crate::command::target_directory;
 
 /// What a page may take at the 95th percentile, over up to [`PAGES_EVENTS_MAX`] events.
 const PAGE_P95_MS_MAX: f64 = 100.0;
@@ -29,23 +29,12 @@ const DAY_S: u64 = 86_400;
 /// When something cannot be built or started, an event is not read back, or a bar is missed.
 #[expect(clippy::print_stdout, reason = "its output is its result")]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    if !options.built {
-        let words = ["build", "--profile", &options.profile, "--workspace"];
-        let examples = [
-            "--bin",
-            "strongroom",
-            "--example",
-            "load",
-            "--example",
-            "page_load",
-        ];
-        execute(cargo(&words).args(examples))?;
-    }
+    let built = build(options, &["load", "page_load"])?;
     let room = target_directory()?.join("bench").join("pages");
     if room.exists() {
         fs::remove_dir_all(&room)?;
     }
-    let seen = measure(options, &room)?;
+    let seen = measure(options, &built, &room)?;
     fs::remove_dir_all(&room)?;
     if options.json {
         println!("{seen:#}");
@@ -59,8 +48,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(options: &Options, room: &Path) -> anyhow::Result<Value> {
-    let built = target_directory()?.join(&options.profile);
+fn measure(options: &Options, built: &Path, room: &Path) -> anyhow::Result<Value> {
     let program = built.join("strongroom");
     let listen = ["--collect", "--api", "--console", "--ops"];
     let made = output(

@@ -4,13 +4,14 @@
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Options;
 use super::attack::addresses;
 use super::ingest::{output, text};
 use super::process::Measured;
-use crate::command::{cargo, run as execute, target_directory};
+use super::{Options, build};
+use crate::command::target_directory;
 
 /// Events that a second of one core must be enough for.
 const EVENTS_PER_CPU_SECOND_MIN: f64 = 3_000.0;
@@ -21,12 +22,17 @@ const P99_MS_MAX: f64 = 100.0;
 /// When something cannot be built or started, an event is not read back, or a bar is missed.
 #[expect(clippy::print_stdout, reason = "its output is its result")]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let words = ["build", "--profile", &options.profile, "--workspace"];
-    execute(cargo(&words).args(["--bin", "strongroom", "--example", "web_load"]))?;
+    let built = build(options, &["web_load"])?;
     let mut runs = Vec::new();
-    for round in 0..options.runs {
-        runs.push(one(options, round)?);
+    let folder = target_directory()?.join("bench").join("web");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
     }
+    fs::create_dir_all(&folder)?;
+    for round in 0..options.runs {
+        runs.push(one(options, &built, &folder, round)?);
+    }
+    fs::remove_dir_all(&folder)?;
     let number = |run: &Value, field: &str| {
         let found = run.get(field).and_then(Value::as_f64);
         found.with_context(|| format!("no `{field}`"))
@@ -51,13 +57,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn one(options: &Options, round: usize) -> anyhow::Result<Value> {
-    let built = target_directory()?.join(&options.profile);
+fn one(options: &Options, built: &Path, folder: &Path, round: usize) -> anyhow::Result<Value> {
     let program = built.join("strongroom");
-    let room = target_directory()?.join("bench").join("web");
-    if room.exists() {
-        fs::remove_dir_all(&room)?;
-    }
+    let room = folder.join(round.to_string());
     let listen = ["--collect", "--api", "--console", "--ops"];
     let made = output(
         Command::new(&program)
@@ -91,7 +93,6 @@ fn one(options: &Options, round: usize) -> anyhow::Result<Value> {
     let rows = output(Command::new(&program).args(words).args(["--json", sql]))?;
     let read_back = rows.pointer("/0/events").and_then(Value::as_u64);
     drop(server);
-    fs::remove_dir_all(&room)?;
     let sent = seen.get("events_sent").and_then(Value::as_u64);
     if sent.is_none() || sent != read_back {
         bail!("sent {sent:?} events and read {read_back:?} back");

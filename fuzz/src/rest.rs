@@ -73,11 +73,14 @@ pub(crate) fn question(input: &[u8]) {
 /// Names of people in query strings and bodies; none of them is empty.
 pub(crate) fn names(input: &[u8]) {
     let (query, body) = split(input);
-    match lookup::decode(&query) {
-        Ok(lookup::Lookup::Identity(name) | lookup::Lookup::Email(name)) => {
+    if let Ok(readings) = lookup::decode(&query) {
+        assert!((1..=2).contains(&readings.len()));
+        for lookup::Lookup::Identity(name)
+        | lookup::Lookup::Email(name)
+        | lookup::Lookup::ObjectId(name) in readings
+        {
             assert!(!name.is_empty());
         }
-        Ok(lookup::Lookup::ObjectId(_)) | Err(_) => {}
     }
     if let Ok(names) = delete::decode(body) {
         assert!((1..=100).contains(&names.len()));

@@ -228,7 +228,7 @@ impl Control {
                         Error::Internal("a node ran out of start numbers".to_owned())
                     })?;
                     let writer = WriterId { node, start };
-                    let description = format!("node {node} started for the {start}. time");
+                    let description = format!("node {node}, start number {start}");
                     desk.note(
                         session,
                         Action::NodeStarted,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::account::fields;
 use super::listed::{print_list, print_rows};
-use super::output::{print, print_json};
+use super::output::{note, print, print_json};
 use super::table::{Table, cell};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{
@@ -208,7 +208,11 @@ impl Command {
                 properties(&profile),
             ]);
         }
-        print(table.render(Paint::stdout()))?;
+        if table.is_empty() {
+            note("No event and no property of people is declared.");
+        } else {
+            print(table.render(Paint::stdout()))?;
+        }
         let columns = [
             ("PROPERTY", "property"),
             ("OF", "of"),

@@ -45,6 +45,11 @@ impl Table {
         table
     }
 
+    /// Whether it has no row yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The table as text; numbers stand to the right.
     pub(super) fn render(&self, paint: Paint) -> String {
         let cell_of =

@@ -26,12 +26,27 @@ pub(crate) async fn get(Of(state): Of<State>, request: Request) -> Response {
 async fn answer(state: &State, call: &Call) -> Result<String> {
     let rules = &call.caller.rules;
     let by = |kind, name: &str| Lookup::Key(rules.person_key(kind, name));
-    let (lookup, how) = match lookup::decode(&call.query)? {
-        Named::Identity(name) => (by(IdentityKind::Identity, &name), "identity"),
-        Named::ObjectId(name) => (by(IdentityKind::ObjectId, &name), "object id"),
-        Named::Email(address) => (Lookup::Email(address), "email"),
-    };
-    let person = state.engine().profile(&policy(call), &lookup).await?;
+    let (mut person, mut how) = (None, "");
+    for named in lookup::decode(&call.query)? {
+        let lookup = match named {
+            Named::Identity(name) => {
+                how = "identity";
+                by(IdentityKind::Identity, &name)
+            }
+            Named::ObjectId(name) => {
+                how = "object id";
+                by(IdentityKind::ObjectId, &name)
+            }
+            Named::Email(address) => {
+                how = "email";
+                Lookup::Email(address)
+            }
+        };
+        person = state.engine().profile(&policy(call), &lookup).await?;
+        if person.is_some() {
+            break;
+        }
+    }
     let Some(person) = person else {
         audit(
             state,

@@ -1,6 +1,7 @@
 //! One person, by any of their names.
 
 use expect_test::expect;
+use serde_json::{Value, json};
 
 use super::harness::{CONTROL_WRITES, Room};
 
@@ -33,6 +34,27 @@ async fn a_person_is_found_by_identity_email_and_object_id() {
         let answer = room.get(&format!("/1/profile.json?{other}")).await;
         assert_eq!(answer.text(), found.text(), "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_plus_is_a_space_when_nobody_has_a_plus_there() {
+    let room = room().await;
+    let named = |identity: &str| {
+        let record =
+            json!({"type": "profile", "identity": identity, "profileData": {"Name": identity}});
+        record.to_string()
+    };
+    let of = async |query: &str| {
+        let found = room.get(&format!("/1/profile.json?identity={query}")).await;
+        let found: Value = serde_json::from_str(&found.body).unwrap();
+        found["record"]["name"].clone()
+    };
+    room.upload(&[&named("u 1"), &named("ann b")]).await;
+    assert_eq!(of("ann+b").await, "ann b");
+    assert_eq!(of("ann%20b").await, "ann b");
+    assert_eq!(of("ann%2Bb").await, Value::Null);
+    assert_eq!(of("u+1").await, "Ann");
+    assert_eq!(of("u%201").await, "u 1");
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ pub(super) async fn execute(
                 None => Scopes::all(),
                 Some(text) => Scopes::parse(&text).ok_or_else(|| {
                     invalid(format!(
-                        "`{text}` are not scopes: name upload, read, delete, or rights as a role has them"
+                        "`{text}` are not scopes: name upload, read, personal_information, delete, or rights \
+                         as a role has them"
                     ))
                 })?,
             };

@@ -22,8 +22,8 @@ pub(super) enum Command {
         /// Refused after so many days; for ever when not said
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
         days: Option<u32>,
-        /// What it may do: upload, read, delete, and what it may manage, such as `audit_log=read`, with
-        /// commas; every scope and nothing to manage when not said
+        /// What it may do: upload, read, `personal_information`, delete, and what it may manage, such as
+        /// `audit_log=read`, with commas; every scope and nothing to manage when not said
         #[arg(long, value_name = "SCOPES")]
         scopes: Option<String>,
         /// From where it may be used: an address, or a network such as 192.0.2.0/24; several may be

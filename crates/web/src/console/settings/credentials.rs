@@ -138,7 +138,8 @@ impl Default for Form {
             name: String::new(),
             days: String::new(),
             networks: String::new(),
-            without: Vec::new(),
+            // Few programs need it: whoever makes one that does says so.
+            without: vec![Scope::PersonalInformation.as_str()],
             rights: Rights::NONE,
             error: None,
         }

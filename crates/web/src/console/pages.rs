@@ -181,7 +181,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/settings/roles/edit", Entry::May(Act::ManageRoles), Audit::Nothing, || get(roles::form)),
     page("POST", "/a/{account}/settings/roles/edit", Entry::Fresh(Act::ManageRoles), Audit::Entries(&[Action::RoleChanged]), || post(roles::save)),
     page("GET", "/a/{account}/settings/credentials", Entry::May(Act::ReadCredentials), Audit::Nothing, || get(credentials::get)),
-    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked, Action::SdkTokenRotated]), || post(credentials::post)),
+    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked, Action::SdkTokenRotated, Action::SdkTokenEnded]), || post(credentials::post)),
 ];
 
 /// The router of all pages without their guards: for tests that bring a [`super::staff::Staff`].

@@ -79,13 +79,14 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
     answer(&staff, shown.await)
 }
 
-/// Makes a passcode, or ends one; makes another token for apps.
+/// Makes a passcode, or ends one; makes another token for apps, or ends an old one.
 pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Posted) -> Response {
     let changed = async {
         match fields.text("act") {
             "make" => make(&staff, &state, &fields).await,
             "revoke" => revoke(&staff, &state, &fields).await,
             "rotate" => rotate(&staff, &state, &fields).await,
+            "end" => end(&staff, &state, &fields).await,
             _ => Err(Error::Absent),
         }
     };
@@ -188,6 +189,8 @@ struct Token {
     used: Option<Moment>,
     created: Moment,
     ends: Option<Moment>,
+    /// Whether it can be ended: it is accepted, and not the newest.
+    is_endable: bool,
 }
 
 /// A request of the last minutes.
@@ -202,7 +205,12 @@ struct Line {
 }
 
 fn done(asked: &Fields) -> Option<String> {
-    (asked.text("done") == "revoked").then(|| String::from("The passcode is refused from now on."))
+    let words = match asked.text("done") {
+        "revoked" => "The passcode is refused from now on.",
+        "ended" => "The token is refused from now on, and with it the apps that carry it.",
+        _ => return None,
+    };
+    Some(words.to_owned())
 }
 
 impl Credentials {
@@ -286,6 +294,7 @@ fn token(token: &SdkToken, times: &Times) -> Token {
     Token {
         number: token.number,
         state,
+        is_endable: token.ends_at.is_some_and(|end| times.now() < end),
         used: token.used_at.map(|at| times.ago(at)),
         created: times.on(token.created_at),
         ends: token.ends_at.map(|at| times.at(at)),
@@ -496,6 +505,16 @@ async fn revoke(staff: &Staff, state: &State, fields: &Fields) -> Answer {
         .await?;
     let path = path(staff);
     see_other(&link(&path, &[("done", "revoked")]))
+}
+
+/// Ends a token that apps carried before the newest.
+async fn end(staff: &Staff, state: &State, fields: &Fields) -> Answer {
+    let number = fields.text("number").parse().map_err(|_| Error::Absent)?;
+    let control = state.control();
+    control
+        .end_sdk_token(staff.actor(), staff.account(), number)
+        .await?;
+    see_other(&link(&path(staff), &[("done", "ended")]))
 }
 
 #[cfg(test)]

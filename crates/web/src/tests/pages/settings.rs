@@ -262,7 +262,7 @@ async fn a_new_passcode_sees_personal_information_only_when_that_is_ticked() {
 }
 
 #[tokio::test]
-async fn the_token_of_apps_is_rotated_with_an_overlap_and_shown_once() {
+async fn the_token_of_apps_is_rotated_with_an_overlap_shown_once_and_ended() {
     let room = room().await;
     let admin = Visitor::new(&room, SystemRole::Admin);
     let page = "/settings/credentials";
@@ -284,6 +284,14 @@ async fn the_token_of_apps_is_rotated_with_an_overlap_and_shown_once() {
     assert!(!shown.contains(token));
     assert!(shown.contains("Accepted still") && shown.contains("Newest"));
     assert_eq!(admin.audited(Action::SdkTokenRotated).await.len(), 1);
+    assert!(!shown.contains("name=\"number\" value=\"2\""), "the newest");
+    for (number, status) in [("2", 409), ("3", 404), ("one", 404), ("1", 303), ("1", 404)] {
+        let end = [("act", "end"), ("number", number)];
+        assert_eq!(admin.post(page, &end).await.status, status, "{number}");
+    }
+    let shown = admin.get(page).await.body;
+    assert!(shown.contains("Refused") && !shown.contains("name=\"number\""));
+    assert_eq!(admin.audited(Action::SdkTokenEnded).await.len(), 1);
     let uses = room.state.collect().take_uses();
     assert!(!uses.is_empty());
     room.control.note_uses(uses).await.unwrap();

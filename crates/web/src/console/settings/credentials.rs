@@ -14,7 +14,7 @@ use model::{ErrorKind, Timestamp};
 use std::time::Duration;
 
 use live::Live;
-use tokens::Token;
+use tokens::Tokens;
 
 use super::roles::words;
 use super::snippets::{Snippet, all};
@@ -61,15 +61,21 @@ fn ends(passcode: &Passcode) -> i64 {
     end.map_or(i64::MAX, Timestamp::ms)
 }
 
-/// The page, or its passcodes as a file.
+/// The page, or one of its tables as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     let shown = async {
         let path = path(&staff);
         let sheet = Sheet::new(&asked, &path);
-        if sheet.is_file() {
+        let of_tokens = sheet.named(tokens::NAME);
+        if sheet.is_file() || of_tokens.is_file() {
             let times = times(&staff, &state);
             let account = state.control().account(staff.actor(), staff.account());
-            let (found, _) = chosen(account.await?.passcodes, &sheet, &asked, &times);
+            let account = account.await?;
+            if of_tokens.is_file() {
+                let (found, _) = tokens::chosen(account.sdk_tokens, &of_tokens, &asked, &times);
+                return Ok(file(tokens::COLUMNS, &found, &times, "sdk-tokens.csv"));
+            }
+            let (found, _) = chosen(account.passcodes, &sheet, &asked, &times);
             return Ok(file(COLUMNS, &found, &times, "passcodes.csv"));
         }
         let form = Form::default();
@@ -111,7 +117,7 @@ struct Credentials {
     may_change: bool,
     /// What was just made: what it is and its text, shown once.
     made: Option<(String, String)>,
-    tokens: Vec<Token>,
+    tokens: Tokens,
     /// Why the token was not rotated.
     token_error: Option<String>,
     snippets: Vec<Snippet>,
@@ -218,12 +224,12 @@ impl Credentials {
             has_passcodes,
             may_change: staff.may(Act::ManageCredentials),
             made: None,
-            tokens: account
-                .sdk_tokens
-                .iter()
-                .rev()
-                .map(|it| tokens::token(it, &times))
-                .collect(),
+            tokens: Tokens::new(
+                account.sdk_tokens,
+                &sheet.named(tokens::NAME),
+                asked,
+                &times,
+            ),
             token_error: None,
             snippets: all(&id, &settings.collect_host, &settings.api_host),
             account: id,

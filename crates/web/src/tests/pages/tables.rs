@@ -69,7 +69,7 @@ async fn every_head_sorts_and_every_table_downloads() {
         (&admin, "/settings/users", 5, 1),
         (&admin, "/settings/users/outbox", 3, 0),
         (&admin, "/settings/roles", 4, 1),
-        (&admin, "/settings/credentials", 6, 1),
+        (&admin, "/settings/credentials", 11, 2),
         (&admin, "/settings/security", 7, 2),
         (&operator, "/drops", 6, 1),
         (&operator, "/drops/samples?reason=unknown_url", 8, 1),
@@ -150,6 +150,42 @@ async fn a_file_holds_what_the_page_is_filtered_by_in_its_order() {
     assert_eq!(lines(&file).len(), 1, "{}", file.body);
     let page = admin.get("/settings/credentials?q=nothing").await;
     assert!(page.body.contains("No passcode matches"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn tokens_of_apps_are_sorted_filtered_and_downloaded_apart_from_passcodes() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for days in ["30", "30"] {
+        let rotate = [("act", "rotate"), ("days", days)];
+        let rotated = admin.post("/settings/credentials", &rotate).await;
+        assert_eq!(rotated.status, 200);
+    }
+    let end = [("act", "end"), ("number", "2")];
+    assert_eq!(admin.post("/settings/credentials", &end).await.status, 303);
+    let file = "/settings/credentials?format=csv&table=tokens";
+    for (more, expect) in [
+        ("", vec!["3,newest", "2,refused", "1,accepted"]),
+        (
+            "&tokens_sort=token",
+            vec!["1,accepted", "2,refused", "3,newest"],
+        ),
+        ("&token_status=accepted", vec!["1,accepted"]),
+        // What the passcodes are filtered by is not the tokens'.
+        ("&status=revoked&token_status=refused", vec!["2,refused"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        let found: Vec<String> = lines(&found)
+            .iter()
+            .map(|it| it.split(',').take(2).collect::<Vec<_>>().join(","))
+            .collect();
+        assert_eq!(found, expect, "{more}");
+    }
+    let page = admin
+        .get("/settings/credentials?token_status=accepted")
+        .await;
+    assert!(page.body.contains("value=\"accepted\" selected"));
+    assert!(page.body.contains("1 token<"), "{}", page.body);
 }
 
 #[tokio::test]

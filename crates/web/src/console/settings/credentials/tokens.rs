@@ -1,14 +1,92 @@
-//! The tokens that apps carry: another one is made, an old one is ended before its time.
+//! The tokens that apps carry: their table, another one is made, an old one is ended before its time.
 
 use control::SdkToken;
-use model::ErrorKind;
+use model::{ErrorKind, Timestamp};
 
 use super::{Credentials, Form, path};
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Badge, Fields, Moment, Times, Tone, html, link, see_other, unusable,
+    Answer, Badge, Column, Fields, Heads, Moment, Pager, Sheet, Times, Tone, html, link, see_other,
+    unusable,
 };
 use crate::{Error, State};
+
+/// The table, in the URL.
+pub(super) const NAME: &str = "tokens";
+
+/// The columns of the tokens.
+pub(super) const COLUMNS: &[Column<SdkToken>] = &[
+    Column::new("token", "Token", |it: &SdkToken, _| it.number.to_string())
+        .most(|a, b| a.number.cmp(&b.number)),
+    Column::new("status", "Status", |it: &SdkToken, times| {
+        status(it, times).0.to_owned()
+    })
+    .most(|a, b| ends(a).cmp(&ends(b))),
+    Column::new("used_at", "Last used", |it: &SdkToken, times| {
+        times.cell(it.used_at)
+    })
+    .most(|a, b| a.used_at.cmp(&b.used_at)),
+    Column::new("made_at", "Made", |it: &SdkToken, times| {
+        times.cell(Some(it.created_at))
+    })
+    .most(|a, b| a.created_at.cmp(&b.created_at)),
+    Column::new("ends_at", "Ends", |it: &SdkToken, times| {
+        times.cell(it.ends_at)
+    })
+    .most(|a, b| ends(a).cmp(&ends(b))),
+];
+
+/// When a token is refused; far ahead for the newest.
+fn ends(token: &SdkToken) -> i64 {
+    token.ends_at.map_or(i64::MAX, Timestamp::ms)
+}
+
+/// The table, as it is shown.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    pub(super) lines: Vec<Token>,
+    pub(super) heads: Heads,
+    pub(super) pager: Pager,
+    pub(super) csv: String,
+    /// What the table is filtered by.
+    pub(super) status: String,
+}
+
+impl Tokens {
+    pub(super) fn new(
+        all: Vec<SdkToken>,
+        sheet: &Sheet<'_>,
+        asked: &Fields,
+        times: &Times,
+    ) -> Self {
+        let (found, heads) = chosen(all, sheet, asked, times);
+        let (found, pager) = sheet.cut(found, "token");
+        Self {
+            lines: found.iter().map(|it| token(it, times)).collect(),
+            heads,
+            pager,
+            csv: sheet.csv(),
+            status: asked.text(STATUS).to_owned(),
+        }
+    }
+}
+
+/// By which the table is filtered, in the URL.
+const STATUS: &str = "token_status";
+
+/// The tokens that are asked for, in the order that is asked for: the newest first.
+pub(super) fn chosen(
+    mut all: Vec<SdkToken>,
+    sheet: &Sheet<'_>,
+    asked: &Fields,
+    times: &Times,
+) -> (Vec<SdkToken>, Heads) {
+    let wanted = asked.text(STATUS);
+    all.retain(|it| wanted.is_empty() || status(it, times).0 == wanted);
+    all.reverse();
+    let heads = sheet.sort(COLUMNS, Some(("token", true)), &mut all);
+    (all, heads)
+}
 
 /// A token that apps carry.
 #[derive(Debug)]
@@ -22,15 +100,19 @@ pub(super) struct Token {
     pub(super) is_endable: bool,
 }
 
-pub(super) fn token(token: &SdkToken, times: &Times) -> Token {
-    let state = match token.ends_at {
-        None => Badge::new(Tone::Ok, "Newest"),
-        Some(end) if end <= times.now() => Badge::new(Tone::Plain, "Refused"),
-        Some(_) => Badge::new(Tone::Warn, "Accepted still"),
-    };
+/// Whether a token is accepted, as a word of the URL and as it looks.
+fn status(token: &SdkToken, times: &Times) -> (&'static str, Badge) {
+    match token.ends_at {
+        None => ("newest", Badge::new(Tone::Ok, "Newest")),
+        Some(end) if end <= times.now() => ("refused", Badge::new(Tone::Plain, "Refused")),
+        Some(_) => ("accepted", Badge::new(Tone::Warn, "Accepted still")),
+    }
+}
+
+fn token(token: &SdkToken, times: &Times) -> Token {
     Token {
         number: token.number,
-        state,
+        state: status(token, times).1,
         is_endable: token.ends_at.is_some_and(|end| times.now() < end),
         used: token.used_at.map(|at| times.ago(at)),
         created: times.on(token.created_at),

@@ -71,6 +71,7 @@ async fn every_head_sorts_and_every_table_downloads() {
         (&admin, "/settings/roles", 4, 1),
         (&admin, "/settings/credentials", 11, 2),
         (&admin, "/settings/security", 7, 2),
+        (&operator, "/settings/audit", 7, 2),
         (&operator, "/drops", 6, 1),
         (&operator, "/drops/samples?reason=unknown_url", 8, 1),
         (&operator, "/storage", 16, 3),
@@ -186,6 +187,21 @@ async fn tokens_of_apps_are_sorted_filtered_and_downloaded_apart_from_passcodes(
         .await;
     assert!(page.body.contains("value=\"accepted\" selected"));
     assert!(page.body.contains("1 token<"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_sinks_of_the_audit_log_are_a_file_for_those_who_see_the_installation() {
+    let room = room().await;
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    let path = "/settings/audit?format=csv&table=sinks";
+    let file = operator.get(path).await;
+    let expect = "siem,down,required,12,0,,https://siem.example/in,10000,it answered 503";
+    assert_eq!(lines(&file), [expect]);
+    let entries = operator.audited(Action::AuditRead).await;
+    let words = "where the log is streamed to, as a file";
+    assert!(entries.contains(&(AuditOutcome::Done, words.to_owned())));
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    assert_eq!(admin.get(path).await.status, 404);
 }
 
 #[tokio::test]

@@ -51,6 +51,9 @@ async fn every_head_sorts_and_every_table_downloads() {
     let network = [("what", "add"), ("networks", "203.0.113.0/24 =office")];
     let added = admin.post("/settings/security", &network).await;
     assert_eq!(added.status, 303, "{added:?}");
+    let domains = [("what", "domains"), ("domains", "shop.example b.example")];
+    let added = admin.post("/settings/security", &domains).await;
+    assert_eq!(added.status, 303, "{added:?}");
     let rules = room.control.rules().borrow().account(room.account).cloned();
     let key = rules
         .unwrap()
@@ -70,7 +73,7 @@ async fn every_head_sorts_and_every_table_downloads() {
         (&admin, "/settings/users/outbox", 3, 0),
         (&admin, "/settings/roles", 4, 1),
         (&admin, "/settings/credentials", 11, 2),
-        (&admin, "/settings/security", 7, 2),
+        (&admin, "/settings/security", 8, 3),
         (&operator, "/settings/audit", 7, 2),
         (&operator, "/drops", 6, 1),
         (&operator, "/drops/samples?reason=unknown_url", 8, 1),
@@ -187,6 +190,31 @@ async fn tokens_of_apps_are_sorted_filtered_and_downloaded_apart_from_passcodes(
         .await;
     assert!(page.body.contains("value=\"accepted\" selected"));
     assert!(page.body.contains("1 token<"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn domains_are_sorted_filtered_and_downloaded() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/settings/security").await.body;
+    assert!(page.contains("Pages of any domain may send"));
+    assert!(!page.contains("table=domains"));
+    let domains = [("what", "domains"), ("domains", "shop.example b.example")];
+    admin.post("/settings/security", &domains).await;
+    let file = "/settings/security?format=csv&table=domains";
+    for (more, expect) in [
+        ("", vec!["b.example", "shop.example"]),
+        ("&domains_sort=-domain", vec!["shop.example", "b.example"]),
+        ("&domain=SHOP", vec!["shop.example"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        assert_eq!(lines(&found), expect, "{more}");
+    }
+    let page = admin.get("/settings/security?domain=nothing").await.body;
+    assert!(page.contains("No domain matches"));
+    // The installation has none, and no file of none.
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    assert_eq!(operator.get(file).await.status, 404);
 }
 
 #[tokio::test]

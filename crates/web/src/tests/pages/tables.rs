@@ -71,7 +71,7 @@ async fn every_head_sorts_and_every_table_downloads() {
         (&admin, "/settings/audit", 1, 1),
         (&admin, "/settings/users", 5, 1),
         (&admin, "/settings/users/outbox", 3, 0),
-        (&admin, "/settings/roles", 4, 1),
+        (&admin, "/settings/roles", 4, 2),
         (&admin, "/settings/credentials", 11, 2),
         (&admin, "/settings/security", 8, 3),
         (&operator, "/settings/audit", 7, 2),
@@ -190,6 +190,29 @@ async fn tokens_of_apps_are_sorted_filtered_and_downloaded_apart_from_passcodes(
         .await;
     assert!(page.body.contains("value=\"accepted\" selected"));
     assert!(page.body.contains("1 token<"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_matrix_of_roles_is_a_file_in_the_order_of_its_roles() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let form = [("new", "yes"), ("name", "=Night shift"), ("people", "read")];
+    let made = admin.post("/settings/roles/edit", &form).await;
+    assert_eq!(made.status, 303);
+    let file = admin
+        .get("/settings/roles?format=csv&table=matrix&sort=role")
+        .await;
+    let head = file.body.lines().next().unwrap();
+    assert!(
+        head.starts_with("component,\"'=Night shift\",admin,"),
+        "{head}"
+    );
+    let people = lines(&file)
+        .into_iter()
+        .find(|it| it.starts_with("people,"));
+    let people = people.unwrap();
+    assert!(people.starts_with("people,read,write,"), "{people}");
+    assert_eq!(lines(&file).len(), governance::access::Component::ALL.len());
 }
 
 #[tokio::test]

@@ -216,6 +216,41 @@ async fn the_matrix_of_roles_is_a_file_in_the_order_of_its_roles() {
 }
 
 #[tokio::test]
+async fn properties_of_people_that_were_defined_are_sorted_filtered_and_downloaded() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/dictionary").await.body;
+    assert!(page.contains("None yet: all are kept") && !page.contains("table=declared"));
+    for (property, kind) in [
+        ("Points", "number"),
+        ("Level", "text"),
+        ("Birthplace", "any"),
+    ] {
+        let declare = [("act", "declare"), ("property", property), ("kind", kind)];
+        assert_eq!(admin.post("/dictionary", &declare).await.status, 303);
+    }
+    let page = admin.get("/dictionary").await.body;
+    assert!(page.contains("declared_sort=") && page.contains(">3 properties<"));
+    let file = "/dictionary?format=csv&table=declared";
+    for (more, expect) in [
+        (
+            "&declared_sort=-property",
+            vec!["Points,number", "Level,text", "Birthplace,any"],
+        ),
+        (
+            "&declared_sort=type",
+            vec!["Birthplace,any", "Points,number", "Level,text"],
+        ),
+        ("&declared=point", vec!["Points,number"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        assert_eq!(lines(&found), expect, "{more}");
+    }
+    let page = admin.get("/dictionary?declared=nothing").await.body;
+    assert!(page.contains("No property matches"));
+}
+
+#[tokio::test]
 async fn domains_are_sorted_filtered_and_downloaded() {
     let room = room().await;
     let admin = Visitor::new(&room, SystemRole::Admin);

@@ -175,7 +175,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/a/{account}/dictionary/property", Entry::May(Act::ClassifyProperties), Audit::Entries(&[Action::DictionaryChanged]), || post(dictionary::property::post)),
     page("GET", "/a/{account}/quarantine", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::get)),
     page("POST", "/a/{account}/quarantine", Entry::May(Act::ManageQuarantine), Audit::Entries(&[Action::QuarantineReplayed, Action::QuarantineDeleted]), || post(quarantine::post)),
-    page("GET", "/a/{account}/quarantine/{record}", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::one)),
+    page("GET", "/a/{account}/quarantine/{record}", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::record::get)),
     page("GET", "/a/{account}/settings/roles", Entry::May(Act::ReadRoles), Audit::Nothing, || get(roles::get)),
     page("POST", "/a/{account}/settings/roles", Entry::Fresh(Act::ManageRoles), Audit::Entries(&[Action::RoleDeleted]), || post(roles::post)),
     page("GET", "/a/{account}/settings/roles/edit", Entry::May(Act::ManageRoles), Audit::Nothing, || get(roles::form)),

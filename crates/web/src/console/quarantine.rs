@@ -13,13 +13,14 @@ use model::submission::RejectReason;
 use std::time::Duration;
 
 use super::overview::times;
+use super::period::Period;
 use super::records::short;
 use super::staff::Staff;
 use super::view::{
     Answer, Asked, Badge, Column, Csv, Fields, Head, Heads, Moment, Pager, Posted, Section, Sheet,
     Shell, Times, Tone, answer, count, file, html, link, plural, see_other,
 };
-use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, Wanted, groups};
+use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, RecordState, Wanted, groups};
 use crate::operate::{Row, number, text, time};
 use crate::{Error, Result, State};
 
@@ -112,13 +113,50 @@ struct Quarantine {
     stream: Part<Group>,
     /// What was accepted and is odd.
     odd: Part<Oddity>,
-    code: String,
-    source: String,
+    form: Form,
     records: Vec<Listed>,
     heads: Heads,
     pager: Pager,
     may_change: bool,
     csv: String,
+}
+
+/// What the records are filtered by.
+#[derive(Debug)]
+struct Form {
+    code: String,
+    source: String,
+    state: String,
+    from: String,
+    to: String,
+}
+
+impl Form {
+    fn new(asked: &Fields) -> Self {
+        let text = |name: &str| asked.text(name).to_owned();
+        Self {
+            code: text("code"),
+            source: text("source"),
+            state: text("state"),
+            from: text("from"),
+            to: text("to"),
+        }
+    }
+
+    /// Whether anything is said.
+    fn is_empty(&self) -> bool {
+        let all = [&self.code, &self.source, &self.state, &self.from, &self.to];
+        all.into_iter().all(String::is_empty)
+    }
+
+    /// Every way in which records come.
+    const fn sources(&self) -> [Source; 5] {
+        Source::ALL
+    }
+
+    const fn states(&self) -> [RecordState; 2] {
+        RecordState::ALL
+    }
 }
 
 /// One of the tables above the records.
@@ -165,13 +203,6 @@ struct Listed {
     state: Badge,
 }
 
-impl Quarantine {
-    /// Every way in which records come.
-    const fn sources(&self) -> [Source; 5] {
-        Source::ALL
-    }
-}
-
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let path = format!("/a/{}/quarantine", staff.account());
@@ -181,9 +212,13 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         return counted(staff, state, &sheet, &times).await;
     }
     let source = asked.text("source");
+    let days = Period::bounds(&times, asked);
     let wanted = Wanted {
         code: asked.some("code").and_then(|it| it.parse().ok()),
         source: Source::ALL.into_iter().find(|it| it.as_str() == source),
+        state: RecordState::from_name(asked.text("state")),
+        from: days.map(|it| it.0),
+        to: days.map(|it| it.1),
         oldest_first: sheet.order() == Some(("ts", false)),
         after: asked.some("after").and_then(|it| it.parse().ok()),
         limit: if sheet.is_file() { FILE } else { PAGE },
@@ -229,8 +264,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         shell: Shell::new(staff, Section::Quarantine, "Quarantine").done(done(asked)),
         stream,
         odd,
-        code: asked.text("code").to_owned(),
-        source: source.to_owned(),
+        form: Form::new(asked),
         records,
         heads: sheet.heads(HEADS, Some(("ts", true))),
         pager,

@@ -1,6 +1,6 @@
 //! Tables: their heads sort, they are downloaded as they are filtered, and long ones are cut.
 
-use control::{Action, AuditOutcome};
+use control::{Action, Actor, AuditOutcome, QuarantineMark};
 use governance::access::SystemRole;
 use model::IdentityKind;
 
@@ -248,6 +248,40 @@ async fn properties_of_people_that_were_defined_are_sorted_filtered_and_download
     }
     let page = admin.get("/dictionary?declared=nothing").await.body;
     assert!(page.contains("No property matches"));
+}
+
+#[tokio::test]
+async fn records_in_quarantine_are_filtered_by_state_and_day_on_the_page_and_in_its_file() {
+    let room = room().await;
+    let refused =
+        r#"{"d":[{"type":"event","identity":"cy","evtName":"Old","ts":1000,"evtData":{}}]}"#;
+    room.post("/1/upload", String::from(refused)).await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let all = admin.get("/quarantine?format=csv").await;
+    let id = lines(&all)[0].split(',').next().unwrap().to_owned();
+    let (operator, mark) = (Actor::os_user("tester"), QuarantineMark::Replayed);
+    let records = vec![id.parse().unwrap()];
+    let marked = room
+        .control
+        .mark_quarantined(&operator, room.account, records, mark);
+    marked.await.unwrap();
+    for (query, expect) in [
+        ("state=waiting", 1),
+        ("state=replayed", 1),
+        ("state=nothing", 2),
+        ("from=2026-09-21", 2),
+        ("to=2026-09-20", 0),
+        ("from=2026-09-21&state=replayed&sort=ts", 1),
+    ] {
+        let file = admin.get(&format!("/quarantine?format=csv&{query}")).await;
+        assert_eq!(lines(&file).len(), expect, "{query}: {}", file.body);
+        let page = admin.get(&format!("/quarantine?{query}")).await.body;
+        let rows = page.matches("name=\"record\"").count();
+        assert_eq!(rows, expect, "{query}");
+        assert!(expect > 0 || page.contains("that matches"), "{query}");
+    }
+    let page = admin.get("/quarantine?state=replayed").await.body;
+    assert!(page.contains("value=\"replayed\" selected") && page.contains(&id));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use control::{Act, Action, Audit, Unaudited};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
-use super::people::{delete, deletions, edit, export, person, restriction, reveal};
+use super::people::{active, delete, deletions, edit, export, person, restriction, reveal};
 use super::settings::{audit, credentials, roles, security, users};
 use super::{
     api, dictionary, drops, events, exports, me, overview, people, quarantine, requests,
@@ -152,6 +152,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/events", Entry::May(Act::Analyse), Audit::Entries(&[Action::EventsRead]), || get(events::get)),
     page("GET", "/a/{account}/events/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(exports::events)),
     page("GET", "/a/{account}/people/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(exports::people)),
+    page("GET", "/a/{account}/people/active", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(active::get)),
     page("GET", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
     page("POST", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || post(people::post)),
     page("GET", "/a/{account}/people/found", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),

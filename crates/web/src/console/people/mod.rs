@@ -3,6 +3,7 @@
 //! What is searched for is a person's own, so it is posted: it stands in no URL, no log and no
 //! browser's history.
 
+pub(crate) mod active;
 pub(crate) mod delete;
 pub(crate) mod deletions;
 pub(crate) mod edit;
@@ -19,21 +20,19 @@ use model::{IdentityKind, PersonKey, Timestamp};
 use query::{Lookup, PersonView, ReadPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 
+use active::Active;
+
 use super::events::files;
 use super::overview::times;
 use super::period::Period;
 use super::records::{short, shown};
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Column, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times,
-    answer, html, plural, see_other, unusable,
+    Answer, Asked, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times, answer,
+    html, plural, see_other, unusable,
 };
 use crate::{Error, Result, State};
 
-/// People on the page.
-const LISTED: usize = 20;
-/// The newest events that are looked through for them.
-const EVENTS: usize = 200;
 /// People of a search on one page.
 const PAGE: usize = 100;
 /// By what those who were found are put in order.
@@ -41,21 +40,6 @@ const ORDERS: [(&str, &str); 3] = [
     ("key", "key"),
     ("name", "name, A to Z"),
     ("identity", "identity, A to Z"),
-];
-
-/// The columns of those who were active last.
-const COLUMNS: &[Column<Listed>] = &[
-    Column::new("person", "Person", |it: &Listed, _| it.title().to_owned())
-        .by(|a, b| a.title().to_lowercase().cmp(&b.title().to_lowercase())),
-    Column::new("identity", "Identity", |it: &Listed, _| it.identity.clone())
-        .by(|a, b| a.identity.cmp(&b.identity)),
-    Column::new("devices", "Devices", |it: &Listed, _| it.devices.clone())
-        .by(|a, b| a.devices.cmp(&b.devices)),
-    Column::new("last_event", "Last event", |it: &Listed, _| {
-        it.event.clone()
-    })
-    .most(|a, b| a.seen_at.cmp(&b.seen_at)),
-    Column::new("key", "Key", |it: &Listed, _| it.full_key.clone()),
 ];
 
 /// The columns of those who were found: what they were found by stands in no link, so none of them
@@ -98,6 +82,8 @@ struct People {
     heads: Heads,
     /// How the list goes on, when somebody was looked for.
     found: Option<Found>,
+    /// What the list is filtered by, when nobody was.
+    active: Option<Active>,
     /// What is said when there is nobody.
     empty: &'static str,
     may_see_deletions: bool,
@@ -152,24 +138,15 @@ impl People {
     async fn new(staff: &Staff, state: &State, asked: &Fields, form: Form) -> Result<Self> {
         let policy = staff.policy().ok_or(Error::Absent)?;
         let times = times(staff, state);
-        note(staff, state, "people", "active last").await?;
-        let engine = state.engine();
-        let active = Box::pin(engine.active_last(&policy, EVENTS, LISTED));
-        let (active, properties) = tokio::try_join!(
-            async { active.await.map_err(Error::from) },
+        note(staff, state, "people", &active::words(asked)).await?;
+        let (mut people, properties) = tokio::try_join!(
+            active::read(staff, state, &policy, asked),
             Box::pin(properties(state, &policy))
         )?;
-        let listed = active.into_iter().filter_map(|it| {
-            let mut listed = Listed::new(staff, &it.person, it.person.key?);
-            listed.event = String::from(it.event);
-            listed.seen = Some(times.ago(it.ts));
-            listed.seen_at = Some(it.ts);
-            Some(listed)
-        });
-        let mut people: Vec<Listed> = listed.collect();
         let path = format!("/a/{}/people", staff.account());
         let sheet = Sheet::new(asked, &path);
-        let heads = sheet.sort(COLUMNS, Some(("last_event", true)), &mut people);
+        let active = Active::new(staff, asked, &path, &people);
+        let heads = sheet.sort(active::COLUMNS, Some(("last_event", true)), &mut people);
         Ok(Self {
             shell: Shell::new(staff, Section::People, "People"),
             path: path.clone(),
@@ -178,7 +155,13 @@ impl People {
             people,
             heads,
             found: None,
-            empty: "Nobody has done anything yet. People appear with their first event or profile.",
+            empty: match active.event.is_empty() {
+                true => {
+                    "Nobody has done anything yet. People appear with their first event or profile."
+                }
+                false => "Nobody has done this.",
+            },
+            active: Some(active),
             may_see_deletions: staff.may(Act::DeletePeople),
             deletions_href: format!("/a/{}/people/deletions", staff.account()),
             files: downloads(staff, &times),
@@ -317,6 +300,7 @@ async fn having(
             file: staff.may(Act::Export).then(|| format!("{path}/found")),
         }),
         people,
+        active: None,
         empty: "Nobody has this value now.",
         may_see_deletions: staff.may(Act::DeletePeople),
         deletions_href: format!("{path}/deletions"),

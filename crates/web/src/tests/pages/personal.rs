@@ -216,6 +216,7 @@ async fn whom_a_filter_leaves_out_is_nobody() {
         "/events",
         "/events?event=Bought",
         "/people",
+        "/people/active",
         "/dictionary",
         "/quarantine",
         "/events/export?days=30&format=jsonl",

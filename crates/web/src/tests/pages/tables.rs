@@ -285,6 +285,43 @@ async fn records_in_quarantine_are_filtered_by_state_and_day_on_the_page_and_in_
 }
 
 #[tokio::test]
+async fn those_who_were_active_last_are_filtered_by_event_and_downloaded_by_those_who_may_export() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/people?event=Bought").await.body;
+    assert!(page.contains("/people/active?event=Bought\"") && page.contains(">bob<"));
+    assert!(!page.contains("client-1"));
+    assert!(page.contains("event=Bought&#38;sort=person"), "{page}");
+    let file = admin.get("/people/active?event=Bought").await;
+    assert_eq!(lines(&file).len(), 1, "{}", file.body);
+    assert!(
+        lines(&file)[0].starts_with("bob,bob,,Bought,"),
+        "{}",
+        file.body
+    );
+    let entries = admin.audited(Action::Exported).await;
+    let words = "people active last with `Bought`";
+    assert!(entries.contains(&(AuditOutcome::Begun, words.to_owned())));
+    assert!(entries.contains(&(AuditOutcome::Done, format!("{words}: 1 rows"))));
+    let sorted = admin.get("/people/active?sort=-identity").await;
+    let identities: Vec<&str> = lines(&sorted)
+        .iter()
+        .filter_map(|it| it.split(',').nth(1))
+        .collect();
+    assert!(identities.is_sorted_by(|a, b| a >= b), "{identities:?}");
+    let nothing = admin.get("/people?event=nothing").await.body;
+    assert!(nothing.contains("Nobody has done this."));
+    // Who may not see names gets none, and who may not export no file.
+    let creator = Visitor::new(&room, SystemRole::Creator);
+    let masked = creator.get("/people/active?event=Bought").await;
+    assert_eq!(lines(&masked).len(), 1);
+    assert!(!masked.body.contains("bob"), "{}", masked.body);
+    let member = Visitor::new(&room, SystemRole::Member);
+    let page = member.get("/people").await.body;
+    assert!(!page.contains("/people/active"));
+}
+
+#[tokio::test]
 async fn domains_are_sorted_filtered_and_downloaded() {
     let room = room().await;
     let admin = Visitor::new(&room, SystemRole::Admin);

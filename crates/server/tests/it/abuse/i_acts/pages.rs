@@ -220,6 +220,7 @@ pub(super) async fn account_pages(book: &mut Book<'_>, ada: &mut Person, id: &st
         "/dictionary",
         "/quarantine",
         "/people/export",
+        "/people/active",
         "/events/export",
     ] {
         ada.get(&at(path)).await;

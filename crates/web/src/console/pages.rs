@@ -10,7 +10,9 @@ use control::{Act, Action, Audit, Unaudited};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
-use super::people::{active, delete, deletions, edit, export, person, restriction, reveal};
+use super::people::{
+    active, delete, deletions, edit, export, history, person, restriction, reveal,
+};
 use super::settings::{audit, credentials, roles, security, users};
 use super::{
     api, dictionary, drops, events, exports, me, overview, people, quarantine, requests,
@@ -167,6 +169,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Nothing, || get(restriction::get)),
     page("POST", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Entries(&[Action::PersonRestricted, Action::RestrictionLifted]), || post(restriction::post)),
     page("GET", "/a/{account}/people/{key}/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(export::get)),
+    page("GET", "/a/{account}/people/{key}/history", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(history::get)),
     page("GET", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionPreviewed]), || get(delete::get)),
     page("POST", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionRequested]), || post(delete::post)),
     page("GET", "/a/{account}/dictionary", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::get)),

@@ -8,6 +8,7 @@ pub(crate) mod delete;
 pub(crate) mod deletions;
 pub(crate) mod edit;
 pub(crate) mod export;
+pub(crate) mod history;
 pub(crate) mod person;
 pub(crate) mod restriction;
 pub(crate) mod reveal;

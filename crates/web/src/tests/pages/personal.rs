@@ -186,6 +186,7 @@ async fn whom_a_filter_leaves_out_is_nobody() {
         "",
         "/delete",
         "/export",
+        "/history",
         "/property?name=Plan",
         "/restriction",
         "/reveal",

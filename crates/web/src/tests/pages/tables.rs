@@ -322,6 +322,50 @@ async fn those_who_were_active_last_are_filtered_by_event_and_downloaded_by_thos
 }
 
 #[tokio::test]
+async fn the_history_of_a_profile_sorts_and_pages_and_its_file_is_an_export() {
+    let room = room().await;
+    let changes: Vec<String> = (0..120)
+        .map(|n| {
+            format!(r#"{{"type":"profile","identity":"bob","profileData":{{"Step":{n},"Email":"b@x.yz"}}}}"#)
+        })
+        .collect();
+    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+    room.upload(&changes).await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let rules = room.control.rules().borrow().account(room.account).cloned();
+    let key = rules.unwrap().person_key(IdentityKind::Identity, "bob");
+    let person = format!("/people/{key}");
+    let first = admin
+        .get(&format!("{person}?changes_sort=property"))
+        .await
+        .body;
+    assert!(first.contains("1 to 100 of "), "{first}");
+    let (_, next) = first.split_once("rel=\"next\"").unwrap();
+    let second = admin.get(&href(next, &admin.at("")).unwrap()).await.body;
+    assert!(second.contains("101 to "), "{second}");
+    assert!(first.contains("b@x.yz") && second.contains(">Step<"));
+    let path = format!("{person}/history?changes_sort=-property");
+    let file = admin.get(&path).await;
+    let properties: Vec<&str> = lines(&file)
+        .iter()
+        .filter_map(|it| it.split(',').nth(1))
+        .collect();
+    assert!(properties.len() >= 240, "{}", properties.len());
+    assert!(properties.is_sorted_by(|a, b| a >= b), "{properties:?}");
+    let entries = admin.audited(Action::Exported).await;
+    let words = "the history of one profile";
+    assert!(entries.contains(&(AuditOutcome::Begun, words.to_owned())));
+    let rows = format!("{words}: {} rows", properties.len());
+    assert!(entries.contains(&(AuditOutcome::Done, rows)));
+    // What is masked on the page is masked in the file, and who may not export gets none.
+    let creator = Visitor::new(&room, SystemRole::Creator);
+    let file = creator.get(&path).await;
+    assert!(!file.body.contains("b@x.yz") && file.body.contains("Step"));
+    let member = Visitor::new(&room, SystemRole::Member);
+    assert!(!member.get(&person).await.body.contains("/history"));
+}
+
+#[tokio::test]
 async fn domains_are_sorted_filtered_and_downloaded() {
     let room = room().await;
     let admin = Visitor::new(&room, SystemRole::Admin);

@@ -5,11 +5,11 @@
 
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, Action, AuditOutcome};
+use control::{Act, AuditOutcome};
 use query::{EventsQuery, ReadPolicy};
 use std::collections::BTreeSet;
 
-use super::Listed;
+use super::{Listed, note_export};
 use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{Answer, Asked, Column, Fields, Sheet, answer, file};
@@ -64,20 +64,13 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
 
 async fn export(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let policy = staff.policy().ok_or(Error::Absent)?;
-    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
     let words = format!("people {}", words(asked));
-    let note = |words: String, outcome| async move {
-        let (action, object) = (Action::Exported, "people");
-        control
-            .audit(actor, account, action, object, &words, outcome)
-            .await
-    };
-    note(words.clone(), AuditOutcome::Begun).await?;
+    note_export(staff, state, &words, AuditOutcome::Begun).await?;
     let mut people = read(staff, state, &policy, asked).await?;
-    let path = format!("/a/{account}/people/active");
+    let path = format!("/a/{}/people/active", staff.account());
     Sheet::new(asked, &path).sort(COLUMNS, None, &mut people);
-    let rows = format!("{words}: {} rows", people.len());
-    note(rows, AuditOutcome::Done).await?;
+    let words = format!("{words}: {} rows", people.len());
+    note_export(staff, state, &words, AuditOutcome::Done).await?;
     Ok(file(COLUMNS, &people, &times(staff, state), "active.csv"))
 }
 

@@ -9,15 +9,14 @@ use model::record::ChangeOp;
 use model::{PersonKey, Timestamp};
 use query::{PersonView, ReadPolicy};
 
-use super::{clock, read as find};
+use super::{Known, clock};
 use crate::console::records::shown;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Asked, Column, Fields, Heads, Moment, Pager, Sheet, Times, answer, file,
 };
-use crate::operate::people::Reader;
 use crate::operate::{rows_under, text, time};
-use crate::{Error, Result, State};
+use crate::{Result, State};
 
 /// The newest changes: so many are read.
 const CHANGES: usize = 1_000;
@@ -95,28 +94,21 @@ pub(crate) async fn get(
 }
 
 async fn export(staff: &Staff, state: &State, key: &str, asked: &Fields) -> Answer {
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = find(state, &policy, key).await?;
-    let (person, view) = found.ok_or(Error::Absent)?;
-    let reader = Reader {
-        state,
-        actor: staff.actor(),
-        account: staff.account(),
-        policy: &policy,
-    };
-    let (object, words) = (person.to_string(), "the history of one profile");
+    let known = Known::find(staff, state, key).await?;
+    let reader = known.reader(staff, state);
+    let (object, words) = (known.person.to_string(), "the history of one profile");
     reader
         .note(Action::Exported, &object, words, AuditOutcome::Begun)
         .await?;
-    let mut changes = read(state, &policy, &view).await?;
-    let path = format!("/a/{}/people/{person}", staff.account());
+    let mut changes = read(state, &known.policy, &known.view).await?;
+    let path = known.path(staff);
     let sheet = Sheet::new(asked, &path).named(NAME);
     sheet.sort(COLUMNS, None, &mut changes);
     let words = format!("{words}: {} rows", changes.len());
     reader
         .note(Action::Exported, &object, &words, AuditOutcome::Done)
         .await?;
-    let name = format!("history-{person}.csv");
+    let name = format!("history-{object}.csv");
     Ok(file(COLUMNS, &changes, &clock(staff, state), &name))
 }
 

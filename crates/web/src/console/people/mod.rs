@@ -32,6 +32,7 @@ use super::view::{
     Answer, Asked, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times, answer,
     html, plural, see_other, unusable,
 };
+use crate::operate::people::Reader;
 use crate::{Error, Result, State};
 
 /// People of a search on one page.
@@ -358,25 +359,15 @@ async fn export_found(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     }) {
         return Err(crate::operate::Error::Invalid(text).into());
     }
-    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
     let words = format!("people with a value of `{property}`");
-    let note = |words: String, outcome| async move {
-        let (action, object) = (Action::Exported, "people");
-        control
-            .audit(actor, account, action, object, &words, outcome)
-            .await
-    };
-    note(words.clone(), AuditOutcome::Begun).await?;
+    note_export(staff, state, &words, AuditOutcome::Begun).await?;
     let people = people_having(staff, state, &policy, fields).await?;
     let mut csv = Csv::new(&["name", "identity", "devices", "key"]);
     for it in &people {
         csv.line(&[&it.name, &it.identity, &it.devices, &it.full_key]);
     }
-    note(
-        format!("{words}: {} rows", people.len()),
-        AuditOutcome::Done,
-    )
-    .await?;
+    let words = format!("{words}: {} rows", people.len());
+    note_export(staff, state, &words, AuditOutcome::Done).await?;
     Ok(csv.file("people.csv"))
 }
 
@@ -384,6 +375,22 @@ async fn export_found(staff: &Staff, state: &State, fields: &Fields) -> Answer {
 async fn note(staff: &Staff, state: &State, object: &str, words: &str) -> Result<()> {
     let (actor, account) = (staff.actor(), staff.account());
     let (action, outcome) = (Action::PeopleRead, AuditOutcome::Begun);
+    let control = state.control();
+    control
+        .audit(actor, account, action, object, words, outcome)
+        .await?;
+    Ok(())
+}
+
+/// Writes down that people are exported, before and after.
+async fn note_export(
+    staff: &Staff,
+    state: &State,
+    words: &str,
+    outcome: AuditOutcome,
+) -> Result<()> {
+    let (actor, account) = (staff.actor(), staff.account());
+    let (action, object) = (Action::Exported, "people");
     let control = state.control();
     control
         .audit(actor, account, action, object, words, outcome)
@@ -400,6 +407,48 @@ async fn read(
     let key: PersonKey = key.parse().map_err(|_| Error::Absent)?;
     let found = state.engine().profile(policy, &Lookup::Key(key)).await?;
     Ok(found.map(|view| (view.key.unwrap_or(key), view)))
+}
+
+/// The person whom a page is about, by the key in the URL, and what the reader may see of them.
+struct Known {
+    policy: ReadPolicy,
+    person: PersonKey,
+    view: PersonView,
+}
+
+impl Known {
+    /// Whoever is not there, or not for this reader, is a page that is not there.
+    async fn find(staff: &Staff, state: &State, key: &str) -> Result<Self> {
+        let policy = staff.person_policy().ok_or(Error::Absent)?;
+        let found = read(state, &policy, key).await?;
+        let (person, view) = found.ok_or(Error::Absent)?;
+        Ok(Self {
+            policy,
+            person,
+            view,
+        })
+    }
+
+    /// The reader, at what is held of them.
+    fn reader<'a>(&'a self, staff: &'a Staff, state: &'a State) -> Reader<'a> {
+        Reader {
+            state,
+            actor: staff.actor(),
+            account: staff.account(),
+            policy: &self.policy,
+        }
+    }
+
+    /// The frame of a page about them, under their own.
+    fn frame(&self, staff: &Staff, heading: String) -> Shell {
+        let title = title(&self.view, self.person);
+        frame(staff, self.person, heading, &title)
+    }
+
+    /// Their page.
+    fn path(&self, staff: &Staff) -> String {
+        format!("/a/{}/people/{}", staff.account(), self.person)
+    }
 }
 
 /// What a person is called in a heading: what they are called themselves, where it is shown.

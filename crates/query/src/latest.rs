@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::events::{self, EventRow, EventsQuery};
+use crate::masked;
 use crate::newest::Rank;
 use crate::people::{PeopleReader, PersonView, ProfileParts, TABLES};
 use crate::reads::{self, Read};
@@ -359,7 +360,7 @@ impl Engine {
             if asked.before.is_some() && row.received_at > asked.cut_off {
                 return Ok(None);
             }
-            rows.push(events::masked_row(row, policy));
+            rows.push(masked::event(row, policy));
         }
         Ok(Some(rows))
     }

@@ -7,7 +7,7 @@ use super::sign_in::{
     EMAIL, House, MINUTE, PASSWORD, STEP, client, code, kind, new_user, reset_link,
 };
 use super::support::operator;
-use crate::{Client, Code, Stage};
+use crate::{Action, AuditFilter, Client, Code, Stage};
 
 /// Somebody who has the password and tries codes, from another network each time, a new session for
 /// each: the pauses are the user's, and after a hundred the password is of no use any more.
@@ -84,6 +84,59 @@ async fn e01_a_guesser_with_many_addresses_has_a_hundred_guesses_ever() {
     let unlocked = house.control.unlock_user(&by, house.id, EMAIL);
     unlocked.await.unwrap();
     assert!(house.sign_in(&first.secret).await.is_ok());
+}
+
+/// Whole sessions, and those that wait for a second factor, are bounded apart: whoever has the password
+/// alone ends no whole one.
+#[tokio::test]
+async fn a_user_has_twenty_sessions_at_a_time_and_the_oldest_ends() {
+    let house = House::new(723).await;
+    let first = house.first().await;
+    let another = async || {
+        house.world.clock.advance(STEP);
+        house.sign_in(&first.secret).await.unwrap().token
+    };
+    let lives = async |token: &str| house.who(token).await.is_some();
+    let mut others = Vec::new();
+    for _ in 1..20 {
+        others.push(another().await);
+    }
+    assert!(lives(&first.token).await);
+    others.push(another().await);
+    assert!(!lives(&first.token).await);
+    for other in &others {
+        assert!(lives(other.expose()).await);
+    }
+    let by = house.who(others[19].expose()).await.unwrap();
+    assert_eq!(house.control.sessions(by.user).await.unwrap().len(), 20);
+    let filter = AuditFilter {
+        actions: vec![Action::SessionEnded],
+        ..AuditFilter::default()
+    };
+    let log = house.control.audit_log(&operator(), house.id, &filter);
+    let log = log.await.unwrap();
+    let words: Vec<&str> = log.iter().map(|it| it.description.as_str()).collect();
+    assert_eq!(words, ["the oldest of more than 20"]);
+
+    // A step-up is no session more, and neither is the password alone.
+    house.world.clock.advance(STEP);
+    let right = Code::Totp(code(&first.secret, house.now()));
+    let newest = others[19].expose();
+    house.control.show_code(newest, right, None).await.unwrap();
+    let mut halves = Vec::new();
+    for _ in 0..21 {
+        halves.push(house.password(EMAIL, PASSWORD).await.unwrap().token);
+        house.world.clock.advance(STEP / 30);
+    }
+    for other in &others[..19] {
+        assert!(lives(other.expose()).await);
+    }
+    assert!(!lives(halves[0].expose()).await && lives(halves[1].expose()).await);
+    house.world.clock.advance(STEP);
+    let right = Code::Totp(code(&first.secret, house.now()));
+    let half = halves[20].expose();
+    house.control.show_code(half, right, None).await.unwrap();
+    assert!(!lives(others[0].expose()).await && lives(others[1].expose()).await);
 }
 
 #[tokio::test]

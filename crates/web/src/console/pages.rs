@@ -64,7 +64,9 @@ const fn page(
     }
 }
 
-const SIGNED_IN: Audit = Audit::Entries(&[Action::SignedIn, Action::SteppedUp]);
+/// A whole session more may be one too many: the oldest ends.
+const SIGNED_IN: Audit =
+    Audit::Entries(&[Action::SignedIn, Action::SteppedUp, Action::SessionEnded]);
 const STEP: Audit = Audit::NothingAs(Unaudited::Step);
 /// The first factor signs in, a further one is a step up.
 const ENROLLED: Audit = Audit::Entries(&[Action::FactorAdded, Action::SignedIn, Action::SteppedUp]);

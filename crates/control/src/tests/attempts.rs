@@ -7,7 +7,7 @@ use super::sign_in::{
     EMAIL, House, MINUTE, PASSWORD, STEP, client, code, kind, new_user, reset_link,
 };
 use super::support::operator;
-use crate::{Action, AuditFilter, Client, Code, Stage};
+use crate::{Action, AuditFilter, Client, Code, Error, Stage};
 
 /// Somebody who has the password and tries codes, from another network each time, a new session for
 /// each: the pauses are the user's, and after a hundred the password is of no use any more.
@@ -195,4 +195,68 @@ async fn e10_every_end_of_a_session_is_its_end() {
         .revoke_user(&host, house.id, "bob@example.com");
     revoked.await.unwrap();
     assert!(is_over(&bob.token).await, "no role anywhere");
+}
+
+/// The list is in `docs/operate/access.md`: the product, the console's name, the user, the accounts.
+#[tokio::test]
+async fn no_password_is_made_of_the_words_around_its_user() {
+    let house = House::new(724).await;
+    let other = house
+        .control
+        .create_account(&operator(), "Walnut Parade", "UTC");
+    let other = other.await.unwrap().account_id;
+    let invited = |account, email: &'static str| {
+        let host = operator();
+        let control = house.control.clone();
+        async move {
+            let made = control.invite_user(&host, account, email, "Ann Onymous", "member", None);
+            made.await.unwrap()
+        }
+    };
+    let link = invited(other, "ann@mill.example").await;
+    let id = other.to_string();
+    let of_id = format!("{id}{id}");
+    for password in [
+        "strongroom",
+        "Strongroom-2026!",
+        "localhost8443",
+        "walnut parade",
+        "WalnutParade99",
+        "parade.walnut",
+        of_id.as_str(),
+        "onymous.mill.42",
+        "strongroom walnut ann",
+    ] {
+        let new = new_user("", password);
+        let client = Client::default();
+        let made = house.control.follow_link(link.expose(), new, &client).await;
+        match made {
+            Err(Error::Invalid(words)) => {
+                assert!(words.contains("your own name"), "{password}: {words}");
+            }
+            other => panic!("{password}: {other:?}"),
+        }
+    }
+    // Of an account where the user has no role it may be, and such a word may be in a longer one.
+    for (email, password) in [
+        ("bea@mill.example", "walnut parade unforeseen"),
+        ("cyd@mill.example", "shop lamps before noon"),
+    ] {
+        let link = invited(house.id, email).await;
+        let new = new_user("", password);
+        let client = Client::default();
+        let made = house.control.follow_link(link.expose(), new, &client).await;
+        assert!(made.is_ok(), "{password}: {made:?}");
+    }
+    // The same words when a password is changed.
+    let first = house.first().await;
+    let by = house.who(&first.token).await.unwrap();
+    for (password, kind_of) in [
+        ("strongroom-2027", Some(ErrorKind::Invalid)),
+        ("ann.example.shop", Some(ErrorKind::Invalid)),
+        ("walnut parade by night", None),
+    ] {
+        let changed = house.control.change_password(&by, PASSWORD, password).await;
+        assert_eq!(kind(changed), kind_of, "{password}");
+    }
 }

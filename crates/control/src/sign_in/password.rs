@@ -2,7 +2,8 @@
 //!
 //! Length decides, not composition (NIST SP 800-63B, section 3.1.1.2): eight characters and more,
 //! because nobody signs in by a password alone; what is common, or made of the words around the user
-//! ([`super::words`]), is refused. Kept is the Argon2id string, hashed together with a secret of the keyring, and sealed.
+//! ([`super::words`]), is refused. Kept is the Argon2id string, hashed together with a secret of the
+//! keyring, and sealed.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};

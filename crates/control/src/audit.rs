@@ -104,6 +104,8 @@ names! {
         PasscodeRevoked = "passcode.revoked",
         /// Apps of an account carry another token from now on.
         SdkTokenRotated = "sdk_token.rotated",
+        /// A token that apps carried is refused before its overlap ended.
+        SdkTokenEnded = "sdk_token.ended",
         /// Somebody was given access to an account.
         UserInvited = "user.invited",
         /// A user's roles in an account count no more until the user is enabled.

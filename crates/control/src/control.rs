@@ -331,6 +331,12 @@ impl Control {
         format!("{}/link/{}", self.console_url, link.expose())
     }
 
+    /// The name by which people reach the console, which is often their company's.
+    pub(crate) fn console_name(&self) -> Option<String> {
+        let url = url::Url::parse(&self.console_url).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// A random text that is used once: 128 bits, in hexadecimal digits.
     #[must_use]
     pub fn nonce(&self) -> String {

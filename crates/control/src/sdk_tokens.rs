@@ -1,7 +1,8 @@
 //! The tokens that apps carry: the newest, and those before it until their overlap ends.
 //!
 //! A token is in every copy of an app that is installed, so it cannot be exchanged at once: for a
-//! time both the new one and the old one are accepted. What is kept of one is a hash.
+//! time both the new one and the old one are accepted; an old one can be ended alone before that.
+//! What is kept of one is a hash.
 
 use governance::access::Rights;
 use governance::{NewPasscode, PasscodeHash, SdkTokenRule};
@@ -98,6 +99,47 @@ impl Control {
             others_end_at,
         })
     }
+
+    /// Ends one token before its overlap does: it is refused from now on. The newest is not ended: an
+    /// account without a token would take nothing from apps.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Conflict`] for the newest; [`model::ErrorKind::NotFound`] when there is none
+    /// of that number in force; as [`Control::account`].
+    pub async fn end_sdk_token(&self, actor: &Actor, id: AccountId, number: u32) -> Result<()> {
+        self.change(actor, Act::ManageCredentials, id, move |session, desk| {
+            Box::pin(async move {
+                let tokens = read(session, id).await?.account.sdk_tokens;
+                let found = tokens.iter().find(|it| it.number == number);
+                match found.map(|it| it.ends_at) {
+                    Some(None) => {
+                        let text = "the newest token is not ended: make another one first";
+                        return Err(Error::Conflict(text.to_owned()));
+                    }
+                    Some(Some(end)) if desk.now < end => {}
+                    Some(Some(_)) | None => {
+                        return Err(Error::NotFound(format!("SDK token {number} in force")));
+                    }
+                }
+                end(session, id, number, desk.now).await?;
+                let words = "refused from now on".to_owned();
+                desk.note(session, Action::SdkTokenEnded, number.to_string(), words)
+                    .await
+            })
+        })
+        .await
+    }
+}
+
+async fn end(session: &mut Session, id: AccountId, number: u32, at: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE sdk_tokens SET ends_at = $1 WHERE account = $2 AND number = $3")
+        .bind(at.ms())
+        .bind(id.as_str().to_owned())
+        .bind(i64::from(number))
+        .execute(session.connection())
+        .await
+        .map(|_| ())
+        .map_err(Error::database("end a token"))
 }
 
 async fn end_others(session: &mut Session, id: AccountId, at: Timestamp) -> Result<()> {

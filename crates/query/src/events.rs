@@ -9,16 +9,15 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::logical_expr::{Expr, cast, lit};
 use futures::StreamExt;
-use governance::{Masks, PropertyOf};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
 use model::record::{Source, Table};
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
-use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::functions::{json_number, json_text};
+use crate::masked;
 use crate::people::{PeopleReader, PersonView, ProfileParts};
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -619,50 +618,10 @@ pub(crate) fn event_row(
         ts_sent: ts_sent.is_valid(row).then(|| reads::time(ts_sent, row)),
         source: source.ok_or(Error::Internal("name the source of an event"))?,
         session: session.is_valid(row).then(|| session.value(row)),
-        properties: masked_object(properties.object(row), policy),
+        properties: masked::object(properties.object(row), policy),
         context: context
             .and_then(|it| RawJson::parse(it).ok())
-            .map(|it| masked_object(it, policy)),
+            .map(|it| masked::object(it, policy)),
         person: Arc::default(),
     })
-}
-
-/// The event as a reader sees it.
-pub(crate) fn masked_row(row: &EventRow, policy: &ReadPolicy) -> EventRow {
-    let mut shown = row.clone();
-    if !policy.masks.is_empty() {
-        shown.properties = masked_object(shown.properties, policy);
-        shown.context = shown.context.map(|it| masked_object(it, policy));
-    }
-    shown
-}
-
-/// The object of an event's properties, or of what its SDK said, with masked members masked.
-pub(crate) fn masked_object(object: RawJson, policy: &ReadPolicy) -> RawJson {
-    match policy.masks.is_empty() {
-        true => object,
-        false => masked_members(object.as_str(), &policy.masks),
-    }
-}
-
-/// As [`masked_object`], of a text. What is no object has no members that could be told apart.
-pub(crate) fn masked_members(object: &str, masks: &Masks) -> RawJson {
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object) else {
-        // A key that is no text cannot be told from a masked one.
-        return RawJson::empty_object();
-    };
-    let mut text = String::from("{");
-    for (name, value) in &members {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        crate::json::push_string(&mut text, name);
-        text.push(':');
-        match masks.of(PropertyOf::Event, name) {
-            Some(mask) => text.push_str(&mask.json(value.get())),
-            None => text.push_str(value.get()),
-        }
-    }
-    text.push('}');
-    RawJson::parse(&text).unwrap_or_else(|_| RawJson::empty_object())
 }

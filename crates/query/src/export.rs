@@ -25,6 +25,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::csv::{self, Formulas};
 use crate::events::{self, CONTEXT, EventsQuery};
+use crate::masked;
 use crate::people::{PAGE, PersonView};
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -87,12 +88,12 @@ impl Engine {
                 people
                     .append_value(person.0)
                     .map_err(|_| Error::Internal("write a person's key"))?;
-                let object = events::masked_object(properties.object(row), &policy);
+                let object = masked::object(properties.object(row), &policy);
                 objects.append_value(object.as_str());
                 let context = reads::text(sent, row).map(|it| match policy.masks.is_empty() {
                     true => Cow::Borrowed(it),
                     false => {
-                        let masked = events::masked_members(it, &policy.masks);
+                        let masked = masked::members(it, &policy.masks);
                         Cow::Owned(masked.as_str().to_owned())
                     }
                 });

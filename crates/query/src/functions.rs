@@ -337,9 +337,7 @@ impl ScalarUDFImpl for Masker {
                 Masking::Text if is_text => Mask::Partial.text(value).into_owned(),
                 Masking::Text => Mask::Placeholder.text(value).into_owned(),
                 Masking::Json => Mask::Partial.json(value).into(),
-                Masking::Members(masks) => crate::events::masked_members(value, masks)
-                    .as_str()
-                    .to_owned(),
+                Masking::Members(masks) => crate::masked::members(value, masks).as_str().to_owned(),
             })
         });
         Ok(ColumnarValue::Array(Arc::new(

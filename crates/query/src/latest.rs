@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::events::{self, EventRow, EventsQuery};
+use crate::masked;
 use crate::newest::Rank;
 use crate::people::{PeopleReader, PersonView, ProfileParts, TABLES};
 use crate::reads::{self, Read};
@@ -165,27 +166,29 @@ impl Engine {
     }
 
     /// The people who did something last, at most `limit`, as far as they are among those of the
-    /// `events` newest events: each with their last one, the newest first.
+    /// `newest` events that match `query`: each with their last one, the newest first.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt`.
+    /// `Denied` for a filter on a masked property; `Unavailable`, `Corrupt`.
     pub async fn active_last(
         &self,
         policy: &ReadPolicy,
-        events: usize,
+        query: &EventsQuery,
+        newest: usize,
         limit: usize,
     ) -> Result<Vec<ActivePerson>> {
-        let (all, cut_off) = (&EventsQuery::default(), self.inner.clock.now());
+        events::check_filters(policy, query)?;
+        let cut_off = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
             let asked = Asked {
                 rows: snapshot.table(Table::Events)?,
                 policy,
-                query: all,
+                query,
                 keys: None,
                 before: None,
                 cut_off,
-                room: events,
+                room: newest,
             };
             let mut seen = HashSet::new();
             let mut last = Vec::new();
@@ -357,7 +360,7 @@ impl Engine {
             if asked.before.is_some() && row.received_at > asked.cut_off {
                 return Ok(None);
             }
-            rows.push(events::masked_row(row, policy));
+            rows.push(masked::event(row, policy));
         }
         Ok(Some(rows))
     }

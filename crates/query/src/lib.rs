@@ -21,6 +21,7 @@ mod tail_index;
 mod digest;
 mod events;
 mod latest;
+mod masked;
 mod newest;
 mod people;
 mod presence;

@@ -67,6 +67,7 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("credential create", leaves(&[Action::PasscodeCreated])),
     ("credential list", Audit::Nothing),
     ("credential rotate-token", leaves(&[Action::SdkTokenRotated])),
+    ("credential end-token", leaves(&[Action::SdkTokenEnded])),
     ("credential revoke", leaves(&[Action::PasscodeRevoked])),
     ("query", leaves(&[Action::QueryRun])),
     ("person show", leaves(&[Action::PersonShown])),

@@ -16,6 +16,7 @@ mod recovery;
 pub(crate) mod session;
 mod sessions;
 mod totp;
+mod words;
 
 use governance::access::Standing;
 use model::{AccountId, Secret, Timestamp};
@@ -41,6 +42,7 @@ use proofs::{note_sign_in, password_of, take_totp, write_password, write_totp};
 pub use session::{Client, Factors, NewSession, SignedIn, Stage};
 pub use sessions::SessionView;
 pub use totp::TotpOffer;
+use words::Whose;
 
 /// Passwords that are hashed at a time: each takes 19 MiB and a core.
 const HASHES_AT_A_TIME: usize = 2;
@@ -334,7 +336,13 @@ impl Control {
     /// the new one is not taken.
     pub async fn change_password(&self, by: &SignedIn, old: &str, new: &str) -> Result<()> {
         require_fresh(by)?;
-        password::check(new, &[&by.email, &by.name])?;
+        let words = self.words_around(Whose {
+            email: &by.email,
+            name: &by.name,
+            user: Some(by.user),
+            account: None,
+        });
+        password::check(new, &words.await?)?;
         let (desk, user, own) = (self.sign_in_desk(&by.actor), by.user, by.session.clone());
         let key = desk.sealer.hash("user email", &by.email);
         let (kept, before) = {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::mail::{self, Mail};
 use super::session::{self, Client, NewSession, SignedIn, Stage};
+use super::words::Whose;
 use super::{actor, failures, note, password, password_of, write_password};
 use crate::authz::Act;
 use crate::control::{Control, Desk};
@@ -111,7 +112,13 @@ impl Control {
         if !new.accepts_terms && seen.invitation.purpose == Purpose::Invitation {
             return Err(Error::Invalid("the terms must be accepted".to_owned()));
         }
-        password::check(new.password.expose(), &[&email, &name])?;
+        let words = self.words_around(Whose {
+            email: &email,
+            name: &name,
+            user: seen.invitation.user,
+            account: Some(seen.invitation.account),
+        });
+        password::check(new.password.expose(), &words.await?)?;
         let made = self.hash_password(new.password.expose()).await?;
         let desk = self.sign_in_desk(&actor(&email, client.peer));
         let (random, client) = (Arc::clone(&self.random), client.clone());

@@ -1,13 +1,15 @@
 //! Passwords: which ones are taken, and how they are kept.
 //!
 //! Length decides, not composition (NIST SP 800-63B, section 3.1.1.2): eight characters and more,
-//! because nobody signs in by a password alone; what is common or made of the user's own name is
-//! refused. Kept is the Argon2id string, hashed together with a secret of the keyring, and sealed.
+//! because nobody signs in by a password alone; what is common, or made of the words around the user
+//! ([`super::words`]), is refused. Kept is the Argon2id string, hashed together with a secret of the
+//! keyring, and sealed.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use model::{Random, Secret};
+use std::cmp::Reverse;
 
 use crate::{Error, Result};
 
@@ -15,14 +17,19 @@ use crate::{Error, Result};
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Characters of a password at most.
 pub const PASSWORD_CHARS_MAX: usize = 1_024;
+/// Characters of a word, or of a part of one, that a password must not be made of: less are in anything.
+const WORD_CHARS_MIN: usize = 3;
+/// Letters that a password has beside such words, at least.
+const LETTERS_BESIDE_MIN: usize = 4;
 /// A password that is found within so many guesses is too common.
 const GUESSES_MIN: u64 = 100_000_000;
 
-/// Refuses what is too short, too long, common, or made of `own` words.
+/// Refuses what is too short, too long, common, or made of these words: of one of them or of several,
+/// with less than four letters beside.
 ///
 /// # Errors
 /// [`model::ErrorKind::Invalid`], in words for the user.
-pub(crate) fn check(password: &str, own: &[&str]) -> Result<()> {
+pub(crate) fn check(password: &str, words: &[String]) -> Result<()> {
     let chars = password.chars().count();
     if chars < PASSWORD_CHARS_MIN {
         return Err(Error::Invalid(format!(
@@ -35,23 +42,28 @@ pub(crate) fn check(password: &str, own: &[&str]) -> Result<()> {
             "a password has at most {PASSWORD_CHARS_MAX} characters"
         )));
     }
-    let own: Vec<&str> = own
-        .iter()
-        .flat_map(|text| text.split(|it: char| !it.is_alphanumeric()).chain([*text]))
-        .filter(|word| word.chars().count() >= 3)
-        .collect();
+    let parts = |text: &String| -> Vec<String> {
+        let parts = text
+            .split(|it: char| !it.is_alphanumeric())
+            .chain([&**text]);
+        let parts = parts.filter(|word| word.chars().count() >= WORD_CHARS_MIN);
+        parts.map(str::to_lowercase).collect()
+    };
+    let mut words: Vec<String> = words.iter().flat_map(parts).collect();
+    // A word that is part of another one must not break that one up.
+    words.sort_by_key(|word| Reverse(word.len()));
     let small = password.to_lowercase();
-    let is_own = own.iter().any(|word| {
-        let rest = small.replace(&word.to_lowercase(), "");
-        rest.chars().filter(|it| it.is_alphabetic()).count() < 4 && rest.len() < small.len()
-    });
-    if is_own {
+    let taken_out = |rest: String, word: &String| rest.replace(word.as_str(), "");
+    let rest = words.iter().fold(small.clone(), taken_out);
+    let letters = rest.chars().filter(|it| it.is_alphabetic()).count();
+    if rest.len() < small.len() && letters < LETTERS_BESIDE_MIN {
         return Err(Error::Invalid(String::from(
-            "this password is made of your own name or address; choose one that nobody can guess \
-             from them",
+            "this password is made of your own name or address, or of those of the account, the \
+             console or the product; choose one that nobody can guess from them",
         )));
     }
-    if zxcvbn::zxcvbn(password, &own).guesses() < GUESSES_MIN {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if zxcvbn::zxcvbn(password, &words).guesses() < GUESSES_MIN {
         return Err(Error::Invalid(String::from(
             "this password is common or easily guessed; a few unrelated words in a row are better",
         )));

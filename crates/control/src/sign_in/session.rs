@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::recovery;
+use super::sessions::end_surplus;
 use crate::control::{Control, Desk};
 use crate::database::Session as Database;
 use crate::sealer::Sealer;
@@ -320,7 +321,7 @@ impl Control {
     }
 }
 
-/// Writes a new session down.
+/// Writes a new session down. The oldest of the user's that wait as this one does may end.
 ///
 /// # Errors
 /// [`model::ErrorKind::Unavailable`] when it cannot be written.
@@ -359,10 +360,12 @@ pub(super) async fn insert(
     .execute(session.connection())
     .await
     .map_err(Error::database("write a session"))?;
+    end_surplus(session, desk, user, &text, stage).await?;
     Ok(NewSession { token, stage })
 }
 
-/// Gives a session a new token, and sets what it has reached: the second factor was shown now.
+/// Gives a session a new token, and sets what it has reached: the second factor was shown now. The
+/// oldest of the user's whole sessions may end.
 ///
 /// # Errors
 /// As [`insert`].
@@ -389,6 +392,9 @@ pub(super) async fn complete(
     .execute(session.connection())
     .await
     .map_err(Error::database("complete a session"))?;
+    if row.stage != Stage::Full {
+        end_surplus(session, desk, row.user, &row.id_text(), Stage::Full).await?;
+    }
     Ok(NewSession {
         token,
         stage: Stage::Full,

@@ -1,15 +1,18 @@
-//! A user's sessions as their user sees them: listed, and ended.
+//! A user's sessions as their user sees them: listed, and ended; and how many there may be.
 
 use model::Timestamp;
 use serde::Serialize;
 use sqlx::Row as _;
 
-use super::session::{SignedIn, delete, limits, parse};
-use crate::control::Control;
+use super::session::{Row, SignedIn, Stage, delete, limits, parse};
+use crate::control::{Control, Desk};
 use crate::database::Session as Database;
 use crate::sealer::Sealer;
 use crate::users::UserId;
 use crate::{Action, Error, Result};
+
+/// Sessions of one user at a time: whole ones, and as many that wait for a second factor.
+const SESSIONS_MAX: usize = 20;
 
 /// A session as its user sees it in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +71,44 @@ impl Control {
             })
             .await
     }
+}
+
+/// Ends the oldest of a user's sessions of which there are more than may be: of the whole ones, or of
+/// those that wait for a second factor, whichever `own` has just become. `own` stays in any case.
+///
+/// # Errors
+/// [`model::ErrorKind::Unavailable`] when it cannot be written.
+pub(super) async fn end_surplus(
+    session: &mut Database,
+    desk: &Desk,
+    user: UserId,
+    own: &str,
+    stage: Stage,
+) -> Result<()> {
+    let is_whole = stage == Stage::Full;
+    let rows = sqlx::query(
+        "SELECT id, user_id, stage, created_at, seen_at, factor_at, tries, pending_sealed \
+         FROM sessions WHERE user_id = $1 AND (stage = 'full') = $2 \
+         ORDER BY created_at DESC, seen_at DESC",
+    )
+    .bind(user.0.to_vec())
+    .bind(is_whole)
+    .fetch_all(session.connection())
+    .await
+    .map_err(Error::database("count sessions"))?;
+    let limits = limits(session, user).await?;
+    let rows: Vec<Row> = rows.iter().map(parse).collect::<Result<_>>()?;
+    // What is over already leaves its own entry when it is next seen.
+    let others = rows.iter().filter(|it| it.lives(desk.now, limits));
+    let others = others.map(Row::id_text).filter(|it| *it != *own);
+    for id in others.skip(SESSIONS_MAX - 1) {
+        delete(session, user, Some(&id), None).await?;
+        if is_whole {
+            let words = format!("the oldest of more than {SESSIONS_MAX}");
+            super::note(session, desk, user, Action::SessionEnded, &id, &words).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn list(

@@ -7,7 +7,7 @@ use super::sign_in::{
     EMAIL, House, MINUTE, PASSWORD, STEP, client, code, kind, new_user, reset_link,
 };
 use super::support::operator;
-use crate::{Client, Code, Stage};
+use crate::{Action, AuditFilter, Client, Code, Error, Stage};
 
 /// Somebody who has the password and tries codes, from another network each time, a new session for
 /// each: the pauses are the user's, and after a hundred the password is of no use any more.
@@ -86,6 +86,59 @@ async fn e01_a_guesser_with_many_addresses_has_a_hundred_guesses_ever() {
     assert!(house.sign_in(&first.secret).await.is_ok());
 }
 
+/// Whole sessions, and those that wait for a second factor, are bounded apart: whoever has the password
+/// alone ends no whole one.
+#[tokio::test]
+async fn a_user_has_twenty_sessions_at_a_time_and_the_oldest_ends() {
+    let house = House::new(723).await;
+    let first = house.first().await;
+    let another = async || {
+        house.world.clock.advance(STEP);
+        house.sign_in(&first.secret).await.unwrap().token
+    };
+    let lives = async |token: &str| house.who(token).await.is_some();
+    let mut others = Vec::new();
+    for _ in 1..20 {
+        others.push(another().await);
+    }
+    assert!(lives(&first.token).await);
+    others.push(another().await);
+    assert!(!lives(&first.token).await);
+    for other in &others {
+        assert!(lives(other.expose()).await);
+    }
+    let by = house.who(others[19].expose()).await.unwrap();
+    assert_eq!(house.control.sessions(by.user).await.unwrap().len(), 20);
+    let filter = AuditFilter {
+        actions: vec![Action::SessionEnded],
+        ..AuditFilter::default()
+    };
+    let log = house.control.audit_log(&operator(), house.id, &filter);
+    let log = log.await.unwrap();
+    let words: Vec<&str> = log.iter().map(|it| it.description.as_str()).collect();
+    assert_eq!(words, ["the oldest of more than 20"]);
+
+    // A step-up is no session more, and neither is the password alone.
+    house.world.clock.advance(STEP);
+    let right = Code::Totp(code(&first.secret, house.now()));
+    let newest = others[19].expose();
+    house.control.show_code(newest, right, None).await.unwrap();
+    let mut halves = Vec::new();
+    for _ in 0..21 {
+        halves.push(house.password(EMAIL, PASSWORD).await.unwrap().token);
+        house.world.clock.advance(STEP / 30);
+    }
+    for other in &others[..19] {
+        assert!(lives(other.expose()).await);
+    }
+    assert!(!lives(halves[0].expose()).await && lives(halves[1].expose()).await);
+    house.world.clock.advance(STEP);
+    let right = Code::Totp(code(&first.secret, house.now()));
+    let half = halves[20].expose();
+    house.control.show_code(half, right, None).await.unwrap();
+    assert!(!lives(others[0].expose()).await && lives(others[1].expose()).await);
+}
+
 #[tokio::test]
 async fn e10_every_end_of_a_session_is_its_end() {
     let house = House::new(722).await;
@@ -142,4 +195,68 @@ async fn e10_every_end_of_a_session_is_its_end() {
         .revoke_user(&host, house.id, "bob@example.com");
     revoked.await.unwrap();
     assert!(is_over(&bob.token).await, "no role anywhere");
+}
+
+/// The list is in `docs/operate/access.md`: the product, the console's name, the user, the accounts.
+#[tokio::test]
+async fn no_password_is_made_of_the_words_around_its_user() {
+    let house = House::new(724).await;
+    let other = house
+        .control
+        .create_account(&operator(), "Walnut Parade", "UTC");
+    let other = other.await.unwrap().account_id;
+    let invited = |account, email: &'static str| {
+        let host = operator();
+        let control = house.control.clone();
+        async move {
+            let made = control.invite_user(&host, account, email, "Ann Onymous", "member", None);
+            made.await.unwrap()
+        }
+    };
+    let link = invited(other, "ann@mill.example").await;
+    let id = other.to_string();
+    let of_id = format!("{id}{id}");
+    for password in [
+        "strongroom",
+        "Strongroom-2026!",
+        "localhost8443",
+        "walnut parade",
+        "WalnutParade99",
+        "parade.walnut",
+        of_id.as_str(),
+        "onymous.mill.42",
+        "strongroom walnut ann",
+    ] {
+        let new = new_user("", password);
+        let client = Client::default();
+        let made = house.control.follow_link(link.expose(), new, &client).await;
+        match made {
+            Err(Error::Invalid(words)) => {
+                assert!(words.contains("your own name"), "{password}: {words}");
+            }
+            other => panic!("{password}: {other:?}"),
+        }
+    }
+    // Of an account where the user has no role it may be, and such a word may be in a longer one.
+    for (email, password) in [
+        ("bea@mill.example", "walnut parade unforeseen"),
+        ("cyd@mill.example", "shop lamps before noon"),
+    ] {
+        let link = invited(house.id, email).await;
+        let new = new_user("", password);
+        let client = Client::default();
+        let made = house.control.follow_link(link.expose(), new, &client).await;
+        assert!(made.is_ok(), "{password}: {made:?}");
+    }
+    // The same words when a password is changed.
+    let first = house.first().await;
+    let by = house.who(&first.token).await.unwrap();
+    for (password, kind_of) in [
+        ("strongroom-2027", Some(ErrorKind::Invalid)),
+        ("ann.example.shop", Some(ErrorKind::Invalid)),
+        ("walnut parade by night", None),
+    ] {
+        let changed = house.control.change_password(&by, PASSWORD, password).await;
+        assert_eq!(kind(changed), kind_of, "{password}");
+    }
 }

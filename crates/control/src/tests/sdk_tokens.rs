@@ -57,6 +57,45 @@ async fn old_tokens_are_accepted_until_the_overlap_ends_and_no_longer() {
 }
 
 #[tokio::test]
+async fn an_old_token_is_ended_alone_and_the_newest_never() {
+    let world = World::new(703);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Faulty::new();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let only = control.end_sdk_token(&operator(), id, 1).await;
+    assert_eq!(only.unwrap_err().kind(), ErrorKind::Conflict);
+    let second = control.rotate_sdk_token(&operator(), id, 30).await.unwrap();
+    control.rotate_sdk_token(&operator(), id, 30).await.unwrap();
+    let now = world.clock.now();
+    control.end_sdk_token(&operator(), id, 2).await.unwrap();
+    let rules = std::sync::Arc::clone(&control.rules().borrow());
+    let rules = rules.account(id).unwrap();
+    assert_eq!(rules.verify_sdk_token(second.text.expose(), now), None);
+    drop(control);
+    let (control, _) = world.open(dir.path(), store).await.unwrap();
+    let shown = control.account(&operator(), id).await.unwrap().sdk_tokens;
+    let ends: Vec<_> = shown.iter().map(|it| it.ends_at).collect();
+    assert_eq!(ends, [Some(now.plus(DAY * 30)), Some(now), None]);
+    for (number, kind) in [
+        (2, ErrorKind::NotFound),
+        (3, ErrorKind::Conflict),
+        (4, ErrorKind::NotFound),
+    ] {
+        let refused = control.end_sdk_token(&operator(), id, number).await;
+        assert_eq!(refused.unwrap_err().kind(), kind, "{number}");
+    }
+    let filter = AuditFilter {
+        actions: vec![Action::SdkTokenEnded],
+        ..AuditFilter::default()
+    };
+    let log = control.audit_log(&operator(), id, &filter).await.unwrap();
+    let done: Vec<&str> = log.iter().map(|it| it.action_id.as_str()).collect();
+    assert_eq!(done, ["2"]);
+}
+
+#[tokio::test]
 async fn no_more_than_ten_tokens_are_accepted_at_a_time() {
     let world = World::new(701);
     let dir = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::profile::{EventStats, PersonView, ProfileParts, Seen};
 use crate::events::{self, EventsQuery};
+use crate::masked;
 use crate::people::Links;
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -393,7 +394,7 @@ fn mask(profile: &mut Profile, policy: &ReadPolicy) {
     }
     for device in profile.devices.values_mut() {
         if let Some(facts) = &mut device.facts {
-            *facts = events::masked_object(facts.clone(), policy);
+            *facts = masked::object(facts.clone(), policy);
         }
     }
 }

@@ -198,12 +198,25 @@ async fn people(world: &World, policy: &ReadPolicy, from: Timestamp, to: Timesta
             last.push((key.to_owned(), name.to_owned(), ts));
         }
     }
-    let active = world.engine.active_last(policy, 20, 3).await.unwrap();
+    let every = EventsQuery::default();
+    let active = world.engine.active_last(policy, &every, 20, 3);
+    let active = active.await.unwrap();
     let active = active.into_iter().map(|it| {
         let key = it.person.key.unwrap().to_string();
         (key, it.event.to_string(), it.ts.ms())
     });
     assert_eq!(active.collect::<Vec<_>>(), last);
+    // Of one event alone: nobody is there for another one.
+    let Some((_, name, _)) = last.last() else {
+        return;
+    };
+    let of_name = EventsQuery {
+        event: Some(name.clone()),
+        ..EventsQuery::default()
+    };
+    let active = world.engine.active_last(policy, &of_name, 20, 3);
+    let active = active.await.unwrap();
+    assert!(!active.is_empty() && active.iter().all(|it| *it.event == **name));
 }
 
 /// Trends by day and by quarter of an hour, which are counted, and by 7 minutes, which is looked at.

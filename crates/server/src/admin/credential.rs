@@ -43,6 +43,13 @@ pub(crate) enum CredentialRequest {
         /// How long those before it are accepted, days.
         days: u32,
     },
+    /// Ends a token before the newest, at once.
+    EndToken {
+        /// Whose.
+        account: String,
+        /// Which.
+        number: u32,
+    },
     /// Ends one, at once.
     Revoke {
         /// Whose.
@@ -76,7 +83,8 @@ pub(super) async fn execute(
                 None => Scopes::all(),
                 Some(text) => Scopes::parse(&text).ok_or_else(|| {
                     invalid(format!(
-                        "`{text}` are not scopes: name upload, read, delete, or rights as a role has them"
+                        "`{text}` are not scopes: name upload, read, personal_information, delete, or rights \
+                         as a role has them"
                     ))
                 })?,
             };
@@ -105,6 +113,12 @@ pub(super) async fn execute(
                 "sdk_token": made.text.expose(),
                 "others_end_at": made.others_end_at.to_string(),
             }))
+        }
+        CredentialRequest::EndToken { account, number } => {
+            let id = account_id(&account)?;
+            let ended = control.end_sdk_token(actor, id, number).await;
+            ended.context("failed to end the token")?;
+            Ok(json!({"account_id": id.as_str(), "number": number, "state": "ended"}))
         }
         CredentialRequest::List { account } => {
             jobs::write_uses(installation).await?;

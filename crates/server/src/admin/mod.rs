@@ -46,7 +46,7 @@ pub(crate) use drops::DropsRequest;
 pub(crate) use execute::execute;
 pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
-pub(crate) use quarantine::{QuarantineAct, QuarantineRequest};
+pub(crate) use quarantine::{QuarantineAct, QuarantineFilter, QuarantineRequest};
 pub(crate) use request::{
     Class, DeclaredKind, DictionaryChange, DictionaryPolicy, ExportFormat, ExportWhat, Mask,
     PropertyOf, Request, RestrictionAct, Whom,

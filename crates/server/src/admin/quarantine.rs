@@ -10,10 +10,10 @@ use model::record::Quarantined;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use web::operate::quarantine::{Desk, Outcome, Wanted};
+use web::operate::quarantine::{Desk, Outcome, RecordState, Wanted};
 
 use super::Frame;
-use super::rows::{account_id, send_array};
+use super::rows::{account_id, parse_time, send_array};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
 
@@ -32,6 +32,8 @@ pub(crate) struct QuarantineRequest {
 pub(crate) enum QuarantineAct {
     /// Lists them, the newest first, without their content. The data is a JSON array.
     List {
+        /// Which.
+        filter: QuarantineFilter,
         /// How many at most.
         limit: u32,
         /// The record that the page before ended with.
@@ -54,6 +56,39 @@ pub(crate) enum QuarantineAct {
     },
 }
 
+/// Which records are listed. What is none does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+pub(crate) struct QuarantineFilter {
+    /// Those only of which this became
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<QuarantineState>,
+    /// Received not before: YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Received before
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum QuarantineState {
+    /// Nothing yet
+    Waiting,
+    /// It was stored after all
+    Replayed,
+}
+
+impl From<QuarantineState> for RecordState {
+    fn from(state: QuarantineState) -> Self {
+        match state {
+            QuarantineState::Waiting => Self::Waiting,
+            QuarantineState::Replayed => Self::Replayed,
+        }
+    }
+}
+
 /// Carries an act out.
 pub(super) async fn execute(
     installation: &Installation,
@@ -73,8 +108,16 @@ pub(super) async fn execute(
         account,
     };
     match request.act {
-        QuarantineAct::List { limit, after } => {
+        QuarantineAct::List {
+            filter,
+            limit,
+            after,
+        } => {
+            let time = |text: Option<String>| text.as_deref().map(parse_time).transpose();
             let wanted = Wanted {
+                state: filter.state.map(RecordState::from),
+                from: time(filter.from)?,
+                to: time(filter.to)?,
                 after: after.as_deref().map(record_id).transpose()?,
                 limit,
                 ..Wanted::default()

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+use super::quarantine::QuarantineState;
 use super::{
-    DropsRequest, Frame, QuarantineAct, QuarantineRequest, Request, RequestsSearch, execute,
+    DropsRequest, Frame, QuarantineAct, QuarantineFilter, QuarantineRequest, Request,
+    RequestsSearch, execute,
 };
 use crate::compose::{self, Installation};
 use crate::config::{Listen, Loaded};
@@ -180,7 +182,11 @@ async fn quarantined_records_are_listed_shown_and_deleted() {
     let mut listed = Vec::new();
     let mut after = None;
     loop {
-        let act = QuarantineAct::List { limit: 2, after };
+        let act = QuarantineAct::List {
+            filter: QuarantineFilter::default(),
+            limit: 2,
+            after,
+        };
         let (rows, end) = room.quarantine(act).await.unwrap();
         listed.extend(rows);
         let Some(next) = end["next"].as_str() else {
@@ -211,6 +217,7 @@ async fn quarantined_records_are_listed_shown_and_deleted() {
         .await
         .unwrap_err();
     let act = QuarantineAct::List {
+        filter: QuarantineFilter::default(),
         limit: 10,
         after: None,
     };
@@ -221,6 +228,60 @@ async fn quarantined_records_are_listed_shown_and_deleted() {
         .audited(room.account, &[Action::QuarantineDeleted])
         .await;
     assert_eq!(deleted, [(Action::QuarantineDeleted, AuditOutcome::Done)]);
+}
+
+#[tokio::test]
+async fn quarantined_records_are_listed_by_what_became_of_them_and_when_they_came() {
+    let room = Room::new().await;
+    let times = [7, 5, 3, 1].map(|days| room.days_ago(days));
+    let ids = [1, 2, 3, 4].map(|number| RecordId([number; 16]));
+    let records = ids.iter().zip(times);
+    let records = records.map(|(id, at)| quarantined(*id, at)).collect();
+    room.append(room.account, records).await;
+    let text = |place: usize| ids[place].to_string();
+    let replay = QuarantineAct::Replay {
+        records: vec![text(1), text(2)],
+    };
+    let (_, replayed) = room.quarantine(replay).await.unwrap();
+    assert_eq!(replayed["records"][1]["outcome"], "stored", "{replayed}");
+    let delete = QuarantineAct::Delete {
+        records: vec![text(0)],
+    };
+    room.quarantine(delete).await.unwrap();
+    let (waiting, replayed) = (QuarantineState::Waiting, QuarantineState::Replayed);
+    let day = |place: usize| Some(times[place].to_string());
+    for (state, from, to, expect) in [
+        (None, None, None, vec![3, 2, 1]),
+        (Some(waiting), None, None, vec![3]),
+        (Some(replayed), None, None, vec![2, 1]),
+        (Some(replayed), day(2), None, vec![2]),
+        (Some(replayed), None, day(2), vec![1]),
+        (None, day(2), day(3), vec![2]),
+        (Some(waiting), None, day(3), vec![]),
+    ] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = QuarantineFilter {
+                state,
+                from: from.clone(),
+                to: to.clone(),
+            };
+            let act = QuarantineAct::List {
+                filter,
+                limit: 1,
+                after,
+            };
+            let (rows, end) = room.quarantine(act).await.unwrap();
+            found.extend(rows.into_iter().map(|it| it["record_id"].clone()));
+            after = end["next"].as_str().map(str::to_owned);
+            if after.is_none() {
+                break;
+            }
+        }
+        let expect: Vec<Value> = expect.into_iter().map(|it| json!(text(it))).collect();
+        assert_eq!(found, expect, "{state:?} {from:?} {to:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `strongroom credential create|list|revoke|rotate-token`.
+//! `strongroom credential create|list|revoke|rotate-token|end-token`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -22,8 +22,8 @@ pub(super) enum Command {
         /// Refused after so many days; for ever when not said
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
         days: Option<u32>,
-        /// What it may do: upload, read, delete, and what it may manage, such as `audit_log=read`, with
-        /// commas; every scope and nothing to manage when not said
+        /// What it may do: upload, read, `personal_information`, delete, and what it may manage, such as
+        /// `audit_log=read`, with commas; every scope and nothing to manage when not said
         #[arg(long, value_name = "SCOPES")]
         scopes: Option<String>,
         /// From where it may be used: an address, or a network such as 192.0.2.0/24; several may be
@@ -56,6 +56,18 @@ pub(super) enum Command {
         /// How long the tokens before it are accepted; with 0 they are refused at once
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3_660))]
         days: u32,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Ends a token that apps carried before the newest: it is refused from now on
+    EndToken {
+        /// Whose
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// Which, as `account show` numbers them
+        number: u32,
         #[command(flatten)]
         installation: Installation,
         #[command(flatten)]
@@ -137,20 +149,34 @@ impl Command {
                 note("The token is shown this once: put it into the next version of each app.");
                 Ok(())
             }
+            Self::EndToken {
+                account,
+                number,
+                installation,
+                format,
+            } => {
+                let request = CredentialRequest::EndToken { account, number };
+                ended(&ask(&installation, request)?, &format)
+            }
             Self::Revoke {
                 account,
                 name,
                 installation,
                 format,
             } => {
-                let done = ask(&installation, CredentialRequest::Revoke { account, name })?;
-                if format.json {
-                    return print_json(&done);
-                }
-                print(fields(&done))
+                let request = CredentialRequest::Revoke { account, name };
+                ended(&ask(&installation, request)?, &format)
             }
         }
     }
+}
+
+/// Says that one is refused from now on.
+fn ended(done: &Value, format: &Format) -> Result<()> {
+    if format.json {
+        return print_json(done);
+    }
+    print(fields(done))
 }
 
 fn ask(installation: &Installation, request: CredentialRequest) -> Result<Value> {

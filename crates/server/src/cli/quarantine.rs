@@ -7,7 +7,7 @@ use super::account::fields;
 use super::listed::{print_list, print_rows};
 use super::output::{note, print, print_json};
 use super::{Format, Installation, block_on};
-use crate::admin::{QuarantineAct, QuarantineRequest, Request, call};
+use crate::admin::{QuarantineAct, QuarantineFilter, QuarantineRequest, Request, call};
 use crate::config::Loaded;
 use crate::failure::{Failure, Kind};
 
@@ -18,6 +18,8 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         whose: Whose,
+        #[command(flatten)]
+        filter: QuarantineFilter,
         /// Records on a page, at most 10000
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
@@ -82,6 +84,7 @@ impl Command {
         match self {
             Self::List {
                 whose,
+                filter,
                 limit,
                 after,
             } => {
@@ -94,7 +97,11 @@ impl Command {
                     ("STATE", "state"),
                 ];
                 let loaded = whose.installation.read()?;
-                let request = whose.request(QuarantineAct::List { limit, after });
+                let request = whose.request(QuarantineAct::List {
+                    filter,
+                    limit,
+                    after,
+                });
                 let end = print_list(&loaded, request, whose.format.json, &columns)?;
                 if let Some(next) = end.get("next").and_then(Value::as_str) {
                     note(&format!("more: --after {next}"));

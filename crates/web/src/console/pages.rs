@@ -10,7 +10,9 @@ use control::{Act, Action, Audit, Unaudited};
 
 use super::enter::{enrol, factor, forgot, link, password, start};
 use super::guard::guard;
-use super::people::{delete, deletions, edit, export, person, restriction, reveal};
+use super::people::{
+    active, delete, deletions, edit, export, history, person, restriction, reveal,
+};
 use super::settings::{audit, credentials, roles, security, users};
 use super::{
     api, dictionary, drops, events, exports, me, overview, people, quarantine, requests,
@@ -62,7 +64,9 @@ const fn page(
     }
 }
 
-const SIGNED_IN: Audit = Audit::Entries(&[Action::SignedIn, Action::SteppedUp]);
+/// A whole session more may be one too many: the oldest ends.
+const SIGNED_IN: Audit =
+    Audit::Entries(&[Action::SignedIn, Action::SteppedUp, Action::SessionEnded]);
 const STEP: Audit = Audit::NothingAs(Unaudited::Step);
 /// The first factor signs in, a further one is a step up.
 const ENROLLED: Audit = Audit::Entries(&[Action::FactorAdded, Action::SignedIn, Action::SteppedUp]);
@@ -152,6 +156,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/events", Entry::May(Act::Analyse), Audit::Entries(&[Action::EventsRead]), || get(events::get)),
     page("GET", "/a/{account}/events/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(exports::events)),
     page("GET", "/a/{account}/people/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(exports::people)),
+    page("GET", "/a/{account}/people/active", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(active::get)),
     page("GET", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
     page("POST", "/a/{account}/people", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || post(people::post)),
     page("GET", "/a/{account}/people/found", Entry::May(Act::ReadPeople), Audit::Entries(&[Action::PeopleRead]), || get(people::get)),
@@ -166,6 +171,7 @@ pub(crate) const PAGES: &[Page] = &[
     page("GET", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Nothing, || get(restriction::get)),
     page("POST", "/a/{account}/people/{key}/restriction", Entry::May(Act::RestrictPeople), Audit::Entries(&[Action::PersonRestricted, Action::RestrictionLifted]), || post(restriction::post)),
     page("GET", "/a/{account}/people/{key}/export", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(export::get)),
+    page("GET", "/a/{account}/people/{key}/history", Entry::Fresh(Act::Export), Audit::Entries(&[Action::Exported]), || get(history::get)),
     page("GET", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionPreviewed]), || get(delete::get)),
     page("POST", "/a/{account}/people/{key}/delete", Entry::Fresh(Act::DeletePeople), Audit::Entries(&[Action::DeletionRequested]), || post(delete::post)),
     page("GET", "/a/{account}/dictionary", Entry::May(Act::ReadDictionary), Audit::Nothing, || get(dictionary::get)),
@@ -175,13 +181,13 @@ pub(crate) const PAGES: &[Page] = &[
     page("POST", "/a/{account}/dictionary/property", Entry::May(Act::ClassifyProperties), Audit::Entries(&[Action::DictionaryChanged]), || post(dictionary::property::post)),
     page("GET", "/a/{account}/quarantine", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::get)),
     page("POST", "/a/{account}/quarantine", Entry::May(Act::ManageQuarantine), Audit::Entries(&[Action::QuarantineReplayed, Action::QuarantineDeleted]), || post(quarantine::post)),
-    page("GET", "/a/{account}/quarantine/{record}", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::one)),
+    page("GET", "/a/{account}/quarantine/{record}", Entry::May(Act::ReadQuarantine), Audit::Entries(&[Action::QuarantineRead]), || get(quarantine::record::get)),
     page("GET", "/a/{account}/settings/roles", Entry::May(Act::ReadRoles), Audit::Nothing, || get(roles::get)),
     page("POST", "/a/{account}/settings/roles", Entry::Fresh(Act::ManageRoles), Audit::Entries(&[Action::RoleDeleted]), || post(roles::post)),
     page("GET", "/a/{account}/settings/roles/edit", Entry::May(Act::ManageRoles), Audit::Nothing, || get(roles::form)),
     page("POST", "/a/{account}/settings/roles/edit", Entry::Fresh(Act::ManageRoles), Audit::Entries(&[Action::RoleChanged]), || post(roles::save)),
     page("GET", "/a/{account}/settings/credentials", Entry::May(Act::ReadCredentials), Audit::Nothing, || get(credentials::get)),
-    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked, Action::SdkTokenRotated]), || post(credentials::post)),
+    page("POST", "/a/{account}/settings/credentials", Entry::Fresh(Act::ManageCredentials), Audit::Entries(&[Action::PasscodeCreated, Action::PasscodeRevoked, Action::SdkTokenRotated, Action::SdkTokenEnded]), || post(credentials::post)),
 ];
 
 /// The router of all pages without their guards: for tests that bring a [`super::staff::Staff`].

@@ -86,6 +86,14 @@ impl Period {
         Self::between(times, first, last, step)
     }
 
+    /// The moments between which the days lie that a list is asked for, `from` and `to` or one of
+    /// them; none when nothing is said.
+    pub(crate) fn bounds(times: &Times, asked: &Fields) -> Option<(Timestamp, Timestamp)> {
+        asked.some("from").or_else(|| asked.some("to"))?;
+        let period = Self::asked(times, asked, 366);
+        Some((period.from, period.to))
+    }
+
     /// The last 24 hours, by hour.
     pub(crate) fn last_day(times: &Times) -> Self {
         let now = zoned(times, times.now());

@@ -1,23 +1,26 @@
-//! `/a/{account}/quarantine`: the error stream, the records that were not accepted, one of them, and
-//! what is done with them.
+//! `/a/{account}/quarantine`: the error stream, the records that were not accepted, and what is done
+//! with them.
+
+pub(crate) mod record;
 
 use askama::Template;
-use axum::extract::{Path, State as Of};
+use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, Action, AuditOutcome, ErrorView, QuarantineMark};
+use control::{Act, Action, AuditOutcome, ErrorView};
 use model::RecordId;
 use model::record::Source;
 use model::submission::RejectReason;
 use std::time::Duration;
 
 use super::overview::times;
+use super::period::Period;
 use super::records::short;
 use super::staff::Staff;
 use super::view::{
     Answer, Asked, Badge, Column, Csv, Fields, Head, Heads, Moment, Pager, Posted, Section, Sheet,
-    Shell, Times, Tone, answer, bytes, count, file, html, link, plural, see_other,
+    Shell, Times, Tone, answer, count, file, html, link, plural, see_other,
 };
-use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, Wanted, groups};
+use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, RecordState, Wanted, groups};
 use crate::operate::{Row, number, text, time};
 use crate::{Error, Result, State};
 
@@ -91,8 +94,6 @@ const ODD_COLUMNS: &[Column<ErrorView>] = &[
     })
     .most(|a, b| a.last_seen.cmp(&b.last_seen)),
 ];
-/// Characters of a body that are shown.
-const BODY_CHARS_MAX: usize = 64 * 1024;
 
 /// The page, or its table as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
@@ -104,15 +105,6 @@ pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Pos
     answer(&staff, act(&staff, &state, &fields).await)
 }
 
-/// One record with its content.
-pub(crate) async fn one(
-    staff: Staff,
-    Of(state): Of<State>,
-    Path((_, record)): Path<(String, String)>,
-) -> Response {
-    answer(&staff, open(&staff, &state, &record).await)
-}
-
 #[derive(Debug, Template)]
 #[template(path = "quarantine.html")]
 struct Quarantine {
@@ -121,13 +113,50 @@ struct Quarantine {
     stream: Part<Group>,
     /// What was accepted and is odd.
     odd: Part<Oddity>,
-    code: String,
-    source: String,
+    form: Form,
     records: Vec<Listed>,
     heads: Heads,
     pager: Pager,
     may_change: bool,
     csv: String,
+}
+
+/// What the records are filtered by.
+#[derive(Debug)]
+struct Form {
+    code: String,
+    source: String,
+    state: String,
+    from: String,
+    to: String,
+}
+
+impl Form {
+    fn new(asked: &Fields) -> Self {
+        let text = |name: &str| asked.text(name).to_owned();
+        Self {
+            code: text("code"),
+            source: text("source"),
+            state: text("state"),
+            from: text("from"),
+            to: text("to"),
+        }
+    }
+
+    /// Whether anything is said.
+    fn is_empty(&self) -> bool {
+        let all = [&self.code, &self.source, &self.state, &self.from, &self.to];
+        all.into_iter().all(String::is_empty)
+    }
+
+    /// Every way in which records come.
+    const fn sources(&self) -> [Source; 5] {
+        Source::ALL
+    }
+
+    const fn states(&self) -> [RecordState; 2] {
+        RecordState::ALL
+    }
 }
 
 /// One of the tables above the records.
@@ -174,13 +203,6 @@ struct Listed {
     state: Badge,
 }
 
-impl Quarantine {
-    /// Every way in which records come.
-    const fn sources(&self) -> [Source; 5] {
-        Source::ALL
-    }
-}
-
 async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let times = times(staff, state);
     let path = format!("/a/{}/quarantine", staff.account());
@@ -190,9 +212,13 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         return counted(staff, state, &sheet, &times).await;
     }
     let source = asked.text("source");
+    let days = Period::bounds(&times, asked);
     let wanted = Wanted {
         code: asked.some("code").and_then(|it| it.parse().ok()),
         source: Source::ALL.into_iter().find(|it| it.as_str() == source),
+        state: RecordState::from_name(asked.text("state")),
+        from: days.map(|it| it.0),
+        to: days.map(|it| it.1),
         oldest_first: sheet.order() == Some(("ts", false)),
         after: asked.some("after").and_then(|it| it.parse().ok()),
         limit: if sheet.is_file() { FILE } else { PAGE },
@@ -238,8 +264,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         shell: Shell::new(staff, Section::Quarantine, "Quarantine").done(done(asked)),
         stream,
         odd,
-        code: asked.text("code").to_owned(),
-        source: source.to_owned(),
+        form: Form::new(asked),
         records,
         heads: sheet.heads(HEADS, Some(("ts", true))),
         pager,
@@ -390,137 +415,4 @@ async fn act(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     };
     let path = format!("/a/{}/quarantine", staff.account());
     see_other(&link(&path, &[("done", done), ("n", &number.to_string())]))
-}
-
-#[derive(Debug, Template)]
-#[template(path = "quarantine_record.html")]
-struct Record {
-    shell: Shell,
-    path: String,
-    id: String,
-    at: Moment,
-    source: &'static str,
-    code: u16,
-    error: String,
-    person: Option<(String, String)>,
-    state: Badge,
-    size: String,
-    /// None when the reader's roles do not show personal information.
-    body: Option<String>,
-    is_cut: bool,
-    may_change: bool,
-    is_replayable: bool,
-}
-
-async fn open(staff: &Staff, state: &State, record: &str) -> Answer {
-    let id: RecordId = record.parse().map_err(|_| Error::Absent)?;
-    let (found, mark) = desk(staff, state).show(id).await?;
-    let times = times(staff, state);
-    let account = staff.account();
-    let path = format!("/a/{account}/quarantine");
-    let sees = staff.policy().is_some_and(|it| it.masks.is_empty());
-    let body = String::from_utf8_lossy(&found.body);
-    let cut = body.char_indices().nth(BODY_CHARS_MAX).map(|(end, _)| end);
-    let shown = body.get(..cut.unwrap_or(body.len())).unwrap_or_default();
-    let is_cut = cut.is_some();
-    let person = found.person.map(|key| {
-        let href = match staff.may(Act::ReadPeople) {
-            true => format!("/a/{account}/people/{key}"),
-            false => String::new(),
-        };
-        (short(&key.to_string()), href)
-    });
-    html(&Record {
-        shell: Shell::new(
-            staff,
-            Section::Quarantine,
-            format!("Record {}", short(record)),
-        )
-        .under("Quarantine", path.clone()),
-        id: id.to_string(),
-        at: times.at(found.received_at),
-        source: found.source.as_str(),
-        code: found.code,
-        error: found.error.replace('_', " "),
-        person,
-        state: match mark {
-            Some(QuarantineMark::Replayed) => Badge::new(Tone::Ok, "Replayed"),
-            Some(QuarantineMark::Deleted) => Badge::new(Tone::Plain, "Deleted"),
-            None => Badge::new(Tone::Warn, "Waiting"),
-        },
-        size: bytes(u64::try_from(found.body.len()).unwrap_or(u64::MAX)),
-        body: sees.then(|| pretty(shown, is_cut)),
-        is_cut,
-        may_change: staff.may(Act::ManageQuarantine),
-        is_replayable: mark.is_none() && found.source == Source::Rest,
-        path,
-    })
-}
-
-/// JSON with its members on lines of their own; anything else as it came.
-fn pretty(body: &str, is_cut: bool) -> String {
-    if is_cut {
-        return body.to_owned();
-    }
-    // Only white space is added between tokens: no value is read and written anew.
-    let mut text = String::with_capacity(body.len() * 2);
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    if serde_json::from_str::<&serde_json::value::RawValue>(body).is_err() {
-        return body.to_owned();
-    }
-    let newline = |text: &mut String, depth: usize| {
-        text.push('\n');
-        text.push_str(&"  ".repeat(depth));
-    };
-    for letter in body.chars() {
-        if in_string {
-            text.push(letter);
-            in_string = escaped || letter != '"';
-            escaped = letter == '\\' && !escaped;
-            continue;
-        }
-        match letter {
-            '"' => {
-                in_string = true;
-                text.push(letter);
-            }
-            '{' | '[' => {
-                depth += 1;
-                text.push(letter);
-                newline(&mut text, depth);
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                newline(&mut text, depth);
-                text.push(letter);
-            }
-            ',' => {
-                text.push(letter);
-                newline(&mut text, depth);
-            }
-            ':' => text.push_str(": "),
-            letter if letter.is_ascii_whitespace() => {}
-            letter => text.push(letter),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pretty;
-
-    #[test]
-    fn json_is_laid_out_and_no_value_changes() {
-        let body = r#"{"a":[1.50,"x,{\"}"],"b":{}}"#;
-        let shown = pretty(body, false);
-        assert_eq!(
-            shown,
-            "{\n  \"a\": [\n    1.50,\n    \"x,{\\\"}\"\n  ],\n  \"b\": {\n    \n  }\n}"
-        );
-        for other in ["no json {", "\"x"] {
-            assert_eq!(pretty(other, false), other);
-        }
-        assert_eq!(pretty(body, true), body);
-    }
 }

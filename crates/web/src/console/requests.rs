@@ -5,7 +5,6 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::authz;
-use model::Timestamp;
 
 use super::overview::times;
 use super::period::Period;
@@ -99,7 +98,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let path = format!("/a/{}/requests", staff.account());
     let sheet = Sheet::new(asked, &path);
     let is_file = sheet.is_file();
-    let days = bounds(&times, asked);
+    let days = Period::bounds(&times, asked);
     let some = |name: &str| asked.some(name).map(str::to_owned);
     let wanted = Search {
         account: Some(staff.account()),
@@ -181,13 +180,6 @@ fn order(sheet: &Sheet<'_>) -> Order {
         Some(("duration_us", false)) => Order::Fastest,
         _ => Order::Newest,
     }
-}
-
-/// The days that are asked for, when there are any.
-fn bounds(times: &Times, asked: &Fields) -> Option<(Timestamp, Timestamp)> {
-    asked.some("from").or_else(|| asked.some("to"))?;
-    let period = Period::asked(times, asked, 366);
-    Some((period.from, period.to))
 }
 
 fn line(row: &Row, times: &Times) -> Result<Line> {

@@ -21,6 +21,8 @@ use crate::State;
 const PAGE_MAX: u32 = 10_000;
 /// Records that are replayed or deleted at once.
 const RECORDS_MAX: usize = 1_000;
+/// Records that one statement names.
+const NAMED_MAX: usize = 500;
 
 /// Errors of one kind: nothing of any record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,44 @@ pub struct ErrorGroup {
     pub last_seen: Timestamp,
 }
 
+/// What became of a record that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordState {
+    /// Nothing yet.
+    Waiting,
+    /// It was stored after all.
+    Replayed,
+}
+
+impl RecordState {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Waiting, Self::Replayed];
+
+    /// Its name in lists and URLs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Replayed => "replayed",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+
+    /// Of a record with this mark; none for one that was deleted, which is not listed.
+    const fn of(mark: Option<QuarantineMark>) -> Option<Self> {
+        match mark {
+            None => Some(Self::Waiting),
+            Some(QuarantineMark::Replayed) => Some(Self::Replayed),
+            Some(QuarantineMark::Deleted) => None,
+        }
+    }
+}
+
 /// Which records are listed. What is none does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -46,6 +86,12 @@ pub struct Wanted {
     pub code: Option<u16>,
     /// That came in this way.
     pub source: Option<Source>,
+    /// Of which this became.
+    pub state: Option<RecordState>,
+    /// That came not before.
+    pub from: Option<Timestamp>,
+    /// That came before.
+    pub to: Option<Timestamp>,
     /// The oldest first; else the newest.
     pub oldest_first: bool,
     /// After this record, the last one of the page before.
@@ -143,22 +189,45 @@ impl Desk<'_> {
     /// # Errors
     /// Not found without the record that the page is to follow; denied; unavailable.
     pub async fn list(self, wanted: &Wanted) -> Result<Page> {
-        let limit = wanted.limit.clamp(1, PAGE_MAX);
+        let limit = usize::try_from(wanted.limit.clamp(1, PAGE_MAX)).unwrap_or(usize::MAX);
         let marks = self.marks().await?;
-        let deleted = marks
-            .values()
-            .filter(|it| **it == QuarantineMark::Deleted)
-            .count();
+        let conditions = self.conditions(wanted).await?;
+        self.reading("quarantine").begin("list").await?;
+        let mut records = Vec::new();
+        let mut has_more = false;
+        for mut row in self.found(wanted, &conditions, &marks).await? {
+            let id = parsed(text(&row, "record_id"))?;
+            let Some(state) = RecordState::of(marks.get(&id).copied()) else {
+                continue;
+            };
+            if wanted.state.is_some_and(|it| it != state) {
+                continue;
+            }
+            if records.len() >= limit {
+                has_more = true;
+                break;
+            }
+            row.insert("state".to_owned(), json!(state.as_str()));
+            records.push(row);
+        }
+        let words = format!("list: {} records", records.len());
+        self.reading("quarantine").end(&words).await?;
+        let next = records
+            .last()
+            .filter(|_| has_more)
+            .map(|it| text(it, "record_id").to_owned());
+        Ok(Page { records, next })
+    }
+
+    /// What is wanted, but for what the marks say, as conditions of a statement.
+    async fn conditions(self, wanted: &Wanted) -> Result<String> {
         let mut conditions = vec![String::from("true")];
-        let (beyond, direction) = match wanted.oldest_first {
-            true => (">", "ASC"),
-            false => ("<", "DESC"),
-        };
         if let Some(id) = wanted.after {
             let sql = format!("SELECT ts FROM quarantine WHERE record_id = X'{id}'");
             let found = self.rows_of(&sql).await?;
             let row = found.first().ok_or_else(|| not_found(id))?;
             let at = moment(time(row, "ts")?);
+            let beyond = if wanted.oldest_first { ">" } else { "<" };
             conditions.push(format!(
                 "(ts {beyond} {at} OR (ts = {at} AND record_id {beyond} X'{id}'))"
             ));
@@ -169,40 +238,49 @@ impl Desk<'_> {
         if let Some(source) = wanted.source {
             conditions.push(format!("source = {}", quoted(source.as_str())));
         }
-        self.reading("quarantine").begin("list").await?;
-        let rows_max = u64::from(limit) + deleted as u64 + 1;
-        let sql = format!(
-            "SELECT record_id, ts, source, person_key, code, error FROM quarantine \
-             WHERE {} ORDER BY ts {direction}, record_id {direction} LIMIT {rows_max}",
-            conditions.join(" AND ")
-        );
-        let mut records = Vec::new();
-        let mut has_more = false;
-        for mut row in self.rows_of(&sql).await? {
-            let id = parsed(text(&row, "record_id"))?;
-            let mark = marks.get(&id).copied();
-            if mark == Some(QuarantineMark::Deleted) {
-                continue;
-            }
-            if records.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-                has_more = true;
-                break;
-            }
-            let state = if mark.is_some() {
-                "replayed"
-            } else {
-                "waiting"
-            };
-            row.insert("state".to_owned(), json!(state));
-            records.push(row);
+        if let Some(from) = wanted.from {
+            conditions.push(format!("ts >= {}", moment(from)));
         }
-        let words = format!("list: {} records", records.len());
-        self.reading("quarantine").end(&words).await?;
-        let next = records
-            .last()
-            .filter(|_| has_more)
-            .map(|it| text(it, "record_id").to_owned());
-        Ok(Page { records, next })
+        if let Some(to) = wanted.to {
+            conditions.push(format!("ts < {}", moment(to)));
+        }
+        Ok(conditions.join(" AND "))
+    }
+
+    /// Rows enough for a page and one more, in order; those that the marks leave out among them.
+    async fn found(
+        self,
+        wanted: &Wanted,
+        conditions: &str,
+        marks: &HashMap<RecordId, QuarantineMark>,
+    ) -> Result<Vec<Row>> {
+        let direction = if wanted.oldest_first { "ASC" } else { "DESC" };
+        let sql = |more: &str, rows_max: u64| {
+            format!(
+                "SELECT record_id, ts, source, person_key, code, error FROM quarantine \
+                 WHERE {conditions}{more} \
+                 ORDER BY ts {direction}, record_id {direction} LIMIT {rows_max}"
+            )
+        };
+        let rows_max = u64::from(wanted.limit.clamp(1, PAGE_MAX)) + 1;
+        let marked = |mark: QuarantineMark| {
+            let ids = marks.iter().filter(move |(_, it)| **it == mark);
+            ids.map(|(id, _)| format!("X'{id}'")).collect::<Vec<_>>()
+        };
+        let left_out = match wanted.state {
+            Some(RecordState::Waiting) => marks.len(),
+            None => marked(QuarantineMark::Deleted).len(),
+            // They are few among many: they are asked for by name.
+            Some(RecordState::Replayed) => {
+                let mut found = Vec::new();
+                for some in marked(QuarantineMark::Replayed).chunks(NAMED_MAX) {
+                    let more = format!(" AND record_id IN ({})", some.join(", "));
+                    found.extend(self.rows_of(&sql(&more, rows_max)).await?);
+                }
+                return in_order(found, wanted.oldest_first);
+            }
+        };
+        self.rows_of(&sql("", rows_max + left_out as u64)).await
     }
 
     /// A record that is there and not deleted, and its mark.
@@ -327,6 +405,21 @@ impl Desk<'_> {
             .await?;
         Ok(())
     }
+}
+
+/// Rows by when they came.
+fn in_order(rows: Vec<Row>, oldest_first: bool) -> Result<Vec<Row>> {
+    let place = |row: Row| {
+        let at = time(&row, "ts")?.ms();
+        Ok(((at, text(&row, "record_id").to_owned()), row))
+    };
+    let mut placed: Vec<((i64, String), Row)> =
+        rows.into_iter().map(place).collect::<Result<_>>()?;
+    placed.sort_by(|(a, _), (b, _)| match oldest_first {
+        true => a.cmp(b),
+        false => b.cmp(a),
+    });
+    Ok(placed.into_iter().map(|(_, row)| row).collect())
 }
 
 fn check(records: &[RecordId]) -> Result<()> {

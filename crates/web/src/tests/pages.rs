@@ -4,6 +4,7 @@
 mod addresses;
 mod changes;
 mod html;
+mod people;
 mod personal;
 mod reading;
 mod settings;

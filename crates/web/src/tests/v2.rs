@@ -4,4 +4,5 @@ mod acts;
 mod authz;
 mod caller;
 mod document;
+mod lists;
 mod refusals;

@@ -243,6 +243,30 @@ pub(crate) async fn rotate(
     .map(created)
 }
 
+/// Ends a token of apps
+///
+/// It is refused from now on, and so are the apps that carry it. The newest is not ended: make another
+/// one first.
+#[utoipa::path(
+    delete,
+    path = "/v2/sdk-tokens/{number}",
+    operation_id = "endSdkToken",
+    tag = "Credentials",
+    params(("number" = u32, Path, description = "The token's number.", minimum = 1)),
+    responses((status = 204, description = "The token is refused."))
+)]
+pub(crate) async fn end_token(
+    program: Program,
+    Of(state): Of<State>,
+    Named(number): Named<u32>,
+) -> Answer {
+    let control = state.control();
+    control
+        .end_sdk_token(program.actor(), program.account(), number)
+        .await?;
+    Ok(no_content())
+}
+
 fn token(token: &SdkToken, now: Timestamp) -> AppToken {
     AppToken {
         number: token.number,

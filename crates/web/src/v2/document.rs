@@ -75,7 +75,7 @@ const REFUSALS: [(&str, &str); 9] = [
         users::list, users::invite, users::show, users::revoke, users::grant, users::withdraw,
         users::unlock, users::reset,
         credentials::list, credentials::create, credentials::revoke,
-        credentials::tokens, credentials::rotate,
+        credentials::tokens, credentials::rotate, credentials::end_token,
         roles::list, roles::set, roles::delete, roles::copy,
         security::allowlist, security::change_allowlist,
         security::domains, security::change_domains,

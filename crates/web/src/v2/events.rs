@@ -298,12 +298,7 @@ pub(crate) async fn trends(
     Of(state): Of<State>,
     Asked(asked): Asked<Trended>,
 ) -> Answer {
-    let period = cut(period(
-        &program,
-        &state,
-        (asked.from, asked.to),
-        step(asked.step),
-    )?)?;
+    let period = stretches(&program, &state, (asked.from, asked.to), asked.step)?;
     let mut query = period.query(asked.event.as_deref());
     query.filters = condition(asked.property, asked.operator, asked.value)?;
     let measure = match asked.measure {
@@ -340,12 +335,7 @@ pub(crate) async fn breakdown(
     Of(state): Of<State>,
     Asked(asked): Asked<BrokenDown>,
 ) -> Answer {
-    let period = cut(period(
-        &program,
-        &state,
-        (asked.from, asked.to),
-        step(asked.step),
-    )?)?;
+    let period = stretches(&program, &state, (asked.from, asked.to), asked.step)?;
     let query = period.query(asked.event.as_deref());
     let subject = Subject::Event(asked.by);
     let engine = state.engine();
@@ -364,13 +354,25 @@ pub(crate) async fn breakdown(
     })
 }
 
-const fn step(asked: Option<Stretch>) -> Step {
-    match asked {
+/// Whole days of the account's zone, cut in stretches all of which are answered with.
+fn stretches(
+    program: &Program,
+    state: &State,
+    days: (Option<Date>, Option<Date>),
+    asked: Option<Stretch>,
+) -> Result<Period> {
+    let step = match asked {
         Some(Stretch::Hour) => Step::Hour,
         Some(Stretch::Day) | None => Step::Day,
         Some(Stretch::Week) => Step::Week,
         Some(Stretch::Month) => Step::Month,
+    };
+    let period = period(program, state, days, step)?;
+    if period.starts.len() < STRETCHES_MAX {
+        return Ok(period);
     }
+    let words = format!("less than {STRETCHES_MAX} stretches of time at once");
+    Err(operate::Error::Invalid(words).into())
 }
 
 /// Whole days of the account's zone, cut.
@@ -395,15 +397,6 @@ fn period(
         return Err(invalid("the last day is before the first one".to_owned()));
     }
     Ok(Period::between(&Times::new(zone, now), first, last, step))
-}
-
-/// The same, all of whose stretches are answered with.
-fn cut(period: Period) -> Result<Period> {
-    if period.starts.len() < STRETCHES_MAX {
-        return Ok(period);
-    }
-    let words = format!("less than {STRETCHES_MAX} stretches of time at once");
-    Err(operate::Error::Invalid(words).into())
 }
 
 /// The condition on a property, where there is one.

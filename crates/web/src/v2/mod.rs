@@ -14,6 +14,7 @@ pub(crate) mod program;
 
 mod answer;
 mod ask;
+mod known;
 mod values;
 
 mod audit_log;

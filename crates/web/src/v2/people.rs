@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 
 use super::answer::{Answer, Page, json, text};
 use super::ask::{Asked, Named, Sent, at_most, cursor, limit};
+use super::known::{Known, reader};
 use super::program::Program;
 use super::values::{Moment, Number};
 use crate::console::events::{parse_place, place};
 use crate::error::problem::{created, no_content};
-use crate::operate::people::Reader;
 use crate::operate::{self, portrait};
 use crate::{Error, Result, State};
 
@@ -288,20 +288,14 @@ fn person(view: &PersonView) -> Option<Found> {
     params(("key" = String, Path, description = "The person's key.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "Profile, identities, devices, what they did.", body = Person))
 )]
-pub(crate) async fn show(
-    program: Program,
-    Of(state): Of<State>,
-    Named(key): Named<String>,
-) -> Answer {
-    let policy = program.person_policy();
-    let reader = reader(&program, &state, &policy);
-    let (person, view) = known(reader, &key).await?;
-    let (object, outcome) = (person.to_string(), AuditOutcome::Done);
+pub(crate) async fn show(program: Program, Of(state): Of<State>, known: Known) -> Answer {
+    let (object, outcome) = (known.person.to_string(), AuditOutcome::Done);
     let words = "by the management API";
-    reader
+    known
+        .reader(&program, &state)
         .note(Action::PersonShown, &object, words, outcome)
         .await?;
-    Ok(text(portrait::of(&view)?, "application/json"))
+    Ok(text(portrait::of(&known.view)?, "application/json"))
 }
 
 /// Lists what a person did
@@ -318,21 +312,19 @@ pub(crate) async fn show(
 pub(crate) async fn events(
     program: Program,
     Of(state): Of<State>,
-    Named(key): Named<String>,
     Asked(asked): Asked<Paged>,
+    known: Known,
 ) -> Answer {
     let limit = usize::try_from(limit(asked.limit)?).unwrap_or(usize::MAX);
     let before = cursor(asked.cursor.as_deref(), parse_place)?;
-    let policy = program.person_policy();
-    let reader = reader(&program, &state, &policy);
-    let (person, _) = known(reader, &key).await?;
-    let (object, outcome) = (person.to_string(), AuditOutcome::Done);
-    reader
+    let (object, outcome) = (known.person.to_string(), AuditOutcome::Done);
+    known
+        .reader(&program, &state)
         .note(Action::PersonShown, &object, "events", outcome)
         .await?;
-    let everything = EventsQuery::default();
+    let (everything, person) = (EventsQuery::default(), Some(known.person));
     let engine = state.engine();
-    let page = engine.latest_events(&policy, &everything, Some(person), before, limit);
+    let page = engine.latest_events(&known.policy, &everything, person, before, limit);
     let page = page.await?;
     let items = page.records.iter().map(event).collect::<Result<_>>()?;
     json(&Page::new(items, page.next.map(place)))
@@ -349,17 +341,11 @@ pub(crate) async fn events(
     params(("key" = String, Path, description = "The person's key.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "The file.", body = serde_json::Value))
 )]
-pub(crate) async fn download(
-    program: Program,
-    Of(state): Of<State>,
-    Named(key): Named<String>,
-) -> Answer {
-    let policy = program.person_policy();
-    let reader = reader(&program, &state, &policy);
-    let (person, view) = known(reader, &key).await?;
-    let file = Box::pin(reader.file(person, &view)).await?;
+pub(crate) async fn download(program: Program, Of(state): Of<State>, known: Known) -> Answer {
+    let reader = known.reader(&program, &state);
+    let file = Box::pin(reader.file(known.person, &known.view)).await?;
     let mut response = text(file, "application/json");
-    let name = format!("attachment; filename=\"person-{person}.json\"");
+    let name = format!("attachment; filename=\"person-{}.json\"", known.person);
     if let Ok(name) = HeaderValue::from_str(&name) {
         response
             .headers_mut()
@@ -379,15 +365,9 @@ pub(crate) async fn download(
     params(("key" = String, Path, description = "The person's key.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "Counts.", body = DeletionPreview))
 )]
-pub(crate) async fn preview(
-    program: Program,
-    Of(state): Of<State>,
-    Named(key): Named<String>,
-) -> Answer {
-    let policy = program.person_policy();
-    let reader = reader(&program, &state, &policy);
-    let (person, view) = known(reader, &key).await?;
-    let extent = Box::pin(reader.extent(person, &view)).await?;
+pub(crate) async fn preview(program: Program, Of(state): Of<State>, known: Known) -> Answer {
+    let reader = known.reader(&program, &state);
+    let extent = Box::pin(reader.extent(known.person, &known.view)).await?;
     json(&DeletionPreview {
         events: extent.events,
         properties: extent.properties,
@@ -504,24 +484,6 @@ async fn find_deletion(program: &Program, state: &State, id: DeletionId) -> Resu
         .deletions(program.actor(), program.account());
     let found = all.await?.into_iter().find(|it| it.id == id);
     found.ok_or(Error::Absent)
-}
-
-pub(super) fn reader<'a>(
-    program: &'a Program,
-    state: &'a State,
-    policy: &'a ReadPolicy,
-) -> Reader<'a> {
-    Reader {
-        state,
-        actor: program.actor(),
-        account: program.account(),
-        policy,
-    }
-}
-
-pub(super) async fn known(reader: Reader<'_>, key: &str) -> Result<(PersonKey, PersonView)> {
-    let key: PersonKey = key.parse().map_err(|_| Error::Absent)?;
-    reader.find(key).await?.ok_or(Error::Absent)
 }
 
 /// An event as it is listed.

@@ -14,7 +14,7 @@ use super::ask::{Asked, Named, Sent, cursor, limit};
 use super::program::Program;
 use super::values::{Moment, Number, one_of};
 use crate::error::problem::no_content;
-use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, Wanted, groups};
+use crate::operate::quarantine::{Desk, ErrorGroup, Outcome, RecordState, Wanted, groups};
 use crate::operate::{Row, number, text, time};
 use crate::{Error, State, operate};
 
@@ -51,6 +51,15 @@ pub(crate) struct Listed {
     /// That came in this way.
     #[param(schema_with = sources)]
     source: Option<String>,
+    /// Of which this became.
+    #[param(schema_with = states)]
+    state: Option<String>,
+    /// That came not before this moment.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Moment>,
+    /// That came before this moment.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Moment>,
     /// At most so many.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<Number<u32>>,
@@ -61,6 +70,10 @@ pub(crate) struct Listed {
 
 fn sources() -> utoipa::openapi::schema::Object {
     one_of(Source::ALL.map(Source::as_str))
+}
+
+fn states() -> utoipa::openapi::schema::Object {
+    one_of(RecordState::ALL.map(RecordState::as_str))
 }
 
 /// A record that was not accepted, without its content.
@@ -159,9 +172,16 @@ pub(crate) async fn list(
         let found = Source::ALL.into_iter().find(|it| it.as_str() == name);
         found.ok_or_else(|| Error::Malformed(format!("there is no source `{name}`")))
     });
+    let state_of = asked.state.map(|name| {
+        let found = RecordState::from_name(&name);
+        found.ok_or_else(|| Error::Malformed(format!("there is no state `{name}`")))
+    });
     let wanted = Wanted {
         code: asked.code.map(|it| it.0),
         source: source.transpose()?,
+        state: state_of.transpose()?,
+        from: asked.from.map(|it| it.0),
+        to: asked.to.map(|it| it.0),
         after: cursor(asked.cursor.as_deref(), |it| it.parse().ok())?,
         limit: limit(asked.limit)?,
         oldest_first: false,

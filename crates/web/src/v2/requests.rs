@@ -39,10 +39,13 @@ pub(crate) struct Searched {
     /// is not shown addresses asks for networks.
     #[param(max_length = 64)]
     peer: Option<String>,
+    /// By what the page is sorted: a member of its requests; `-` before it, and the largest come first.
+    #[param(inline)]
+    sort: Option<Sort>,
     /// At most so many.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<Number<u32>>,
-    /// Where the page before said that the next one begins.
+    /// Where the page before said that the next one begins; it goes with the `sort` of that page.
     #[param(pattern = "^-?[0-9]{1,18}-[0-9a-f]{32}$")]
     cursor: Option<String>,
 }
@@ -69,6 +72,43 @@ pub(crate) enum Outcome {
     Refused,
     /// It was told nothing.
     Dropped,
+}
+
+/// Which requests come first.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+pub(crate) enum Sort {
+    /// The newest: so it is when nothing is said.
+    #[default]
+    #[serde(rename = "-at")]
+    Newest,
+    /// The oldest.
+    #[serde(rename = "at")]
+    Oldest,
+    /// Those with the largest bodies.
+    #[serde(rename = "-size_bytes")]
+    Largest,
+    /// Those with the smallest.
+    #[serde(rename = "size_bytes")]
+    Smallest,
+    /// Those that took longest.
+    #[serde(rename = "-duration_us")]
+    Slowest,
+    /// Those that took least.
+    #[serde(rename = "duration_us")]
+    Fastest,
+}
+
+impl From<Sort> for Order {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Newest => Self::Newest,
+            Sort::Oldest => Self::Oldest,
+            Sort::Largest => Self::Largest,
+            Sort::Smallest => Self::Smallest,
+            Sort::Slowest => Self::Slowest,
+            Sort::Fastest => Self::Fastest,
+        }
+    }
 }
 
 /// A request.
@@ -118,7 +158,7 @@ fn outcomes() -> utoipa::openapi::schema::Object {
 
 /// Searches the request log
 ///
-/// The newest first. The search is an entry of the audit log.
+/// The newest first, unless another order is asked for. The search is an entry of the audit log.
 #[utoipa::path(
     get,
     path = "/v2/requests",
@@ -151,7 +191,7 @@ pub(crate) async fn list(
         peer: asked.peer,
         reason: asked.reason,
         path: asked.path,
-        order: Order::Newest,
+        order: asked.sort.unwrap_or_default().into(),
         limit: limit(asked.limit)?,
         cursor: asked.cursor,
     };

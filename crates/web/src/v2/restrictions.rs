@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Page, json};
-use super::ask::{Named, Sent};
-use super::people::{known, reader};
+use super::ask::Sent;
+use super::known::Known;
 use super::program::Program;
 use super::values::Moment;
+use crate::State;
 use crate::error::problem::created;
 use crate::operate::people::own_keys;
-use crate::{Result, State};
 
 /// Why a restriction is set or lifted.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,13 +52,8 @@ pub(crate) struct PersonRestriction {
     params(("key" = String, Path, description = "The person's key.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "Every restriction.", body = Page<PersonRestriction>))
 )]
-pub(crate) async fn list(
-    program: Program,
-    Of(state): Of<State>,
-    Named(key): Named<String>,
-) -> Answer {
-    let keys = keys(&program, &state, &key).await?;
-    shown(&program, &state, &keys).await
+pub(crate) async fn list(program: Program, Of(state): Of<State>, known: Known) -> Answer {
+    shown(&program, &state, &keys(&known)).await
 }
 
 /// Restricts the processing of a person
@@ -76,10 +71,10 @@ pub(crate) async fn list(
 pub(crate) async fn set(
     program: Program,
     Of(state): Of<State>,
-    Named(key): Named<String>,
     Sent(sent): Sent<RestrictionReason>,
+    known: Known,
 ) -> Answer {
-    let keys = keys(&program, &state, &key).await?;
+    let keys = keys(&known);
     let (control, actor, account) = (state.control(), program.actor(), program.account());
     control
         .restrict(actor, account, &keys, &sent.reason)
@@ -100,10 +95,10 @@ pub(crate) async fn set(
 pub(crate) async fn lift(
     program: Program,
     Of(state): Of<State>,
-    Named(key): Named<String>,
     Sent(sent): Sent<RestrictionReason>,
+    known: Known,
 ) -> Answer {
-    let keys = keys(&program, &state, &key).await?;
+    let keys = keys(&known);
     let (control, actor, account) = (state.control(), program.actor(), program.account());
     let lifted = control.lift_restriction(actor, account, &keys, &sent.reason);
     lifted.await?;
@@ -111,10 +106,8 @@ pub(crate) async fn lift(
 }
 
 /// All keys that name the person, and nobody else.
-async fn keys(program: &Program, state: &State, key: &str) -> Result<Vec<PersonKey>> {
-    let policy = program.person_policy();
-    let (person, view) = known(reader(program, state, &policy), key).await?;
-    Ok(own_keys(person, &view))
+fn keys(known: &Known) -> Vec<PersonKey> {
+    own_keys(known.person, &known.view)
 }
 
 async fn shown(program: &Program, state: &State, keys: &[PersonKey]) -> Answer {

@@ -76,6 +76,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     operation("DELETE", "/v2/credentials/{name}", Act::ManageCredentials, entries(&[Action::PasscodeRevoked]), || delete(credentials::revoke)),
     operation("GET", "/v2/sdk-tokens", Act::ReadCredentials, Audit::Nothing, || get(credentials::tokens)),
     operation("POST", "/v2/sdk-tokens", Act::ManageCredentials, entries(&[Action::SdkTokenRotated]), || post(credentials::rotate)),
+    operation("DELETE", "/v2/sdk-tokens/{number}", Act::ManageCredentials, entries(&[Action::SdkTokenEnded]), || delete(credentials::end_token)),
     operation("GET", "/v2/roles", Act::ReadRoles, Audit::Nothing, || get(roles::list)),
     operation("PUT", "/v2/roles/{name}", Act::ManageRoles, entries(&[Action::RoleChanged]), || put(roles::set)),
     operation("DELETE", "/v2/roles/{name}", Act::ManageRoles, entries(&[Action::RoleDeleted]), || delete(roles::delete)),

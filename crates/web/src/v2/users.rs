@@ -1,7 +1,9 @@
 //! `/v2/users`: who has access to the account, in which roles, until when.
 
-use axum::extract::State as Of;
+use axum::extract::{FromRequestParts, State as Of};
+use axum::response::Response;
 use control::UserAct;
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,7 +11,7 @@ use super::answer::{Answer, Page, json};
 use super::ask::{Asked, Named, Sent, cursor, limit};
 use super::program::Program;
 use super::values::{Moment, Number};
-use crate::error::problem::{created, no_content};
+use crate::error::problem::{created, no_content, problem};
 use crate::{Error, Result, State};
 
 /// Which users.
@@ -152,12 +154,8 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "The user's id.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, description = "The user.", body = User))
 )]
-pub(crate) async fn show(
-    program: Program,
-    Of(state): Of<State>,
-    Named(id): Named<String>,
-) -> Answer {
-    json(&shown(find(&program, &state, &id).await?))
+pub(crate) async fn show(Known(user): Known) -> Answer {
+    json(&shown(user))
 }
 
 /// Invites up to 50 users
@@ -264,13 +262,13 @@ pub(crate) async fn withdraw(
     params(("id" = String, Path, description = "The user's id.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 204, description = "The user has no access any more."))
 )]
-pub(crate) async fn revoke(
-    program: Program,
-    Of(state): Of<State>,
-    Named(id): Named<String>,
-) -> Answer {
-    let email = find(&program, &state, &id).await?.email;
-    change(&program, &state, vec![UserAct::Revoke { email }]).await?;
+pub(crate) async fn revoke(program: Program, Of(state): Of<State>, Known(user): Known) -> Answer {
+    change(
+        &program,
+        &state,
+        vec![UserAct::Revoke { email: user.email }],
+    )
+    .await?;
     Ok(no_content())
 }
 
@@ -283,15 +281,10 @@ pub(crate) async fn revoke(
     params(("id" = String, Path, description = "The user's id.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 204, description = "The user may sign in."))
 )]
-pub(crate) async fn unlock(
-    program: Program,
-    Of(state): Of<State>,
-    Named(id): Named<String>,
-) -> Answer {
-    let email = find(&program, &state, &id).await?.email;
+pub(crate) async fn unlock(program: Program, Of(state): Of<State>, Known(user): Known) -> Answer {
     let control = state.control();
     control
-        .unlock_user(program.actor(), program.account(), &email)
+        .unlock_user(program.actor(), program.account(), &user.email)
         .await?;
     Ok(no_content())
 }
@@ -307,17 +300,27 @@ pub(crate) async fn unlock(
     params(("id" = String, Path, description = "The user's id.", pattern = "^[0-9a-f]{32}$")),
     responses((status = 204, description = "The user has no second factor."))
 )]
-pub(crate) async fn reset(
-    program: Program,
-    Of(state): Of<State>,
-    Named(id): Named<String>,
-) -> Answer {
-    let email = find(&program, &state, &id).await?.email;
+pub(crate) async fn reset(program: Program, Of(state): Of<State>, Known(user): Known) -> Answer {
     let control = state.control();
     control
-        .reset_factors(program.actor(), program.account(), &email)
+        .reset_factors(program.actor(), program.account(), &user.email)
         .await?;
     Ok(no_content())
+}
+
+/// The user whom an operation is about, by the id in the path.
+#[derive(Debug)]
+pub(super) struct Known(control::User);
+
+impl FromRequestParts<State> for Known {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
+        let program = Program::from_request_parts(parts, state).await?;
+        let Named(id) = Named::<String>::from_request_parts(parts, state).await?;
+        let found = find(&program, state, &id).await;
+        found.map(Self).map_err(|error| problem(&error))
+    }
 }
 
 fn is_id(text: &str) -> bool {

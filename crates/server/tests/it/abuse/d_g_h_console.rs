@@ -99,6 +99,7 @@ async fn d03_a_download_is_for_whoever_may_now_and_for_nobody_else() {
         "settings/audit/download?format=jsonl",
         "events/export?format=csv",
         "people/export?format=jsonl",
+        "people/active?sort=person",
     ];
     for path in paths {
         let path = format!("/a/{}/{path}", account.id);
@@ -280,6 +281,7 @@ async fn h03_files_hold_what_was_sent_and_nothing_that_a_spreadsheet_runs() {
     for (name, path, column) in [
         ("events.csv", "events/export?format=csv", Some("name")),
         ("people.csv", "people/export?format=csv", None),
+        ("active.csv", "people/active?sort=person", None),
         ("audit.csv", "settings/audit/download?format=csv", None),
         ("dictionary.csv", "dictionary?format=csv", Some("event")),
         ("quarantine.csv", "quarantine?format=csv", None),

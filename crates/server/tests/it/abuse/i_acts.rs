@@ -154,6 +154,7 @@ async fn commands(book: &mut Book<'_>, server: &Server, account: &Account) {
     run("credential create", &["second"]);
     run("credential list", &[]);
     run("credential rotate-token", &["--days", "30"]);
+    run("credential end-token", &["1"]);
     run("credential revoke", &["second"]);
     run("query", &["SELECT count(*) AS n FROM events"]);
     run("person show", &["--identity", "ann"]);

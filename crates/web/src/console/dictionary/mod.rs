@@ -1,13 +1,14 @@
 //! `/a/{account}/dictionary`: the events and properties that an account has, what it says of them,
 //! and what becomes of others.
 
+mod declared;
 pub(crate) mod event;
 pub(crate) mod property;
 
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, DictionaryChange, DictionaryView, PolicyChange, PropertyView};
+use control::{Act, DictionaryChange, DictionaryView, PolicyChange};
 use governance::{Class, Declared, DeclaredKind, PropertyOf, Unfit, UnfitProperty};
 use model::Timestamp;
 use model::submission::is_system_event;
@@ -68,7 +69,7 @@ const fn shown_to_you(is_masked: bool) -> &'static str {
     if is_masked { "masked" } else { "yes" }
 }
 
-/// The page, or its table as a file.
+/// The page, or one of its tables as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(&staff, Box::pin(show(&staff, &state, &asked, None)).await)
 }
@@ -88,7 +89,7 @@ struct Dictionary {
     rules: Vec<Rule>,
     events: Vec<EventLine>,
     heads: Heads,
-    profile: Vec<PropertyView>,
+    declared: declared::Table,
     pager: Pager,
     is_new: bool,
     properties: Vec<PropertyLine>,
@@ -214,6 +215,11 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
     if sheet.is_file() {
         return Ok(file(EVENTS, &events, &times, "dictionary.csv"));
     }
+    let of_declared = sheet.named(declared::NAME);
+    if of_declared.is_file() {
+        let all = said.profile;
+        return Ok(declared::as_file(all, &of_declared, asked, &times));
+    }
     let (csv, (events, pager)) = (sheet.csv(), sheet.cut(events, "event"));
     let mut properties: Vec<PropertyLine> = of_events
         .iter()
@@ -247,7 +253,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields, error: Option<String
         },
         may_change: staff.may(Act::ManageDictionary),
         rules: rules(&said),
-        profile: said.profile,
+        declared: declared::Table::new(said.profile, &of_declared, asked),
         events,
         heads,
         pager,

@@ -3,15 +3,14 @@
 use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
-use query::ReadPolicy;
 
-use super::{frame, read, title};
+use super::Known;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Fields, Posted, Shell, answer, count, html, see_other, unusable,
 };
-use crate::operate::people::{Extent, Reader};
-use crate::{Error, Result, State};
+use crate::operate::people::Extent;
+use crate::{Result, State};
 
 /// The dry run.
 pub(crate) async fn get(
@@ -52,28 +51,16 @@ struct Delete {
 
 impl Delete {
     async fn new(staff: &Staff, state: &State, key: &str) -> Result<Self> {
-        let policy = staff.person_policy().ok_or(Error::Absent)?;
-        let found = read(state, &policy, key).await?;
-        let (person, view) = found.ok_or(Error::Absent)?;
-        let reader = reader(staff, state, &policy);
-        let extent = Box::pin(reader.extent(person, &view)).await?;
-        let name = title(&view, person);
+        let known = Known::find(staff, state, key).await?;
+        let reader = known.reader(staff, state);
+        let extent = Box::pin(reader.extent(known.person, &known.view)).await?;
         Ok(Self {
-            shell: frame(staff, person, String::from("Delete"), &name),
-            path: format!("/a/{}/people/{person}", staff.account()),
+            shell: known.frame(staff, String::from("Delete")),
+            path: known.path(staff),
             counts: counts(&extent),
             reason: String::new(),
             error: None,
         })
-    }
-}
-
-fn reader<'a>(staff: &'a Staff, state: &'a State, policy: &'a ReadPolicy) -> Reader<'a> {
-    Reader {
-        state,
-        actor: staff.actor(),
-        account: staff.account(),
-        policy,
     }
 }
 
@@ -97,14 +84,13 @@ async fn delete(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
             ..page
         });
     }
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = read(state, &policy, key).await?;
-    let (person, _) = found.ok_or(Error::Absent)?;
+    let known = Known::find(staff, state, key).await?;
     let reason = match fields.text("reason") {
         "" => "asked for in the console",
         reason => reason,
     };
-    let deletion = reader(staff, state, &policy).delete(person, reason).await?;
+    let reader = known.reader(staff, state);
+    let deletion = reader.delete(known.person, reason).await?;
     let account = staff.account();
     see_other(&format!(
         "/a/{account}/people/deletions?id={deletion}&done=requested"

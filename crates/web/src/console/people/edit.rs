@@ -7,19 +7,19 @@ use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
 use control::{Action, AuditOutcome};
+use model::RawJson;
 use model::record::{Change, Entry, ProfileChange, Record, Source};
 use model::submission::Content;
-use model::{PersonKey, RawJson};
-use query::{PersonView, ReadPolicy};
+use query::ReadPolicy;
 use serde_json::{Map, Value};
 use wire::rest::upload;
 
-use super::{frame, read, title};
+use super::Known;
+use crate::State;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Asked, Fields, Posted, Shell, answer, html, link, see_other, unusable,
 };
-use crate::{Error, State};
 
 /// The form.
 pub(crate) async fn get(
@@ -29,19 +29,24 @@ pub(crate) async fn get(
     Asked(asked): Asked,
 ) -> Response {
     let shown = async {
-        let policy = staff.person_policy().ok_or(Error::Absent)?;
-        let found = read(&state, &policy, &key).await?;
-        let (person, view) = found.ok_or(Error::Absent)?;
+        let known = Known::find(&staff, &state, &key).await?;
         let name = asked.text("name");
         let words = format!("property `{name}`, to correct it");
         let control = state.control();
         let (actor, account) = (staff.actor(), staff.account());
         let (action, outcome) = (Action::PersonShown, AuditOutcome::Done);
         control
-            .audit(actor, account, action, &person.to_string(), &words, outcome)
+            .audit(
+                actor,
+                account,
+                action,
+                &known.person.to_string(),
+                &words,
+                outcome,
+            )
             .await?;
-        let value = view.profile.properties.get(name);
-        let value = value.filter(|_| !policy.masks_person(name));
+        let value = known.view.profile.properties.get(name);
+        let value = value.filter(|_| !known.policy.masks_person(name));
         let (kind, value) = value.map_or(("text", String::new()), |it| split(it.as_str()));
         let form = Form {
             name: name.to_owned(),
@@ -49,7 +54,7 @@ pub(crate) async fn get(
             value,
             error: None,
         };
-        html(&Edit::new(&staff, person, &view, form))
+        html(&Edit::new(&staff, &known, form))
     };
     answer(&staff, shown.await)
 }
@@ -94,16 +99,15 @@ impl Form {
 }
 
 impl Edit {
-    fn new(staff: &Staff, person: PersonKey, view: &PersonView, form: Form) -> Self {
-        let name = title(view, person);
+    fn new(staff: &Staff, known: &Known, form: Form) -> Self {
         let is_new = form.name.is_empty();
         let heading = match is_new {
             true => String::from("Add a property"),
             false => format!("Change {}", form.name),
         };
         Self {
-            shell: frame(staff, person, heading, &name),
-            path: format!("/a/{}/people/{person}", staff.account()),
+            shell: known.frame(staff, heading),
+            path: known.path(staff),
             form,
             is_new,
         }
@@ -121,9 +125,8 @@ fn split(value: &str) -> (&'static str, String) {
 }
 
 async fn change(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Answer {
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = read(state, &policy, key).await?;
-    let (person, view) = found.ok_or(Error::Absent)?;
+    let known = Known::find(staff, state, key).await?;
+    let person = known.person;
     let form = Form {
         name: fields.text("name").to_owned(),
         kind: fields.text("kind").to_owned(),
@@ -131,11 +134,11 @@ async fn change(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
         error: None,
     };
     let removes = fields.ticked("remove");
-    let changes = match changes(&policy, &form, removes) {
+    let changes = match changes(&known.policy, &form, removes) {
         Ok(changes) => changes,
         Err(text) => {
             let error = Some(text);
-            return unusable(&Edit::new(staff, person, &view, Form { error, ..form }));
+            return unusable(&Edit::new(staff, &known, Form { error, ..form }));
         }
     };
     let what = if removes { "removed" } else { "changed" };

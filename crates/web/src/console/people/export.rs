@@ -4,11 +4,10 @@
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
 
-use super::read;
+use super::Known;
+use crate::State;
 use crate::console::staff::Staff;
 use crate::console::view::{Answer, answer, download};
-use crate::operate::people::Reader;
-use crate::{Error, State};
 
 /// The file.
 pub(crate) async fn get(
@@ -20,18 +19,11 @@ pub(crate) async fn get(
 }
 
 async fn file(staff: &Staff, state: &State, key: &str) -> Answer {
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = read(state, &policy, key).await?;
-    let (person, view) = found.ok_or(Error::Absent)?;
-    let reader = Reader {
-        state,
-        actor: staff.actor(),
-        account: staff.account(),
-        policy: &policy,
-    };
-    let text = reader.file(person, &view).await?;
+    let known = Known::find(staff, state, key).await?;
+    let reader = known.reader(staff, state);
+    let text = reader.file(known.person, &known.view).await?;
     Ok(download(
-        &format!("person-{person}.json"),
+        &format!("person-{}.json", known.person),
         "application/json",
         text,
     ))

@@ -3,10 +3,12 @@
 //! What is searched for is a person's own, so it is posted: it stands in no URL, no log and no
 //! browser's history.
 
+pub(crate) mod active;
 pub(crate) mod delete;
 pub(crate) mod deletions;
 pub(crate) mod edit;
 pub(crate) mod export;
+pub(crate) mod history;
 pub(crate) mod person;
 pub(crate) mod restriction;
 pub(crate) mod reveal;
@@ -19,21 +21,20 @@ use model::{IdentityKind, PersonKey, Timestamp};
 use query::{Lookup, PersonView, ReadPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 
+use active::Active;
+
 use super::events::files;
 use super::overview::times;
 use super::period::Period;
 use super::records::{short, shown};
 use super::staff::Staff;
 use super::view::{
-    Answer, Asked, Column, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times,
-    answer, html, plural, see_other, unusable,
+    Answer, Asked, Csv, Fields, Head, Heads, Moment, Posted, Section, Sheet, Shell, Times, answer,
+    html, plural, see_other, unusable,
 };
+use crate::operate::people::Reader;
 use crate::{Error, Result, State};
 
-/// People on the page.
-const LISTED: usize = 20;
-/// The newest events that are looked through for them.
-const EVENTS: usize = 200;
 /// People of a search on one page.
 const PAGE: usize = 100;
 /// By what those who were found are put in order.
@@ -41,21 +42,6 @@ const ORDERS: [(&str, &str); 3] = [
     ("key", "key"),
     ("name", "name, A to Z"),
     ("identity", "identity, A to Z"),
-];
-
-/// The columns of those who were active last.
-const COLUMNS: &[Column<Listed>] = &[
-    Column::new("person", "Person", |it: &Listed, _| it.title().to_owned())
-        .by(|a, b| a.title().to_lowercase().cmp(&b.title().to_lowercase())),
-    Column::new("identity", "Identity", |it: &Listed, _| it.identity.clone())
-        .by(|a, b| a.identity.cmp(&b.identity)),
-    Column::new("devices", "Devices", |it: &Listed, _| it.devices.clone())
-        .by(|a, b| a.devices.cmp(&b.devices)),
-    Column::new("last_event", "Last event", |it: &Listed, _| {
-        it.event.clone()
-    })
-    .most(|a, b| a.seen_at.cmp(&b.seen_at)),
-    Column::new("key", "Key", |it: &Listed, _| it.full_key.clone()),
 ];
 
 /// The columns of those who were found: what they were found by stands in no link, so none of them
@@ -98,6 +84,8 @@ struct People {
     heads: Heads,
     /// How the list goes on, when somebody was looked for.
     found: Option<Found>,
+    /// What the list is filtered by, when nobody was.
+    active: Option<Active>,
     /// What is said when there is nobody.
     empty: &'static str,
     may_see_deletions: bool,
@@ -152,24 +140,15 @@ impl People {
     async fn new(staff: &Staff, state: &State, asked: &Fields, form: Form) -> Result<Self> {
         let policy = staff.policy().ok_or(Error::Absent)?;
         let times = times(staff, state);
-        note(staff, state, "people", "active last").await?;
-        let engine = state.engine();
-        let active = Box::pin(engine.active_last(&policy, EVENTS, LISTED));
-        let (active, properties) = tokio::try_join!(
-            async { active.await.map_err(Error::from) },
+        note(staff, state, "people", &active::words(asked)).await?;
+        let (mut people, properties) = tokio::try_join!(
+            active::read(staff, state, &policy, asked),
             Box::pin(properties(state, &policy))
         )?;
-        let listed = active.into_iter().filter_map(|it| {
-            let mut listed = Listed::new(staff, &it.person, it.person.key?);
-            listed.event = String::from(it.event);
-            listed.seen = Some(times.ago(it.ts));
-            listed.seen_at = Some(it.ts);
-            Some(listed)
-        });
-        let mut people: Vec<Listed> = listed.collect();
         let path = format!("/a/{}/people", staff.account());
         let sheet = Sheet::new(asked, &path);
-        let heads = sheet.sort(COLUMNS, Some(("last_event", true)), &mut people);
+        let active = Active::new(staff, asked, &path, &people);
+        let heads = sheet.sort(active::COLUMNS, Some(("last_event", true)), &mut people);
         Ok(Self {
             shell: Shell::new(staff, Section::People, "People"),
             path: path.clone(),
@@ -178,7 +157,13 @@ impl People {
             people,
             heads,
             found: None,
-            empty: "Nobody has done anything yet. People appear with their first event or profile.",
+            empty: match active.event.is_empty() {
+                true => {
+                    "Nobody has done anything yet. People appear with their first event or profile."
+                }
+                false => "Nobody has done this.",
+            },
+            active: Some(active),
             may_see_deletions: staff.may(Act::DeletePeople),
             deletions_href: format!("/a/{}/people/deletions", staff.account()),
             files: downloads(staff, &times),
@@ -317,6 +302,7 @@ async fn having(
             file: staff.may(Act::Export).then(|| format!("{path}/found")),
         }),
         people,
+        active: None,
         empty: "Nobody has this value now.",
         may_see_deletions: staff.may(Act::DeletePeople),
         deletions_href: format!("{path}/deletions"),
@@ -373,25 +359,15 @@ async fn export_found(staff: &Staff, state: &State, fields: &Fields) -> Answer {
     }) {
         return Err(crate::operate::Error::Invalid(text).into());
     }
-    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
     let words = format!("people with a value of `{property}`");
-    let note = |words: String, outcome| async move {
-        let (action, object) = (Action::Exported, "people");
-        control
-            .audit(actor, account, action, object, &words, outcome)
-            .await
-    };
-    note(words.clone(), AuditOutcome::Begun).await?;
+    note_export(staff, state, &words, AuditOutcome::Begun).await?;
     let people = people_having(staff, state, &policy, fields).await?;
     let mut csv = Csv::new(&["name", "identity", "devices", "key"]);
     for it in &people {
         csv.line(&[&it.name, &it.identity, &it.devices, &it.full_key]);
     }
-    note(
-        format!("{words}: {} rows", people.len()),
-        AuditOutcome::Done,
-    )
-    .await?;
+    let words = format!("{words}: {} rows", people.len());
+    note_export(staff, state, &words, AuditOutcome::Done).await?;
     Ok(csv.file("people.csv"))
 }
 
@@ -399,6 +375,22 @@ async fn export_found(staff: &Staff, state: &State, fields: &Fields) -> Answer {
 async fn note(staff: &Staff, state: &State, object: &str, words: &str) -> Result<()> {
     let (actor, account) = (staff.actor(), staff.account());
     let (action, outcome) = (Action::PeopleRead, AuditOutcome::Begun);
+    let control = state.control();
+    control
+        .audit(actor, account, action, object, words, outcome)
+        .await?;
+    Ok(())
+}
+
+/// Writes down that people are exported, before and after.
+async fn note_export(
+    staff: &Staff,
+    state: &State,
+    words: &str,
+    outcome: AuditOutcome,
+) -> Result<()> {
+    let (actor, account) = (staff.actor(), staff.account());
+    let (action, object) = (Action::Exported, "people");
     let control = state.control();
     control
         .audit(actor, account, action, object, words, outcome)
@@ -415,6 +407,48 @@ async fn read(
     let key: PersonKey = key.parse().map_err(|_| Error::Absent)?;
     let found = state.engine().profile(policy, &Lookup::Key(key)).await?;
     Ok(found.map(|view| (view.key.unwrap_or(key), view)))
+}
+
+/// The person whom a page is about, by the key in the URL, and what the reader may see of them.
+struct Known {
+    policy: ReadPolicy,
+    person: PersonKey,
+    view: PersonView,
+}
+
+impl Known {
+    /// Whoever is not there, or not for this reader, is a page that is not there.
+    async fn find(staff: &Staff, state: &State, key: &str) -> Result<Self> {
+        let policy = staff.person_policy().ok_or(Error::Absent)?;
+        let found = read(state, &policy, key).await?;
+        let (person, view) = found.ok_or(Error::Absent)?;
+        Ok(Self {
+            policy,
+            person,
+            view,
+        })
+    }
+
+    /// The reader, at what is held of them.
+    fn reader<'a>(&'a self, staff: &'a Staff, state: &'a State) -> Reader<'a> {
+        Reader {
+            state,
+            actor: staff.actor(),
+            account: staff.account(),
+            policy: &self.policy,
+        }
+    }
+
+    /// The frame of a page about them, under their own.
+    fn frame(&self, staff: &Staff, heading: String) -> Shell {
+        let title = title(&self.view, self.person);
+        frame(staff, self.person, heading, &title)
+    }
+
+    /// Their page.
+    fn path(&self, staff: &Staff) -> String {
+        format!("/a/{}/people/{}", staff.account(), self.person)
+    }
 }
 
 /// What a person is called in a heading: what they are called themselves, where it is shown.

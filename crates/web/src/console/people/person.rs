@@ -5,12 +5,12 @@ use askama::Template;
 use axum::extract::{Path, State as Of};
 use axum::response::Response;
 use control::{Act, Action, AuditOutcome};
-use governance::{Mask, PropertyOf, Stretch};
-use model::record::ChangeOp;
+use governance::{Mask, PropertyOf};
 use model::{PersonKey, Timestamp};
 use query::{EventsQuery, PersonView, ReadPolicy};
 use serde_json::Value;
 
+use super::history::{self, History};
 use super::{clock, frame, read, title};
 use crate::console::events::{parse_place, place};
 use crate::console::records::{Line, lines, shown};
@@ -20,15 +20,10 @@ use crate::console::view::{
     see_other,
 };
 use crate::operate::people::own_keys;
-use crate::operate::{rows_under, text, time};
 use crate::{Error, Result, State};
 
 /// Events on a page of the timeline.
 const PAGE: usize = 50;
-/// Changes that are shown.
-const CHANGES: usize = 60;
-/// Keys whose changes are asked for.
-const KEYS_MAX: usize = 100;
 /// Events that are ranked.
 const TOP: usize = 10;
 
@@ -69,7 +64,7 @@ struct Person {
     top: Ranks,
     timeline: Vec<Line>,
     pager: Pager,
-    changes: Vec<Change>,
+    history: History,
 }
 
 #[derive(Debug)]
@@ -94,15 +89,6 @@ struct Device {
     object_id: String,
     facts: String,
     has_token: bool,
-}
-
-#[derive(Debug)]
-struct Change {
-    at: Moment,
-    source: String,
-    what: String,
-    property: String,
-    value: String,
 }
 
 /// What was done, by the word of the URL.
@@ -169,7 +155,7 @@ async fn page(
     let timeline = Box::pin(timeline);
     let (timeline, changes) = tokio::try_join!(
         async { timeline.await.map_err(Error::from) },
-        Box::pin(changes(state, policy, view, &times))
+        Box::pin(history::read(state, policy, view))
     )?;
     let shown_events = u64::try_from(timeline.records.len()).unwrap_or(u64::MAX);
     let pager = Pager {
@@ -204,7 +190,7 @@ async fn page(
         top: top(view, &times),
         timeline: lines(staff, &times, &timeline.records),
         pager,
-        changes,
+        history: History::new(staff, asked, &path, changes, &times),
         path,
     })
 }
@@ -292,68 +278,4 @@ fn top(view: &PersonView, times: &Times) -> Ranks {
     };
     let ranks = events.iter().take(TOP).map(rank).collect();
     Ranks::new("What they did, and how often", ranks)
-}
-
-/// The newest changes of what is known, under the keys that are the person's.
-async fn changes(
-    state: &State,
-    policy: &ReadPolicy,
-    view: &PersonView,
-    times: &Times,
-) -> Result<Vec<Change>> {
-    let keys = view.keys.get(..KEYS_MAX).unwrap_or(&view.keys);
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let conditions: Vec<String> = keys
-        .iter()
-        .map(|(key, _)| format!("person_key = X'{key}'"))
-        .collect();
-    let sql = format!(
-        "SELECT person_key, ts, source, op, property, value FROM profile_changes \
-         WHERE {} ORDER BY ts DESC, record_id DESC, ordinal DESC LIMIT {}",
-        conditions.join(" OR "),
-        CHANGES * 2
-    );
-    let rows = rows_under(state, policy, &sql).await?;
-    let mut changes = Vec::new();
-    for row in &rows {
-        let at = time(row, "ts")?;
-        let key = text(row, "person_key");
-        let is_theirs = |(known, stretch): &(PersonKey, Stretch)| {
-            known.to_string() == key && stretch.contains(at)
-        };
-        if !keys.iter().any(is_theirs) || changes.len() >= CHANGES {
-            continue;
-        }
-        let op = ChangeOp::from_name(text(row, "op"));
-        let value = match op {
-            // Push tokens are credentials of a kind, and facts of devices stand above.
-            Some(ChangeOp::Token | ChangeOp::Device | ChangeOp::Delete) => String::new(),
-            _ => shown(text(row, "value")),
-        };
-        changes.push(Change {
-            at: times.at(at),
-            source: text(row, "source").to_owned(),
-            what: words(op).to_owned(),
-            property: text(row, "property").to_owned(),
-            value,
-        });
-    }
-    Ok(changes)
-}
-
-const fn words(op: Option<ChangeOp>) -> &'static str {
-    match op {
-        Some(ChangeOp::Put | ChangeOp::Set) => "set",
-        Some(ChangeOp::Add) => "added to",
-        Some(ChangeOp::Remove) => "taken from",
-        Some(ChangeOp::Incr) => "raised",
-        Some(ChangeOp::Decr) => "lowered",
-        Some(ChangeOp::Delete) => "removed",
-        Some(ChangeOp::Identify) => "known as",
-        Some(ChangeOp::Token) => "push token",
-        Some(ChangeOp::Device) => "device seen",
-        None => "changed",
-    }
 }

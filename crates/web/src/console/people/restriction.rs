@@ -7,7 +7,7 @@ use axum::response::Response;
 use control::Restriction;
 use model::ErrorKind;
 
-use super::{clock, frame, read, title};
+use super::{Known, clock};
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Fields, Moment, Posted, Shell, Times, answer, html, link, see_other, unusable,
@@ -57,22 +57,15 @@ struct Line {
 
 impl Page {
     async fn new(staff: &Staff, state: &State, key: &str) -> Result<Self> {
-        let policy = staff.person_policy().ok_or(Error::Absent)?;
-        let found = read(state, &policy, key).await?;
-        let (person, view) = found.ok_or(Error::Absent)?;
-        let keys = own_keys(person, &view);
+        let known = Known::find(staff, state, key).await?;
+        let keys = own_keys(known.person, &known.view);
         let control = state.control();
         let history = control.restrictions(staff.actor(), staff.account(), &keys);
         let history = history.await?;
         let times = clock(staff, state);
         Ok(Self {
-            shell: frame(
-                staff,
-                person,
-                String::from("Restriction"),
-                &title(&view, person),
-            ),
-            path: format!("/a/{}/people/{person}", staff.account()),
+            shell: known.frame(staff, String::from("Restriction")),
+            path: known.path(staff),
             is_restricted: history.iter().any(|it| it.lifted_at.is_none()),
             history: history.iter().map(|it| line(it, &times)).collect(),
             reason: String::new(),
@@ -98,10 +91,9 @@ fn line(restriction: &Restriction, times: &Times) -> Line {
 }
 
 async fn change(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Answer {
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = read(state, &policy, key).await?;
-    let (person, view) = found.ok_or(Error::Absent)?;
-    let (keys, reason) = (own_keys(person, &view), fields.text("reason"));
+    let known = Known::find(staff, state, key).await?;
+    let keys = own_keys(known.person, &known.view);
+    let reason = fields.text("reason");
     let (control, actor, account) = (state.control(), staff.actor(), staff.account());
     let (changed, done) = match fields.text("act") {
         "restrict" => (
@@ -117,10 +109,7 @@ async fn change(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
         _ => return Err(Error::Absent),
     };
     match changed.map_err(Error::from) {
-        Ok(()) => {
-            let path = format!("/a/{account}/people/{person}");
-            see_other(&link(&path, &[("done", done)]))
-        }
+        Ok(()) => see_other(&link(&known.path(staff), &[("done", done)])),
         Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
             let page = Page::new(staff, state, key).await?;
             unusable(&Page {

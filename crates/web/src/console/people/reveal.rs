@@ -8,12 +8,12 @@ use axum::extract::{Path, State as Of};
 use axum::response::Response;
 use control::Reveal as Outcome;
 use governance::{Masks, PropertyOf};
-use model::{ErrorKind, PersonKey};
+use model::ErrorKind;
 use query::{PersonView, ReadPolicy};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{frame, person, read, title};
+use super::{Known, person, read};
 use crate::console::staff::Staff;
 use crate::console::view::{Answer, Fields, Posted, Shell, answer, html};
 use crate::error::page_of;
@@ -26,10 +26,8 @@ pub(crate) async fn get(
     Path((_, key)): Path<(String, String)>,
 ) -> Response {
     let shown = async {
-        let policy = staff.person_policy().ok_or(Error::Absent)?;
-        let found = read(&state, &policy, &key).await?;
-        let (person, view) = found.ok_or(Error::Absent)?;
-        html(&Ask::new(&staff, &policy, person, &view, ""))
+        let known = Known::find(&staff, &state, &key).await?;
+        html(&Ask::new(&staff, &known, ""))
     };
     answer(&staff, Box::pin(shown).await)
 }
@@ -56,17 +54,11 @@ struct Ask {
 }
 
 impl Ask {
-    fn new(
-        staff: &Staff,
-        policy: &ReadPolicy,
-        key: PersonKey,
-        view: &PersonView,
-        reason: &str,
-    ) -> Self {
+    fn new(staff: &Staff, known: &Known, reason: &str) -> Self {
         Self {
-            shell: frame(staff, key, String::from("Reveal"), &title(view, key)),
-            path: format!("/a/{}/people/{key}", staff.account()),
-            columns: columns(policy, view),
+            shell: known.frame(staff, String::from("Reveal")),
+            path: known.path(staff),
+            columns: columns(&known.policy, &known.view),
             reason: reason.to_owned(),
             error: None,
         }
@@ -98,14 +90,13 @@ fn columns(policy: &ReadPolicy, view: &PersonView) -> Vec<String> {
 }
 
 async fn reveal(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Answer {
-    let policy = staff.person_policy().ok_or(Error::Absent)?;
-    let found = read(state, &policy, key).await?;
-    let (key, view) = found.ok_or(Error::Absent)?;
+    let known = Known::find(staff, state, key).await?;
     let reason = fields.text("reason");
-    let page = Ask::new(staff, &policy, key, &view, reason);
+    let page = Ask::new(staff, &known, reason);
     let words = format!("shown: {}", page.columns.join(", "));
     let control = state.control();
-    let asked = control.reveal(staff.actor(), staff.account(), key, &words, reason);
+    let person = known.person;
+    let asked = control.reveal(staff.actor(), staff.account(), person, &words, reason);
     match asked.await.map_err(Error::from) {
         Ok(Outcome::Granted) => {}
         Ok(Outcome::MinuteExhausted(most)) => {
@@ -127,8 +118,8 @@ async fn reveal(staff: &Staff, state: &State, key: &str, fields: &Fields) -> Ans
         }
         Err(error) => return Err(error),
     }
-    let open = open(policy);
-    let found = read(state, &open, &key.to_string()).await?;
+    let open = open(known.policy);
+    let found = read(state, &open, &person.to_string()).await?;
     let (key, view) = found.ok_or(Error::Absent)?;
     person::revealed(staff, state, &open, key, &view, reason).await
 }

@@ -1,5 +1,7 @@
 //! `/a/{account}/settings/audit`: the audit log, filtered and paged, and its download.
 
+mod sinks;
+
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
@@ -7,13 +9,15 @@ use control::{Act, Action, AuditEntry, AuditFilter, AuditOutcome, DownloadFormat
 use jiff::civil::Date;
 use model::Timestamp;
 
+use sinks::Sinks;
+
 use crate::console::exports::still_may;
 use crate::console::overview::times;
 use crate::console::records::short;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Asked, Badge, Fields, Head, Heads, Moment, Pager, Section, Sheet, Shell, Times, Tone,
-    answer, count, download, html, plural, unusable,
+    answer, download, html, plural, unusable,
 };
 use crate::operate::audit::{Wanted, file as download_of, kind};
 use crate::{Error, Result, State};
@@ -35,7 +39,7 @@ const OBJECT_CHARS: usize = 20;
 /// Addresses in one filter.
 const ACTORS_MAX: usize = 50;
 
-/// The page.
+/// The page, or its table of sinks as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(&staff, show(&staff, &state, &asked).await)
 }
@@ -58,8 +62,7 @@ struct Log {
     entries: Vec<Entry>,
     heads: Heads,
     pager: Pager,
-    /// Where the log is streamed to: for those who see the installation.
-    sinks: Vec<Stream>,
+    sinks: Sinks,
     /// Downloads of everything, and of what is filtered.
     all: [(String, &'static str); 2],
     some: Option<[(String, &'static str); 2]>,
@@ -70,19 +73,6 @@ struct Form {
     from: String,
     to: String,
     others: String,
-}
-
-/// A place outside that the log is streamed to.
-#[derive(Debug)]
-struct Stream {
-    name: String,
-    address: String,
-    kind: &'static str,
-    state: Badge,
-    why: String,
-    waiting: String,
-    dropped: String,
-    taken: Option<Moment>,
 }
 
 /// A box to tick.
@@ -113,6 +103,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let path = format!("/a/{}/settings/audit", staff.account());
     let filter = filter(asked, &times);
     let sheet = Sheet::new(asked, &path);
+    let of_sinks = sheet.named(sinks::NAME);
+    if of_sinks.is_file() {
+        return sinks::as_file(staff, state, &of_sinks, &times).await;
+    }
     let newest_first = sheet.order() != Some(("date", false));
     let place = asked.text("after").parse().ok();
     let wanted = AuditFilter {
@@ -151,7 +145,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let file = |format: &str, filtered: bool| {
         let base = format!("{path}/download");
         match filtered {
-            true => asked.link(&base, &["after", "sort", "format"], &[("format", format)]),
+            true => {
+                let without = ["after", "sort", "format", "sinks_sort", "sinks_page"];
+                asked.link(&base, &without, &[("format", format)])
+            }
             false => format!("{base}?format={format}"),
         }
     };
@@ -175,10 +172,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         entries: Vec::new(),
         heads: sheet.heads(HEADS, Some(("date", true))),
         pager: Pager::default(),
-        sinks: match staff.may(Act::ReadInstallation) {
-            true => streams(state, &times),
-            false => Vec::new(),
-        },
+        sinks: Sinks::new(staff, state, &of_sinks, &times),
         all: files(false),
         some: wanted.restricts().then(|| files(true)),
         path: path.clone(),
@@ -201,27 +195,6 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     };
     page.entries = found.iter().map(|it| entry(it, &times)).collect();
     html(&page)
-}
-
-fn streams(state: &State, times: &Times) -> Vec<Stream> {
-    let stream = |it: crate::Sink| Stream {
-        name: it.name,
-        address: it.address,
-        kind: match it.is_required {
-            true => "required",
-            false => "optional",
-        },
-        state: match (&it.down, it.taken_at) {
-            (Some(_), _) => Badge::new(Tone::Bad, "Down"),
-            (None, Some(_)) => Badge::new(Tone::Ok, "Up"),
-            (None, None) => Badge::new(Tone::Plain, "Not asked yet"),
-        },
-        why: it.down.map(|it| it.0).unwrap_or_default(),
-        waiting: format!("{} of {}", count(it.waiting), count(it.waiting_max)),
-        dropped: count(it.dropped),
-        taken: it.taken_at.map(|at| times.ago(at)),
-    };
-    state.volumes().sinks().into_iter().map(stream).collect()
 }
 
 fn entry(entry: &AuditEntry, times: &Times) -> Entry {

@@ -1,14 +1,20 @@
 //! `/a/{account}/settings/credentials`: passcodes, snippets for each SDK, and what is accepted and
 //! rejected as it comes.
 
+mod live;
+mod tokens;
+
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{Act, Passcode, SdkToken};
+use control::{Act, Passcode};
 use governance::access::{Component, Level, Rights};
 use governance::{Network, PasscodeTerms, Scope, Scopes};
 use model::{ErrorKind, Timestamp};
 use std::time::Duration;
+
+use live::Live;
+use tokens::Tokens;
 
 use super::roles::words;
 use super::snippets::{Snippet, all};
@@ -16,16 +22,10 @@ use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Asked, Badge, Column, Fields, Heads, Moment, Pager, Posted, Section, Sheet, Shell,
-    Times, Tone, answer, count, file, html, link, see_other, unusable,
+    Times, Tone, answer, file, html, link, see_other, unusable,
 };
-use crate::operate::quarantine::groups;
-use crate::operate::{Row, moment, number, rows_under, text, time};
 use crate::{Error, Result, State};
 
-/// The time that the live view shows.
-const LIVE: Duration = Duration::from_secs(15 * 60);
-/// Requests that it shows.
-const LINES: usize = 20;
 const DAY: Duration = Duration::from_secs(86_400);
 /// The longest tenure of a passcode, days.
 const DAYS_MAX: u32 = 3_660;
@@ -61,15 +61,21 @@ fn ends(passcode: &Passcode) -> i64 {
     end.map_or(i64::MAX, Timestamp::ms)
 }
 
-/// The page, or its passcodes as a file.
+/// The page, or one of its tables as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     let shown = async {
         let path = path(&staff);
         let sheet = Sheet::new(&asked, &path);
-        if sheet.is_file() {
+        let of_tokens = sheet.named(tokens::NAME);
+        if sheet.is_file() || of_tokens.is_file() {
             let times = times(&staff, &state);
             let account = state.control().account(staff.actor(), staff.account());
-            let (found, _) = chosen(account.await?.passcodes, &sheet, &asked, &times);
+            let account = account.await?;
+            if of_tokens.is_file() {
+                let (found, _) = tokens::chosen(account.sdk_tokens, &of_tokens, &asked, &times);
+                return Ok(file(tokens::COLUMNS, &found, &times, "sdk-tokens.csv"));
+            }
+            let (found, _) = chosen(account.passcodes, &sheet, &asked, &times);
             return Ok(file(COLUMNS, &found, &times, "passcodes.csv"));
         }
         let form = Form::default();
@@ -79,13 +85,14 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
     answer(&staff, shown.await)
 }
 
-/// Makes a passcode, or ends one; makes another token for apps.
+/// Makes a passcode, or ends one; makes another token for apps, or ends an old one.
 pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(fields): Posted) -> Response {
     let changed = async {
         match fields.text("act") {
             "make" => make(&staff, &state, &fields).await,
             "revoke" => revoke(&staff, &state, &fields).await,
-            "rotate" => rotate(&staff, &state, &fields).await,
+            "rotate" => tokens::rotate(&staff, &state, &fields).await,
+            "end" => tokens::end(&staff, &state, &fields).await,
             _ => Err(Error::Absent),
         }
     };
@@ -110,14 +117,11 @@ struct Credentials {
     may_change: bool,
     /// What was just made: what it is and its text, shown once.
     made: Option<(String, String)>,
-    tokens: Vec<Token>,
+    tokens: Tokens,
     /// Why the token was not rotated.
     token_error: Option<String>,
     snippets: Vec<Snippet>,
-    accepted: String,
-    rejected: String,
-    lines: Vec<Line>,
-    errors: Vec<(String, String, String)>,
+    live: Live,
 }
 
 #[derive(Debug)]
@@ -138,7 +142,8 @@ impl Default for Form {
             name: String::new(),
             days: String::new(),
             networks: String::new(),
-            without: Vec::new(),
+            // Few programs need it: whoever makes one that does says so.
+            without: vec![Scope::PersonalInformation.as_str()],
             rights: Rights::NONE,
             error: None,
         }
@@ -179,29 +184,13 @@ struct Listed {
     is_live: bool,
 }
 
-/// A token that apps carry.
-#[derive(Debug)]
-struct Token {
-    number: u32,
-    state: Badge,
-    used: Option<Moment>,
-    created: Moment,
-    ends: Option<Moment>,
-}
-
-/// A request of the last minutes.
-#[derive(Debug)]
-struct Line {
-    at: Moment,
-    plane: String,
-    path: String,
-    outcome: Badge,
-    accepted: String,
-    rejected: String,
-}
-
 fn done(asked: &Fields) -> Option<String> {
-    (asked.text("done") == "revoked").then(|| String::from("The passcode is refused from now on."))
+    let words = match asked.text("done") {
+        "revoked" => "The passcode is refused from now on.",
+        "ended" => "The token is refused from now on, and with it the apps that carry it.",
+        _ => return None,
+    };
+    Some(words.to_owned())
 }
 
 impl Credentials {
@@ -223,9 +212,6 @@ impl Credentials {
         let (found, pager) = sheet.cut(found, "passcode");
         let settings = state.settings();
         let id = staff.account().to_string();
-        let (rows, errors) = live(staff, state, &times).await?;
-        let total = |name: &str| count(rows.iter().map(|row| number(row, name)).sum());
-        let lines = rows.iter().take(LINES).map(|row| line(row, &times));
         Ok(Self {
             shell: Shell::new(staff, Section::Credentials, "Credentials").done(done),
             csv: sheet.csv(),
@@ -238,19 +224,16 @@ impl Credentials {
             has_passcodes,
             may_change: staff.may(Act::ManageCredentials),
             made: None,
-            tokens: account
-                .sdk_tokens
-                .iter()
-                .rev()
-                .map(|it| token(it, &times))
-                .collect(),
+            tokens: Tokens::new(
+                account.sdk_tokens,
+                &sheet.named(tokens::NAME),
+                asked,
+                &times,
+            ),
             token_error: None,
             snippets: all(&id, &settings.collect_host, &settings.api_host),
             account: id,
-            accepted: total("accepted"),
-            rejected: total("rejected"),
-            lines: lines.collect::<Result<_>>()?,
-            errors,
+            live: Live::new(staff, state, &times).await?,
             path: path.clone(),
         })
     }
@@ -276,21 +259,6 @@ fn chosen(
     (all, heads)
 }
 
-fn token(token: &SdkToken, times: &Times) -> Token {
-    let state = match token.ends_at {
-        None => Badge::new(Tone::Ok, "Newest"),
-        Some(end) if end <= times.now() => Badge::new(Tone::Plain, "Refused"),
-        Some(_) => Badge::new(Tone::Warn, "Accepted still"),
-    };
-    Token {
-        number: token.number,
-        state,
-        used: token.used_at.map(|at| times.ago(at)),
-        created: times.on(token.created_at),
-        ends: token.ends_at.map(|at| times.at(at)),
-    }
-}
-
 /// Whether a passcode is accepted, as a word of the URL and as it looks.
 fn status(passcode: &Passcode, times: &Times) -> (&'static str, Badge) {
     let end = passcode.terms.expires_at;
@@ -310,48 +278,6 @@ fn networks(passcode: &Passcode) -> String {
         true => String::from("everywhere"),
         false => networks.join(", "),
     }
-}
-
-/// Requests of the last minutes, the newest first, and the errors among them. No line says from
-/// where it came.
-async fn live(
-    staff: &Staff,
-    state: &State,
-    times: &Times,
-) -> Result<(Vec<Row>, Vec<(String, String, String)>)> {
-    let policy = staff.policy().ok_or(Error::Absent)?;
-    let since = times.now().minus(LIVE);
-    let sql = format!(
-        "SELECT ts, plane, path, outcome, reason, accepted, rejected FROM requests \
-         WHERE ts >= {} AND plane <> 'console' ORDER BY ts DESC LIMIT 500",
-        moment(since)
-    );
-    let rows = rows_under(state, &policy, &sql).await?;
-    let errors = groups(state, staff.actor(), staff.account(), since).await?;
-    let errors = errors.into_iter().map(|it| {
-        (
-            it.code.to_string(),
-            it.error.replace('_', " "),
-            count(it.count),
-        )
-    });
-    Ok((rows, errors.collect()))
-}
-
-fn line(row: &Row, times: &Times) -> Result<Line> {
-    let outcome = match (text(row, "outcome"), text(row, "reason")) {
-        ("answered", _) => Badge::new(Tone::Ok, "Answered"),
-        (_, "") => Badge::new(Tone::Warn, "Refused"),
-        (_, reason) => Badge::new(Tone::Warn, reason.replace('_', " ")),
-    };
-    Ok(Line {
-        at: times.at(time(row, "ts")?),
-        plane: text(row, "plane").to_owned(),
-        path: text(row, "path").to_owned(),
-        outcome,
-        accepted: count(number(row, "accepted")),
-        rejected: count(number(row, "rejected")),
-    })
 }
 
 fn listed(passcode: &Passcode, times: &Times) -> Listed {
@@ -453,37 +379,6 @@ async fn make(staff: &Staff, state: &State, fields: &Fields) -> Answer {
             refuse(Error::from(error).words()).await
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Makes another token for apps.
-async fn rotate(staff: &Staff, state: &State, fields: &Fields) -> Answer {
-    let asked = Fields::default();
-    let days = fields.text("days").parse::<u32>();
-    let rotated = match days {
-        Ok(days) => {
-            let control = state.control();
-            let rotated = control.rotate_sdk_token(staff.actor(), staff.account(), days);
-            rotated.await.map_err(Error::from)
-        }
-        Err(_) => {
-            let text = "an overlap is a number of days, 0 for none";
-            Err(crate::operate::Error::Invalid(text.to_owned()).into())
-        }
-    };
-    match rotated {
-        // The answer to this form is the only place where the token is ever shown.
-        Ok(made) => {
-            let mut page = Credentials::new(staff, state, &asked, Form::default(), None).await?;
-            page.made = Some((String::from("SDK token"), made.text.expose().clone()));
-            html(&page)
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
-            let mut page = Credentials::new(staff, state, &asked, Form::default(), None).await?;
-            page.token_error = Some(error.words());
-            unusable(&page)
-        }
-        Err(error) => Err(error),
     }
 }
 

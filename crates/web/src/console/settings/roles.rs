@@ -12,10 +12,13 @@ use std::collections::HashMap;
 use crate::console::overview::times;
 use crate::console::staff::Staff;
 use crate::console::view::{
-    Answer, Asked, Column, Fields, Heads, Posted, Section, Sheet, Shell, answer, file, html, link,
-    plural, see_other, unusable,
+    Answer, Asked, Column, Csv, Fields, Heads, Posted, Section, Sheet, Shell, answer, file, html,
+    link, plural, see_other, unusable,
 };
 use crate::{Error, Result, State};
+
+/// The matrix of roles and components, in the URL.
+const MATRIX: &str = "matrix";
 
 /// A role, what it gives, and how many users have it.
 type Held = (Role, Rights, u64);
@@ -35,7 +38,7 @@ const COLUMNS: &[Column<Held>] = &[
     Column::new("rights", "", |it: &Held, _| it.0.rights.clone()),
 ];
 
-/// The matrix, or the roles as a file.
+/// The page, or one of its tables as a file.
 pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(&staff, show(&staff, &state, &asked).await)
 }
@@ -63,6 +66,7 @@ struct Roles {
     roles: Vec<Shown>,
     heads: Heads,
     csv: String,
+    matrix_csv: String,
     rows: Vec<Row>,
     may_change: bool,
 }
@@ -121,6 +125,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         let times = times(staff, state);
         return Ok(file(COLUMNS, &roles, &times, "roles.csv"));
     }
+    let matrix = sheet.named(MATRIX);
+    if matrix.is_file() {
+        return Ok(matrix_file(&roles));
+    }
     let column = |(role, _, users): &Held| Shown {
         label: words(&role.name),
         is_system: role.is_system,
@@ -153,10 +161,25 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         roles: roles.iter().map(column).collect(),
         heads,
         csv: sheet.csv(),
+        matrix_csv: matrix.csv(),
         rows: Component::ALL.map(row).into(),
         may_change: staff.may(Act::ManageRoles),
         path: path.clone(),
     })
+}
+
+/// What each role gives, as a file: the components as forms have them, the roles as their table has
+/// them.
+fn matrix_file(roles: &[Held]) -> Response {
+    let mut head = vec!["component"];
+    head.extend(roles.iter().map(|it| it.0.name.as_str()));
+    let mut csv = Csv::new(&head);
+    for component in Component::ALL {
+        let levels = roles.iter().map(|it| it.1.level(component).as_str());
+        let line: Vec<&str> = std::iter::once(component.as_str()).chain(levels).collect();
+        csv.line(&line);
+    }
+    csv.file("role-matrix.csv")
 }
 
 /// A stable name as a label: `privacy_officer` is `Privacy officer`.

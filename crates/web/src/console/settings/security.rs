@@ -22,8 +22,9 @@ const REPORT: Duration = Duration::from_secs(30 * 86_400);
 /// Networks that are added at a time.
 const LINES_MAX: usize = 20;
 
-/// The report of TLS, in the URL.
+/// The report of TLS and the domains, in the URL.
 const REPORT_NAME: &str = "tls";
+const DOMAINS_NAME: &str = "domains";
 
 const COLUMNS: &[Column<AllowlistEntry>] = &[
     Column::new("network", "Network", |it: &AllowlistEntry, _| {
@@ -37,6 +38,9 @@ const COLUMNS: &[Column<AllowlistEntry>] = &[
     })
     .most(|a, b| a.created_at.cmp(&b.created_at)),
 ];
+
+const DOMAIN_COLUMNS: &[Column<String>] =
+    &[Column::new("domain", "Domain", |it: &String, _| it.clone()).by(String::cmp)];
 
 const VERSION_COLUMNS: &[Column<VersionLine>] = &[
     Column::new("plane", "Plane", |it: &VersionLine, _| it.plane.clone())
@@ -78,7 +82,7 @@ struct Security {
     /// What was typed and not taken.
     typed: String,
     /// None for the installation, to which no web page sends.
-    domains: Option<Vec<String>>,
+    domains: Option<Domains>,
     takes_encrypted: bool,
     reveals: Option<RevealQuota>,
     versions: Vec<VersionLine>,
@@ -92,6 +96,19 @@ struct NetworkLine {
     network: String,
     label: String,
     since: Moment,
+}
+
+/// The domains whose pages may send.
+#[derive(Debug)]
+struct Domains {
+    /// Whether there is any: pages of every domain may send until there is.
+    has_any: bool,
+    /// What the list is filtered by.
+    q: String,
+    lines: Vec<String>,
+    heads: Heads,
+    pager: Pager,
+    csv: String,
 }
 
 /// One version of TLS on one plane.
@@ -243,13 +260,19 @@ async fn show(
     if report.is_file() {
         return Ok(file(VERSION_COLUMNS, &versions, &times, "tls.csv"));
     }
-    let (entries, pager) = sheet.cut(list.entries, "network");
-    let limits = control.session_limits(actor, account).await?;
     let is_installation = account == AccountId::installation();
     let own = match is_installation {
         true => None,
         false => Some(control.account(actor, account).await?),
     };
+    let of_domains = sheet.named(DOMAINS_NAME);
+    if of_domains.is_file() {
+        let all = own.ok_or(Error::Absent)?.domains;
+        let (found, _) = chosen_domains(all, &of_domains, asked);
+        return Ok(file(DOMAIN_COLUMNS, &found, &times, "domains.csv"));
+    }
+    let (entries, pager) = sheet.cut(list.entries, "network");
+    let limits = control.session_limits(actor, account).await?;
     let is_wrong = error.is_some();
     let page = Security {
         shell: Shell::new(staff, Section::Security, "Security")
@@ -277,7 +300,7 @@ async fn show(
         typed: typed.to_owned(),
         reveals: own.as_ref().map(|it| it.reveals),
         takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
-        domains: own.map(|it| it.domains),
+        domains: own.map(|it| domains(it.domains, &of_domains, asked)),
         versions,
         version_heads,
         version_csv: report.csv(),
@@ -287,6 +310,28 @@ async fn show(
         unusable(&page)
     } else {
         html(&page)
+    }
+}
+
+/// The domains that are asked for, in the order that is asked for.
+fn chosen_domains(mut all: Vec<String>, sheet: &Sheet<'_>, asked: &Fields) -> (Vec<String>, Heads) {
+    let q = asked.text("domain").to_lowercase();
+    all.retain(|it| it.contains(&q));
+    let heads = sheet.sort(DOMAIN_COLUMNS, Some(("domain", false)), &mut all);
+    (all, heads)
+}
+
+fn domains(all: Vec<String>, sheet: &Sheet<'_>, asked: &Fields) -> Domains {
+    let has_any = !all.is_empty();
+    let (found, heads) = chosen_domains(all, sheet, asked);
+    let (lines, pager) = sheet.cut(found, "domain");
+    Domains {
+        has_any,
+        q: asked.text("domain").to_owned(),
+        lines,
+        heads,
+        pager,
+        csv: sheet.csv(),
     }
 }
 

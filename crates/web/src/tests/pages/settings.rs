@@ -238,7 +238,31 @@ async fn a_passcode_is_shown_once_with_its_terms() {
 }
 
 #[tokio::test]
-async fn the_token_of_apps_is_rotated_with_an_overlap_and_shown_once() {
+async fn a_new_passcode_sees_personal_information_only_when_that_is_ticked() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/settings/credentials").await.body;
+    let is_ticked = |scope: &str| {
+        let (_, rest) = page.split_once(&format!("value=\"{scope}\"")).unwrap();
+        rest.starts_with(" checked>")
+    };
+    let scopes = ["upload", "read", "personal_information", "delete"];
+    assert_eq!(scopes.map(is_ticked), [true, true, false, true]);
+    let ticked = [
+        ("act", "make"),
+        ("name", "one"),
+        ("scope", "personal_information"),
+        ("days", "x"),
+    ];
+    // A form that was refused keeps what was ticked.
+    let refused = admin.post("/settings/credentials", &ticked).await;
+    assert_eq!(refused.status, 422);
+    let kept = "value=\"personal_information\" checked";
+    assert!(refused.body.contains(kept), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn the_token_of_apps_is_rotated_with_an_overlap_shown_once_and_ended() {
     let room = room().await;
     let admin = Visitor::new(&room, SystemRole::Admin);
     let page = "/settings/credentials";
@@ -260,6 +284,14 @@ async fn the_token_of_apps_is_rotated_with_an_overlap_and_shown_once() {
     assert!(!shown.contains(token));
     assert!(shown.contains("Accepted still") && shown.contains("Newest"));
     assert_eq!(admin.audited(Action::SdkTokenRotated).await.len(), 1);
+    assert!(!shown.contains("name=\"number\" value=\"2\""), "the newest");
+    for (number, status) in [("2", 409), ("3", 404), ("one", 404), ("1", 303), ("1", 404)] {
+        let end = [("act", "end"), ("number", number)];
+        assert_eq!(admin.post(page, &end).await.status, status, "{number}");
+    }
+    let shown = admin.get(page).await.body;
+    assert!(shown.contains("Refused") && !shown.contains("name=\"number\""));
+    assert_eq!(admin.audited(Action::SdkTokenEnded).await.len(), 1);
     let uses = room.state.collect().take_uses();
     assert!(!uses.is_empty());
     room.control.note_uses(uses).await.unwrap();

@@ -1,6 +1,6 @@
 //! Tables: their heads sort, they are downloaded as they are filtered, and long ones are cut.
 
-use control::{Action, AuditOutcome};
+use control::{Action, Actor, AuditOutcome, QuarantineMark};
 use governance::access::SystemRole;
 use model::IdentityKind;
 
@@ -21,14 +21,14 @@ fn files(page: &str, base: &str) -> Vec<String> {
     links.filter(|it| it.contains("format=csv")).collect()
 }
 
-fn href(text: &str, base: &str) -> Option<String> {
+pub(super) fn href(text: &str, base: &str) -> Option<String> {
     let (_, rest) = text.split_once("href=\"")?;
     let link = rest.split('"').next()?.replace("&#38;", "&");
     link.strip_prefix(base).map(str::to_owned)
 }
 
 /// The lines of a file, without its head.
-fn lines(file: &Answer) -> Vec<&str> {
+pub(super) fn lines(file: &Answer) -> Vec<&str> {
     assert_eq!(file.status, 200, "{file:?}");
     file.body.lines().skip(1).collect()
 }
@@ -51,6 +51,9 @@ async fn every_head_sorts_and_every_table_downloads() {
     let network = [("what", "add"), ("networks", "203.0.113.0/24 =office")];
     let added = admin.post("/settings/security", &network).await;
     assert_eq!(added.status, 303, "{added:?}");
+    let domains = [("what", "domains"), ("domains", "shop.example b.example")];
+    let added = admin.post("/settings/security", &domains).await;
+    assert_eq!(added.status, 303, "{added:?}");
     let rules = room.control.rules().borrow().account(room.account).cloned();
     let key = rules
         .unwrap()
@@ -68,9 +71,10 @@ async fn every_head_sorts_and_every_table_downloads() {
         (&admin, "/settings/audit", 1, 1),
         (&admin, "/settings/users", 5, 1),
         (&admin, "/settings/users/outbox", 3, 0),
-        (&admin, "/settings/roles", 4, 1),
-        (&admin, "/settings/credentials", 6, 1),
-        (&admin, "/settings/security", 7, 2),
+        (&admin, "/settings/roles", 4, 2),
+        (&admin, "/settings/credentials", 11, 2),
+        (&admin, "/settings/security", 8, 3),
+        (&operator, "/settings/audit", 7, 2),
         (&operator, "/drops", 6, 1),
         (&operator, "/drops/samples?reason=unknown_url", 8, 1),
         (&operator, "/storage", 16, 3),
@@ -153,6 +157,174 @@ async fn a_file_holds_what_the_page_is_filtered_by_in_its_order() {
 }
 
 #[tokio::test]
+async fn tokens_of_apps_are_sorted_filtered_and_downloaded_apart_from_passcodes() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for days in ["30", "30"] {
+        let rotate = [("act", "rotate"), ("days", days)];
+        let rotated = admin.post("/settings/credentials", &rotate).await;
+        assert_eq!(rotated.status, 200);
+    }
+    let end = [("act", "end"), ("number", "2")];
+    assert_eq!(admin.post("/settings/credentials", &end).await.status, 303);
+    let file = "/settings/credentials?format=csv&table=tokens";
+    for (more, expect) in [
+        ("", vec!["3,newest", "2,refused", "1,accepted"]),
+        (
+            "&tokens_sort=token",
+            vec!["1,accepted", "2,refused", "3,newest"],
+        ),
+        ("&token_status=accepted", vec!["1,accepted"]),
+        // What the passcodes are filtered by is not the tokens'.
+        ("&status=revoked&token_status=refused", vec!["2,refused"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        let found: Vec<String> = lines(&found)
+            .iter()
+            .map(|it| it.split(',').take(2).collect::<Vec<_>>().join(","))
+            .collect();
+        assert_eq!(found, expect, "{more}");
+    }
+    let page = admin
+        .get("/settings/credentials?token_status=accepted")
+        .await;
+    assert!(page.body.contains("value=\"accepted\" selected"));
+    assert!(page.body.contains("1 token<"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_matrix_of_roles_is_a_file_in_the_order_of_its_roles() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let form = [("new", "yes"), ("name", "=Night shift"), ("people", "read")];
+    let made = admin.post("/settings/roles/edit", &form).await;
+    assert_eq!(made.status, 303);
+    let file = admin
+        .get("/settings/roles?format=csv&table=matrix&sort=role")
+        .await;
+    let head = file.body.lines().next().unwrap();
+    assert!(
+        head.starts_with("component,\"'=Night shift\",admin,"),
+        "{head}"
+    );
+    let people = lines(&file)
+        .into_iter()
+        .find(|it| it.starts_with("people,"));
+    let people = people.unwrap();
+    assert!(people.starts_with("people,read,write,"), "{people}");
+    assert_eq!(lines(&file).len(), governance::access::Component::ALL.len());
+}
+
+#[tokio::test]
+async fn properties_of_people_that_were_defined_are_sorted_filtered_and_downloaded() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/dictionary").await.body;
+    assert!(page.contains("None yet: all are kept") && !page.contains("table=declared"));
+    for (property, kind) in [
+        ("Points", "number"),
+        ("Level", "text"),
+        ("Birthplace", "any"),
+    ] {
+        let declare = [("act", "declare"), ("property", property), ("kind", kind)];
+        assert_eq!(admin.post("/dictionary", &declare).await.status, 303);
+    }
+    let page = admin.get("/dictionary").await.body;
+    assert!(page.contains("declared_sort=") && page.contains(">3 properties<"));
+    let file = "/dictionary?format=csv&table=declared";
+    for (more, expect) in [
+        (
+            "&declared_sort=-property",
+            vec!["Points,number", "Level,text", "Birthplace,any"],
+        ),
+        (
+            "&declared_sort=type",
+            vec!["Birthplace,any", "Points,number", "Level,text"],
+        ),
+        ("&declared=point", vec!["Points,number"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        assert_eq!(lines(&found), expect, "{more}");
+    }
+    let page = admin.get("/dictionary?declared=nothing").await.body;
+    assert!(page.contains("No property matches"));
+}
+
+#[tokio::test]
+async fn records_in_quarantine_are_filtered_by_state_and_day_on_the_page_and_in_its_file() {
+    let room = room().await;
+    let refused =
+        r#"{"d":[{"type":"event","identity":"cy","evtName":"Old","ts":1000,"evtData":{}}]}"#;
+    room.post("/1/upload", String::from(refused)).await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let all = admin.get("/quarantine?format=csv").await;
+    let id = lines(&all)[0].split(',').next().unwrap().to_owned();
+    let (operator, mark) = (Actor::os_user("tester"), QuarantineMark::Replayed);
+    let records = vec![id.parse().unwrap()];
+    let marked = room
+        .control
+        .mark_quarantined(&operator, room.account, records, mark);
+    marked.await.unwrap();
+    for (query, expect) in [
+        ("state=waiting", 1),
+        ("state=replayed", 1),
+        ("state=nothing", 2),
+        ("from=2026-09-21", 2),
+        ("to=2026-09-20", 0),
+        ("from=2026-09-21&state=replayed&sort=ts", 1),
+    ] {
+        let file = admin.get(&format!("/quarantine?format=csv&{query}")).await;
+        assert_eq!(lines(&file).len(), expect, "{query}: {}", file.body);
+        let page = admin.get(&format!("/quarantine?{query}")).await.body;
+        let rows = page.matches("name=\"record\"").count();
+        assert_eq!(rows, expect, "{query}");
+        assert!(expect > 0 || page.contains("that matches"), "{query}");
+    }
+    let page = admin.get("/quarantine?state=replayed").await.body;
+    assert!(page.contains("value=\"replayed\" selected") && page.contains(&id));
+}
+
+#[tokio::test]
+async fn domains_are_sorted_filtered_and_downloaded() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/settings/security").await.body;
+    assert!(page.contains("Pages of any domain may send"));
+    assert!(!page.contains("table=domains"));
+    let domains = [("what", "domains"), ("domains", "shop.example b.example")];
+    admin.post("/settings/security", &domains).await;
+    let file = "/settings/security?format=csv&table=domains";
+    for (more, expect) in [
+        ("", vec!["b.example", "shop.example"]),
+        ("&domains_sort=-domain", vec!["shop.example", "b.example"]),
+        ("&domain=SHOP", vec!["shop.example"]),
+    ] {
+        let found = admin.get(&format!("{file}{more}")).await;
+        assert_eq!(lines(&found), expect, "{more}");
+    }
+    let page = admin.get("/settings/security?domain=nothing").await.body;
+    assert!(page.contains("No domain matches"));
+    // The installation has none, and no file of none.
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    assert_eq!(operator.get(file).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_sinks_of_the_audit_log_are_a_file_for_those_who_see_the_installation() {
+    let room = room().await;
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    let path = "/settings/audit?format=csv&table=sinks";
+    let file = operator.get(path).await;
+    let expect = "siem,down,required,12,0,,https://siem.example/in,10000,it answered 503";
+    assert_eq!(lines(&file), [expect]);
+    let entries = operator.audited(Action::AuditRead).await;
+    let words = "where the log is streamed to, as a file";
+    assert!(entries.contains(&(AuditOutcome::Done, words.to_owned())));
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    assert_eq!(admin.get(path).await.status, 404);
+}
+
+#[tokio::test]
 async fn the_request_log_is_read_from_either_end_and_by_what_took_longest() {
     let room = room().await;
     for _ in 0..120 {
@@ -222,59 +394,4 @@ async fn the_audit_log_is_read_from_either_end() {
     let (_, next) = newest.split_once("rel=\"next\"").unwrap();
     let second = admin.get(&href(next, &base).unwrap()).await.body;
     assert_eq!(number(&newest) - number(&second), 100);
-}
-
-#[tokio::test]
-async fn people_who_were_found_are_paged_by_forms_and_downloaded_by_those_who_may_export() {
-    let room = room().await;
-    let people: Vec<String> = (0..130)
-        .map(|n| {
-            format!(
-                r#"{{"type":"profile","identity":"p{n:03}","profileData":{{"Plan":"silver","Name":"=N{n:03}"}}}}"#
-            )
-        })
-        .collect();
-    let people: Vec<&str> = people.iter().map(String::as_str).collect();
-    room.upload(&people).await;
-    let admin = Visitor::new(&room, SystemRole::Admin);
-    let search = |page: &'static str, sort: &'static str| {
-        [
-            ("by", "property"),
-            ("property", "Plan"),
-            ("value", "Silver"),
-            ("page", page),
-            ("sort", sort),
-        ]
-    };
-    let first = admin.post("/people", &search("", "identity")).await.body;
-    assert!(first.contains("130 people found") && first.contains("1 to 100 of 130 people"));
-    assert!(first.contains(">p000<") && !first.contains(">p100<"));
-    assert!(first.contains("name=\"page\" value=\"100\""));
-    let second = admin.post("/people", &search("100", "identity")).await.body;
-    assert!(second.contains(">p100<") && !second.contains(">p000<"));
-    assert!(!second.contains("value=\"200\""));
-    // What is searched for stands in no link.
-    let links = second.split("href=\"").skip(1);
-    let mut links = links.filter_map(|it| it.split('"').next());
-    assert!(links.all(|it| !it.to_lowercase().contains("silver")));
-    let file = admin.post("/people/found", &search("", "identity")).await;
-    assert_eq!(lines(&file).len(), 130);
-    assert!(
-        lines(&file)[0].starts_with("\"'=N000\",p000,"),
-        "{}",
-        file.body
-    );
-    let entries = admin.audited(Action::Exported).await;
-    let words = "people with a value of `Plan`";
-    assert!(entries.contains(&(AuditOutcome::Begun, words.to_owned())));
-    assert!(entries.contains(&(AuditOutcome::Done, format!("{words}: 130 rows"))));
-    // Who may not see names gets none.
-    let creator = Visitor::new(&room, SystemRole::Creator);
-    let file = creator.post("/people/found", &search("", "")).await;
-    assert!(!file.body.contains("N000"), "{}", file.body);
-    let masked = [("by", "property"), ("property", "Name"), ("value", "=N000")];
-    assert_eq!(creator.post("/people/found", &masked).await.status, 422);
-    let member = Visitor::new(&room, SystemRole::Member);
-    let page = member.post("/people", &search("", "")).await.body;
-    assert!(page.contains("130 people found") && !page.contains("/people/found\""));
 }

@@ -20,6 +20,8 @@ pub(super) struct Stage<'r> {
     user: String,
     /// Of a passcode, of a role that nobody has, of an event that is known.
     name: String,
+    /// Of a token of apps that is not the newest.
+    token: String,
     /// Of a property that the event, and people, are declared to have.
     property: String,
     /// Of a person.
@@ -27,7 +29,7 @@ pub(super) struct Stage<'r> {
     /// Of a person whose processing is restricted.
     restricted: String,
     /// Of a record in quarantine.
-    record: String,
+    pub(super) record: String,
     /// Of a deletion of somebody else.
     deletion: String,
 }
@@ -50,6 +52,10 @@ impl<'r> Stage<'r> {
             .create_passcode(&operator, account, name)
             .await
             .unwrap();
+        for _ in 0..2 {
+            let rotated = control.rotate_sdk_token(&operator, account, 30);
+            rotated.await.unwrap();
+        }
         let rights = Rights::parse("analysis=read").unwrap();
         control
             .set_role(&operator, account, name, rights, None)
@@ -91,6 +97,7 @@ impl<'r> Stage<'r> {
             room,
             user: users[0].id.clone(),
             name: name.to_owned(),
+            token: String::from("2"),
             property,
             person: key("ann").to_string(),
             restricted: key("eve").to_string(),
@@ -105,6 +112,7 @@ impl<'r> Stage<'r> {
             room: self.room,
             user: "0".repeat(32),
             name: String::from("nothing"),
+            token: String::from("9"),
             property: String::from("nothing"),
             person: "0".repeat(32),
             restricted: "0".repeat(32),
@@ -123,6 +131,8 @@ impl<'r> Stage<'r> {
         let passcode = found.passcodes.iter().find(|it| it.name == self.name);
         assert_eq!(passcode.unwrap().revoked_at, None);
         assert!(found.domains.is_empty());
+        let tokens = &found.sdk_tokens;
+        assert_eq!((tokens.len(), tokens[0].ends_at), (3, tokens[1].ends_at));
         let roles = control.roles(&operator, account).await.unwrap();
         let role = roles.iter().find(|it| it.name == self.name).unwrap();
         assert_eq!(role.rights, "analysis=read");
@@ -159,6 +169,7 @@ pub(super) fn example(operation: &Operation, stage: &Stage<'_>) -> (String, Valu
         )
         .replace("{key}", &stage.person)
         .replace("{name}", &stage.name)
+        .replace("{number}", &stage.token)
         .replace("{role}", "auditor")
         .replace("{property}", &stage.property)
         .replace("{of}", "people")

@@ -220,6 +220,7 @@ pub(super) async fn account_pages(book: &mut Book<'_>, ada: &mut Person, id: &st
         "/dictionary",
         "/quarantine",
         "/people/export",
+        "/people/active",
         "/events/export",
     ] {
         ada.get(&at(path)).await;
@@ -247,6 +248,8 @@ pub(super) async fn account_pages(book: &mut Book<'_>, ada: &mut Person, id: &st
     book.expect("console", &format!("POST {page}/property"));
     ada.get(&format!("{person}/export")).await;
     book.expect("console", &format!("GET {page}/export"));
+    ada.get(&format!("{person}/history")).await;
+    book.expect("console", &format!("GET {page}/history"));
     ada.get(&format!("{person}/delete")).await;
     book.expect("console", &format!("GET {page}/delete"));
     let reason = ("reason", "asked by telephone");

@@ -113,7 +113,8 @@ async fn a_user_has_twenty_sessions_at_a_time_and_the_oldest_ends() {
         actions: vec![Action::SessionEnded],
         ..AuditFilter::default()
     };
-    let log = house.control.audit_log(&operator(), house.id, &filter);
+    let host = operator();
+    let log = house.control.audit_log(&host, house.id, &filter);
     let log = log.await.unwrap();
     let words: Vec<&str> = log.iter().map(|it| it.description.as_str()).collect();
     assert_eq!(words, ["the oldest of more than 20"]);
@@ -201,9 +202,8 @@ async fn e10_every_end_of_a_session_is_its_end() {
 #[tokio::test]
 async fn no_password_is_made_of_the_words_around_its_user() {
     let house = House::new(724).await;
-    let other = house
-        .control
-        .create_account(&operator(), "Walnut Parade", "UTC");
+    let host = operator();
+    let other = house.control.create_account(&host, "Walnut Parade", "UTC");
     let other = other.await.unwrap().account_id;
     let invited = |account, email: &'static str| {
         let host = operator();

@@ -1,7 +1,6 @@
 //! `strongroom person show|restrict|lift|restrictions|delete|deletions|cancel-deletion`.
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::listed::print_rows;

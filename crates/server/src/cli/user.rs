@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::account::fields;
 use super::listed::print_rows;
 use super::output::{print, print_json};
-use super::{Format, Installation, Paint, block_on};
+use super::{Format, Installation, block_on};
 use crate::admin::{AccessAct, AccessRequest, Request, call};
 
 /// What can be done with users.

@@ -276,7 +276,11 @@ pub(super) async fn account_pages(book: &mut Book<'_>, ada: &mut Person, id: &st
     ada.done(&at("/people/deletions"), &[("id", deletion)])
         .await;
     book.expect("console", "POST /a/{account}/people/deletions");
+    dictionary_and_quarantine(book, ada, id).await;
+}
 
+async fn dictionary_and_quarantine(book: &mut Book<'_>, ada: &mut Person, id: &str) {
+    let at = |path: &str| format!("/a/{id}{path}");
     let property = at("/dictionary/property");
     ada.get(&format!("{property}?of=person&name=Size")).await;
     book.expect("console", "GET /a/{account}/dictionary/property");

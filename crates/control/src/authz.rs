@@ -154,6 +154,7 @@ impl Act {
             | Action::PhonesRemoved
             | Action::PeopleDemerged => Self::ChangePeople,
             Action::PersonRevealed => Self::RevealPerson,
+            Action::AuditRead => Self::ReadAudit,
             Action::QuarantineRead => Self::ReadQuarantine,
             Action::QuarantineReplayed | Action::QuarantineDeleted => Self::ManageQuarantine,
             Action::RequestsRead => Self::ReadRequests,

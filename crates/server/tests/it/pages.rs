@@ -10,6 +10,7 @@ use crate::browser::Browser;
 use crate::console::{join, origin, reached};
 use crate::harness::{Account, Installation, Server, peers};
 use crate::raw::Door;
+use crate::roles::FILES;
 
 /// Pages that a walk opens at most; more would be a page that links to itself under other names.
 const PAGES_MAX: usize = 120;
@@ -135,9 +136,7 @@ async fn links(browser: &Browser) -> Vec<String> {
     let found: Vec<String> = serde_json::from_value(found).unwrap();
     found
         .into_iter()
-        .filter(|path| {
-            !path.ends_with(".txt") && !path.contains("/download") && !path.contains("/export")
-        })
+        .filter(|path| !path.ends_with(".txt") && !FILES.iter().any(|it| path.ends_with(it)))
         .collect()
 }
 

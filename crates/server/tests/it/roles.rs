@@ -10,6 +10,8 @@ use crate::harness::{Account, Installation, Server, peers};
 use crate::pages::{faults, furnish};
 use crate::visitor::{Visitor, code};
 
+/// How the paths of files end: a browser opens no page for one.
+pub(crate) const FILES: [&str; 4] = ["/download", "/export", "/active", "/history"];
 /// Which role opens which page, as it is reviewed.
 const MATRIX: &str = include_str!("../../../web/authz_pages.txt");
 /// The rights of the role that the account made itself, and the pages that they open.
@@ -175,7 +177,7 @@ async fn each_role_opens_its_pages_and_is_refused_the_others() {
                 false => may.iter().any(|it| it == role),
             };
             let filled = subjects.fill(&path, place);
-            let is_file = path.ends_with("/download") || path.ends_with("/export");
+            let is_file = FILES.iter().any(|it| path.ends_with(it));
             if !may || is_file {
                 others.push((filled, may));
                 continue;

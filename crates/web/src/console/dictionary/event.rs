@@ -18,7 +18,7 @@ use crate::console::period::Period;
 use crate::console::staff::Staff;
 use crate::console::view::{
     Answer, Asked, Badge, Chart, Column, Fields, Heads, Mark, Moment, Section, Series, Sheet,
-    Shell, answer, count, file, html, link, share,
+    Shell, answer, count, file, html, link, plural, share,
 };
 use crate::{Error, Result, State};
 
@@ -65,7 +65,8 @@ struct Event {
     number: String,
     seen: Option<(Moment, Moment)>,
     chart: Chart,
-    looked_at: usize,
+    /// The newest of them, among which properties were looked for.
+    looked_at: String,
     properties: Vec<Property>,
     heads: Heads,
     csv: String,
@@ -122,7 +123,7 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
         status,
         is_system: is_system_event(name),
         may_change: staff.may(Act::ManageDictionary),
-        number: count(stats.map_or(0, |it| it.count)),
+        number: plural(stats.map_or(0, |it| it.count), "event"),
         seen: stats.map(|it| (times.on(it.first_seen), times.ago(it.last_seen))),
         chart: Chart::new(
             "month",
@@ -132,7 +133,10 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
             &drawn,
         )
         .low(),
-        looked_at: latest.records.len(),
+        looked_at: plural(
+            u64::try_from(latest.records.len()).unwrap_or(u64::MAX),
+            "event",
+        ),
         properties,
         heads,
         csv: sheet.csv(),

@@ -3,7 +3,7 @@
 use crate::browser::{Browser, code};
 use crate::harness::{Installation, Server};
 
-const PASSWORD: &str = "a lamp beside nine walnuts";
+pub(crate) const PASSWORD: &str = "a lamp beside nine walnuts";
 
 /// A link as it is reached: `init` cannot know a port that the system chooses later.
 pub(crate) fn reached(server: &Server, url: &str) -> String {
@@ -36,14 +36,16 @@ pub(crate) async fn join(browser: &Browser, link: &str, email: &str) -> (String,
     (secret, codes)
 }
 
-async fn password(browser: &Browser, server: &Server, email: &str, password: &str) {
+/// Gives address and password, and goes on.
+pub(crate) async fn password(browser: &Browser, server: &Server, email: &str, password: &str) {
     browser.open(&format!("{}/sign-in", origin(server))).await;
     browser.fill("email", email).await;
     browser.fill("password", password).await;
     browser.press("button.primary").await;
 }
 
-async fn sign_out(browser: &Browser, server: &Server) {
+/// Signs out, by the form of the page of one's account.
+pub(crate) async fn sign_out(browser: &Browser, server: &Server) {
     browser.open(&format!("{}/me", origin(server))).await;
     let script = "document.querySelector('form[action=\"/sign-out\"]').submit()";
     browser.client.execute(script, Vec::new()).await.unwrap();

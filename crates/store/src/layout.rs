@@ -62,7 +62,7 @@ impl Layout {
     /// The layout for a new object: as many chunks as are a multiple of k, all of one size, so that
     /// the data shards are filled evenly.
     pub(crate) fn new(length: u64, data: usize) -> Result<Self> {
-        let data = wide(data);
+        let data = some(data)?;
         let most = wide(limit::CHUNK_BYTES);
         let rounds = length.div_ceil(data.saturating_mul(most)).max(1);
         let even = length.div_ceil(data.saturating_mul(rounds)).max(1);
@@ -77,7 +77,7 @@ impl Layout {
 
     /// The layout of an object whose header says so.
     pub(crate) fn read(length: u64, chunk: u32, data: usize) -> Result<Self> {
-        Self::of(length, chunk, wide(data))
+        Self::of(length, chunk, some(data)?)
     }
 
     fn of(length: u64, chunk: u32, data: u64) -> Result<Self> {
@@ -149,6 +149,14 @@ impl Layout {
         self.piece_at(last, index)
             .saturating_add(self.piece_bytes(last, index))
             .saturating_add(CHECK_BYTES)
+    }
+}
+
+/// How many data shards there are: none hold no object, whoever says so.
+fn some(data: usize) -> Result<u64> {
+    match data {
+        0 => Err(Error::Invalid("an object without data shards".to_owned())),
+        _ => Ok(wide(data)),
     }
 }
 

@@ -63,3 +63,10 @@ fn ranges_fall_into_the_stripes_that_hold_them() {
         assert!(span(&chunks) * layout.chunks.chunk() >= span(&range));
     }
 }
+
+#[test]
+fn a_layout_without_data_shards_is_refused() {
+    assert!(Layout::new(100, 0).is_err());
+    assert!(Layout::read(100, 64, 0).is_err());
+    assert!(Layout::read(0, 64, 0).is_err());
+}

@@ -69,6 +69,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn build(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     // A target is named, so that build scripts and macros are built without the counters.
     let host = host()?;
+    // What is fuzzed is what ships: the same versions of everything.
+    fs::copy(
+        root().join("Cargo.lock"),
+        root().join("fuzz/driver/Cargo.lock"),
+    )
+    .context("failed to copy Cargo.lock for the driver")?;
     let mut build = cargo(&["build", "--release", "--target", &host]);
     build
         .args(["--manifest-path", "fuzz/driver/Cargo.toml", "--target-dir"])

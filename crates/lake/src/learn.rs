@@ -28,7 +28,8 @@ pub struct Lessons {
 
 /// Lessons after which those of one name are put together.
 const LESSONS_MAX: usize = 20_000;
-/// Names that are told of one stretch of records; more than anybody keeps. Columns count all.
+/// Names that are told of one stretch of records of an account, the most used: more than anybody
+/// keeps. Columns count all.
 const TOLD_MAX: usize = 50_000;
 
 impl Lessons {
@@ -87,9 +88,10 @@ impl Learner {
             }
         }
         let mut counts = Counts::default();
-        let learned = &mut self.lessons.learned;
-        events.tell(account, Scope::Events, &mut counts, learned);
-        people.tell(account, Scope::People, &mut Counts::default(), learned);
+        let mut told = MostUsed::default();
+        events.tell(account, Scope::Events, &mut counts, &mut told);
+        people.tell(account, Scope::People, &mut Counts::default(), &mut told);
+        self.lessons.learned.append(&mut told.into_names());
         refused.tell(account, &mut self.lessons.refused);
         counts.into_plan()
     }
@@ -104,6 +106,35 @@ impl Learner {
 enum Scope {
     Events,
     People,
+}
+
+/// The names that were used most. Anybody who may send can make names up: those that nobody uses twice
+/// must not crowd out the others.
+#[derive(Default)]
+struct MostUsed(Vec<Learned>);
+
+impl MostUsed {
+    fn add(&mut self, it: Learned) {
+        self.0.push(it);
+        if self.0.len() >= TOLD_MAX.saturating_mul(2) {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        if self.0.len() > TOLD_MAX {
+            self.0.select_nth_unstable_by(TOLD_MAX, |a, b| {
+                let rare_last = b.count.cmp(&a.count);
+                rare_last.then_with(|| (a.source, &a.name).cmp(&(b.source, &b.name)))
+            });
+            self.0.truncate(TOLD_MAX);
+        }
+    }
+
+    fn into_names(mut self) -> Vec<Learned> {
+        self.prune();
+        self.0
+    }
 }
 
 /// Names by event (none for people) and dialect.
@@ -198,7 +229,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn tell(self, account: AccountId, scope: Scope, counts: &mut Counts, to: &mut Vec<Learned>) {
+    fn tell(self, account: AccountId, scope: Scope, counts: &mut Counts, to: &mut MostUsed) {
         for (event, sources) in self.0 {
             for (source, uses) in Source::ALL.into_iter().zip(sources) {
                 let Some(uses) = uses else { continue };
@@ -214,8 +245,8 @@ impl<'a> Names<'a> {
                     first_seen: span.first,
                     last_seen: span.last,
                 };
-                if scope == Scope::Events && to.len() < TOLD_MAX {
-                    to.push(told(Name::Event(Box::from(event)), uses.span));
+                if scope == Scope::Events {
+                    to.add(told(Name::Event(Box::from(event)), uses.span));
                 }
                 for (name, property) in uses.properties {
                     for (kind, rows) in PropertyType::ALL.into_iter().zip(property.columns) {
@@ -223,15 +254,12 @@ impl<'a> Names<'a> {
                             counts.add(&name, kind, rows);
                         }
                     }
-                    if to.len() >= TOLD_MAX {
-                        continue;
-                    }
                     let name = Box::from(name);
                     let name = match scope {
                         Scope::Events => Name::EventProperty(Box::from(event), name),
                         Scope::People => Name::ProfileProperty(name),
                     };
-                    to.push(Learned {
+                    to.add(Learned {
                         kinds: property.kinds,
                         samples: property.samples,
                         too_long: property.too_long,

@@ -15,9 +15,10 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use model::Clock;
+use governance::Suppressions;
 use model::catalog::Catalog;
 use model::record::Table;
+use model::{AccountId, Clock};
 use object_store::ObjectStore;
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -150,6 +151,12 @@ impl Engine {
                 whole: Whole::default(),
             }),
         })
+    }
+
+    /// Lets go of what is kept in memory of the events of people who were deleted. Whoever destroys
+    /// their rows calls it: until then a page only hides them.
+    pub fn forget(&self, account: AccountId, deleted: Arc<Suppressions>) {
+        self.inner.whole.forget(account, deleted);
     }
 
     /// Runs one SELECT, WITH or EXPLAIN under `policy`.

@@ -347,7 +347,7 @@ impl Engine {
         }
         if !missing.is_empty() {
             let read = self.read_whole(asked, &missing).await?;
-            memory.keep(policy.account, &read, &policy.suppressed);
+            memory.keep(policy.account, &read);
             found.extend(
                 read.into_iter()
                     .map(|row| ((row.ts, row.record, row.key), row)),

@@ -27,6 +27,9 @@ struct Generations {
     young: HashMap<Key, Arc<EventRow>>,
     young_bytes: usize,
     old: HashMap<Key, Arc<EventRow>>,
+    /// Whose events are not kept, by account: a page that was begun before they were deleted may still
+    /// be reading theirs.
+    deleted: HashMap<AccountId, Arc<Suppressions>>,
 }
 
 impl Whole {
@@ -42,18 +45,36 @@ impl Whole {
         Some(row)
     }
 
-    /// Keeps events as they were sent. Those of people who were deleted since go.
-    pub(crate) fn keep(&self, account: AccountId, rows: &[Arc<EventRow>], deleted: &Suppressions) {
+    /// Keeps events as they were sent.
+    pub(crate) fn keep(&self, account: AccountId, rows: &[Arc<EventRow>]) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deleted = held.deleted.get(&account).map(Arc::clone);
+        for row in rows {
+            let is_gone = |it: &Arc<Suppressions>| it.hides(row.key, row.ts);
+            if !deleted.as_ref().is_some_and(is_gone) {
+                held.insert((account, (row.ts, row.record, row.key)), row);
+            }
+        }
+    }
+
+    /// Lets go of the events of people who were deleted, and of those that are read after this.
+    pub(crate) fn forget(&self, account: AccountId, deleted: Arc<Suppressions>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_there = |key: &Key| key.0 != account || !deleted.hides(key.1.2, key.1.0);
-        if !deleted.is_empty() {
-            held.young.retain(|key, _| is_there(key));
-            held.old.retain(|key, _| is_there(key));
-            held.young_bytes = held.young.values().map(|it| bytes(it)).sum();
-        }
-        for row in rows {
-            held.insert((account, (row.ts, row.record, row.key)), row);
-        }
+        held.young.retain(|key, _| is_there(key));
+        held.old.retain(|key, _| is_there(key));
+        held.young_bytes = held.young.values().map(|it| bytes(it)).sum();
+        held.deleted.insert(account, deleted);
+    }
+}
+
+#[cfg(test)]
+impl Whole {
+    /// Whose events are here.
+    pub(crate) fn people(&self) -> std::collections::BTreeSet<model::PersonKey> {
+        let held = self.0.lock().unwrap();
+        let keys = held.young.keys().chain(held.old.keys());
+        keys.map(|(_, rank)| rank.2).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use model::record::Source;
 use model::{AccountId, RecordId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use super::errors::{Finding, together};
@@ -60,15 +61,15 @@ impl<'a> Names<'a> {
         if before.kinds.len() < self.0.len() {
             (before.names, before.events) = counts(session, account).await?;
         }
-        let mut room = NAMES_MAX.saturating_sub(before.names);
-        self.0.retain(|_, (name, _)| {
-            let is_known = before.kinds.contains_key(*name);
-            if !is_known && room > 0 {
-                room = room.saturating_sub(1);
-                return true;
-            }
-            is_known
-        });
+        let room = NAMES_MAX.saturating_sub(before.names);
+        let mut new: Vec<_> = self.0.iter().collect();
+        new.retain(|(_, (name, _))| !before.kinds.contains_key(*name));
+        // Where not all have room, those in use come before those that somebody made up.
+        new.sort_by_key(|(_, (_, known))| Reverse(known.count));
+        let left_out: Vec<_> = new.iter().skip(room).map(|(hash, _)| **hash).collect();
+        for hash in &left_out {
+            self.0.remove(hash);
+        }
         let rows: Vec<_> = self.0.iter().collect();
         for rows in rows.chunks(ROWS_AT_ONCE) {
             let mut query = QueryBuilder::<Sqlite>::new(

@@ -128,3 +128,25 @@ fn lessons_of_many_commits_are_put_together() {
     assert_eq!(last.since(first).as_millis(), 29_999);
     assert!(first > Timestamp::from_ms(0));
 }
+
+#[test]
+fn names_that_somebody_makes_up_do_not_crowd_out_those_in_use() {
+    let world = World::new(small());
+    let made_up = |n: i64| {
+        let names = (0..1_000).map(|k| format!(r#""made up {n} {k}":1"#));
+        format!("{{{}}}", names.collect::<Vec<_>>().join(","))
+    };
+    let mut records: Vec<_> = (0..110)
+        .map(|n| world.event(person(1), n, &made_up(n)))
+        .collect();
+    for n in 0..2 {
+        records.push(world.event(person(2), n, r#"{"Price":1,"Colour":"red"}"#));
+    }
+    let learned = learn(&entries(records)).learned;
+    assert_eq!(learned.len(), 50_000);
+    let used: Vec<_> = learned.iter().filter(|it| it.count > 1).collect();
+    let names: BTreeMap<_, _> = used.iter().map(|it| (&it.name, it.count)).collect();
+    assert_eq!(names[&Name::Event("Charged".into())], 112);
+    assert_eq!(names[&property("Price")], 2);
+    assert_eq!(names[&property("Colour")], 2);
+}

@@ -1,7 +1,8 @@
 //! The newest events first, and one person's timeline.
 
-use super::world::{HOUR, World, at, masked, person, policy};
+use super::world::{HOUR, World, account, at, masked, person, policy, without};
 use crate::{Before, EventsQuery, LatestPage, Operator, PropertyFilter, ReadPolicy};
+use governance::Stretch;
 use model::record::LinkKind;
 use model::{ErrorKind, PersonKey, RawJson};
 
@@ -63,6 +64,23 @@ async fn pages_go_back_in_time_and_miss_nothing() {
         }
         assert_eq!(found, "edcba", "pages of {limit}");
     }
+}
+
+#[tokio::test]
+async fn nothing_of_the_deleted_stays_in_memory() {
+    let world = world().await;
+    let query = EventsQuery::default();
+    let look = || latest(&world, &policy(), &query, None, None, 9);
+    assert_eq!(names(&look().await.unwrap()), ["e", "d", "c", "b", "a"]);
+    let held = || world.engine.inner.whole.people();
+    assert!(held().contains(&person(1)));
+    let gone = without(&[(person(1), Stretch::WHOLE)]).suppressed;
+    world.engine.forget(account(), gone);
+    let others = [person(2), person(9)].into();
+    assert_eq!(held(), others);
+    // A page that was begun before sees them to its end.
+    assert_eq!(look().await.unwrap().records.len(), 5);
+    assert_eq!(held(), others);
 }
 
 #[tokio::test]

@@ -122,6 +122,13 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         .await
         .context("failed to destroy the keys of replaced objects")?;
     garbage::collect(installation, now).await?;
+    let rules = installation.rules();
+    for account in accounts.into_keys() {
+        if let Some(rules) = rules.account(account) {
+            let deleted = Arc::clone(&rules.suppressed);
+            installation.engine().forget(account, deleted);
+        }
+    }
 
     let mut completed = 0;
     for deletion in &started {

@@ -39,7 +39,7 @@ pub use peer::{hashed_peer, network};
 pub use preset::Preset;
 pub use replay::{Replayed, replay};
 pub use reply::Refusal;
-pub use request_log::{Facts, Head, Line, cleaned_path, log_requests};
+pub use request_log::{Facts, Head, Line, cleaned_method, cleaned_path, log_requests};
 pub use router::router;
 pub use state::{Parts, Reached, State};
 pub use upload::{commit, upload_route};

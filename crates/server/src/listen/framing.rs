@@ -120,7 +120,13 @@ impl Framing {
 
     /// The method and the path of the head that is coming in, as far as they are known.
     pub(super) fn asked(&self) -> (Box<str>, Box<str>) {
-        let path = self.target.split(['?', '#']).next().unwrap_or_default();
+        // A target may be a whole URL, with a user and a password in it.
+        let target = Uri::try_from(&*self.target).unwrap_or_default();
+        let path = if self.target.is_empty() {
+            ""
+        } else {
+            target.path()
+        };
         (self.method.clone(), collect::cleaned_path(path))
     }
 

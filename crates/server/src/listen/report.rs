@@ -54,11 +54,7 @@ impl Report {
             plane: about.plane,
             peer: about.peer.ip(),
             tls_version: about.tls_version,
-            method: if method.is_empty() {
-                "-".into()
-            } else {
-                method
-            },
+            method: collect::cleaned_method(&method),
             path,
             reason,
             size_bytes: 0,

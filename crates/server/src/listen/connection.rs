@@ -343,8 +343,8 @@ fn reason(error: &std::io::Error) -> &'static str {
         Some(Error::General(_)) => "no_certificate",
         Some(Error::AlertReceived(_)) => "alert_received",
         Some(Error::NoApplicationProtocol) => "protocol",
-        Some(_) => "malformed",
-        None => "closed",
+        // Whoever said something and then nothing more has broken off.
+        Some(_) | None => "malformed",
     }
 }
 

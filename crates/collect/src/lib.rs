@@ -40,6 +40,6 @@ pub use preset::Preset;
 pub use replay::{Replayed, replay};
 pub use reply::Refusal;
 pub use request_log::{Facts, Head, Line, cleaned_method, cleaned_path, log_requests};
-pub use router::router;
+pub use router::{no_proxy, router};
 pub use state::{Parts, Reached, State};
 pub use upload::{commit, upload_route};

@@ -17,7 +17,7 @@ use super::intake::{self, Intake};
 use super::page;
 use super::{Dropped, account, discarded, peer_key};
 use crate::body;
-use crate::{Facts, Head, Refusal, State, reply};
+use crate::{Facts, Head, Refusal, State, Voice, reply};
 
 const ACCOUNT: &str = "x-clevertap-account-id";
 const TOKEN: &str = "x-clevertap-token";
@@ -61,6 +61,9 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
     // Before the body: should its sender go away, the address is not kept either.
     claim.hash_peer(&state, &head);
     let is_known = claim.verify(&state, None).is_ok();
+    if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
+        voice.allow();
+    }
     let bytes_max = if is_known {
         limit::BODY_BYTES_MAX
     } else {

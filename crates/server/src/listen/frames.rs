@@ -135,8 +135,17 @@ impl AsyncRead for Frames {
             return Poll::Ready(Err(error));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.tls).poll_read(cx, buffer))?;
+        let read = ready!(Pin::new(&mut this.tls).poll_read(cx, buffer));
         let came = buffer.filled().get(before..).unwrap_or_default();
+        if came.is_empty() {
+            if this.inbound.is_in_head() && !this.is_ended {
+                this.is_ended = true;
+                this.report.set_in_head(false);
+                this.report
+                    .refuse("head_broken", Box::default(), Box::default());
+            }
+            return Poll::Ready(read);
+        }
         let judged = this.inbound.push(came, Instant::now());
         this.report.set_in_head(this.inbound.is_in_head());
         if let Err(fault) = judged {

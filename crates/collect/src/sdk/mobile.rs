@@ -17,7 +17,7 @@ use super::intake::{self, Intake};
 use super::page;
 use super::{Dropped, account, discarded, peer_key};
 use crate::body;
-use crate::{Facts, Head, Refusal, State, reply};
+use crate::{Facts, Head, Refusal, State, Voice, reply};
 
 const ACCOUNT: &str = "x-clevertap-account-id";
 const TOKEN: &str = "x-clevertap-token";
@@ -61,18 +61,31 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
     // Before the body: should its sender go away, the address is not kept either.
     claim.hash_peer(&state, &head);
     let is_known = claim.verify(&state, None).is_ok();
-    let bytes_max = if is_known {
-        limit::BODY_BYTES_MAX
+    if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
+        voice.allow();
+    }
+    let (bytes_max, budget) = if is_known {
+        (limit::BODY_BYTES_MAX, state.bodies())
     } else {
-        STRANGER_BODY_BYTES_MAX
+        (STRANGER_BODY_BYTES_MAX, state.strangers())
     };
-    let read = body::read(&parts.headers, body, bytes_max, state.bodies()).await;
-    let body = match read {
-        Ok(body) => body,
-        Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
+    // What a known sender has packed in a way that is not undone here is read as it is.
+    let as_it_is = is_known && !body::is_readable(&parts.headers);
+    let as_it_is = as_it_is.then(HeaderMap::new);
+    let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
+    let read = body::read(of_body, body, bytes_max, budget).await;
+    let (taken, size_bytes) = match &read {
+        Ok(body) => (
+            take(&state, &head, &parts.headers, &claim, &body.bytes),
+            body.size_bytes,
+        ),
+        Err(it) if is_known && it.refusal == Refusal::Malformed => (
+            take(&state, &head, &parts.headers, &claim, &it.kept),
+            it.size_bytes,
+        ),
+        Err(it) if is_known => return Dropped::from(it.refusal).respond(it.size_bytes),
+        Err(it) => return it.in_silence(),
     };
-    let size_bytes = body.size_bytes;
-    let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
     let mut intake = match taken {
         Ok(intake) => intake,
         Err(dropped) => return dropped.respond(size_bytes),

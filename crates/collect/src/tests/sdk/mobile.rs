@@ -3,6 +3,7 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream::{self, StreamExt as _};
 use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
 use model::record::Peer;
@@ -154,6 +155,55 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
             "{body}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("gzip", Vec::new()),
+        ("gzip", b"no gzip".to_vec()),
+        ("gzip", b"\x1f\x8b\x08".to_vec()),
+        ("deflate", b"no zlib".to_vec()),
+        ("br", b"\x0b\x01".to_vec()),
+        ("gzip, gzip", vec![0x1f; 300_000]),
+    ];
+    for (encoding, body) in cases {
+        let room = Room::new().await;
+        let request = android(&room).header("Content-Encoding", encoding);
+        let answer = send(&room, request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+        let expected = ["quarantined 0 the message cannot be read"];
+        assert_eq!(kept(&room).await, expected, "{encoding}");
+        // A stranger's is a stranger's.
+        let request = bare("/a1?z=TEST-1").header("Content-Encoding", encoding);
+        let answer = send(&room, request.body("no gzip".into()).unwrap()).await;
+        assert!(answer.is_none(), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_send_takes_no_memory_from_known_senders() {
+    let room = Room::new().await;
+    let mib = 1 << 20;
+    let waiting = (0..40).map(|_| {
+        // Nearly all of a body, and then nothing more.
+        let piece = stream::iter([Ok::<_, std::io::Error>(vec![b' '; mib - 1])]);
+        let body = Body::from_stream(piece.chain(stream::pending()));
+        send(&room, bare("/a1?z=TEST-2").body(body).unwrap())
+    });
+    let mut waiting = std::pin::pin!(futures::future::join_all(waiting));
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("most wait for the rest"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(room.state.bodies().bytes_held(), 0);
+    let held = room.state.strangers().bytes_held();
+    assert!((15 * mib..17 * mib).contains(&held), "{held}");
+    let answer = send(&room, android(&room).body(batch("").into()).unwrap()).await;
+    assert_eq!(answer.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 //! Scalars only, each short, not too many: the object is copied into every event of a batch. Ids for
 //! advertising are left out: nobody has consented to their being kept.
 
-use model::{RawJson, limit};
+use model::RawJson;
 
 use crate::json::{Kind, Value};
 
 /// Members that are kept.
 const MEMBERS_MAX: usize = 64;
+/// Bytes of a member's name.
+const NAME_BYTES_MAX: usize = 120;
 /// Bytes of one value that is kept.
 const VALUE_BYTES_MAX: usize = 256;
 
@@ -48,7 +50,7 @@ impl Facts {
     pub(crate) fn add_long(&mut self, name: &str, value: Option<Value<'_>>, bytes_max: usize) {
         let Some(value) = value else { return };
         let is_scalar = matches!(value.kind, Kind::String | Kind::Number | Kind::Bool);
-        let fits = value.text.len() <= bytes_max && name.len() <= limit::PROPERTY_KEY_BYTES_MAX;
+        let fits = value.text.len() <= bytes_max && name.len() <= NAME_BYTES_MAX;
         let is_full = self.names.len() >= MEMBERS_MAX || self.text.len() >= FACTS_BYTES_MAX;
         let is_refused = is_full || REFUSED.contains(&name);
         if !is_scalar || !fits || is_refused || self.names.iter().any(|it| **it == *name) {

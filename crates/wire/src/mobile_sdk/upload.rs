@@ -124,10 +124,10 @@ impl<'a> Upload<'a> {
         os
     }
 
-    /// Whether it defines variables of the app rather than bringing records.
+    /// Whether one of its elements is of that `type`.
     #[must_use]
-    pub fn is_variables(&self) -> bool {
-        self.items.iter().any(|it| &*it.kind() == "varsPayload")
+    pub fn holds(&self, kind: &str) -> bool {
+        self.items.iter().any(|it| &*it.kind() == kind)
     }
 
     /// Whether the peer's address may be kept.

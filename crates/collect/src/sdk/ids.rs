@@ -4,7 +4,7 @@
 //! moment on the same device has the same id, so that what finds two of an id keeps one. Two that are
 //! the same within one batch are two: their ordinals differ.
 
-use model::record::{Entry, Event, ProfileChange, Quarantined, Record};
+use model::record::{Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::{PersonKeySecret, RecordId, Secret, Timestamp};
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ fn digest(key: &Secret<[u8; 32]>, bytes: &[u8]) -> [u8; 16] {
 }
 
 /// Gives every record of a batch the id that follows from what it says. `salt` tells batches apart
-/// whose equal records are not the same: a browser numbers its requests.
+/// whose equal records are not the same: those of other devices, and a browser numbers its requests.
 ///
 /// Names and links are left alone: writing one twice changes nothing.
 pub(super) fn derive(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
@@ -121,7 +121,14 @@ impl Content {
     fn event(&mut self, event: &Event) {
         self.bytes(b"event");
         self.bytes(&event.person.0);
-        self.bytes(&event.session.unwrap_or(0).to_le_bytes());
+        let session = match event.source {
+            // A browser that had no session yet names the one of now when it sends again.
+            Source::Web => 0,
+            Source::Android | Source::Ios | Source::Rest | Source::Console => {
+                event.session.unwrap_or(0)
+            }
+        };
+        self.bytes(&session.to_le_bytes());
         self.time(event.ts_sent.unwrap_or(event.ts));
         self.bytes(event.name.as_bytes());
         self.bytes(event.properties.as_str().as_bytes());

@@ -210,7 +210,8 @@ fn take(
     let batch = upload.batch(from.0);
     let device = upload.device();
     let keep = |item: &str| mobile_sdk::keep(item, &device);
-    let mut intake = Intake::of_records(state, rules, batch, from, b"", &keep);
+    let salt = device.as_bytes();
+    let mut intake = Intake::of_records(state, rules, batch, from, salt, &keep);
     intake.answer_key = answer_key;
     Ok(intake)
 }

@@ -144,8 +144,11 @@ impl Arrived<'_> {
             self.head.keep_peer();
         }
         // The browser numbers its requests: two clicks of one second are two.
-        let mut salt = self.query.number.to_le_bytes().to_vec();
-        salt.extend_from_slice(&self.query.sequence.to_le_bytes());
+        let seconds = u64::from(self.query.seconds.unwrap_or(0));
+        let mut salt = told.device.as_bytes().to_vec();
+        for number in [seconds, self.query.number, self.query.sequence] {
+            salt.extend_from_slice(&number.to_le_bytes());
+        }
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
         let keep = |message: &str| web_sdk::keep(message, self.query, &told.device);
         let intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);

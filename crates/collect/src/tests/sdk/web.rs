@@ -220,6 +220,25 @@ async fn a_request_that_is_sent_again_is_answered_and_stored_once() {
     assert_eq!((clicks, room.lines().await.len()), (2, 3));
 }
 
+#[tokio::test]
+async fn a_copy_that_names_the_session_that_the_first_could_not_is_the_same() {
+    let room = Room::new().await;
+    let early = EVENT.replace(",\"s\":1789999000", "");
+    let refused = early.replace("\"Viewed\"", "\"\"");
+    for message in [&early, &refused] {
+        for session in ["", "&s=1789999000"] {
+            let parameters = format!("&type=push{session}");
+            assert!(script(&room, message, &parameters).await.is_some());
+        }
+        // Another browser that says the same is another.
+        let other = message.replace("\"abc\"", "\"abd\"");
+        assert!(script(&room, &other, "&type=push").await.is_some());
+    }
+    let kept = kept(&room).await;
+    let count = |what: &str| kept.iter().filter(|it| it.contains(what)).count();
+    assert_eq!((count("Viewed"), count("quarantined")), (2, 2), "{kept:?}");
+}
+
 /// A message as encryption in transit has it; its key is all sevens.
 fn envelope(message: &str) -> String {
     let inner = lz_str::compress_to_base64(message);

@@ -77,6 +77,24 @@ impl Facts {
     }
 }
 
+/// An object without ids for advertising among its members; none when there are none in it.
+pub(crate) fn without_advertising(object: Option<Value<'_>>) -> Option<RawJson> {
+    let (mut text, mut is_refused) = (String::from("{"), false);
+    object?.members(|key, value| {
+        let name = key.decode().unwrap_or_default();
+        if REFUSED.contains(&&*name) {
+            is_refused = true;
+        } else if let Ok(quoted) = serde_json::to_string(&*name) {
+            text.push_str(if text.len() > 1 { "," } else { "" });
+            text.push_str(&quoted);
+            text.push(':');
+            text.push_str(value.text);
+        }
+    });
+    text.push('}');
+    is_refused.then(|| RawJson::from_checked(&text))
+}
+
 /// The read-out API's name of an app field; most have none.
 fn read_out_name(name: &str) -> &str {
     match name {

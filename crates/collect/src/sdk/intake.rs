@@ -41,7 +41,8 @@ impl Intake {
         };
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
-        ids::derive(&rules.person_key_secret, salt, &mut entries);
+        let secret = &rules.person_key_secret;
+        ids::derive(secret, salt, admitted.moved(), &mut entries);
         entries.iter_mut().for_each(|entry| kept(entry, keep));
         let facts = Facts {
             account: Some(rules.id),
@@ -95,7 +96,7 @@ impl Intake {
             account: rules.id,
             record,
         }];
-        ids::derive(&rules.person_key_secret, b"", &mut entries);
+        ids::derive(&rules.person_key_secret, b"", &[], &mut entries);
         let facts = Facts {
             account: Some(rules.id),
             ..Facts::default()

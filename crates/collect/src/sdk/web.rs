@@ -60,10 +60,12 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
 
 /// Whether the sender reads JSON rather than running a script.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .map(|it| it.as_bytes().trim_ascii());
-    headers.contains_key(ASKS_FOR_JSON) || accept == Some(b"application/json")
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let mut types = accepts
+        .flat_map(|it| it.to_str().unwrap_or_default().split(','))
+        .map(|it| it.split(';').next().unwrap_or_default().trim());
+    headers.contains_key(ASKS_FOR_JSON)
+        || types.any(|it| it.eq_ignore_ascii_case("application/json"))
 }
 
 /// A message that was understood, or is kept for review.

@@ -132,6 +132,27 @@ async fn fetch_is_answered_in_json_that_any_origin_may_read() {
 }
 
 #[tokio::test]
+async fn json_is_for_who_names_it_among_what_it_reads() {
+    let room = Room::new().await;
+    let is_json = async |accept: &str| {
+        let request = get(&url(EVENT, "&type=push")).header("Accept", accept);
+        let answer = send(&room, request.body(Body::empty()).unwrap()).await;
+        answer.unwrap().body.starts_with('{')
+    };
+    for accept in [
+        "application/json",
+        "Application/JSON; q=0.9",
+        "application/json, text/plain, */*",
+        "*/*,application/json",
+    ] {
+        assert!(is_json(accept).await, "{accept}");
+    }
+    for accept in ["*/*", "", "application/javascript", "text/html,*/*;q=0.8"] {
+        assert!(!is_json(accept).await, "{accept}");
+    }
+}
+
+#[tokio::test]
 async fn another_person_on_the_browser_gets_another_id() {
     let room = Room::new().await;
     let device = |answer: Option<Answer>| {

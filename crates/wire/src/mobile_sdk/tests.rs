@@ -115,6 +115,19 @@ fn the_start_of_an_app_does_not_keep_an_advertising_id_either() {
 }
 
 #[test]
+fn what_led_to_a_session_is_known_of_its_events() {
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1","af":{"Version":"5.17.0"},"ref":{"us":"google-play","um":"organic","uc":"c1","x":1}},
+            {"us":"google-play","um":"organic","referrer":"wzrk:\/\/track?install=true","install":"true","type":"page","ep":1643354969},
+            {"type":"event","evtName":"Tap","ep":1643354970}]"#,
+        &expect![[
+            r#"3 1643354970 ObjectId=__1 Tap {} session=None {"app_version":"5.17.0","utm_source":"google-play","utm_medium":"organic","utm_campaign":"c1"}"#
+        ]],
+    );
+}
+
+#[test]
 fn the_old_ios_form() {
     let text = r#"[{"type":"meta","tk":"t","g":"-0123456789ABCDEF0123456789ABCDEF","id":"A","af":{"useIP":true}},{"type":"data","pg":1,"data":{"id":"x","action":"unregister","type":"gcm"}}]"#;
     check(

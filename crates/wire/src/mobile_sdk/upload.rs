@@ -142,12 +142,26 @@ impl<'a> Upload<'a> {
         uses_ip
     }
 
+    /// What is known of the device, and which campaign has led to the session.
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::of_app_fields(self.meta.and_then(|it| it.app_fields));
+        if let Some(referrer) = self.meta.and_then(|it| it.referrer) {
+            referrer.members(|key, value| match key.decode().as_deref() {
+                Some("us") => facts.add("utm_source", Some(value)),
+                Some("um") => facts.add("utm_medium", Some(value)),
+                Some("uc") => facts.add("utm_campaign", Some(value)),
+                _ => {}
+            });
+        }
+        facts
+    }
+
     /// The records of the body, all of one device.
     #[must_use]
     pub fn batch(&self, source: Source) -> Batch<'a> {
         let mut reader = Reader {
             device: self.device(),
-            facts: Facts::of_app_fields(self.meta.and_then(|it| it.app_fields)).json(),
+            facts: self.facts().json(),
             platform: if source == Source::Ios {
                 "iOS"
             } else {

@@ -412,7 +412,11 @@ mod tests {
 
     #[test]
     fn who_wants_messages_again_is_as_well_known_as_who_does_not() {
-        for name in ["category-unsubscribe", "category-resubscribe", "MSG-dndEmail"] {
+        for name in [
+            "category-unsubscribe",
+            "category-resubscribe",
+            "MSG-dndEmail",
+        ] {
             assert!(is_predefined_property(name), "{name}");
         }
         assert!(!is_predefined_property("category"));

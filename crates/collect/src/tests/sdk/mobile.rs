@@ -343,12 +343,18 @@ async fn a_game_in_a_browser_is_a_phone_that_asks_first() {
         assert_eq!(allowed.status, 204, "{path}");
         let headers = &allowed.headers["access-control-allow-headers"];
         let headers = headers.to_str().unwrap();
-        for name in ["content-type", "x-clevertap-account-id", "x-clevertap-token"] {
+        for name in [
+            "content-type",
+            "x-clevertap-account-id",
+            "x-clevertap-token",
+        ] {
             assert!(headers.contains(name), "{headers}");
         }
     }
     let hello = origin(Request::get("/hello?os=WebGL&z=TEST-1"));
-    let hello = send(&room, hello.body(Body::empty()).unwrap()).await.unwrap();
+    let hello = send(&room, hello.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let shown = &hello.headers["access-control-expose-headers"];
     assert_eq!(shown, "x-wzrk-rd, x-wzrk-spiky-rd");
     assert_eq!(hello.headers["access-control-allow-origin"], "*");

@@ -144,8 +144,8 @@ fn the_old_ios_form() {
 fn an_import_makes_a_device_known_by_an_empty_token() {
     check(
         Source::Ios,
-        r#"[{"type":"meta","tk":"t","g":"-1","id":"A","af":{"Make":"Apple"}},{"type":"data","pg":1,"data":{"id":"","action":"register","type":"apns"}}]"#,
-        &expect![[r#"2 0 ObjectId=-1 device:iOS={"make":"Apple"}"#]],
+        r#"[{"type":"meta","tk":"t","g":"-1","id":"A","af":{"Version Name":"1.0","App Version":"1.0","Make":"Apple"}},{"type":"data","pg":1,"data":{"id":"","action":"register","type":"apns"}}]"#,
+        &expect![[r#"2 0 ObjectId=-1 device:iOS={"app_version":"1.0","make":"Apple"}"#]],
     );
 }
 

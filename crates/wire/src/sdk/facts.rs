@@ -99,7 +99,8 @@ pub(crate) fn without_advertising(object: Option<Value<'_>>) -> Option<RawJson> 
 fn read_out_name(name: &str) -> &str {
     match name {
         "OS Version" => "os_version",
-        "Version" => "app_version",
+        // Older ones say it in two words, imports twice.
+        "Version" | "App Version" | "Version Name" => "app_version",
         "Make" => "make",
         "Model" => "model",
         other => other,

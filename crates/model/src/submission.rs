@@ -139,7 +139,7 @@ pub fn is_system_event(name: &str) -> bool {
 }
 
 /// People's properties that are the protocol's: they do not count as the account's own.
-pub const PREDEFINED_PROPERTIES: [&str; 26] = [
+pub const PREDEFINED_PROPERTIES: [&str; 27] = [
     "Name",
     "Email",
     "Phone",
@@ -165,6 +165,7 @@ pub const PREDEFINED_PROPERTIES: [&str; 26] = [
     "MSG-dndPhone",
     "MSG-dndEmail",
     "category-unsubscribe",
+    "category-resubscribe",
     "ct_optout",
 ];
 
@@ -407,7 +408,19 @@ impl RejectReason {
 
 #[cfg(test)]
 mod tests {
-    use super::{SYSTEM_EVENTS, is_reserved_event, is_system_event};
+    use super::{SYSTEM_EVENTS, is_predefined_property, is_reserved_event, is_system_event};
+
+    #[test]
+    fn who_wants_messages_again_is_as_well_known_as_who_does_not() {
+        for name in [
+            "category-unsubscribe",
+            "category-resubscribe",
+            "MSG-dndEmail",
+        ] {
+            assert!(is_predefined_property(name), "{name}");
+        }
+        assert!(!is_predefined_property("category"));
+    }
 
     #[test]
     fn events_of_the_systems_own_are_known_by_their_whole_name() {

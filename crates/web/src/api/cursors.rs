@@ -173,20 +173,32 @@ fn filter(asked: &Filter) -> Result<PropertyFilter> {
         Asked::NotExists => Operator::NotExists,
     };
     let value = match &asked.value {
-        Some(FilterValue::Text(text)) => RawJson::of(text),
-        Some(FilterValue::Number(number)) => RawJson::parse(number),
-        Some(FilterValue::Bool(value)) => RawJson::of(value),
+        Some(value) => json(value)?,
         None if matches!(asked.operator, Asked::Exists | Asked::NotExists) => {
-            RawJson::parse("null")
+            RawJson::parse("null").map_err(|_| Refusal::Malformed)?
         }
         None => return Err(Refusal::Malformed.into()),
     };
-    let value = value.map_err(|_| Refusal::Malformed)?;
     Ok(PropertyFilter {
         name: asked.name.clone(),
         operator,
         value,
     })
+}
+
+/// What a property is compared with, as JSON.
+fn json(value: &FilterValue) -> Result<RawJson> {
+    let json = match value {
+        FilterValue::Text(text) => RawJson::of(text),
+        FilterValue::Number(number) => RawJson::parse(number),
+        FilterValue::Bool(value) => RawJson::of(value),
+        FilterValue::AnyOf(values) => {
+            let values = values.iter().map(json).collect::<Result<Vec<_>>>()?;
+            let texts: Vec<&str> = values.iter().map(RawJson::as_str).collect();
+            RawJson::parse(&format!("[{}]", texts.join(",")))
+        }
+    };
+    Ok(json.map_err(|_| Refusal::Malformed)?)
 }
 
 /// What was read, for the audit log: never a value that was asked for, it may be a person's.

@@ -139,7 +139,7 @@ async fn an_event_s_record_is_what_was_sent_in_the_account_s_time() {
 }
 
 #[tokio::test]
-async fn conditions_may_ask_for_absence() {
+async fn conditions_may_ask_for_absence_and_for_any_of_several() {
     let room = room().await;
     for (condition, count) in [
         (r#"{"name":"Price","operator":"exists"}"#, 1),
@@ -150,6 +150,14 @@ async fn conditions_may_ask_for_absence() {
             r#"{"name":"Price","operator":"notContains","value":"9"}"#,
             2,
         ),
+        (r#"{"name":"n","operator":"equals","value":["3",1]}"#, 2),
+        (
+            r#"{"name":"n","operator":"not_equals","value":["3",1]}"#,
+            1,
+        ),
+        (r#"{"name":"n","operator":"greater_than","value":1}"#, 2),
+        (r#"{"name":"n","operator":"lte","value":1}"#, 1),
+        (r#"{"name":"Price","operator":"does_not_exist"}"#, 2),
     ] {
         let question = DAY.replace('}', &format!(r#","event_properties":[{condition}]}}"#));
         let counted = room.post("/1/counts/events.json", question.clone()).await;

@@ -175,7 +175,10 @@ fn conditions_are_read_or_the_question_is_refused() {
         "[{\"name\":\"a\"}]",
         "[{\"name\":\"a\",\"operator\":\"regex\",\"value\":\"(a+)+$\"}]",
         "[{\"name\":\"a\",\"operator\":7,\"value\":1}]",
-        "[{\"name\":\"a\",\"value\":[1]}]",
+        "[{\"name\":\"a\",\"value\":[]}]",
+        "[{\"name\":\"a\",\"value\":[1,null]}]",
+        "[{\"name\":\"a\",\"value\":[[1]]}]",
+        "[{\"name\":\"a\",\"value\":{\"b\":1}}]",
         &many,
     ] {
         assert_eq!(
@@ -185,6 +188,54 @@ fn conditions_are_read_or_the_question_is_refused() {
             &wrong[..wrong.len().min(60)]
         );
     }
+}
+
+#[test]
+fn operators_have_the_names_of_the_query_language_and_of_its_clients() {
+    let check = |names: &[&str], expect: Operator| {
+        for name in names {
+            let condition = format!(
+                "{{\"event_properties\":[{{\"name\":\"a\",\"operator\":\"{name}\",\"value\":1}}],"
+            );
+            let asked = ask("", &BODY.replace('{', &condition)).unwrap();
+            assert_eq!(asked.filters[0].operator, expect, "{name}");
+        }
+    };
+    check(&["equals"], Operator::Equals);
+    check(&["not_equals", "notEquals"], Operator::NotEquals);
+    check(&["contains"], Operator::Contains);
+    check(
+        &["does_not_contain", "doesNotContain", "not_contains", "notContains"],
+        Operator::NotContains,
+    );
+    check(&["greater_than", "greaterThan", "gt"], Operator::GreaterThan);
+    check(
+        &["greater_than_equals", "greaterThanEquals", "greaterThanOrEquals", "gte"],
+        Operator::GreaterThanEquals,
+    );
+    check(&["less_than", "lessThan", "lt"], Operator::LessThan);
+    check(
+        &["less_than_equals", "lessThanEquals", "lessThanOrEquals", "lte"],
+        Operator::LessThanEquals,
+    );
+    check(&["exists"], Operator::Exists);
+    check(
+        &["does_not_exist", "doesNotExist", "not_exists", "notExists"],
+        Operator::NotExists,
+    );
+}
+
+#[test]
+fn a_condition_may_name_several_values() {
+    let condition =
+        "{\"event_properties\":[{\"name\":\"a\",\"operator\":\"equals\",\"value\":[\"x\",1,true]}],";
+    let asked = ask("", &BODY.replace('{', condition)).unwrap();
+    let values = vec![
+        FilterValue::Text("x".into()),
+        FilterValue::Number("1".into()),
+        FilterValue::Bool(true),
+    ];
+    assert_eq!(asked.filters[0].value, Some(FilterValue::AnyOf(values)));
 }
 
 #[test]

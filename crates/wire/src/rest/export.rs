@@ -117,7 +117,11 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     let filters = fields
         .filters
         .map_or(Ok(Vec::new()), |it| filter::decode(&it))?;
-    let flag = |key| url::value(query, key, Plus::Space).is_none_or(|it| it != "false");
+    let flag = |key| {
+        // Python writes `False`.
+        let value = url::value(query, key, Plus::Space);
+        value.is_none_or(|it| !it.eq_ignore_ascii_case("false"))
+    };
     Ok(Export {
         event_name: event_name.into_owned(),
         from,

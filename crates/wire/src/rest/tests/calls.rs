@@ -48,10 +48,13 @@ fn a_question_by_post_and_by_get_is_the_same() {
         (date(2026, 7, 1), date(2026, 7, 2))
     );
     assert!(by_post.with.app && by_post.with.events && by_post.with.profile);
-    let without = ask("app=false&events=false&profile=false", BODY)
-        .unwrap()
-        .with;
-    assert!(!without.app && !without.events && !without.profile);
+    for query in [
+        "app=false&events=false&profile=false",
+        "app=False&events=FALSE&profile=False",
+    ] {
+        let without = ask(query, BODY).unwrap().with;
+        assert!(!without.app && !without.events && !without.profile);
+    }
 }
 
 #[test]

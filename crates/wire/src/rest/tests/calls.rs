@@ -360,6 +360,17 @@ fn a_deletion_names_identities_or_devices() {
         vec![(Identity, "u1"), (Identity, "2")],
     );
     check("{\"guid\":[\"__g1\"]}", vec![(ObjectId, "__g1")]);
+    // Java and .NET write fields that were not set.
+    check(
+        "{\"identity\":[\"u1\"],\"guid\":null}",
+        vec![(Identity, "u1")],
+    );
+    check(
+        "{\"identity\":null,\"guid\":\"__g1\"}",
+        vec![(ObjectId, "__g1")],
+    );
+    let demerged = delete::decode_demerge(b"{\"identities\":[\"u1\"],\"identity\":null}");
+    assert_eq!(demerged, Ok(vec!["u1".to_owned()]));
     let many = format!("{{\"identity\":[{}]}}", vec!["\"u\""; 101].join(","));
     for body in [
         "",

@@ -71,6 +71,18 @@ async fn trends_stand_by_day_week_and_month_of_the_accounts_zone() {
 }
 
 #[tokio::test]
+async fn a_number_that_no_double_holds_spoils_no_sum() {
+    let room = room().await;
+    room.upload(&[
+        r#"{"type":"event","identity":"u1","ts":1790015399,"evtName":"Bought","evtData":{"price":1e400}}"#,
+    ])
+    .await;
+    let body = r#"{"event_name":"Bought","from":20260921,"to":20260921,"sum_event_prop":"price","groups":{"d":{"trend_type":"daily"}}}"#;
+    let expected = expect![[r#"200 {"d":{"20260921":10},"status":"success"}"#]];
+    check(&room, "/1/counts/trends.json", body.to_owned(), expected).await;
+}
+
+#[tokio::test]
 async fn reports_that_cannot_be_made_are_refused() {
     let room = room().await;
     let invalid_group = r#"400 {"status":"fail","error":"Invalid group","code":400}"#;

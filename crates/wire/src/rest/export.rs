@@ -156,9 +156,23 @@ impl<'a> Fields<'a> {
             "session_properties"
             | "profile_fields"
             | "common_profile_properties"
-            | "advanced_query" => self.unusable |= !matches!(value.text, "null" | "[]" | "{}"),
+            | "advanced_query" => self.unusable |= !is_void(&value),
             _ => {}
         }
+    }
+}
+
+/// Whether a condition asks for nothing: null, an empty list, or an object of such.
+fn is_void(value: &Value<'_>) -> bool {
+    match value.kind {
+        Kind::Null => true,
+        Kind::Array => value.facts.members == 0,
+        Kind::Object => {
+            let mut all = true;
+            value.members(|_, member| all &= is_void(&member));
+            all
+        }
+        Kind::String | Kind::Number | Kind::Bool => false,
     }
 }
 

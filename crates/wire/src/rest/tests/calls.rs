@@ -125,10 +125,21 @@ fn questions_that_cannot_be_answered_are_refused() {
         &BODY.replace("Product Viewed", "Notification Sent"),
         Refusal::ExportNotAllowed,
     );
-    check(
-        &BODY.replace('{', "{\"profile_fields\":[{\"name\":\"x\"}],"),
-        Refusal::Malformed,
-    );
+    // Conditions that are not kept here; those that ask for nothing do no harm.
+    for condition in [
+        "\"profile_fields\":[{\"name\":\"x\"}],",
+        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[1]},",
+        "\"session_properties\":\"x\",",
+    ] {
+        check(&BODY.replace('{', &format!("{{{condition}")), Refusal::Malformed);
+    }
+    for condition in [
+        "\"session_properties\":[ ],",
+        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[]},",
+    ] {
+        let body = BODY.replace('{', &format!("{{{condition}"));
+        assert_eq!(ask("", &body), ask("", BODY), "{body}");
+    }
 }
 
 #[test]

@@ -423,7 +423,11 @@ mod tests {
 
     #[test]
     fn leaving_a_category_of_messages_and_coming_back_are_the_protocols_own() {
-        for name in ["category-unsubscribe", "category-resubscribe", "MSG-whatsapp"] {
+        for name in [
+            "category-unsubscribe",
+            "category-resubscribe",
+            "MSG-whatsapp",
+        ] {
             assert!(is_predefined_property(name), "{name}");
         }
         assert!(!is_predefined_property("category"));

@@ -27,7 +27,7 @@ pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Resu
             CursorKind::Profiles => profiles(state, call, cursor).await,
         };
     }
-    let question = export::decode(&call.query, call.bytes())?;
+    let question = export::decode_for_records(&call.query, call.bytes())?;
     // What cannot be answered is said now, not with the first page.
     events_query(&question, &call.caller.rules.time_zone)?;
     Ok(answers::cursor(

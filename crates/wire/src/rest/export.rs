@@ -89,8 +89,7 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] when it is not JSON, lacks the event, a date or a usable condition;
-/// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last;
-/// [`Refusal::ExportNotAllowed`] for events about notifications.
+/// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last.
 pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     let text = text_of(query, body)?;
     let value = parse(&text)?;
@@ -105,9 +104,6 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
         .ok_or(Refusal::Malformed)?;
     if event_name.is_empty() || event_name.chars().count() > limit::EVENT_NAME_CHARS_MAX {
         return Err(Refusal::Malformed);
-    }
-    if event_name.starts_with("Notification") {
-        return Err(Refusal::ExportNotAllowed);
     }
     let from = date(fields.from.ok_or(Refusal::Malformed)?)?;
     let to = date(fields.to.ok_or(Refusal::Malformed)?)?;
@@ -134,6 +130,18 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
             profile: flag("profile"),
         },
     })
+}
+
+/// As [`decode`], of a question that is answered by records and not by numbers.
+///
+/// # Errors
+/// As [`decode`]; [`Refusal::ExportNotAllowed`] for events about notifications.
+pub fn decode_for_records(query: &str, body: &[u8]) -> Result<Export, Refusal> {
+    let export = decode(query, body)?;
+    if export.event_name.starts_with("Notification") {
+        return Err(Refusal::ExportNotAllowed);
+    }
+    Ok(export)
 }
 
 #[derive(Debug, Default)]

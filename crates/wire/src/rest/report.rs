@@ -269,7 +269,10 @@ mod tests {
         let check = |amount: f64, expect: &str| {
             let days = [(date(2026, 9, 21), amount)].into();
             let body = trends(&[("k".to_owned(), days)]);
-            assert_eq!(body, format!("{{\"k\":{{\"20260921\":{expect}}},\"status\":\"success\"}}"));
+            assert_eq!(
+                body,
+                format!("{{\"k\":{{\"20260921\":{expect}}},\"status\":\"success\"}}")
+            );
         };
         check(0.0, "0");
         check(16.5, "16.5");

@@ -121,17 +121,16 @@ fn questions_that_cannot_be_answered_are_refused() {
     ] {
         check(&dated(from, to), Refusal::InvalidDates);
     }
-    check(
-        &BODY.replace("Product Viewed", "Notification Sent"),
-        Refusal::ExportNotAllowed,
-    );
     // Conditions that are not kept here; those that ask for nothing do no harm.
     for condition in [
         "\"profile_fields\":[{\"name\":\"x\"}],",
         "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[1]},",
         "\"session_properties\":\"x\",",
     ] {
-        check(&BODY.replace('{', &format!("{{{condition}")), Refusal::Malformed);
+        check(
+            &BODY.replace('{', &format!("{{{condition}")),
+            Refusal::Malformed,
+        );
     }
     for condition in [
         "\"session_properties\":[ ],",
@@ -140,6 +139,16 @@ fn questions_that_cannot_be_answered_are_refused() {
         let body = BODY.replace('{', &format!("{{{condition}"));
         assert_eq!(ask("", &body), ask("", BODY), "{body}");
     }
+}
+
+#[test]
+fn notifications_are_counted_and_not_given_out() {
+    let body = BODY.replace("Product Viewed", "Notification Sent");
+    assert_eq!(ask("", &body).unwrap().event_name, "Notification Sent");
+    let records = |body: &str| export::decode_for_records("", body.as_bytes()).map(drop);
+    assert_eq!(records(&body), Err(Refusal::ExportNotAllowed));
+    assert_eq!(records(BODY), Ok(()));
+    assert_eq!(records("{}"), Err(Refusal::Malformed));
 }
 
 #[test]
@@ -219,17 +228,35 @@ fn operators_have_the_names_of_the_query_language_and_of_its_clients() {
     check(&["not_equals", "notEquals"], Operator::NotEquals);
     check(&["contains"], Operator::Contains);
     check(
-        &["does_not_contain", "doesNotContain", "not_contains", "notContains"],
+        &[
+            "does_not_contain",
+            "doesNotContain",
+            "not_contains",
+            "notContains",
+        ],
         Operator::NotContains,
     );
-    check(&["greater_than", "greaterThan", "gt"], Operator::GreaterThan);
     check(
-        &["greater_than_equals", "greaterThanEquals", "greaterThanOrEquals", "gte"],
+        &["greater_than", "greaterThan", "gt"],
+        Operator::GreaterThan,
+    );
+    check(
+        &[
+            "greater_than_equals",
+            "greaterThanEquals",
+            "greaterThanOrEquals",
+            "gte",
+        ],
         Operator::GreaterThanEquals,
     );
     check(&["less_than", "lessThan", "lt"], Operator::LessThan);
     check(
-        &["less_than_equals", "lessThanEquals", "lessThanOrEquals", "lte"],
+        &[
+            "less_than_equals",
+            "lessThanEquals",
+            "lessThanOrEquals",
+            "lte",
+        ],
         Operator::LessThanEquals,
     );
     check(&["exists"], Operator::Exists);
@@ -241,8 +268,7 @@ fn operators_have_the_names_of_the_query_language_and_of_its_clients() {
 
 #[test]
 fn a_condition_may_name_several_values() {
-    let condition =
-        "{\"event_properties\":[{\"name\":\"a\",\"operator\":\"equals\",\"value\":[\"x\",1,true]}],";
+    let condition = "{\"event_properties\":[{\"name\":\"a\",\"operator\":\"equals\",\"value\":[\"x\",1,true]}],";
     let asked = ask("", &BODY.replace('{', condition)).unwrap();
     let values = vec![
         FilterValue::Text("x".into()),

@@ -82,8 +82,9 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
         profile: true,
         events: cursor.export.with.events,
     };
-    let after = cursor.after.map(|after| PeoplePosition {
-        person: after.person,
+    // The first page begins before everybody, with the question's own cut-off, as that of events does.
+    let after = Some(PeoplePosition {
+        person: cursor.after.map_or(PersonKey([0; 16]), |it| it.person),
         cut_off: cursor.cut_off,
     });
     let limit = usize::from(cursor.export.batch_size);

@@ -176,6 +176,13 @@ async fn people_come_by_what_they_did() {
         .collect();
     names.sort_unstable();
     assert_eq!((names, count), (vec!["\"u1\"".into(), "\"u2\"".into()], 2));
+    // Who comes later is not part of the answer, on the first page neither.
+    let first = cursor(&room, "/1/profiles.json", DAY).await;
+    room.clock.advance(Duration::from_secs(1));
+    let late = r#"{"type":"event","identity":"u0","ts":1790000000,"evtName":"Viewed"}"#;
+    room.upload(&[late]).await;
+    let (records, _) = pages(&room, "/1/profiles.json", first).await;
+    assert_eq!(records.len(), 2, "{records:?}");
     // A cursor is good for its own call and account.
     let other = cursor(&room, "/1/events.json", DAY).await;
     let answer = room.get(&format!("/1/profiles.json?cursor={other}")).await;

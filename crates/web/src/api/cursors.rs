@@ -199,7 +199,7 @@ fn json(value: &FilterValue) -> Result<RawJson> {
             RawJson::parse(&format!("[{}]", texts.join(",")))
         }
     };
-    Ok(json.map_err(|_| Refusal::Malformed)?)
+    json.map_err(|_| Refusal::Malformed.into())
 }
 
 /// What was read, for the audit log: never a value that was asked for, it may be a person's.

@@ -77,7 +77,7 @@ async fn a_number_that_no_double_holds_spoils_no_sum() {
         r#"{"type":"event","identity":"u1","ts":1790015399,"evtName":"Bought","evtData":{"price":1e400}}"#,
     ])
     .await;
-    let body = r#"{"event_name":"Bought","from":20260921,"to":20260921,"sum_event_prop":"price","groups":{"d":{"trend_type":"daily"}}}"#;
+    let body = r#"{"event_name":"Bought","from":20260921,"to":20260921,"sum_event_prop":"price","groups":{"d":{"trend_type":"Daily"}}}"#;
     let expected = expect![[r#"200 {"d":{"20260921":10},"status":"success"}"#]];
     check(&room, "/1/counts/trends.json", body.to_owned(), expected).await;
 }

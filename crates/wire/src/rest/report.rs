@@ -117,7 +117,7 @@ pub fn decode_trends(query: &str, body: &[u8]) -> Result<Trends, Refusal> {
         return Err(Refusal::InvalidDates);
     }
     let groups = groups(&value, |key, group| {
-        let period = match text_of(group, "trend_type")?.as_str() {
+        let period = match text_of(group, "trend_type")?.to_lowercase().as_str() {
             "daily" => Period::Daily,
             "weekly" => Period::Weekly,
             "monthly" => Period::Monthly,

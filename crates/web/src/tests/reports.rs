@@ -194,6 +194,11 @@ async fn there_are_no_campaigns_and_nothing_pretends_so() {
         report.text(),
         r#"200 {"status":"success","total_results":0,"messages":[]}"#
     );
+    let broken = room.post("/1/message/report.json", r#"{"from":"#).await;
+    assert_eq!(
+        broken.text(),
+        r#"400 {"status":"fail","error":"Malformed request","code":400}"#
+    );
     let categories = room.get("/category-groups").await.text();
     assert_eq!(categories, r#"200 {"status":"success","list":[]}"#);
     let blocks = room

@@ -30,8 +30,8 @@ pub enum Ceiling {
     /// The one of other calls; each path, given as its pattern, has its own count. The passcode must
     /// be good for the scope.
     Calls(&'static str, Scope),
-    /// The same, of the management API: whether the passcode is good for the act is asked of the one
-    /// place that decides on acts.
+    /// The same, with any passcode: whether it is good for the act is asked of the one place that decides
+    /// on acts, or nothing is done.
     Acts(&'static str),
 }
 

@@ -411,18 +411,6 @@ mod tests {
     use super::{SYSTEM_EVENTS, is_predefined_property, is_reserved_event, is_system_event};
 
     #[test]
-    fn who_wants_messages_again_is_as_well_known_as_who_does_not() {
-        for name in [
-            "category-unsubscribe",
-            "category-resubscribe",
-            "MSG-dndEmail",
-        ] {
-            assert!(is_predefined_property(name), "{name}");
-        }
-        assert!(!is_predefined_property("category"));
-    }
-
-    #[test]
     fn events_of_the_systems_own_are_known_by_their_whole_name() {
         for name in SYSTEM_EVENTS {
             assert!(is_reserved_event(name) && is_system_event(name), "{name}");
@@ -431,5 +419,17 @@ mod tests {
         }
         assert!(is_system_event("Charged") && !is_reserved_event("Charged"));
         assert!(!is_reserved_event("") && !is_system_event("Product Viewed"));
+    }
+
+    #[test]
+    fn leaving_a_category_of_messages_and_coming_back_are_the_protocols_own() {
+        for name in [
+            "category-unsubscribe",
+            "category-resubscribe",
+            "MSG-whatsapp",
+        ] {
+            assert!(is_predefined_property(name), "{name}");
+        }
+        assert!(!is_predefined_property("category"));
     }
 }

@@ -82,7 +82,7 @@ async fn an_upload_that_does_not_unpack_is_kept_as_it_came() {
     let body = Body::from_stream(stream::iter(pieces));
     let answer = room.send(request.body(body).unwrap()).await.unwrap();
     assert_eq!(answer.status, 400);
-    let kept = room.entries().await.into_iter();
+    let mut kept = room.entries().await.into_iter();
     let kept = kept.find_map(|entry| match entry.record {
         Record::Quarantined(it) => Some(it.body),
         _ => None,

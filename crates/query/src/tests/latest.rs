@@ -69,8 +69,8 @@ async fn pages_go_back_in_time_and_miss_nothing() {
 #[tokio::test]
 async fn nothing_of_the_deleted_stays_in_memory() {
     let world = world().await;
-    let query = EventsQuery::default();
-    let look = || latest(&world, &policy(), &query, None, None, 9);
+    let (query, all) = (EventsQuery::default(), policy());
+    let look = || latest(&world, &all, &query, None, None, 9);
     assert_eq!(names(&look().await.unwrap()), ["e", "d", "c", "b", "a"]);
     let held = || world.engine.inner.whole.people();
     assert!(held().contains(&person(1)));

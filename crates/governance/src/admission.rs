@@ -268,12 +268,25 @@ impl Admission<'_> {
                 self.push(Record::ProfileChange(ProfileChange {
                     id,
                     person,
-                    ts,
+                    ts: self.placed(ts),
                     received_at,
                     source,
                     changes,
                 }));
             }
+        }
+    }
+
+    /// When a change is placed among others. The API tells time in seconds: what names the second in
+    /// which it was received comes after what was received before it, told its time or not. (An SDK's
+    /// time is part of a record's id, and stays.)
+    fn placed(&self, ts: Timestamp) -> Timestamp {
+        let received_at = self.arrival.received_at;
+        let is_now = ts == Timestamp::from_seconds(received_at.seconds());
+        if is_now && self.arrival.source == Source::Rest {
+            received_at
+        } else {
+            ts
         }
     }
 

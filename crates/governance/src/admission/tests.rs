@@ -456,6 +456,53 @@ fn a_profile_keeps_its_changes_in_order() {
 }
 
 #[test]
+fn a_change_that_names_the_second_of_its_receipt_comes_after_what_was_received_before_it() {
+    let received_at = now().plus(Duration::from_millis(500));
+    let placed = |source: Source, sent: Option<Timestamp>| {
+        let change = Change {
+            property: "a".into(),
+            op: ChangeOp::Put,
+            value: RawJson::empty_object(),
+        };
+        let content = Content::Profile {
+            changes: vec![change],
+            alias: None,
+        };
+        let record = Submission {
+            content,
+            ..event(named("u", ""), "a", sent)
+        };
+        let ids = RecordIds::new(WriterId { node: 1, start: 1 });
+        let batch = ids.batch();
+        let arrival = Arrival {
+            source,
+            received_at,
+            ids: &batch,
+        };
+        let records = Batch {
+            records: vec![record],
+            rejections: Vec::new(),
+        };
+        let all = admit(&rules(), records, &arrival, &Announced::default());
+        let Record::ProfileChange(it) = &all.entries()[1].record else {
+            panic!("a change")
+        };
+        it.ts
+    };
+    assert_eq!(placed(Source::Rest, None), received_at);
+    assert_eq!(placed(Source::Rest, Some(now())), received_at);
+    // Any other time is as it was told, and an SDK's always.
+    for sent in [
+        now().minus(Duration::from_secs(1)),
+        now().plus(Duration::from_secs(1)),
+        now().plus(Duration::from_millis(100)),
+    ] {
+        assert_eq!(placed(Source::Rest, Some(sent)), sent);
+    }
+    assert_eq!(placed(Source::Web, Some(now())), now());
+}
+
+#[test]
 fn passcodes_are_random_stored_as_hashes_and_told_apart() {
     let random = SeededRandom::new(1);
     let (one, two) = (

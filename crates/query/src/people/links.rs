@@ -297,6 +297,14 @@ impl Links {
         found
     }
 
+    /// Whether an alias has put another name in the place of `key`.
+    pub(crate) fn is_renamed(&self, key: PersonKey) -> bool {
+        self.maps.iter().any(|map| {
+            let mut uses = map.by_from.get(&key).into_iter().flatten();
+            uses.any(|it| it.kind == LinkKind::Alias && self.seen(key, it))
+        })
+    }
+
     fn is_alias(&self, from: PersonKey, to: PersonKey) -> bool {
         self.maps.iter().any(|map| {
             let mut uses = map.by_from.get(&from).into_iter().flatten();

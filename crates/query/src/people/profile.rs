@@ -46,7 +46,8 @@ pub struct PersonView {
     pub key: Option<PersonKey>,
     /// All keys of theirs, each with the stretch of time in which it was theirs.
     pub keys: Vec<(PersonKey, Stretch)>,
-    /// What is known of them; masked properties are replaced.
+    /// What is known of them; masked properties are replaced. Of the identities those that aliases have
+    /// replaced come first.
     pub profile: Profile,
     /// For each event's name how often, and when first and last.
     pub events: BTreeMap<Box<str>, EventStats>,

@@ -112,6 +112,11 @@ impl<'a> PeopleReader<'a> {
             for it in changes {
                 view.profile.apply(it.key, it.op, &it.property, &it.value);
             }
+            let identities = &mut view.profile.identities;
+            if identities.len() > 1 {
+                // The one in use stands last, whenever it was first seen.
+                identities.sort_by_key(|it| !self.links.is_renamed(it.key));
+            }
             mask(&mut view.profile, self.policy);
         }
         Ok(())

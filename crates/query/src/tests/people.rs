@@ -75,6 +75,49 @@ async fn aliases_join_identities_for_good() {
 }
 
 #[tokio::test]
+async fn the_identity_in_use_is_the_one_that_aliases_lead_to() {
+    let world = World::new();
+    let in_use = async || {
+        let mut names = Vec::new();
+        for n in [1, 2] {
+            let found = world
+                .engine
+                .profile(&policy(), &Lookup::Key(person(n)))
+                .await;
+            let found = found.unwrap().unwrap();
+            names.push(found.profile.identity().unwrap().to_owned());
+        }
+        names
+    };
+    // A visitor turns out to be somebody who was known before.
+    world.write([
+        world.change(
+            person(1),
+            0,
+            &[("identity", ChangeOp::Identify, "\"user\"")],
+        ),
+        world.change(
+            person(2),
+            HOUR,
+            &[("identity", ChangeOp::Identify, "\"visitor\"")],
+        ),
+        world.link(person(2), person(1), HOUR, LinkKind::Alias),
+    ]);
+    assert_eq!(in_use().await, ["user", "user"]);
+    world.flush().await;
+    // Somebody gets another name.
+    world.write([
+        world.change(
+            person(3),
+            2 * HOUR,
+            &[("identity", ChangeOp::Identify, "\"new\"")],
+        ),
+        world.link(person(1), person(3), 2 * HOUR, LinkKind::Alias),
+    ]);
+    assert_eq!(in_use().await, ["new", "new"]);
+}
+
+#[tokio::test]
 async fn a_profile_is_folded_over_all_keys_in_order() {
     let world = World::new();
     world.write([

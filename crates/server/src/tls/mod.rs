@@ -151,7 +151,9 @@ impl Certificates {
             .context("failed to choose the versions of TLS")?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&it.resolver) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // `http/1.0` too: a client that offers nothing else is refused otherwise.
+        let protocols: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+        config.alpn_protocols = protocols.map(<[u8]>::to_vec).to_vec();
         if self.acme.is_some() {
             config.alpn_protocols.push(acme::PROTOCOL.to_vec());
         }

@@ -97,7 +97,7 @@ const HABITS: [Habit; 13] = [
         expect: SUCCESS,
     },
     Habit {
-        client: "an old client: HTTP/1.0",
+        client: "an old client: HTTP/1.0, which TLS is told too, as curl does",
         host: "localhost",
         line: "POST /1/upload HTTP/1.0",
         headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n",
@@ -174,7 +174,11 @@ async fn every_habit_works_the_first_time() {
     let server = room.serve();
     let door = Door::of(&room, &server, "api");
     for habit in &HABITS {
-        let mut tls = door.tls(habit.host, b"http/1.1").await;
+        let alpn = match habit.line.ends_with("HTTP/1.0") {
+            true => b"http/1.0",
+            false => b"http/1.1",
+        };
+        let mut tls = door.tls(habit.host, alpn).await;
         tls.write_all(&request(habit, &account)).await.unwrap();
         let answer = text(&crate::raw::rest(&mut tls).await);
         let told = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n");

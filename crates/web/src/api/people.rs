@@ -66,8 +66,10 @@ fn shown<T>(view: &PersonView, first: Option<PersonKey>, show: impl FnOnce(Perso
         })
         .collect();
     let identities = &profile.identities;
+    // The one in use stands last.
     let identity = identities
         .iter()
+        .rev()
         .find(|it| it.kind == IdentityKind::Identity);
     show(Person {
         identity: identity.map(|it| &*it.text),

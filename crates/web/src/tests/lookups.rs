@@ -58,6 +58,27 @@ async fn a_plus_is_a_space_when_nobody_has_a_plus_there() {
 }
 
 #[tokio::test]
+async fn a_person_is_shown_under_the_name_that_aliases_lead_to() {
+    let room = room().await;
+    let of = async |identity: &str| {
+        let found = room
+            .get(&format!("/1/profile.json?identity={identity}"))
+            .await;
+        found.json()["record"]["identity"].clone()
+    };
+    // One visitor before the name is known, another one after.
+    for visitor in ["visitor1", "visitor2"] {
+        let event = json!({"type": "event", "identity": visitor, "evtName": "Viewed"});
+        let alias =
+            json!({"type": "profile", "identity": visitor, "profileData": {"identity": "u7"}});
+        room.upload(&[&event.to_string(), &alias.to_string()]).await;
+    }
+    for name in ["visitor1", "visitor2", "u7"] {
+        assert_eq!(of(name).await, "u7", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_null_and_nothing_is_malformed() {
     let room = room().await;
     let answer = room.get("/1/profile.json?identity=u9").await;

@@ -216,7 +216,8 @@ fn date(value: Value<'_>) -> Result<Date, Refusal> {
 
 /// Clamped, since clients ask for more than there may be.
 fn batch_size(query: &str) -> Result<u16, Refusal> {
-    let Some(text) = url::value(query, "batch_size", Plus::Space) else {
+    let text = url::value(query, "batch_size", Plus::Space);
+    let Some(text) = text.filter(|it| !it.is_empty()) else {
         return Ok(BATCH_SIZE_DEFAULT);
     };
     let wanted: i64 = text.trim().parse().map_err(|_| Refusal::Malformed)?;

@@ -62,6 +62,7 @@ fn page_sizes_are_clamped() {
     let size = |query: &str| ask(query, BODY).map(|it| it.batch_size);
     for (query, expect) in [
         ("", 50),
+        ("batch_size=", 50),
         ("batch_size=1", 1),
         ("batch_size=0", 1),
         ("batch_size=-5", 1),

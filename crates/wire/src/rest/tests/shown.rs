@@ -101,6 +101,7 @@ fn pages_and_other_answers() {
         answers::count(7_138),
         answers::page(&records, Some("Ab-_")),
         answers::page(&[], None),
+        answers::with_request_id(answers::count(7_138), 1_790_000_000_000),
         answers::profile(None),
         answers::profile(Some("{}")),
     ];
@@ -110,6 +111,7 @@ fn pages_and_other_answers() {
         {"count":7138,"status":"success"}
         {"status":"success","next_cursor":"Ab-_","records":[{"a":1},{}]}
         {"status":"success","records":[]}
+        {"count":7138,"status":"success","req_id":"1790000000000"}
         {"status":"success","record":null}
         {"status":"success","record":{}}"#]]
     .assert_eq(&all.join("\n"));

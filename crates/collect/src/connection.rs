@@ -33,6 +33,11 @@ impl Voice {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// The next request begins: who sends it is not known.
+    pub fn withhold(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether it is asked.
     #[must_use]
     pub fn is_allowed(&self) -> bool {

@@ -295,7 +295,7 @@ pub(crate) fn encrypted(response: &mut Response, body: Vec<u8>) {
     *response.body_mut() = Body::from(body);
 }
 
-/// A page of any origin may call, with the headers that the web SDK sends.
+/// A page of any origin may call, with the headers that SDKs send.
 pub(crate) fn preflight(facts: Facts) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -305,7 +305,9 @@ pub(crate) fn preflight(facts: Facts) -> Response {
         header::ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, POST"),
     );
-    let allowed = HeaderValue::from_static("x-clevertap-encryption-enabled, content-type");
+    let allowed = HeaderValue::from_static(
+        "x-clevertap-encryption-enabled, content-type, x-clevertap-account-id, x-clevertap-token",
+    );
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     headers.insert(
         header::ACCESS_CONTROL_MAX_AGE,
@@ -321,6 +323,10 @@ pub(crate) fn hello(domain: &str, facts: Facts) -> Response {
     if let Ok(domain) = HeaderValue::from_str(domain) {
         response.headers_mut().insert(DOMAIN, domain.clone());
         response.headers_mut().insert(IMPRESSIONS_DOMAIN, domain);
+        let shown = HeaderValue::from_static("x-wzrk-rd, x-wzrk-spiky-rd");
+        response
+            .headers_mut()
+            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, shown);
     }
     response
 }

@@ -1,8 +1,8 @@
 //! The SDK endpoints of the collect plane.
 //!
-//! Browsers call `/a` and `/e`, phones `/hello` and `/a1`, developers `/defineVars`. A sender that is not known, and what is in no format
-//! of theirs, is dropped in silence. From a known sender everything is taken: what cannot be read goes
-//! to the quarantine, and the answer is the one of success in its dialect, because an SDK sends again
+//! Browsers call `/a` and `/e`, phones `/hello` and `/a1`; both also ask for, or define, what is never
+//! there. A sender that is not known, and what is in no format of theirs, is dropped in silence. From
+//! a known sender everything is taken: what cannot be read goes to the quarantine, and the answer is the one of success in its dialect, because an SDK sends again
 //! whatever is answered otherwise. Nothing is answered before it is durable.
 
 mod ids;
@@ -11,15 +11,16 @@ mod mobile;
 mod page;
 mod seen;
 mod subscription;
-mod variables;
+mod absent;
 mod web;
 
 pub(crate) use ids::{derive_for_upload, purpose_key};
 pub(crate) use seen::Seen;
 
 use axum::Router;
+use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use governance::AccountRules;
 use model::{AccountId, Secret};
 use std::sync::Arc;
@@ -44,21 +45,29 @@ pub(crate) fn routes() -> Router<State> {
                 .fallback(wrong_method),
         )
         .route(
-            "/defineVars",
-            on(MethodFilter::POST, variables::define)
-                .on(MethodFilter::OPTIONS, page::preflight)
-                .fallback(wrong_method),
-        )
-        .route(
             "/hello",
             on(MethodFilter::GET, mobile::hello)
+                .on(MethodFilter::OPTIONS, page::preflight)
                 .on(MethodFilter::HEAD, wrong_method)
                 .fallback(wrong_method),
         )
-        .route(
-            "/a1",
-            on(MethodFilter::POST, mobile::upload).fallback(wrong_method),
-        )
+        .route("/a1", posted(mobile::upload))
+        .route("/defineVars", posted(absent::variables))
+        .route("/defineTemplates", posted(absent::templates))
+        .route("/content", posted(absent::content))
+        .route("/inbox/v2/getMessages", posted(absent::messages))
+        .route("/inbox/v2/deleteMessages", posted(absent::deleted))
+}
+
+/// What is posted, by phones and by pages.
+fn posted<H, T>(handler: H) -> MethodRouter<State>
+where
+    H: Handler<T, State>,
+    T: 'static,
+{
+    on(MethodFilter::POST, handler)
+        .on(MethodFilter::OPTIONS, page::preflight)
+        .fallback(wrong_method)
 }
 
 async fn wrong_method() -> Response {

@@ -140,11 +140,12 @@ fn admit(state: &State, call: &Call, batch: Batch<'_>, received_at: Timestamp) -
     governance::admit(&call.caller.rules, batch, &arrival, state.announced())
 }
 
-/// Whether the records are to be looked at only: `dryRun=1`.
+/// Whether the records are to be looked at only: `dryRun=1`, or `True` as Python writes it.
 fn is_dry_run(query: &str) -> bool {
     query
         .split('&')
-        .any(|pair| matches!(pair, "dryRun=1" | "dryRun=true"))
+        .filter_map(|pair| pair.strip_prefix("dryRun="))
+        .any(|value| value == "1" || value.eq_ignore_ascii_case("true"))
 }
 
 /// What was sent by a known account.

@@ -59,7 +59,8 @@ pub(crate) fn view(classes: &Classes) -> Vec<ClassView> {
 }
 
 pub(crate) fn check(change: &ClassChange) -> Result<()> {
-    if !(1..=limit::PROPERTY_KEY_BYTES_MAX).contains(&change.property.len()) {
+    let chars = change.property.chars().count();
+    if !(1..=limit::PROPERTY_KEY_CHARS_MAX).contains(&chars) {
         let text = "no property can have that name";
         return Err(Error::Invalid(text.to_owned()));
     }

@@ -299,7 +299,7 @@ fn check(change: &DictionaryChange) -> Result<()> {
     };
     let is_legal =
         |it: &String| !it.is_empty() && it.chars().count() <= limit::EVENT_NAME_CHARS_MAX;
-    let fits = |it: &String| (1..=limit::PROPERTY_KEY_BYTES_MAX).contains(&it.len());
+    let fits = |it: &String| (1..=limit::PROPERTY_KEY_CHARS_MAX).contains(&it.chars().count());
     if !event.is_none_or(is_legal) || !properties.iter().all(fits) {
         let text = "no event or property can have that name";
         return Err(Error::Invalid(text.to_owned()));

@@ -47,6 +47,7 @@ pub struct Admitted {
     announcements: Announcements,
     reached: Vec<Reach>,
     left_out: Vec<LeftOutProperty>,
+    moved: Vec<(RecordId, Timestamp)>,
     processed: u32,
     suppressed: u32,
 }
@@ -108,6 +109,13 @@ impl Admitted {
     #[must_use]
     pub fn left_out(&self) -> &[LeftOutProperty] {
         &self.left_out
+    }
+
+    /// Changes of people whose time was too far ahead, and the time that was sent: unlike events, they
+    /// do not carry it.
+    #[must_use]
+    pub fn moved(&self) -> &[(RecordId, Timestamp)] {
+        &self.moved
     }
 
     /// What to pass to [`Announced::remember`] once the entries are durable.
@@ -256,6 +264,7 @@ impl Admission<'_> {
             }
             Content::Profile { changes, .. } if changes.is_empty() => {}
             Content::Profile { changes, .. } => {
+                self.out.moved.extend(ts_sent.map(|sent| (id, sent)));
                 self.push(Record::ProfileChange(ProfileChange {
                     id,
                     person,

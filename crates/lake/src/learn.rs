@@ -204,7 +204,7 @@ impl<'a> Names<'a> {
         uses.span.count(event.ts);
         shred::members(event.properties.as_str(), &mut |key, text| {
             if let Key::Name(name) = key {
-                uses.property(name, text, event.id, event.ts);
+                uses.property(name, (text, ValueKind::of(text)), event.id, event.ts);
             }
         });
     }
@@ -212,20 +212,19 @@ impl<'a> Names<'a> {
     fn change(&mut self, change: &'a ProfileChange) {
         let uses = self.uses("", change.source, change.id, change.ts);
         for step in &change.changes {
-            let is_value = match step.op {
-                ChangeOp::Put | ChangeOp::Set | ChangeOp::Add | ChangeOp::Incr | ChangeOp::Decr => {
-                    true
-                }
+            let text = step.value.as_str();
+            let kind = match step.op {
+                ChangeOp::Put | ChangeOp::Incr | ChangeOp::Decr => ValueKind::of(text),
+                // One value of a list may stand alone.
+                ChangeOp::Set | ChangeOp::Add => ValueKind::List,
                 ChangeOp::Remove
                 | ChangeOp::Delete
                 | ChangeOp::Identify
                 | ChangeOp::Token
-                | ChangeOp::Device => false,
+                | ChangeOp::Device => continue,
             };
-            if is_value {
-                let name = Cow::Borrowed(&*step.property);
-                uses.property(name, step.value.as_str(), change.id, change.ts);
-            }
+            let name = Cow::Borrowed(&*step.property);
+            uses.property(name, (text, kind), change.id, change.ts);
         }
     }
 
@@ -272,7 +271,14 @@ impl<'a> Names<'a> {
 }
 
 impl<'a> Uses<'a> {
-    fn property(&mut self, name: Cow<'a, str>, text: &str, id: RecordId, ts: Timestamp) {
+    /// Counts one value: its text, and of what kind it is.
+    fn property(
+        &mut self,
+        name: Cow<'a, str>,
+        (text, kind): (&str, ValueKind),
+        id: RecordId,
+        ts: Timestamp,
+    ) {
         let property = match self.properties.get_mut(&*name) {
             Some(property) => property,
             None => self.properties.entry(name).or_insert_with(|| Property {
@@ -288,7 +294,7 @@ impl<'a> Uses<'a> {
         if let Some(count) = property.columns.get_mut(value.kind() as usize) {
             *count = count.saturating_add(1);
         }
-        let kind = ValueKind::of(text) as usize;
+        let kind = kind as usize;
         if let Some(count) = property.kinds.get_mut(kind) {
             if *count == 0
                 && let Some(sample) = property.samples.get_mut(kind)

@@ -12,8 +12,8 @@ pub const HEADERS_MAX: usize = 100;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Characters of an event's name (protocol, Android's limit is 512).
 pub const EVENT_NAME_CHARS_MAX: usize = 1_024;
-/// Bytes of a property's key (protocol: 120).
-pub const PROPERTY_KEY_BYTES_MAX: usize = 120;
+/// Characters of a property's key (protocol).
+pub const PROPERTY_KEY_CHARS_MAX: usize = 120;
 /// Properties of one event (protocol).
 pub const EVENT_PROPERTIES_MAX: usize = 256;
 /// Properties of a person that are the account's own (protocol).

@@ -139,7 +139,7 @@ pub fn is_system_event(name: &str) -> bool {
 }
 
 /// People's properties that are the protocol's: they do not count as the account's own.
-pub const PREDEFINED_PROPERTIES: [&str; 26] = [
+pub const PREDEFINED_PROPERTIES: [&str; 27] = [
     "Name",
     "Email",
     "Phone",
@@ -165,6 +165,7 @@ pub const PREDEFINED_PROPERTIES: [&str; 26] = [
     "MSG-dndPhone",
     "MSG-dndEmail",
     "category-unsubscribe",
+    "category-resubscribe",
     "ct_optout",
 ];
 
@@ -407,7 +408,7 @@ impl RejectReason {
 
 #[cfg(test)]
 mod tests {
-    use super::{SYSTEM_EVENTS, is_reserved_event, is_system_event};
+    use super::{SYSTEM_EVENTS, is_predefined_property, is_reserved_event, is_system_event};
 
     #[test]
     fn events_of_the_systems_own_are_known_by_their_whole_name() {
@@ -418,5 +419,17 @@ mod tests {
         }
         assert!(is_system_event("Charged") && !is_reserved_event("Charged"));
         assert!(!is_reserved_event("") && !is_system_event("Product Viewed"));
+    }
+
+    #[test]
+    fn leaving_a_category_of_messages_and_coming_back_are_the_protocols_own() {
+        for name in [
+            "category-unsubscribe",
+            "category-resubscribe",
+            "MSG-whatsapp",
+        ] {
+            assert!(is_predefined_property(name), "{name}");
+        }
+        assert!(!is_predefined_property("category"));
     }
 }

@@ -13,6 +13,7 @@ use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
 use model::record::{Source, Table};
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
+use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -63,14 +64,15 @@ pub struct PropertyFilter {
     pub name: String,
     /// How it is compared.
     pub operator: Operator,
-    /// With what: one JSON value. Nothing is compared by [`Operator::Exists`] and its opposite.
+    /// With what: one JSON value, or a list of them, of which any will do (a negation: none may).
+    /// Nothing is compared by [`Operator::Exists`] and its opposite.
     pub value: RawJson,
 }
 
 /// How a property is compared. Numbers compare as numbers, everything else as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// The same: `5` and `"5"` are.
+    /// The same: `5` and `"5"` are, and so are `true` and `"True"`.
     Equals,
     /// Not the same, or not there.
     NotEquals,
@@ -575,8 +577,32 @@ impl PropertyFilter {
 
     fn holds(&self, value: &str) -> bool {
         let wanted = self.value.as_str();
+        let is_list = wanted.starts_with('[');
+        let several = is_list.then(|| serde_json::from_str::<Vec<&RawValue>>(wanted));
+        let Some(Ok(several)) = several else {
+            return self.holds_for(value, wanted);
+        };
+        let mut holds = several.iter().map(|it| self.holds_for(value, it.get()));
+        match self.operator {
+            Operator::NotEquals | Operator::NotContains => holds.all(|it| it),
+            Operator::Equals
+            | Operator::Contains
+            | Operator::Exists
+            | Operator::NotExists
+            | Operator::GreaterThan
+            | Operator::GreaterOrEqual
+            | Operator::LessThan
+            | Operator::LessOrEqual => holds.any(|it| it),
+        }
+    }
+
+    fn holds_for(&self, value: &str, wanted: &str) -> bool {
         let text = json_text(value);
-        let wanted_text = json_text(wanted);
+        let mut wanted_text = json_text(wanted);
+        if matches!(value, "true" | "false") {
+            // The protocol has no truth values in questions: it writes them as `"True"`.
+            wanted_text.make_ascii_lowercase();
+        }
         let number = |text: &str| json_number(text);
         let ordering = match (number(&text), number(&wanted_text)) {
             (Some(a), Some(b)) => a.partial_cmp(&b),

@@ -70,7 +70,8 @@ pub enum Measure {
     Events,
     /// How many people.
     People,
-    /// The sum of one of their properties; what is no number counts as nothing.
+    /// The sum of one of their properties; what is no number, or one that is too large for a double,
+    /// counts as nothing.
     Sum(String),
 }
 
@@ -172,6 +173,7 @@ impl Engine {
                     Measure::Sum(name) => event
                         .property(name)
                         .and_then(|it| json_number(&json_text(it.as_str())))
+                        .filter(|amount| amount.is_finite())
                         .unwrap_or_default(),
                     Measure::Events | Measure::People => 1.0,
                 };

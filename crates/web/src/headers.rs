@@ -1,11 +1,9 @@
-//! Headers that every answer of a plane carries, and requests that no plane takes.
+//! Headers that every answer of a plane carries.
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use collect::Refusal;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -107,17 +105,6 @@ pub(crate) async fn console(mut response: Response) -> Response {
         .entry(header::CACHE_CONTROL)
         .or_insert(no_store);
     response
-}
-
-/// Drops what asks for a proxy (a whole URL, or an authority, as the target): nothing is fetched
-/// for anybody here.
-pub(crate) async fn no_proxy(request: Request, next: Next) -> Response {
-    let is_http1 = request.version() < Version::HTTP_2;
-    let is_proxying = is_http1 && request.uri().authority().is_some();
-    if is_proxying || request.method() == Method::CONNECT {
-        return Refusal::UnknownUrl.into_response();
-    }
-    next.run(request).await
 }
 
 /// The answer to a browser's question before a call from another origin's page, where it is one.

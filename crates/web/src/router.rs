@@ -182,7 +182,7 @@ pub fn api_router(state: &State) -> Router {
         .merge(v2::table::router(state))
         .fallback(collect::unknown_url)
         .with_state(state.clone())
-        .layer(from_fn(headers::no_proxy))
+        .layer(from_fn(collect::no_proxy))
         .layer(from_fn_with_state(state.clone(), api::note_refusals))
         .layer(from_fn(in_problems))
         .layer(from_fn(collect::encrypt_answers))
@@ -209,7 +209,7 @@ pub fn console_router(state: &State) -> Router {
         .method_not_allowed_fallback(console::not_found::wrong_method)
         .fallback(console::not_found::any)
         .with_state(state.clone())
-        .layer(from_fn(headers::no_proxy))
+        .layer(from_fn(collect::no_proxy))
         .layer(from_fn_with_state(
             (state.collect().clone(), Plane::Console),
             collect::log_requests,

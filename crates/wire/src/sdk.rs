@@ -9,7 +9,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, without_advertising};
 pub use sealed::{Sealed, sealed_answer};
 
 use model::submission::{Content, Names, RejectReason, Rejection, Subject};

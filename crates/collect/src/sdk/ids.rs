@@ -4,7 +4,7 @@
 //! moment on the same device has the same id, so that what finds two of an id keeps one. Two that are
 //! the same within one batch are two: their ordinals differ.
 
-use model::record::{Entry, Event, ProfileChange, Quarantined, Record};
+use model::record::{Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::{PersonKeySecret, RecordId, Secret, Timestamp};
 use std::collections::HashMap;
 
@@ -42,33 +42,61 @@ fn digest(key: &Secret<[u8; 32]>, bytes: &[u8]) -> [u8; 16] {
 }
 
 /// Gives every record of a batch the id that follows from what it says. `salt` tells batches apart
-/// whose equal records are not the same: a browser numbers its requests.
+/// whose equal records are not the same: those of other devices, and a browser numbers its requests.
 ///
-/// Names and links are left alone: writing one twice changes nothing.
-pub(super) fn derive(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
+/// Names and links are left alone: writing one twice changes nothing. `moved` says which changes of
+/// people have another time than was sent, and which was.
+pub(super) fn derive(
+    secret: &PersonKeySecret,
+    salt: &[u8],
+    moved: &[(RecordId, Timestamp)],
+    entries: &mut [Entry],
+) {
     let key = purpose_key(secret, "record id");
     let own = |entry: &&mut Entry| follows_from_content(&entry.record);
-    assign(&key, salt, true, entries.iter_mut().filter(own));
+    let times = Times::Sent(moved);
+    assign(&key, salt, times, entries.iter_mut().filter(own));
 }
 
 /// Gives every record of one upload the id that follows from the upload, which `salt` names, and from
 /// its place among equal ones. The time counts for nothing: where none was sent it is the upload's.
 pub(crate) fn derive_for_upload(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
     let key = purpose_key(secret, "upload's record id");
-    assign(&key, salt, false, entries.iter_mut());
+    assign(&key, salt, Times::Ignored, entries.iter_mut());
+}
+
+/// Which times count.
+#[derive(Debug, Clone, Copy)]
+enum Times<'m> {
+    /// None.
+    Ignored,
+    /// Those that were sent; where a change has another now, they stand here.
+    Sent(&'m [(RecordId, Timestamp)]),
+}
+
+impl Times<'_> {
+    /// The time of a change of a person as it was sent.
+    fn of(self, change: &ProfileChange) -> Timestamp {
+        let moved = match self {
+            Self::Ignored => &[],
+            Self::Sent(moved) => moved,
+        };
+        let sent = moved.iter().find(|(id, _)| *id == change.id);
+        sent.map_or(change.ts, |(_, sent)| *sent)
+    }
 }
 
 fn assign<'e>(
     key: &Secret<[u8; 32]>,
     salt: &[u8],
-    timed: bool,
+    times: Times<'_>,
     entries: impl Iterator<Item = &'e mut Entry>,
 ) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
     for entry in entries {
         let mut hasher = Content {
             hasher: blake3::Hasher::new_keyed(key.expose()),
-            timed,
+            times,
         };
         hasher.bytes(salt);
         let id = match &mut entry.record {
@@ -99,13 +127,12 @@ fn assign<'e>(
 }
 
 /// A hash over parts of which each says how long it is.
-struct Content {
+struct Content<'m> {
     hasher: blake3::Hasher,
-    /// Whether times count.
-    timed: bool,
+    times: Times<'m>,
 }
 
-impl Content {
+impl Content<'_> {
     fn bytes(&mut self, bytes: &[u8]) {
         self.hasher
             .update(&(bytes.len() as u64).to_le_bytes())
@@ -113,15 +140,23 @@ impl Content {
     }
 
     fn time(&mut self, time: Timestamp) {
-        if self.timed {
-            self.bytes(&time.ms().to_le_bytes());
+        match self.times {
+            Times::Ignored => {}
+            Times::Sent(_) => self.bytes(&time.ms().to_le_bytes()),
         }
     }
 
     fn event(&mut self, event: &Event) {
         self.bytes(b"event");
         self.bytes(&event.person.0);
-        self.bytes(&event.session.unwrap_or(0).to_le_bytes());
+        let session = match event.source {
+            // A browser that had no session yet names the one of now when it sends again.
+            Source::Web => 0,
+            Source::Android | Source::Ios | Source::Rest | Source::Console => {
+                event.session.unwrap_or(0)
+            }
+        };
+        self.bytes(&session.to_le_bytes());
         self.time(event.ts_sent.unwrap_or(event.ts));
         self.bytes(event.name.as_bytes());
         self.bytes(event.properties.as_str().as_bytes());
@@ -130,7 +165,7 @@ impl Content {
     fn profile_change(&mut self, change: &ProfileChange) {
         self.bytes(b"profile");
         self.bytes(&change.person.0);
-        self.time(change.ts);
+        self.time(self.times.of(change));
         for step in &change.changes {
             self.bytes(step.op.as_str().as_bytes());
             self.bytes(step.property.as_bytes());
@@ -149,7 +184,7 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::{derive, device_id, nonce};
-    use model::record::{Entry, Event, Record, Source};
+    use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Record, Source};
     use model::{AccountId, PersonKey, RawJson, RecordId, Secret, Timestamp};
 
     fn tap(second: i64, properties: &str) -> Entry {
@@ -173,7 +208,7 @@ mod tests {
     }
 
     fn ids(salt: &[u8], mut entries: Vec<Entry>) -> Vec<RecordId> {
-        derive(&Secret::new([3; 32]), salt, &mut entries);
+        derive(&Secret::new([3; 32]), salt, &[], &mut entries);
         entries.iter().map(|it| it.record.id()).collect()
     }
 
@@ -202,6 +237,33 @@ mod tests {
         }
         assert_eq!(first, ids(b"", later));
         assert!(ids(b"rn=2", batch()).iter().all(|id| !first.contains(id)));
+    }
+
+    #[test]
+    fn a_change_whose_time_was_moved_has_the_id_of_the_time_that_was_sent() {
+        let ids = |received: i64, sent: i64| {
+            let ts = Timestamp::from_seconds(received);
+            let change = ProfileChange {
+                id: RecordId([9; 16]),
+                person: PersonKey([1; 16]),
+                ts,
+                received_at: ts,
+                source: Source::Android,
+                changes: vec![Change {
+                    property: "n".into(),
+                    op: ChangeOp::Incr,
+                    value: RawJson::parse("1").unwrap(),
+                }],
+            };
+            let moved = [(change.id, Timestamp::from_seconds(sent))];
+            let record = Record::ProfileChange(change);
+            let account = AccountId::installation();
+            let mut entries = [Entry { account, record }];
+            derive(&Secret::new([3; 32]), b"", &moved, &mut entries);
+            entries[0].record.id()
+        };
+        assert_eq!(ids(1, 900_000), ids(2, 900_000));
+        assert_ne!(ids(1, 900_000), ids(1, 900_001));
     }
 
     #[test]

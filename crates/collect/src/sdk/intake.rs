@@ -23,7 +23,8 @@ pub(super) struct Intake {
 
 impl Intake {
     /// What the account's rules make of the records. What is refused is put into the quarantine as
-    /// `keep` writes it: in a form that can be read again.
+    /// `keep` writes it: in a form that can be read again. Its id follows from what was sent and from
+    /// `salt`, which must name the device.
     pub(super) fn of_records(
         state: &State,
         rules: Arc<AccountRules>,
@@ -40,8 +41,9 @@ impl Intake {
         };
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
+        let secret = &rules.person_key_secret;
+        ids::derive(secret, salt, admitted.moved(), &mut entries);
         entries.iter_mut().for_each(|entry| kept(entry, keep));
-        ids::derive(&rules.person_key_secret, salt, &mut entries);
         let facts = Facts {
             account: Some(rules.id),
             accepted: admitted.processed(),
@@ -94,7 +96,7 @@ impl Intake {
             account: rules.id,
             record,
         }];
-        ids::derive(&rules.person_key_secret, b"", &mut entries);
+        ids::derive(&rules.person_key_secret, b"", &[], &mut entries);
         let facts = Facts {
             account: Some(rules.id),
             ..Facts::default()

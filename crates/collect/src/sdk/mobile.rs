@@ -14,10 +14,10 @@ use std::sync::Arc;
 use wire::mobile_sdk::{self, Body, Hello, Upload};
 
 use super::intake::{self, Intake};
-use super::page;
+use super::page::{self, shared};
 use super::{Dropped, account, discarded, peer_key};
 use crate::body;
-use crate::{Facts, Head, Refusal, State, reply};
+use crate::{Facts, Head, Refusal, State, Voice, reply};
 
 const ACCOUNT: &str = "x-clevertap-account-id";
 const TOKEN: &str = "x-clevertap-token";
@@ -31,9 +31,9 @@ pub(super) async fn hello(Of(state): Of<State>, request: Request) -> Response {
     };
     let headers = request.headers();
     let hello = Hello::decode(request.uri().query().unwrap_or_default());
-    let name = text(headers, ACCOUNT).map(Cow::Borrowed).or(hello.account);
-    let Some(rules) = account(&state, name.as_deref()) else {
-        return Refusal::UnknownAccount.in_silence(Facts::default());
+    let rules = match Claim::of(headers, &hello).account(&state, None) {
+        Ok(rules) => rules,
+        Err(refusal) => return refusal.in_silence(Facts::default()),
     };
     head.hash_peer(&peer_key(&rules));
     if let Err(refusal) = page::check_if_any(&rules, headers) {
@@ -45,13 +45,17 @@ pub(super) async fn hello(Of(state): Of<State>, request: Request) -> Response {
     };
     // Never what the sender says of itself: an app would keep a name that a stranger has planted.
     match state.public_name() {
-        Some(domain) => reply::hello(domain, facts),
-        None => Refusal::Unavailable.respond(facts),
+        Some(domain) => shared(reply::hello(domain, facts)),
+        None => shared(Refusal::Unavailable.respond(facts)),
     }
 }
 
-/// Takes one batch.
-pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
+/// Takes one batch. A game in a browser may be what sends it.
+pub(super) async fn upload(state: Of<State>, request: Request) -> Response {
+    shared(answer(state, request).await)
+}
+
+async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
@@ -61,18 +65,31 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
     // Before the body: should its sender go away, the address is not kept either.
     claim.hash_peer(&state, &head);
     let is_known = claim.verify(&state, None).is_ok();
-    let bytes_max = if is_known {
-        limit::BODY_BYTES_MAX
+    if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
+        voice.allow();
+    }
+    let (bytes_max, budget) = if is_known {
+        (limit::BODY_BYTES_MAX, state.bodies())
     } else {
-        STRANGER_BODY_BYTES_MAX
+        (STRANGER_BODY_BYTES_MAX, state.strangers())
     };
-    let read = body::read(&parts.headers, body, bytes_max, state.bodies()).await;
-    let body = match read {
-        Ok(body) => body,
-        Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
+    // What a known sender has packed in a way that is not undone here is read as it is.
+    let as_it_is = is_known && !body::is_readable(&parts.headers);
+    let as_it_is = as_it_is.then(HeaderMap::new);
+    let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
+    let read = body::read(of_body, body, bytes_max, budget).await;
+    let (taken, size_bytes) = match &read {
+        Ok(body) => (
+            take(&state, &head, &parts.headers, &claim, &body.bytes),
+            body.size_bytes,
+        ),
+        Err(it) if is_known && it.refusal == Refusal::Malformed => (
+            take(&state, &head, &parts.headers, &claim, &it.kept),
+            it.size_bytes,
+        ),
+        Err(it) if is_known => return Dropped::from(it.refusal).respond(it.size_bytes),
+        Err(it) => return it.in_silence(),
     };
-    let size_bytes = body.size_bytes;
-    let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
     let mut intake = match taken {
         Ok(intake) => intake,
         Err(dropped) => return dropped.respond(size_bytes),
@@ -91,16 +108,23 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
 
 /// Who a request says it is, before its body is read.
 pub(super) struct Claim<'a> {
-    name: Option<Cow<'a, str>>,
+    name: Option<&'a str>,
+    /// Headers and query string name another account as well.
+    is_contradicted: bool,
     token: Option<&'a str>,
     os: Option<&'a str>,
 }
 
 impl<'a> Claim<'a> {
     pub(super) fn of(headers: &'a HeaderMap, hello: &'a Hello<'_>) -> Self {
-        let by_query = hello.account.as_deref().map(Cow::Borrowed);
+        let by_header = headers.get_all(ACCOUNT).iter();
+        let mut names = by_header
+            .map(|it| it.to_str().unwrap_or_default().trim())
+            .chain(hello.account.as_deref());
+        let name = names.next();
         Self {
-            name: text(headers, ACCOUNT).map(Cow::Borrowed).or(by_query),
+            name,
+            is_contradicted: names.any(|it| Some(it) != name),
             token: text(headers, TOKEN),
             os: hello.os.as_deref(),
         }
@@ -108,9 +132,26 @@ impl<'a> Claim<'a> {
 
     /// Keeps a hash of the sender's address, when there is an account of the name that it gives.
     pub(super) fn hash_peer(&self, state: &State, head: &Head) {
-        if let Some(rules) = account(state, self.name.as_deref()) {
+        if let Some(rules) = account(state, self.name) {
             head.hash_peer(&peer_key(&rules));
         }
+    }
+
+    /// The account, when nothing in head and body speaks against it.
+    fn account(
+        &self,
+        state: &State,
+        body: Option<&Upload<'_>>,
+    ) -> Result<Arc<AccountRules>, Refusal> {
+        let in_body = body.and_then(Upload::account);
+        let name = match (self.name, in_body.as_deref()) {
+            (Some(name), Some(other)) if name != other => return Err(Refusal::InvalidCredentials),
+            (name, other) => name.or(other),
+        };
+        if self.is_contradicted {
+            return Err(Refusal::InvalidCredentials);
+        }
+        account(state, name).ok_or(Refusal::UnknownAccount)
     }
 
     /// The account, when the body does not speak against it and the token is the account's.
@@ -119,12 +160,7 @@ impl<'a> Claim<'a> {
         state: &State,
         body: Option<&Upload<'_>>,
     ) -> Result<Arc<AccountRules>, Refusal> {
-        let in_body = body.and_then(Upload::account);
-        let name = match (self.name.as_deref(), in_body.as_deref()) {
-            (Some(name), Some(other)) if name != other => return Err(Refusal::InvalidCredentials),
-            (name, other) => name.or(other),
-        };
-        let rules = account(state, name).ok_or(Refusal::UnknownAccount)?;
+        let rules = self.account(state, body)?;
         let in_body = body.and_then(Upload::token);
         let token = self.token.or(in_body.as_deref()).unwrap_or_default();
         let now = state.clock().now();
@@ -187,7 +223,8 @@ fn take(
     let batch = upload.batch(from.0);
     let device = upload.device();
     let keep = |item: &str| mobile_sdk::keep(item, &device);
-    let mut intake = Intake::of_records(state, rules, batch, from, b"", &keep);
+    let salt = device.as_bytes();
+    let mut intake = Intake::of_records(state, rules, batch, from, salt, &keep);
     intake.answer_key = answer_key;
     Ok(intake)
 }

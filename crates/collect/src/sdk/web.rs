@@ -60,10 +60,12 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
 
 /// Whether the sender reads JSON rather than running a script.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .map(|it| it.as_bytes().trim_ascii());
-    headers.contains_key(ASKS_FOR_JSON) || accept == Some(b"application/json")
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let mut types = accepts
+        .flat_map(|it| it.to_str().unwrap_or_default().split(','))
+        .map(|it| it.split(';').next().unwrap_or_default().trim());
+    headers.contains_key(ASKS_FOR_JSON)
+        || types.any(|it| it.eq_ignore_ascii_case("application/json"))
 }
 
 /// A message that was understood, or is kept for review.
@@ -144,8 +146,11 @@ impl Arrived<'_> {
             self.head.keep_peer();
         }
         // The browser numbers its requests: two clicks of one second are two.
-        let mut salt = self.query.number.to_le_bytes().to_vec();
-        salt.extend_from_slice(&self.query.sequence.to_le_bytes());
+        let seconds = u64::from(self.query.seconds.unwrap_or(0));
+        let mut salt = told.device.as_bytes().to_vec();
+        for number in [seconds, self.query.number, self.query.sequence] {
+            salt.extend_from_slice(&number.to_le_bytes());
+        }
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
         let keep = |message: &str| web_sdk::keep(message, self.query, &told.device);
         let intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);

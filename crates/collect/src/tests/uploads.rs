@@ -72,17 +72,18 @@ async fn records_rejections_and_the_line_are_one_commit() {
 
 #[tokio::test]
 async fn a_dry_run_keeps_the_line_alone() {
-    let room = Room::new().await;
-    let request = room.request("POST", "/1/upload?dryRun=1");
-    let body = format!(r#"{{"d":[{EVENT}]}}"#);
-    let answer = room.send(request.body(Body::from(body)).unwrap()).await;
-    check(
-        answer,
-        &expect![[r#"200 {"status":"success","processed":1,"unprocessed":[]}"#]],
-    );
-    let entries = room.entries().await;
-    assert_eq!(entries.len(), 1);
-    assert_eq!(room.lines().await.len(), 1);
+    for (query, entries) in [("dryRun=1", 1), ("dryRun=True", 1), ("dryRun=0", 3)] {
+        let room = Room::new().await;
+        let request = room.request("POST", &format!("/1/upload?{query}"));
+        let body = format!(r#"{{"d":[{EVENT}]}}"#);
+        let answer = room.send(request.body(Body::from(body)).unwrap()).await;
+        check(
+            answer,
+            &expect![[r#"200 {"status":"success","processed":1,"unprocessed":[]}"#]],
+        );
+        assert_eq!(room.entries().await.len(), entries, "{query}");
+        assert_eq!(room.lines().await.len(), 1, "{query}");
+    }
 }
 
 #[tokio::test]

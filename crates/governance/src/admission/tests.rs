@@ -273,6 +273,30 @@ fn times_are_bounded_and_the_original_is_kept() {
 }
 
 #[test]
+fn the_time_of_a_change_that_was_moved_is_told_beside_it() {
+    let change = |ahead: u64| {
+        let changes = vec![Change {
+            property: "n".into(),
+            op: ChangeOp::Incr,
+            value: RawJson::parse("1").unwrap(),
+        }];
+        Submission {
+            ts: Some(now().plus(Duration::from_secs(ahead))),
+            content: Content::Profile {
+                changes,
+                alias: None,
+            },
+            ..alias("u1", "")
+        }
+    };
+    let day = 24 * 60 * 60;
+    let admitted = admitted(&rules(), vec![change(day), change(day + 1)]);
+    let last = admitted.entries().last().unwrap().record.id();
+    let sent = now().plus(Duration::from_secs(day + 1));
+    assert_eq!(admitted.moved(), [(last, sent)]);
+}
+
+#[test]
 fn a_refused_record_is_quarantined_under_its_person() {
     let discarding = AccountRules {
         discarded_events: [Box::from("Noise")].into(),

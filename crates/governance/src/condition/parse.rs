@@ -145,7 +145,7 @@ fn split(text: &str, is_part: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 fn legal_name(name: &str) -> Result<Box<str>, NotACondition> {
-    match (1..=limit::PROPERTY_KEY_BYTES_MAX).contains(&name.len()) {
+    match (1..=limit::PROPERTY_KEY_CHARS_MAX).contains(&name.chars().count()) {
         true => Ok(Box::from(name)),
         false => Err(wrong("no property can have that name")),
     }

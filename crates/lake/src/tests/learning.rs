@@ -1,8 +1,8 @@
 //! A flush learns each name once, with kinds, times and samples.
 
-use model::Timestamp;
 use model::learned::{Name, ValueKind};
-use model::record::{Entry, Record, Source};
+use model::record::{Change, ChangeOp, Entry, Record, Source};
+use model::{RawJson, Timestamp};
 use std::collections::BTreeMap;
 
 use super::world::{World, account, everyone, person, run, small, without};
@@ -78,6 +78,30 @@ fn names_are_counted_by_dialect_and_kind_of_value() {
         .map(|it| (&*it.reason, it.count))
         .collect();
     assert_eq!(refused, [("undecodable", 2)]);
+}
+
+#[test]
+fn one_value_of_a_list_is_no_value_of_another_kind() {
+    let world = World::new(small());
+    let mut records = world.others(person(4));
+    let Record::ProfileChange(change) = &mut records[0] else {
+        unreachable!()
+    };
+    let step = |op, value: &str| Change {
+        property: "tags".into(),
+        op,
+        value: RawJson::parse(value).unwrap(),
+    };
+    change.changes = vec![
+        step(ChangeOp::Set, r#"["a"]"#),
+        step(ChangeOp::Add, r#"["b","c"]"#),
+        step(ChangeOp::Add, r#""d""#),
+    ];
+    let lessons = learn(&entries(records));
+    let name = Name::ProfileProperty("tags".into());
+    let tags = lessons.learned.iter().find(|it| it.name == name).unwrap();
+    assert_eq!(tags.kinds[ValueKind::List as usize], 3);
+    assert_eq!(tags.kinds.iter().sum::<u64>(), 3);
 }
 
 #[test]

@@ -192,6 +192,13 @@ async fn counts_and_filters_agree() {
         (Operator::NotContains, "\"piz\"", 5),
         (Operator::Exists, "null", 5),
         (Operator::NotExists, "null", 1),
+        (Operator::Equals, "\"True\"", 1),
+        (Operator::NotEquals, "\"True\"", 5),
+        (Operator::Equals, "[5,\"True\"]", 3),
+        (Operator::Contains, "[\"piz\",\"7.\"]", 2),
+        (Operator::GreaterThan, "[100,6]", 3),
+        (Operator::NotEquals, "[5,\"True\"]", 3),
+        (Operator::NotContains, "[\"piz\",\"7.\"]", 4),
     ] {
         let value = RawJson::parse(value).unwrap();
         let filter = PropertyFilter {

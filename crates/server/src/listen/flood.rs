@@ -129,6 +129,8 @@ pub(super) struct Inbound {
     cursor: Cursor,
     /// Bytes and frames of the block of headers that is coming in; none between blocks.
     block: Option<(usize, u32)>,
+    /// The last frame that began is part of a block of headers.
+    is_of_block: bool,
     last_stream: u32,
     resets: Budget,
     control: Budget,
@@ -144,6 +146,7 @@ impl Inbound {
                 left: 0,
             },
             block: None,
+            is_of_block: false,
             last_stream: 0,
             resets: Budget::new(RESETS, now),
             control: Budget::new(CONTROL, now),
@@ -174,9 +177,18 @@ impl Inbound {
         Ok(())
     }
 
-    /// Whether a block of headers has begun and is not complete.
+    /// Whether a block of headers has begun and is not complete, or the preface.
     pub(super) const fn is_in_head(&self) -> bool {
-        self.block.is_some()
+        let is_in_preface = self.preface > 0 && self.preface < PREFACE.len();
+        is_in_preface || self.block.is_some() || (self.is_of_block && self.cursor.left > 0)
+    }
+
+    /// Bytes of the block of headers that is coming in.
+    pub(super) const fn block_bytes(&self) -> usize {
+        match self.block {
+            Some((bytes, _)) => bytes,
+            None => 0,
+        }
     }
 
     /// An answer has gone out.
@@ -200,6 +212,7 @@ impl Inbound {
 
     fn frame(&mut self, head: FrameHead, now: Instant) -> Result<(), Fault> {
         let bytes = usize::try_from(head.bytes).unwrap_or(usize::MAX);
+        self.is_of_block = matches!(head.kind, HEADERS | CONTINUATION);
         match head.kind {
             HEADERS => {
                 self.last_stream = self.last_stream.max(head.stream);
@@ -369,6 +382,30 @@ mod tests {
         for _ in 0..100_000 {
             now += Duration::from_secs(10);
             inbound.push(&frame(6, 0, 0, &[0; 8]), now).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_head_is_incomplete_until_its_last_byte() {
+        let now = Instant::now();
+        let head = frame(1, 4, 1, b"block");
+        let cut = frame(1, 0, 1, b"block");
+        let cases: [(&[&[u8]], bool); 8] = [
+            (&[], false),
+            (&[&PREFACE[..3]], true),
+            (&[PREFACE], false),
+            (&[PREFACE, &head[..11]], true),
+            (&[PREFACE, &head], false),
+            (&[PREFACE, &cut], true),
+            (&[PREFACE, &cut, &frame(9, 4, 1, b"more")], false),
+            (&[PREFACE, &frame(0, 0, 1, b"data")[..11]], false),
+        ];
+        for (pieces, expected) in cases {
+            let mut inbound = Inbound::new(now);
+            for piece in pieces {
+                inbound.push(piece, now).unwrap();
+            }
+            assert_eq!(inbound.is_in_head(), expected, "{pieces:?}");
         }
     }
 

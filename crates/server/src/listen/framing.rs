@@ -113,6 +113,11 @@ impl Framing {
         !self.head.is_empty()
     }
 
+    /// Bytes of the head that is coming in.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head.len()
+    }
+
     /// Whether a body is coming in: its faults are told by the request that reads it.
     pub(super) fn is_in_body(&self) -> bool {
         self.state != State::Head
@@ -120,7 +125,13 @@ impl Framing {
 
     /// The method and the path of the head that is coming in, as far as they are known.
     pub(super) fn asked(&self) -> (Box<str>, Box<str>) {
-        let path = self.target.split(['?', '#']).next().unwrap_or_default();
+        // A target may be a whole URL, with a user and a password in it.
+        let target = Uri::try_from(&*self.target).unwrap_or_default();
+        let path = if self.target.is_empty() {
+            ""
+        } else {
+            target.path()
+        };
         (self.method.clone(), collect::cleaned_path(path))
     }
 

@@ -34,6 +34,8 @@ impl Hello {
     /// Reads the first bytes of a connection.
     pub(super) const fn read(bytes: &[u8; BYTES]) -> Self {
         match bytes {
+            // A record so short that the version is in the next one: what stands there is its head.
+            [22, 3, _, 0, 1..=5, 1, ..] => Self::Tls { version: (0, 0) },
             // Record type handshake, a version 3.x, handshake type client hello.
             [22, 3, _, _, _, 1, _, _, _, major, minor] => Self::Tls {
                 version: (*major, *minor),

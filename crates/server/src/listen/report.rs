@@ -12,7 +12,7 @@ pub(super) struct Report(Arc<Inner>);
 struct Inner {
     about: Connection,
     drops: Drops,
-    /// Lets an interim answer out before the first real one.
+    /// Lets an interim answer out, once it is known who sends the request that is being handled.
     voice: Voice,
     /// Answers of ours that have not begun to be written.
     answers: AtomicUsize,
@@ -42,8 +42,10 @@ impl Report {
         &self.0.about
     }
 
-    /// What a request of this connection gets, so that its handler can let an interim answer out.
+    /// What a request of this connection gets, so that its handler can let an interim answer out. One
+    /// that came before may have been somebody else's.
     pub(super) fn voice(&self) -> Voice {
+        self.0.voice.withhold();
         self.0.voice.clone()
     }
 
@@ -54,11 +56,7 @@ impl Report {
             plane: about.plane,
             peer: about.peer.ip(),
             tls_version: about.tls_version,
-            method: if method.is_empty() {
-                "-".into()
-            } else {
-                method
-            },
+            method: collect::cleaned_method(&method),
             path,
             reason,
             size_bytes: 0,

@@ -8,17 +8,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::framing::{Fault, Framing};
+use super::heads::Room;
 use super::report::Report;
 use super::stream::{Patient, farewell};
 
 /// What the library writes by itself when a client wants to be asked for its body.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 ";
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Strict {
     tls: TlsStream<Patient>,
     framing: Framing,
+    /// Of the head that is coming in.
+    room: Room,
     /// Sound bytes that the library has not taken yet.
     ready: Vec<u8>,
     given: usize,
@@ -27,10 +30,11 @@ pub(super) struct Strict {
 }
 
 impl Strict {
-    pub(super) fn new(tls: TlsStream<Patient>, report: Report) -> Self {
+    pub(super) fn new(tls: TlsStream<Patient>, room: Room, report: Report) -> Self {
         Self {
             tls,
             framing: Framing::default(),
+            room,
             ready: Vec::new(),
             given: 0,
             fault: None,
@@ -64,16 +68,18 @@ impl Strict {
         self.report.set_in_head(false);
     }
 
-    /// What may be written of `bytes`: all of it, or nothing, which looks as if it had been.
-    fn judge(&mut self, bytes: &[u8]) -> io::Result<bool> {
+    /// How many of the first of `bytes` are not written and look as if they had been.
+    fn judge(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.fault.is_some() && !self.report.is_answered() {
             return Err(broken());
         }
-        if self.report.is_answered() || self.report.may_go_on() {
-            return Ok(true);
-        }
         if bytes.starts_with(CONTINUE) {
-            return Ok(false);
+            // An answer may stand behind it.
+            let is_withheld = !self.report.may_go_on();
+            return Ok(if is_withheld { CONTINUE.len() } else { 0 });
+        }
+        if self.report.is_answered() || self.report.may_go_on() {
+            return Ok(0);
         }
         // The library would say something by itself: nothing that passes `Framing` makes it.
         self.fail(Fault("refused"));
@@ -103,20 +109,23 @@ impl AsyncRead for Strict {
                 return Poll::Ready(Err(broken()));
             }
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut this.tls).poll_read(cx, buffer))?;
+            let read = ready!(Pin::new(&mut this.tls).poll_read(cx, buffer));
             let came = buffer.filled().get(before..).unwrap_or_default();
             if came.is_empty() {
+                // Most who close do not say so before, which is an error of TLS.
                 if this.framing.is_in_head() {
                     this.fail(Fault("head_broken"));
                 }
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(read);
             }
             if this.framing.pass(came) {
                 return Poll::Ready(Ok(()));
             }
             let judged = this.framing.push(came, &mut this.ready);
             buffer.set_filled(before);
+            let has_room = this.room.set(this.framing.head_bytes());
             match judged {
+                Ok(()) if !has_room => this.fail(Fault("head_too_large")),
                 Ok(()) => this.report.set_in_head(this.framing.is_in_head()),
                 Err(fault) => this.fail(fault),
             }
@@ -130,10 +139,9 @@ impl AsyncWrite for Strict {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.judge(bytes)? {
-            Pin::new(&mut self.tls).poll_write(cx, bytes)
-        } else {
-            Poll::Ready(Ok(bytes.len()))
+        match self.judge(bytes)? {
+            0 => Pin::new(&mut self.tls).poll_write(cx, bytes),
+            withheld => Poll::Ready(Ok(withheld)),
         }
     }
 
@@ -143,10 +151,9 @@ impl AsyncWrite for Strict {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let first = slices.iter().find(|it| !it.is_empty());
-        if self.judge(first.map_or(&[], |it| it))? {
-            Pin::new(&mut self.tls).poll_write_vectored(cx, slices)
-        } else {
-            Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()))
+        match self.judge(first.map_or(&[], |it| it))? {
+            0 => Pin::new(&mut self.tls).poll_write_vectored(cx, slices),
+            withheld => Poll::Ready(Ok(withheld)),
         }
     }
 

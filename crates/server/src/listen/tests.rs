@@ -12,11 +12,13 @@ use tower::ServiceExt as _;
 #[test]
 fn the_offered_version_is_read_from_the_first_bytes() {
     let hello = |minor: u8| [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, minor];
-    let cases: [([u8; BYTES], &str); 6] = [
+    let cases: [([u8; BYTES], &str); 7] = [
         (hello(0), "ssl3"),
         (hello(1), "1.0"),
         (hello(2), "1.1"),
         (hello(3), "1.2"),
+        // The first three bytes of a hello, and the head of the record with the rest.
+        ([22, 3, 1, 0, 3, 1, 0, 1, 22, 3, 1], "unknown"),
         (*b"GET / HTTP/", ""),
         ([128, 46, 1, 0, 2, 0, 21, 0, 0, 0, 16], ""),
     ];

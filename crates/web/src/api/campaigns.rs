@@ -7,7 +7,7 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use wire::rest::Refusal;
 
-use super::{enter, respond};
+use super::{check_form, enter, respond};
 use crate::State;
 
 pub(crate) const REPORT_PATH: &str = "/1/message/report.json";
@@ -59,7 +59,7 @@ async fn listed(
     none: &str,
 ) -> Response {
     match enter(&state, path, request).await {
-        Ok(call) => respond(Ok(none.to_owned()), call.facts),
+        Ok(call) => respond(check_form(&call).map(|()| none.to_owned()), call.facts),
         Err(response) => response,
     }
 }

@@ -4,14 +4,14 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use wire::rest::answers;
 
-use super::{enter, respond};
+use super::{enter_with_any, respond};
 use crate::State;
 
 pub(crate) const PATH: &str = "/v1/connect";
 
-/// They are, or the caller was not let in.
+/// They are, whatever they are for, or the caller was not let in.
 pub(crate) async fn get(Of(state): Of<State>, request: Request) -> Response {
-    match enter(&state, PATH, request).await {
+    match enter_with_any(&state, PATH, request).await {
         Ok(call) => respond(Ok(answers::success()), call.facts),
         Err(response) => response,
     }

@@ -27,7 +27,7 @@ pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Resu
             CursorKind::Profiles => profiles(state, call, cursor).await,
         };
     }
-    let question = export::decode(&call.query, call.bytes())?;
+    let question = export::decode_for_records(&call.query, call.bytes())?;
     // What cannot be answered is said now, not with the first page.
     events_query(&question, &call.caller.rules.time_zone)?;
     Ok(answers::cursor(
@@ -82,8 +82,9 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
         profile: true,
         events: cursor.export.with.events,
     };
-    let after = cursor.after.map(|after| PeoplePosition {
-        person: after.person,
+    // The first page begins before everybody, with the question's own cut-off, as that of events does.
+    let after = Some(PeoplePosition {
+        person: cursor.after.map_or(PersonKey([0; 16]), |it| it.person),
         cut_off: cursor.cut_off,
     });
     let limit = usize::from(cursor.export.batch_size);
@@ -173,20 +174,32 @@ fn filter(asked: &Filter) -> Result<PropertyFilter> {
         Asked::NotExists => Operator::NotExists,
     };
     let value = match &asked.value {
-        Some(FilterValue::Text(text)) => RawJson::of(text),
-        Some(FilterValue::Number(number)) => RawJson::parse(number),
-        Some(FilterValue::Bool(value)) => RawJson::of(value),
+        Some(value) => json(value)?,
         None if matches!(asked.operator, Asked::Exists | Asked::NotExists) => {
-            RawJson::parse("null")
+            RawJson::parse("null").map_err(|_| Refusal::Malformed)?
         }
         None => return Err(Refusal::Malformed.into()),
     };
-    let value = value.map_err(|_| Refusal::Malformed)?;
     Ok(PropertyFilter {
         name: asked.name.clone(),
         operator,
         value,
     })
+}
+
+/// What a property is compared with, as JSON.
+fn json(value: &FilterValue) -> Result<RawJson> {
+    let json = match value {
+        FilterValue::Text(text) => RawJson::of(text),
+        FilterValue::Number(number) => RawJson::parse(number),
+        FilterValue::Bool(value) => RawJson::of(value),
+        FilterValue::AnyOf(values) => {
+            let values = values.iter().map(json).collect::<Result<Vec<_>>>()?;
+            let texts: Vec<&str> = values.iter().map(RawJson::as_str).collect();
+            RawJson::parse(&format!("[{}]", texts.join(",")))
+        }
+    };
+    json.map_err(|_| Refusal::Malformed.into())
 }
 
 /// What was read, for the audit log: never a value that was asked for, it may be a person's.

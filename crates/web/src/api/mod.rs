@@ -34,7 +34,10 @@ use http::StatusCode;
 use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
 use query::ReadPolicy;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use wire::rest::Refusal;
 
 use crate::{Error, Result, State, reading};
 
@@ -55,7 +58,23 @@ async fn enter_for(
     scope: Scope,
     request: Request,
 ) -> std::result::Result<Call, Response> {
-    let ceiling = Ceiling::Calls(path, scope);
+    enter_within(state, Ceiling::Calls(path, scope), request).await
+}
+
+/// Lets a call in that asks for nothing but to be let in: with any passcode.
+async fn enter_with_any(
+    state: &State,
+    path: &'static str,
+    request: Request,
+) -> std::result::Result<Call, Response> {
+    enter_within(state, Ceiling::Acts(path), request).await
+}
+
+async fn enter_within(
+    state: &State,
+    ceiling: Ceiling,
+    request: Request,
+) -> std::result::Result<Call, Response> {
     let mut call = collect::enter(state.collect(), ceiling, request).await?;
     call.facts.line = Line::Awaited;
     Ok(call)
@@ -67,6 +86,16 @@ fn respond(answer: Result<String>, facts: Facts) -> Response {
         Ok(body) => reply::ok(body, facts),
         Err(error) => error.respond(facts),
     }
+}
+
+/// Refuses a body that nothing is read of, unless it is a JSON object or nothing.
+fn check_form(call: &Call) -> Result<()> {
+    let body = call.bytes();
+    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok();
+    if body.is_empty() || is_object() {
+        return Ok(());
+    }
+    Err(Refusal::Malformed.into())
 }
 
 /// What a caller may see.

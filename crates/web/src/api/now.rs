@@ -3,12 +3,10 @@
 use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use collect::Call;
-use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
 use std::time::Duration;
-use wire::rest::{Refusal, answers};
+use wire::rest::answers;
 
-use super::{enter, policy, respond};
+use super::{check_form, enter, policy, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/now.json";
@@ -25,11 +23,7 @@ pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
 }
 
 async fn answer(state: &State, call: &Call) -> Result<String> {
-    let body = call.bytes();
-    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok();
-    if !body.is_empty() && !is_object() {
-        return Err(Refusal::Malformed.into());
-    }
+    check_form(call)?;
     let since = state.clock().now().minus(ACTIVE);
     let count = state.engine().active_people(&policy(call), since).await?;
     Ok(answers::count(count))

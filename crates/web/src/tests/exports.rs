@@ -139,7 +139,7 @@ async fn an_event_s_record_is_what_was_sent_in_the_account_s_time() {
 }
 
 #[tokio::test]
-async fn conditions_may_ask_for_absence() {
+async fn conditions_may_ask_for_absence_and_for_any_of_several() {
     let room = room().await;
     for (condition, count) in [
         (r#"{"name":"Price","operator":"exists"}"#, 1),
@@ -150,6 +150,11 @@ async fn conditions_may_ask_for_absence() {
             r#"{"name":"Price","operator":"notContains","value":"9"}"#,
             2,
         ),
+        (r#"{"name":"n","operator":"equals","value":["3",1]}"#, 2),
+        (r#"{"name":"n","operator":"not_equals","value":["3",1]}"#, 1),
+        (r#"{"name":"n","operator":"greater_than","value":1}"#, 2),
+        (r#"{"name":"n","operator":"lte","value":1}"#, 1),
+        (r#"{"name":"Price","operator":"does_not_exist"}"#, 2),
     ] {
         let question = DAY.replace('}', &format!(r#","event_properties":[{condition}]}}"#));
         let counted = room.post("/1/counts/events.json", question.clone()).await;
@@ -171,6 +176,13 @@ async fn people_come_by_what_they_did() {
         .collect();
     names.sort_unstable();
     assert_eq!((names, count), (vec!["\"u1\"".into(), "\"u2\"".into()], 2));
+    // Who comes later is not part of the answer, on the first page neither.
+    let first = cursor(&room, "/1/profiles.json", DAY).await;
+    room.clock.advance(Duration::from_secs(1));
+    let late = r#"{"type":"event","identity":"u0","ts":1790000000,"evtName":"Viewed"}"#;
+    room.upload(&[late]).await;
+    let (records, _) = pages(&room, "/1/profiles.json", first).await;
+    assert_eq!(records.len(), 2, "{records:?}");
     // A cursor is good for its own call and account.
     let other = cursor(&room, "/1/events.json", DAY).await;
     let answer = room.get(&format!("/1/profiles.json?cursor={other}")).await;
@@ -252,6 +264,14 @@ async fn counts_are_answered_at_once() {
         let expected =
             r#"200 {"status":"fail","error":"[\"Invalid event : Nothing\"]","code":400}"#;
         assert_eq!(both(&room.post(path, unknown).await), expected);
+        // The system's events are known to everybody, those whose records are not given out among them.
+        for name in ["App Launched", "Charged", "Notification Sent"] {
+            let question = DAY.replace("Viewed", name);
+            assert_eq!(
+                both(&room.post(path, question).await),
+                r#"200 {"count":0,"status":"success"}"#
+            );
+        }
         let other_days = DAY.replace("2026", "2024");
         assert_eq!(
             both(&room.post(path, other_days).await),

@@ -82,6 +82,18 @@ async fn trends_stand_by_day_week_and_month_of_the_accounts_zone() {
 }
 
 #[tokio::test]
+async fn a_number_that_no_double_holds_spoils_no_sum() {
+    let room = room().await;
+    room.upload(&[
+        r#"{"type":"event","identity":"u1","ts":1790015399,"evtName":"Bought","evtData":{"price":1e400}}"#,
+    ])
+    .await;
+    let body = r#"{"event_name":"Bought","from":20260921,"to":20260921,"sum_event_prop":"price","groups":{"d":{"trend_type":"Daily"}}}"#;
+    let expected = expect![[r#"200 {"d":{"20260921":10},"status":"success"}"#]];
+    check(&room, "/1/counts/trends.json", body.to_owned(), expected).await;
+}
+
+#[tokio::test]
 async fn reports_that_cannot_be_made_are_refused() {
     let room = room().await;
     let invalid_group = r#"400 {"status":"fail","error":"Invalid group","code":400}"#;
@@ -203,6 +215,11 @@ async fn there_are_no_campaigns_and_nothing_pretends_so() {
     assert_eq!(
         report.text(),
         r#"200 {"status":"success","total_results":0,"messages":[]}"#
+    );
+    let broken = room.post("/1/message/report.json", r#"{"from":"#).await;
+    assert_eq!(
+        broken.text(),
+        r#"400 {"status":"fail","error":"Malformed request","code":400}"#
     );
     let categories = room.get("/category-groups").await.text();
     assert_eq!(categories, r#"200 {"status":"success","list":[]}"#);

@@ -32,7 +32,7 @@ impl<'a> Keys<'a> {
             facts.key_invalid = true;
             return;
         };
-        if key.is_empty() || key.len() > limit::PROPERTY_KEY_BYTES_MAX {
+        if key.is_empty() || is_long(&key) {
             facts.key_invalid = true;
         }
         let fingerprint = fingerprint(key.as_bytes());
@@ -45,6 +45,12 @@ impl<'a> Keys<'a> {
         self.fingerprints.push(fingerprint);
         self.keys.push(key);
     }
+}
+
+/// Whether a key has more characters than a property's may have.
+fn is_long(key: &str) -> bool {
+    let chars_max = limit::PROPERTY_KEY_CHARS_MAX;
+    key.len() > chars_max && key.chars().nth(chars_max).is_some()
 }
 
 /// Mixes the first eight bytes, the last eight and the length.

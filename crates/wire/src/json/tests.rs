@@ -186,6 +186,18 @@ fn facts_tell_of_keys_and_nesting() {
 }
 
 #[test]
+fn a_key_may_have_as_many_characters_whatever_bytes_they_take() {
+    for letter in ["k", "\u{e9}", "\u{1f600}"] {
+        let is_invalid = |letters: usize| {
+            let text = format!("{{\"{}\":1}}", letter.repeat(letters));
+            Scanner::whole(&text).unwrap().facts.key_invalid
+        };
+        assert!(!is_invalid(120), "{letter}");
+        assert!(is_invalid(121), "{letter}");
+    }
+}
+
+#[test]
 fn a_doubled_key_is_found_among_hundreds() {
     let object = |keys: usize, last: &str| {
         let keys: Vec<_> = (0..keys).map(|key| format!("\"k{key}\":0")).collect();

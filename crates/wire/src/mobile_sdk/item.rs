@@ -20,6 +20,7 @@ pub(super) struct Item<'a> {
     pub(super) account: Option<Value<'a>>,
     pub(super) token: Option<Value<'a>>,
     pub(super) app_fields: Option<Value<'a>>,
+    pub(super) referrer: Option<Value<'a>>,
     /// One of them stands twice.
     pub(super) key_twice: bool,
 }
@@ -48,6 +49,7 @@ impl<'a> Item<'a> {
             "id" => &mut self.account,
             "tk" => &mut self.token,
             "af" => &mut self.app_fields,
+            "ref" => &mut self.referrer,
             _ => return,
         };
         self.key_twice |= field.replace(value).is_some();

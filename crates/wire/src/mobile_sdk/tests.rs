@@ -97,6 +97,37 @@ fn the_android_form() {
 }
 
 #[test]
+fn the_start_of_an_app_does_not_keep_an_advertising_id_either() {
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1"},
+            {"type":"event","evtName":"App Launched","evtData":{"Version":"1.2","GoogleAdID":"ad","GoogleAdIDLimit":false,"n":[1]}},
+            {"type":"event","evtName":"App Launched","evtData":{"IDFA":"ad"}},
+            {"type":"event","evtName":"App Launched"}]"#,
+        &expect![[r#"
+            2 0 ObjectId=__1 device:Android={}
+            2 0 ObjectId=__1 App Launched {"Version":"1.2","n":[1]} session=None 
+            3 0 ObjectId=__1 device:Android={}
+            3 0 ObjectId=__1 App Launched {} session=None 
+            4 0 ObjectId=__1 device:Android={}
+            4 0 ObjectId=__1 App Launched {} session=None "#]],
+    );
+}
+
+#[test]
+fn what_led_to_a_session_is_known_of_its_events() {
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1","af":{"Version":"5.17.0"},"ref":{"us":"google-play","um":"organic","uc":"c1","x":1}},
+            {"us":"google-play","um":"organic","referrer":"wzrk:\/\/track?install=true","install":"true","type":"page","ep":1643354969},
+            {"type":"event","evtName":"Tap","ep":1643354970}]"#,
+        &expect![[
+            r#"3 1643354970 ObjectId=__1 Tap {} session=None {"app_version":"5.17.0","utm_source":"google-play","utm_medium":"organic","utm_campaign":"c1"}"#
+        ]],
+    );
+}
+
+#[test]
 fn the_old_ios_form() {
     let text = r#"[{"type":"meta","tk":"t","g":"-0123456789ABCDEF0123456789ABCDEF","id":"A","af":{"useIP":true}},{"type":"data","pg":1,"data":{"id":"x","action":"unregister","type":"gcm"}}]"#;
     check(
@@ -136,10 +167,19 @@ fn a_system_without_a_name_is_the_source_s() {
 }
 
 #[test]
+fn an_import_makes_a_device_known_by_an_empty_token() {
+    check(
+        Source::Ios,
+        r#"[{"type":"meta","tk":"t","g":"-1","id":"A","af":{"Version Name":"1.0","App Version":"1.0","Make":"Apple"}},{"type":"data","pg":1,"data":{"id":"","action":"register","type":"apns"}}]"#,
+        &expect![[r#"2 0 ObjectId=-1 device:iOS={"app_version":"1.0","make":"Apple"}"#]],
+    );
+}
+
+#[test]
 fn what_is_wrong_is_rejected_alone() {
     check(
         Source::Android,
-        r#"[{"type":"meta","g":"__1"},{"type":"event"},{"type":"event","evtName":"a","evtData":7},{"type":"data","data":{"type":"fcm","id":""}},{"type":"data","data":{"id":"x"}},{"type":"other"},{},{"type":"event","type":"ping"},{"type":"event","evtName":"Good"}]"#,
+        r#"[{"type":"meta","g":"__1"},{"type":"event"},{"type":"event","evtName":"a","evtData":7},{"type":"data","data":{"type":"fcm"}},{"type":"data","data":{"id":"x"}},{"type":"other"},{},{"type":"event","type":"ping"},{"type":"event","evtName":"Good"}]"#,
         &expect![[r#"
             9 0 ObjectId=__1 Good {} session=None 
             2 rejected event_name_missing Person(ObjectId, "__1")

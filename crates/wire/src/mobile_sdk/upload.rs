@@ -126,10 +126,10 @@ impl<'a> Upload<'a> {
         os
     }
 
-    /// Whether it defines variables of the app rather than bringing records.
+    /// Whether one of its elements is of that `type`.
     #[must_use]
-    pub fn is_variables(&self) -> bool {
-        self.items.iter().any(|it| &*it.kind() == "varsPayload")
+    pub fn holds(&self, kind: &str) -> bool {
+        self.items.iter().any(|it| &*it.kind() == kind)
     }
 
     /// Whether the peer's address may be kept.
@@ -162,12 +162,26 @@ impl<'a> Upload<'a> {
         })
     }
 
+    /// What is known of the device, and which campaign has led to the session.
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::of_app_fields(self.meta.and_then(|it| it.app_fields));
+        if let Some(referrer) = self.meta.and_then(|it| it.referrer) {
+            referrer.members(|key, value| match key.decode().as_deref() {
+                Some("us") => facts.add("utm_source", Some(value)),
+                Some("um") => facts.add("utm_medium", Some(value)),
+                Some("uc") => facts.add("utm_campaign", Some(value)),
+                _ => {}
+            });
+        }
+        facts
+    }
+
     /// The records of the body, all of one device.
     #[must_use]
     pub fn batch(&self, source: Source) -> Batch<'a> {
         let mut reader = Reader {
             device: self.device(),
-            facts: Facts::of_app_fields(self.meta.and_then(|it| it.app_fields)).json(),
+            facts: self.facts().json(),
             platform: self.platform(source),
             batch: Batch::default(),
         };
@@ -220,7 +234,9 @@ impl<'a> Reader<'a> {
             _ => {
                 let change = token(item.data)?;
                 self.push_facts(item);
-                self.push(item, sdk::device_names(&self.device), changed(change));
+                if let Some(change) = change {
+                    self.push(item, sdk::device_names(&self.device), changed(change));
+                }
                 Ok(())
             }
         }
@@ -229,7 +245,9 @@ impl<'a> Reader<'a> {
     fn event(&mut self, item: &Item<'a>) -> Result<(), RejectReason> {
         let decoded = event::decode_sdk(item.event_name, item.event_data)?;
         let Content::Event {
-            name, properties, ..
+            name,
+            mut properties,
+            ..
         } = decoded
         else {
             return Err(RejectReason::Internal);
@@ -239,6 +257,8 @@ impl<'a> Reader<'a> {
         }
         if name == APP_LAUNCHED {
             self.push_facts(item);
+            // Its properties are those of `af` once more.
+            properties = sdk::without_advertising(item.event_data).unwrap_or(properties);
         }
         let (session, context) = (sdk::seconds(item.session), self.facts.clone());
         let content = Content::Event {
@@ -280,8 +300,9 @@ fn changed<'a>(change: Change) -> Content<'a> {
     }
 }
 
-/// The device's push token, or the end of it.
-fn token(data: Option<Value<'_>>) -> Result<Change, RejectReason> {
+/// The device's push token, or the end of it; none where the sender makes a device known by an empty
+/// one.
+fn token(data: Option<Value<'_>>) -> Result<Option<Change>, RejectReason> {
     let data = data
         .filter(|it| it.kind == Kind::Object)
         .ok_or(RejectReason::TokenDataInvalid)?;
@@ -304,17 +325,20 @@ fn token(data: Option<Value<'_>>) -> Result<Change, RejectReason> {
     let value = if is_end {
         format!("{{\"type\":\"{service}\",\"action\":\"unregister\"}}")
     } else {
-        let id = id.filter(|it| it.kind == Kind::String && it.text.len() > 2);
+        let id = id.filter(|it| it.kind == Kind::String);
         let id = id.ok_or(RejectReason::TokenIdMissing)?;
+        if id.text == "\"\"" {
+            return Ok(None);
+        }
         if id.text.len() > TOKEN_BYTES_MAX {
             return Err(RejectReason::TokenDataInvalid);
         }
         format!("{{\"id\":{},\"type\":\"{service}\"}}", id.text)
     };
     let value = RawJson::from_checked(&value);
-    Ok(Change {
+    Ok(Some(Change {
         property: service.into_boxed_str(),
         op: ChangeOp::Token,
         value,
-    })
+    }))
 }

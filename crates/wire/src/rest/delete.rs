@@ -6,7 +6,7 @@ use super::Refusal;
 use crate::json::{Kind, Scanner, Value};
 
 /// Decodes the body: `{"identity": …}` or `{"guid": …}` (also spelled `objectId`), one name or a
-/// list of them. Numbers count as the text that was sent.
+/// list of them. Numbers count as the text that was sent; null counts as absent.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] when it is anything else: both, neither, an empty list, more than
@@ -19,6 +19,7 @@ pub fn decode(body: &[u8]) -> Result<Vec<(IdentityKind, String)>, Refusal> {
     }
     let mut fields = Vec::new();
     value.members(|key, value| match key.decode().as_deref() {
+        _ if value.kind == Kind::Null => {}
         Some("identity") => fields.push((IdentityKind::Identity, value)),
         Some("guid" | "objectId") => fields.push((IdentityKind::ObjectId, value)),
         _ => {}
@@ -42,7 +43,8 @@ pub fn decode_demerge(body: &[u8]) -> Result<Vec<String>, Refusal> {
     }
     let mut fields = Vec::new();
     value.members(|key, value| {
-        if matches!(key.decode().as_deref(), Some("identities" | "identity")) {
+        let is_named = matches!(key.decode().as_deref(), Some("identities" | "identity"));
+        if is_named && value.kind != Kind::Null {
             fields.push(value);
         }
     });

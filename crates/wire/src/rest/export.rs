@@ -89,8 +89,7 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] when it is not JSON, lacks the event, a date or a usable condition;
-/// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last;
-/// [`Refusal::ExportNotAllowed`] for events about notifications.
+/// [`Refusal::InvalidDates`] when a date is not `YYYYMMDD` or the first is after the last.
 pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     let text = text_of(query, body)?;
     let value = parse(&text)?;
@@ -106,9 +105,6 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     if event_name.is_empty() || event_name.chars().count() > limit::EVENT_NAME_CHARS_MAX {
         return Err(Refusal::Malformed);
     }
-    if event_name.starts_with("Notification") {
-        return Err(Refusal::ExportNotAllowed);
-    }
     let from = date(fields.from.ok_or(Refusal::Malformed)?)?;
     let to = date(fields.to.ok_or(Refusal::Malformed)?)?;
     if from > to {
@@ -117,7 +113,11 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     let filters = fields
         .filters
         .map_or(Ok(Vec::new()), |it| filter::decode(&it))?;
-    let flag = |key| url::value(query, key, Plus::Space).is_none_or(|it| it != "false");
+    let flag = |key| {
+        // Python writes `False`.
+        let value = url::value(query, key, Plus::Space);
+        value.is_none_or(|it| !it.eq_ignore_ascii_case("false"))
+    };
     Ok(Export {
         event_name: event_name.into_owned(),
         from,
@@ -130,6 +130,18 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
             profile: flag("profile"),
         },
     })
+}
+
+/// As [`decode`], of a question that is answered by records and not by numbers.
+///
+/// # Errors
+/// As [`decode`]; [`Refusal::ExportNotAllowed`] for events about notifications.
+pub fn decode_for_records(query: &str, body: &[u8]) -> Result<Export, Refusal> {
+    let export = decode(query, body)?;
+    if export.event_name.starts_with("Notification") {
+        return Err(Refusal::ExportNotAllowed);
+    }
+    Ok(export)
 }
 
 #[derive(Debug, Default)]
@@ -152,9 +164,23 @@ impl<'a> Fields<'a> {
             "session_properties"
             | "profile_fields"
             | "common_profile_properties"
-            | "advanced_query" => self.unusable |= !matches!(value.text, "null" | "[]" | "{}"),
+            | "advanced_query" => self.unusable |= !is_void(&value),
             _ => {}
         }
+    }
+}
+
+/// Whether a condition asks for nothing: null, an empty list, or an object of such.
+fn is_void(value: &Value<'_>) -> bool {
+    match value.kind {
+        Kind::Null => true,
+        Kind::Array => value.facts.members == 0,
+        Kind::Object => {
+            let mut all = true;
+            value.members(|_, member| all &= is_void(&member));
+            all
+        }
+        Kind::String | Kind::Number | Kind::Bool => false,
     }
 }
 

@@ -117,7 +117,7 @@ pub fn decode_trends(query: &str, body: &[u8]) -> Result<Trends, Refusal> {
         return Err(Refusal::InvalidDates);
     }
     let groups = groups(&value, |key, group| {
-        let period = match text_of(group, "trend_type")?.as_str() {
+        let period = match text_of(group, "trend_type")?.to_lowercase().as_str() {
             "daily" => Period::Daily,
             "weekly" => Period::Weekly,
             "monthly" => Period::Monthly,
@@ -192,7 +192,8 @@ pub fn top(groups: &[(String, TopValues)]) -> String {
     body
 }
 
-/// The answer: under each group's name how much there was, by the first day of each stretch.
+/// The answer: under each group's name how much there was, by the first day of each stretch. A sum
+/// beyond what a double holds is the largest that it does: JSON has no infinity.
 #[must_use]
 pub fn trends(groups: &[(String, BTreeMap<Date, f64>)]) -> String {
     let mut body = String::from("{");
@@ -203,6 +204,7 @@ pub fn trends(groups: &[(String, BTreeMap<Date, f64>)]) -> String {
             if place > 0 {
                 body.push(',');
             }
+            let amount = amount.clamp(f64::MIN, f64::MAX);
             body.push_str(&format!("\"{}\":{amount}", day.strftime("%Y%m%d")));
         }
         body.push_str("},");
@@ -256,4 +258,27 @@ fn member<'a>(object: &Value<'a>, name: &str) -> Option<Value<'a>> {
 
 fn text_of(object: &Value<'_>, name: &str) -> Option<String> {
     member(object, name)?.string().map(|it| it.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::trends;
+
+    #[test]
+    fn amounts_are_json_however_large() {
+        let check = |amount: f64, expect: &str| {
+            let days = [(date(2026, 9, 21), amount)].into();
+            let body = trends(&[("k".to_owned(), days)]);
+            assert_eq!(
+                body,
+                format!("{{\"k\":{{\"20260921\":{expect}}},\"status\":\"success\"}}")
+            );
+        };
+        check(0.0, "0");
+        check(16.5, "16.5");
+        check(f64::INFINITY, &f64::MAX.to_string());
+        check(f64::NEG_INFINITY, &f64::MIN.to_string());
+    }
 }

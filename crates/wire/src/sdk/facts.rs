@@ -3,12 +3,14 @@
 //! Scalars only, each short, not too many: the object is copied into every event of a batch. Ids for
 //! advertising are left out: nobody has consented to their being kept.
 
-use model::{RawJson, limit};
+use model::RawJson;
 
 use crate::json::{Kind, Value};
 
 /// Members that are kept.
 const MEMBERS_MAX: usize = 64;
+/// Bytes of a member's name.
+const NAME_BYTES_MAX: usize = 120;
 /// Bytes of one value that is kept.
 const VALUE_BYTES_MAX: usize = 256;
 
@@ -48,7 +50,7 @@ impl Facts {
     pub(crate) fn add_long(&mut self, name: &str, value: Option<Value<'_>>, bytes_max: usize) {
         let Some(value) = value else { return };
         let is_scalar = matches!(value.kind, Kind::String | Kind::Number | Kind::Bool);
-        let fits = value.text.len() <= bytes_max && name.len() <= limit::PROPERTY_KEY_BYTES_MAX;
+        let fits = value.text.len() <= bytes_max && name.len() <= NAME_BYTES_MAX;
         let is_full = self.names.len() >= MEMBERS_MAX || self.text.len() >= FACTS_BYTES_MAX;
         let is_refused = is_full || REFUSED.contains(&name);
         if !is_scalar || !fits || is_refused || self.names.iter().any(|it| **it == *name) {
@@ -75,11 +77,30 @@ impl Facts {
     }
 }
 
+/// An object without ids for advertising among its members; none when there are none in it.
+pub(crate) fn without_advertising(object: Option<Value<'_>>) -> Option<RawJson> {
+    let (mut text, mut is_refused) = (String::from("{"), false);
+    object?.members(|key, value| {
+        let name = key.decode().unwrap_or_default();
+        if REFUSED.contains(&&*name) {
+            is_refused = true;
+        } else if let Ok(quoted) = serde_json::to_string(&*name) {
+            text.push_str(if text.len() > 1 { "," } else { "" });
+            text.push_str(&quoted);
+            text.push(':');
+            text.push_str(value.text);
+        }
+    });
+    text.push('}');
+    is_refused.then(|| RawJson::from_checked(&text))
+}
+
 /// The read-out API's name of an app field; most have none.
 fn read_out_name(name: &str) -> &str {
     match name {
         "OS Version" => "os_version",
-        "Version" => "app_version",
+        // Older ones say it in two words, imports twice.
+        "Version" | "App Version" | "Version Name" => "app_version",
         "Make" => "make",
         "Model" => "model",
         other => other,

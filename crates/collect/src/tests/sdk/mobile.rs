@@ -3,6 +3,7 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream::{self, StreamExt as _};
 use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
 use model::record::Peer;
@@ -157,6 +158,55 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
 }
 
 #[tokio::test]
+async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("gzip", Vec::new()),
+        ("gzip", b"no gzip".to_vec()),
+        ("gzip", b"\x1f\x8b\x08".to_vec()),
+        ("deflate", b"no zlib".to_vec()),
+        ("br", b"\x0b\x01".to_vec()),
+        ("gzip, gzip", vec![0x1f; 300_000]),
+    ];
+    for (encoding, body) in cases {
+        let room = Room::new().await;
+        let request = android(&room).header("Content-Encoding", encoding);
+        let answer = send(&room, request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+        let expected = ["quarantined 0 the message cannot be read"];
+        assert_eq!(kept(&room).await, expected, "{encoding}");
+        // A stranger's is a stranger's.
+        let request = bare("/a1?z=TEST-1").header("Content-Encoding", encoding);
+        let answer = send(&room, request.body("no gzip".into()).unwrap()).await;
+        assert!(answer.is_none(), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_send_takes_no_memory_from_known_senders() {
+    let room = Room::new().await;
+    let mib = 1 << 20;
+    let waiting = (0..40).map(|_| {
+        // Nearly all of a body, and then nothing more.
+        let piece = stream::iter([Ok::<_, std::io::Error>(vec![b' '; mib - 1])]);
+        let body = Body::from_stream(piece.chain(stream::pending()));
+        send(&room, bare("/a1?z=TEST-2").body(body).unwrap())
+    });
+    let mut waiting = std::pin::pin!(futures::future::join_all(waiting));
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("most wait for the rest"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(room.state.bodies().bytes_held(), 0);
+    let held = room.state.strangers().bytes_held();
+    assert!((15 * mib..17 * mib).contains(&held), "{held}");
+    let answer = send(&room, android(&room).body(batch("").into()).unwrap()).await;
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn strangers_are_dropped_in_silence() {
     let room = Room::new().await;
     let good = batch(&room.passcode);
@@ -177,6 +227,18 @@ async fn strangers_are_dropped_in_silence() {
         bare(uri).body(vec![b' '; 2_000_000].into()).unwrap(),
         android(&room).body(vec![b' '; 17_000_000].into()).unwrap(),
         bare("/a1/").body(good.clone().into()).unwrap(),
+        bare("/a1?os=Android&z=TEST-2")
+            .header("X-CleverTap-Account-ID", ACCOUNT)
+            .body(good.clone().into())
+            .unwrap(),
+        android(&room)
+            .header("X-CleverTap-Account-ID", "TEST-2")
+            .body(good.clone().into())
+            .unwrap(),
+        Request::get("/hello?z=TEST-2")
+            .header("X-CleverTap-Account-ID", ACCOUNT)
+            .body(Body::empty())
+            .unwrap(),
         Request::get(uri).body(good.into()).unwrap(),
         Request::get("/hello?os=Android&z=TEST-2")
             .header("Host", "h")
@@ -279,6 +341,77 @@ async fn variables_are_taken_from_who_shows_the_token() {
         assert!(send(&room, request(body)).await.is_none());
     }
     assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_looks_for_what_is_not_there_is_told_so() {
+    let room = Room::new().await;
+    let templates = json!({"type":"templatePayload","definitions":{"t":{"type":"template"}}});
+    let fetch = json!({"type":"event","evtName":"wzrk_fetch","evtData":{"t":7},"ep":1_790_000_000});
+    let deleted = json!({"type":"deleteMessages","messages":[{"wzrk_mid":"1"}]});
+    let cases = [
+        ("/defineTemplates", templates, "{}"),
+        ("/content", fetch.clone(), "{}"),
+        ("/inbox/v2/getMessages", fetch, r#"{"inbox_notifs_v2":[]}"#),
+        ("/inbox/v2/deleteMessages", deleted, "{}"),
+    ];
+    for (path, item, expect) in cases {
+        let request = |token: &str| {
+            let meta = json!({"type":"meta","g":PHONE,"id":ACCOUNT,"tk":token});
+            let body = json!([meta, item]).to_string();
+            bare(&format!("{path}?os=Android&t=70500&z=TEST-1&ts=1790000000"))
+                .header("Content-Type", "application/json; charset=utf-8")
+                .body(body.into())
+                .unwrap()
+        };
+        let answer = send(&room, request(&room.passcode)).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, expect));
+        assert!(send(&room, request("wrong")).await.is_none(), "{path}");
+        let read = Request::get(path).body(Body::empty()).unwrap();
+        assert!(send(&room, read).await.is_none(), "{path}");
+    }
+    let variables = bare("/defineTemplates").body(batch(&room.passcode).into());
+    assert!(send(&room, variables.unwrap()).await.is_none());
+    assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_game_in_a_browser_is_a_phone_that_asks_first() {
+    let room = Room::new().await;
+    room.state.set_public_name("in.test");
+    let origin = |request: http::request::Builder| request.header("Origin", "https://game.test");
+    for (path, method) in [("/hello", "GET"), ("/a1?os=WebGL&z=TEST-1", "POST")] {
+        let asked = Request::builder().method("OPTIONS").uri(path);
+        let asked = origin(asked)
+            .header("Access-Control-Request-Method", method)
+            .header(
+                "Access-Control-Request-Headers",
+                "content-type,x-clevertap-account-id,x-clevertap-token",
+            );
+        let allowed = send(&room, asked.body(Body::empty()).unwrap()).await;
+        let allowed = allowed.unwrap();
+        assert_eq!(allowed.status, 204, "{path}");
+        let headers = &allowed.headers["access-control-allow-headers"];
+        let headers = headers.to_str().unwrap();
+        for name in [
+            "content-type",
+            "x-clevertap-account-id",
+            "x-clevertap-token",
+        ] {
+            assert!(headers.contains(name), "{headers}");
+        }
+    }
+    let hello = origin(Request::get("/hello?os=WebGL&z=TEST-1"));
+    let hello = send(&room, hello.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    let shown = &hello.headers["access-control-expose-headers"];
+    assert_eq!(shown, "x-wzrk-rd, x-wzrk-spiky-rd");
+    assert_eq!(hello.headers["access-control-allow-origin"], "*");
+    let sent = origin(android(&room)).body(batch("").into()).unwrap();
+    let sent = send(&room, sent).await.unwrap();
+    assert_eq!(sent.status, 200);
+    assert_eq!(sent.headers["access-control-allow-origin"], "*");
 }
 
 #[tokio::test]

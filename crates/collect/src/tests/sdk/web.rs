@@ -109,7 +109,7 @@ async fn fetch_is_answered_in_json_that_any_origin_may_read() {
     assert_eq!(allowed.headers["access-control-allow-origin"], "*");
     assert_eq!(
         allowed.headers["access-control-allow-headers"],
-        "x-clevertap-encryption-enabled, content-type"
+        "x-clevertap-encryption-enabled, content-type, x-clevertap-account-id, x-clevertap-token"
     );
     assert!(
         !allowed
@@ -129,6 +129,27 @@ async fn fetch_is_answered_in_json_that_any_origin_may_read() {
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     let meta = json!({"g":"abc","sid":1_789_999_000,"rf":false,"rn":"3"});
     assert_eq!(body, json!({"tr":{"arp":{}},"meta":meta}));
+}
+
+#[tokio::test]
+async fn json_is_for_who_names_it_among_what_it_reads() {
+    let room = Room::new().await;
+    let is_json = async |accept: &str| {
+        let request = get(&url(EVENT, "&type=push")).header("Accept", accept);
+        let answer = send(&room, request.body(Body::empty()).unwrap()).await;
+        answer.unwrap().body.starts_with('{')
+    };
+    for accept in [
+        "application/json",
+        "Application/JSON; q=0.9",
+        "application/json, text/plain, */*",
+        "*/*,application/json",
+    ] {
+        assert!(is_json(accept).await, "{accept}");
+    }
+    for accept in ["*/*", "", "application/javascript", "text/html,*/*;q=0.8"] {
+        assert!(!is_json(accept).await, "{accept}");
+    }
 }
 
 #[tokio::test]
@@ -218,6 +239,25 @@ async fn a_request_that_is_sent_again_is_answered_and_stored_once() {
         .filter(|it| it.contains("Viewed"))
         .count();
     assert_eq!((clicks, room.lines().await.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn a_copy_that_names_the_session_that_the_first_could_not_is_the_same() {
+    let room = Room::new().await;
+    let early = EVENT.replace(",\"s\":1789999000", "");
+    let refused = early.replace("\"Viewed\"", "\"\"");
+    for message in [&early, &refused] {
+        for session in ["", "&s=1789999000"] {
+            let parameters = format!("&type=push{session}");
+            assert!(script(&room, message, &parameters).await.is_some());
+        }
+        // Another browser that says the same is another.
+        let other = message.replace("\"abc\"", "\"abd\"");
+        assert!(script(&room, &other, "&type=push").await.is_some());
+    }
+    let kept = kept(&room).await;
+    let count = |what: &str| kept.iter().filter(|it| it.contains(what)).count();
+    assert_eq!((count("Viewed"), count("quarantined")), (2, 2), "{kept:?}");
 }
 
 /// A message as encryption in transit has it; its key is all sevens.

@@ -181,10 +181,20 @@ fn faults_of_chunks_end_the_body() {
 
 #[test]
 fn what_was_asked_is_known_without_its_query_string() {
-    let mut framing = Framing::default();
-    let bytes = b"GET /a%20b?token=secret HTTP/1.1\r\nHost: a\n";
-    assert!(framing.push(bytes, &mut Vec::new()).is_err());
-    assert_eq!(framing.asked(), ("GET".into(), "/a%20b".into()));
+    let cases = [
+        ("/a%20b?token=secret", "/a%20b"),
+        ("/a#secret", "/a"),
+        ("http://user:secret@other/a?b", "/a"),
+        ("http://user:secret@other", "/"),
+        ("user:secret@other:443", ""),
+    ];
+    for (target, path) in cases {
+        let mut framing = Framing::default();
+        let bytes = format!("GET {target} HTTP/1.1\r\nHost: a\n");
+        assert!(framing.push(bytes.as_bytes(), &mut Vec::new()).is_err());
+        assert_eq!(framing.asked(), ("GET".into(), path.into()), "{target}");
+    }
+    assert_eq!(Framing::default().asked(), Default::default());
 }
 
 proptest! {

@@ -1,10 +1,13 @@
 //! B: what an HTTP parser might forgive. On no plane does a byte leave.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{expect, is_alive, reasons};
 use crate::harness::{Installation, text};
-use crate::raw::{CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, block, kinds};
+use crate::raw::{
+    CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, block, kinds, rest,
+};
 
 const HOST: &str = "Host: localhost\r\n";
 
@@ -94,6 +97,56 @@ async fn b03_what_is_not_exactly_http_is_not_answered() {
         ("\0\u{1}\u{2}".to_owned(), "request_line"),
     ];
     check(&cases).await;
+}
+
+#[tokio::test]
+async fn b03_a_head_that_breaks_off_is_counted_however_the_peer_closes() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let start = b"GET /half HTTP/1.1\r\nHost: loc";
+    for says_so in [true, false] {
+        let mut tls = door.tls("localhost", b"http/1.1").await;
+        tls.write_all(start).await.unwrap();
+        tls.flush().await.unwrap();
+        if says_so {
+            tls.shutdown().await.unwrap();
+        } else {
+            // No notice of TLS before.
+            tls.get_mut().0.shutdown().await.unwrap();
+        }
+        assert_eq!(text(&rest(&mut tls).await), "");
+    }
+    // Half a block of headers, which says that it is the last one.
+    let half = Frame::get(1, "GET", "/half").bytes();
+    let mut tls = door.tls("localhost", b"h2").await;
+    tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    tls.write_all(&Frame::new(SETTINGS, 0, 0, []).bytes())
+        .await
+        .unwrap();
+    tls.write_all(&half[..half.len() - 3]).await.unwrap();
+    tls.flush().await.unwrap();
+    tls.get_mut().0.shutdown().await.unwrap();
+    rest(&mut tls).await;
+    assert_eq!(reasons(&room), expect([("head_broken", 3)]));
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_body_for_what_somebody_else_has_sent_before() {
+    let room = Installation::new();
+    let account = room.account("asked");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let known = format!("GET /hello?z={} HTTP/1.1\r\n{HOST}\r\n", account.id);
+    let stranger = format!(
+        "POST /a1?z=TEST-000 HTTP/1.1\r\n{HOST}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n[]"
+    );
+    let said = text(&door.say(format!("{known}{stranger}")).await);
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+    assert_eq!(reasons(&room).values().sum::<u64>(), 1);
 }
 
 #[tokio::test]

@@ -142,3 +142,13 @@ async fn a_passcode_from_elsewhere_or_past_its_time_is_a_wrong_one() {
     changed.await.unwrap();
     is_problem(&here.get("/v2/users").await, 401, "invalid_credentials");
 }
+
+#[tokio::test]
+async fn a_passcode_is_good_whatever_it_is_for() {
+    let room = Room::new().await;
+    for scopes in ["upload", "read", "delete", "users=read"] {
+        let caller = Caller::new(&room, scopes).await;
+        let answer = caller.get("/v1/connect?partner=x").await;
+        assert_eq!(answer.text(), r#"200 {"status":"success"}"#, "{scopes}");
+    }
+}

@@ -1,4 +1,7 @@
 //! Conditions on an event's properties: `{"name", "operator", "value"}`.
+//!
+//! Operators have the names of the vendor's query language (`not_equals`), and those that clients were
+//! seen to send for them (`notEquals`, `gte`).
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,8 @@ pub enum FilterValue {
     Number(String),
     /// A truth value.
     Bool(bool),
+    /// Any of several, each one of the above.
+    AnyOf(Vec<Self>),
 }
 
 /// How a property is compared.
@@ -61,15 +66,21 @@ impl Operator {
     fn from_name(name: &str) -> Option<Self> {
         match name {
             "equals" => Some(Self::Equals),
-            "notEquals" => Some(Self::NotEquals),
+            "not_equals" | "notEquals" => Some(Self::NotEquals),
             "contains" => Some(Self::Contains),
-            "notContains" => Some(Self::NotContains),
-            "greaterThan" => Some(Self::GreaterThan),
-            "greaterThanEquals" | "greaterThanOrEquals" => Some(Self::GreaterThanEquals),
-            "lessThan" => Some(Self::LessThan),
-            "lessThanEquals" | "lessThanOrEquals" => Some(Self::LessThanEquals),
+            "does_not_contain" | "doesNotContain" | "not_contains" | "notContains" => {
+                Some(Self::NotContains)
+            }
+            "greater_than" | "greaterThan" | "gt" => Some(Self::GreaterThan),
+            "greater_than_equals" | "greaterThanEquals" | "greaterThanOrEquals" | "gte" => {
+                Some(Self::GreaterThanEquals)
+            }
+            "less_than" | "lessThan" | "lt" => Some(Self::LessThan),
+            "less_than_equals" | "lessThanEquals" | "lessThanOrEquals" | "lte" => {
+                Some(Self::LessThanEquals)
+            }
             "exists" => Some(Self::Exists),
-            "notExists" => Some(Self::NotExists),
+            "does_not_exist" | "doesNotExist" | "not_exists" | "notExists" => Some(Self::NotExists),
             _ => None,
         }
     }
@@ -111,13 +122,24 @@ fn filter(element: &Value<'_>) -> Option<Filter> {
         | Operator::GreaterThan
         | Operator::GreaterThanEquals
         | Operator::LessThan
-        | Operator::LessThanEquals => Some(operand(&value?)?),
+        | Operator::LessThanEquals => Some(operands(&value?)?),
     };
     Some(Filter {
         name,
         operator,
         value,
     })
+}
+
+/// One value, or a list of them: any of them will do.
+fn operands(value: &Value<'_>) -> Option<FilterValue> {
+    if value.kind != Kind::Array {
+        return operand(value);
+    }
+    let mut values = Vec::new();
+    value.elements(|element| values.push(operand(&element)));
+    let values: Vec<FilterValue> = values.into_iter().collect::<Option<_>>()?;
+    (!values.is_empty()).then_some(FilterValue::AnyOf(values))
 }
 
 fn operand(value: &Value<'_>) -> Option<FilterValue> {

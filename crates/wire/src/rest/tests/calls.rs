@@ -48,10 +48,13 @@ fn a_question_by_post_and_by_get_is_the_same() {
         (date(2026, 7, 1), date(2026, 7, 2))
     );
     assert!(by_post.with.app && by_post.with.events && by_post.with.profile);
-    let without = ask("app=false&events=false&profile=false", BODY)
-        .unwrap()
-        .with;
-    assert!(!without.app && !without.events && !without.profile);
+    for query in [
+        "app=false&events=false&profile=false",
+        "app=False&events=FALSE&profile=False",
+    ] {
+        let without = ask(query, BODY).unwrap().with;
+        assert!(!without.app && !without.events && !without.profile);
+    }
 }
 
 #[test]
@@ -118,14 +121,34 @@ fn questions_that_cannot_be_answered_are_refused() {
     ] {
         check(&dated(from, to), Refusal::InvalidDates);
     }
-    check(
-        &BODY.replace("Product Viewed", "Notification Sent"),
-        Refusal::ExportNotAllowed,
-    );
-    check(
-        &BODY.replace('{', "{\"profile_fields\":[{\"name\":\"x\"}],"),
-        Refusal::Malformed,
-    );
+    // Conditions that are not kept here; those that ask for nothing do no harm.
+    for condition in [
+        "\"profile_fields\":[{\"name\":\"x\"}],",
+        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[1]},",
+        "\"session_properties\":\"x\",",
+    ] {
+        check(
+            &BODY.replace('{', &format!("{{{condition}")),
+            Refusal::Malformed,
+        );
+    }
+    for condition in [
+        "\"session_properties\":[ ],",
+        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[]},",
+    ] {
+        let body = BODY.replace('{', &format!("{{{condition}"));
+        assert_eq!(ask("", &body), ask("", BODY), "{body}");
+    }
+}
+
+#[test]
+fn notifications_are_counted_and_not_given_out() {
+    let body = BODY.replace("Product Viewed", "Notification Sent");
+    assert_eq!(ask("", &body).unwrap().event_name, "Notification Sent");
+    let records = |body: &str| export::decode_for_records("", body.as_bytes()).map(drop);
+    assert_eq!(records(&body), Err(Refusal::ExportNotAllowed));
+    assert_eq!(records(BODY), Ok(()));
+    assert_eq!(records("{}"), Err(Refusal::Malformed));
 }
 
 #[test]
@@ -175,7 +198,10 @@ fn conditions_are_read_or_the_question_is_refused() {
         "[{\"name\":\"a\"}]",
         "[{\"name\":\"a\",\"operator\":\"regex\",\"value\":\"(a+)+$\"}]",
         "[{\"name\":\"a\",\"operator\":7,\"value\":1}]",
-        "[{\"name\":\"a\",\"value\":[1]}]",
+        "[{\"name\":\"a\",\"value\":[]}]",
+        "[{\"name\":\"a\",\"value\":[1,null]}]",
+        "[{\"name\":\"a\",\"value\":[[1]]}]",
+        "[{\"name\":\"a\",\"value\":{\"b\":1}}]",
         &many,
     ] {
         assert_eq!(
@@ -185,6 +211,71 @@ fn conditions_are_read_or_the_question_is_refused() {
             &wrong[..wrong.len().min(60)]
         );
     }
+}
+
+#[test]
+fn operators_have_the_names_of_the_query_language_and_of_its_clients() {
+    let check = |names: &[&str], expect: Operator| {
+        for name in names {
+            let condition = format!(
+                "{{\"event_properties\":[{{\"name\":\"a\",\"operator\":\"{name}\",\"value\":1}}],"
+            );
+            let asked = ask("", &BODY.replace('{', &condition)).unwrap();
+            assert_eq!(asked.filters[0].operator, expect, "{name}");
+        }
+    };
+    check(&["equals"], Operator::Equals);
+    check(&["not_equals", "notEquals"], Operator::NotEquals);
+    check(&["contains"], Operator::Contains);
+    check(
+        &[
+            "does_not_contain",
+            "doesNotContain",
+            "not_contains",
+            "notContains",
+        ],
+        Operator::NotContains,
+    );
+    check(
+        &["greater_than", "greaterThan", "gt"],
+        Operator::GreaterThan,
+    );
+    check(
+        &[
+            "greater_than_equals",
+            "greaterThanEquals",
+            "greaterThanOrEquals",
+            "gte",
+        ],
+        Operator::GreaterThanEquals,
+    );
+    check(&["less_than", "lessThan", "lt"], Operator::LessThan);
+    check(
+        &[
+            "less_than_equals",
+            "lessThanEquals",
+            "lessThanOrEquals",
+            "lte",
+        ],
+        Operator::LessThanEquals,
+    );
+    check(&["exists"], Operator::Exists);
+    check(
+        &["does_not_exist", "doesNotExist", "not_exists", "notExists"],
+        Operator::NotExists,
+    );
+}
+
+#[test]
+fn a_condition_may_name_several_values() {
+    let condition = "{\"event_properties\":[{\"name\":\"a\",\"operator\":\"equals\",\"value\":[\"x\",1,true]}],";
+    let asked = ask("", &BODY.replace('{', condition)).unwrap();
+    let values = vec![
+        FilterValue::Text("x".into()),
+        FilterValue::Number("1".into()),
+        FilterValue::Bool(true),
+    ];
+    assert_eq!(asked.filters[0].value, Some(FilterValue::AnyOf(values)));
 }
 
 #[test]
@@ -306,6 +397,17 @@ fn a_deletion_names_identities_or_devices() {
         vec![(Identity, "u1"), (Identity, "2")],
     );
     check("{\"guid\":[\"__g1\"]}", vec![(ObjectId, "__g1")]);
+    // Java and .NET write fields that were not set.
+    check(
+        "{\"identity\":[\"u1\"],\"guid\":null}",
+        vec![(Identity, "u1")],
+    );
+    check(
+        "{\"identity\":null,\"guid\":\"__g1\"}",
+        vec![(ObjectId, "__g1")],
+    );
+    let demerged = delete::decode_demerge(b"{\"identities\":[\"u1\"],\"identity\":null}");
+    assert_eq!(demerged, Ok(vec!["u1".to_owned()]));
     let many = format!("{{\"identity\":[{}]}}", vec!["\"u\""; 101].join(","));
     for body in [
         "",

@@ -21,7 +21,7 @@ struct Habit {
 
 const SUCCESS: &str = r#"{"status":"success","processed":1,"unprocessed":[]}"#;
 
-const HABITS: [Habit; 20] = [
+const HABITS: [Habit; 21] = [
     Habit {
         client: "Ruby, net/http",
         host: "api.clevertap.com",
@@ -170,6 +170,15 @@ const HABITS: [Habit; 20] = [
                   User-Agent: Apache-HttpClient/4.5 (Java/1.8)\r\nAccept-Encoding: gzip,deflate\r\n",
         body: r#"{"event_name":"Go","event_properties":null,"from":20200101,"to":20991231}"#,
         expect: r#""cursor":""#,
+    },
+    Habit {
+        client: "Node: conditions by their older name",
+        host: "eu1.api.clevertap.com",
+        line: "POST /1/counts/events.json HTTP/1.1",
+        headers: "accept: */*\r\naccept-encoding: gzip, deflate\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                  x-clevertap-account-id: {account}\r\nx-clevertap-passcode: {passcode}\r\n",
+        body: r#"{"event_name":"Go","props":[{"name":"s","operator":"contains","value":"piz"}],"from":20200101,"to":20991231}"#,
+        expect: r#"{"count":0,"status":"success"}"#,
     },
     Habit {
         client: "Java: a slash at the end",

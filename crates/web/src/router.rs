@@ -83,7 +83,7 @@ const SUBSCRIBE: Audit = Audit::Entries(&[Action::PeopleSubscribed]);
 const DISASSOCIATE: Audit = Audit::Entries(&[Action::PhonesRemoved]);
 
 /// Every route of the protocol on the api plane. The first verb of a URL stands first.
-pub const ROUTES: [Route; 33] = [
+pub const ROUTES: [Route; 35] = [
     api("POST", "/1/upload", UPLOAD),
     api("POST", "/1/events.json", EVENTS),
     api("GET", "/1/events.json", EVENTS),
@@ -103,7 +103,9 @@ pub const ROUTES: [Route; 33] = [
     api("GET", "/1/counts/trends.json", COUNT),
     api("POST", "/1/demerge/profiles.json", DEMERGE),
     api("POST", "/1/subscribe", SUBSCRIBE),
+    api("POST", "/1/subscribe/", SUBSCRIBE),
     api("POST", "/1/disassociate", DISASSOCIATE),
+    api("POST", "/1/disassociate/", DISASSOCIATE),
     api("GET", "/getSchema", Audit::Nothing),
     api("POST", "/getSchema", Audit::Nothing),
     api("GET", "/v1/connect", Audit::Nothing),
@@ -127,7 +129,7 @@ impl FromRef<State> for collect::State {
 
 /// The REST API, complete with its request log.
 pub fn api_router(state: &State) -> Router {
-    let paths: [(&str, MethodRouter<State>); 18] = [
+    let paths: [(&str, MethodRouter<State>); 20] = [
         ("/1/upload", collect::upload_route()),
         (
             api::events::PATH,
@@ -155,7 +157,9 @@ pub fn api_router(state: &State) -> Router {
         ),
         (api::demerge::PATH, post(api::demerge::post)),
         (api::subscribe::PATH, post(api::subscribe::post)),
+        (api::subscribe::OLD_PATH, post(api::subscribe::post)),
         (api::disassociate::PATH, post(api::disassociate::post)),
+        (api::disassociate::OLD_PATH, post(api::disassociate::post)),
         (
             api::schema::PATH,
             post(api::schema::any).get(api::schema::any),

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-use crate::api::Strangers;
+use crate::api::{Asked, Strangers};
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -175,6 +175,8 @@ struct Inner {
     quarantine: Mutex<()>,
     /// Programs that were refused of late.
     strangers: Strangers,
+    /// Reports that were asked for of late.
+    asked: Asked,
 }
 
 impl State {
@@ -185,6 +187,7 @@ impl State {
             parts,
             quarantine: Mutex::default(),
             strangers: Strangers::default(),
+            asked: Asked::default(),
         }))
     }
 
@@ -216,6 +219,11 @@ impl State {
     /// Programs that were refused of late.
     pub(crate) fn strangers(&self) -> &Strangers {
         &self.0.strangers
+    }
+
+    /// Reports that were asked for of late.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.0.asked
     }
 
     pub(crate) fn volumes(&self) -> &dyn Ground {

@@ -128,9 +128,11 @@ fn assert_every_other_call(answers: &HashMap<String, Value>) {
     assert_eq!(answers["methods"], json!(methods));
 
     assert_eq!(answers["now"]["status"], "success", "{}", answers["now"]);
-    let two = json!({"n": {"INT": {"0": 1, "1": 1}}, "status": "success"});
+    let id = &answers["top"]["req_id"];
+    let two = json!({"n": {"INT": {"0": 1, "1": 1}}, "status": "success", "req_id": id});
     assert_eq!(answers["top"], two);
-    let days = json!({"days": answers["trends"]["days"], "status": "success"});
+    let (days, id) = (&answers["trends"]["days"], &answers["trends"]["req_id"]);
+    let days = json!({"days": days, "status": "success", "req_id": id});
     assert_eq!(answers["trends"], days);
     assert_eq!(answers["trends"]["days"]["20260921"], 230);
     let unknown = json!({"status": "fail", "error": "[\"Invalid event : Nothing\"]", "code": 400});

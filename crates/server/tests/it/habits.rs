@@ -21,7 +21,7 @@ struct Habit {
 
 const SUCCESS: &str = r#"{"status":"success","processed":1,"unprocessed":[]}"#;
 
-const HABITS: [Habit; 13] = [
+const HABITS: [Habit; 21] = [
     Habit {
         client: "Ruby, net/http",
         host: "api.clevertap.com",
@@ -140,6 +140,83 @@ const HABITS: [Habit; 13] = [
         body: "{\"d\" : [ {\"type\":\"event\",\"GPID\":\"g\",\"evtName\":\"Fetch\",\"evtData\":{\"\\u00e9\":\"\\u00e9\"}} ] }\n",
         expect: SUCCESS,
     },
+    Habit {
+        client: "Go, a JSON encoder: no properties as null, a new line at the end",
+        host: "in.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "User-Agent: Go-http-client/1.1\r\nContent-Type: application/json; charset=utf-8\r\n\
+                  X-Clevertap-Account-Id: {account}\r\nX-Clevertap-Passcode: {passcode}\r\n\
+                  Accept-Encoding: gzip\r\nConnection: close\r\n",
+        body: "{\"d\":[{\"identity\":\"go\",\"type\":\"event\",\"evtName\":\"Null\",\"evtData\":null}]}\n",
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "PHP, a form plugin: a device that is named by an address, the type of the body said twice",
+        host: "us1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "User-Agent: WordPress/6.4; https://shop.example\r\nReferer: https://api.clevertap.com/1/upload\r\n\
+                  Accept: */*\r\nAccept-Encoding: deflate, gzip, br\r\nContent-Type: application/json\r\n\
+                  content-type: application/json; charset=utf-8\r\nX-CleverTap-Account-Id: {account}\r\n\
+                  X-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: r#"{"d":[{"objectId":"form@example.com","type":"event","evtName":"Mail","evtData":{"form":"1"}}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Java: parameters that begin with a question mark of their own",
+        host: "localhost",
+        line: "POST /1/events.json?batch_size=50&?app=true&?events=true HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\n\
+                  X-CleverTap-Passcode: {passcode}\r\nConnection: Keep-Alive, close\r\n\
+                  User-Agent: Apache-HttpClient/4.5 (Java/1.8)\r\nAccept-Encoding: gzip,deflate\r\n",
+        body: r#"{"event_name":"Go","event_properties":null,"from":20200101,"to":20991231}"#,
+        expect: r#""cursor":""#,
+    },
+    Habit {
+        client: "Node: conditions by their older name",
+        host: "eu1.api.clevertap.com",
+        line: "POST /1/counts/events.json HTTP/1.1",
+        headers: "accept: */*\r\naccept-encoding: gzip, deflate\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                  x-clevertap-account-id: {account}\r\nx-clevertap-passcode: {passcode}\r\n",
+        body: r#"{"event_name":"Go","props":[{"name":"s","operator":"contains","value":"piz"}],"from":20200101,"to":20991231}"#,
+        expect: r#"{"count":0,"status":"success"}"#,
+    },
+    Habit {
+        client: "Java: a slash at the end",
+        host: "localhost",
+        line: "POST /1/subscribe/ HTTP/1.1",
+        headers: "Content-Type: application/json\r\nX-CleverTap-Account-Id: {account}\r\n\
+                  X-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: r#"{"d":[{"type":"email","value":"nobody@example.com","status":"Unsubscribe"}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Kotlin, RestTemplate: a deletion in chunks",
+        host: "in1.api.clevertap.com",
+        line: "POST /1/delete/profiles.json HTTP/1.1",
+        headers: "Accept: application/json, application/*+json\r\nContent-Type: application/json\r\n\
+                  X-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  User-Agent: Java/17.0.9\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n",
+        body: r#"{"identity":["nobody","nobody else"]}"#,
+        expect: r#"{"status":"success"}"#,
+    },
+    Habit {
+        client: "Swift: a deletion by device, printed over several lines, with another name of the charset",
+        host: "api.clevertap.com",
+        line: "POST /1/delete/profiles.json HTTP/1.1",
+        headers: "Accept: */*\r\nContent-Type: application/json; charset=utf8\r\nAccept-Language: en-GB;q=1.0\r\n\
+                  X-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\nConnection: close\r\n",
+        body: "{\n  \"guid\" : \"-0123456789ABCDEF0123456789ABCDEF\"\n}",
+        expect: r#"{"status":"success"}"#,
+    },
+    Habit {
+        client: "Python, a report's question as text without a type, read by its id",
+        host: "localhost",
+        line: "POST /1/counts/top.json HTTP/1.1",
+        headers: "User-Agent: python-requests/2.31.0\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n\
+                  Connection: close\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n",
+        body: r#"{"event_name": "Go", "from": 20200101, "to": 20991231, "groups": {"foo": {"property_type": "event_properties", "name": "s", "top_n": 2, "order": "desc"}}}"#,
+        expect: r#","req_id":""#,
+    },
 ];
 
 /// The request's bytes; a body goes with its length, or in two chunks.
@@ -198,6 +275,8 @@ async fn every_habit_works_the_first_time() {
             "Fetch",
             "Go",
             "Java",
+            "Mail",
+            "Null",
             "Old",
             "Php",
             "Ruby",
@@ -207,7 +286,7 @@ async fn every_habit_works_the_first_time() {
     assert!(kept[2].to_string().contains("9007199254740993"), "{kept:?}");
     assert!(kept[0].to_string().contains('é'), "{kept:?}");
     // Both ISO times are the same moment, which the epoch names too.
-    for at in [3, 5] {
+    for at in [5, 7] {
         let time = kept[at]["ts"].to_string();
         assert!(time.contains("2026-09-21T14:13:20"), "{time}");
     }
@@ -223,15 +302,19 @@ async fn every_habit_works_the_first_time() {
             json!({"event_name": "Go", "from": 20_200_101, "to": 20_991_231}),
         )
         .await;
-    // Its second step in two ways: by POST with the cursor in the query, and in the body.
+    // Its second step in three ways: by POST with the cursor in the query, and nothing or no more than
+    // an empty object in the body, and in the body.
     let cursor = cursor.body["cursor"].as_str().unwrap().to_owned();
     let by_query = client
         .post_text(&format!("/1/events.json?cursor={cursor}"), "")
         .await;
+    let by_query_too = client
+        .post(&format!("/1/events.json?cursor={cursor}"), json!({}))
+        .await;
     let by_body = client
         .post("/1/events.json", json!({"cursor": cursor}))
         .await;
-    for page in [by_query.body, by_body.body] {
+    for page in [by_query.body, by_query_too.body, by_body.body] {
         let record: &Value = &page["records"][0];
         assert_eq!(
             record["event_props"],
@@ -239,4 +322,18 @@ async fn every_habit_works_the_first_time() {
             "{page}"
         );
     }
+    // A report's second step, by POST with a form that says nothing.
+    let question = json!({
+        "event_name": "Go", "from": 20_200_101, "to": 20_991_231,
+        "groups": {"foo": {"property_type": "event_properties", "name": "n"}},
+    });
+    let mut report = client.post("/1/counts/top.json", question).await.body;
+    let id = report.as_object_mut().unwrap().remove("req_id").unwrap();
+    let id = id.as_str().unwrap();
+    let again = client
+        .request("POST", &format!("/1/counts/top.json?req_id={id}"))
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body("req_id=&limit=10");
+    let again = crate::client::Client::send(again).await.unwrap();
+    assert_eq!(again.body, report);
 }

@@ -40,8 +40,8 @@ pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Resu
     Ok(answers::count(count))
 }
 
-/// Counts and reports are answered at once: there is never a result to ask for later.
-pub(super) fn no_request_id(call: &Call) -> Result<()> {
+/// Counts are answered at once: there is never a result to ask for later.
+fn no_request_id(call: &Call) -> Result<()> {
     let mut pairs = call.query.split('&');
     if pairs.any(|pair| pair.starts_with("req_id=")) {
         return Err(Refusal::InvalidRequestId.into());

@@ -13,6 +13,8 @@ use super::{change, enter_for, own_policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/disassociate";
+/// As clients in Java write it.
+pub(crate) const OLD_PATH: &str = "/1/disassociate/";
 
 /// Numbers, each decided alone.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {

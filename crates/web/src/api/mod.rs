@@ -16,11 +16,13 @@ pub(crate) mod subscribe;
 pub(crate) mod top;
 pub(crate) mod trends;
 
+mod asked;
 mod counts;
 mod cursors;
 mod people;
 mod strangers;
 
+pub(crate) use asked::Asked;
 pub(crate) use strangers::{Strangers, note_refusals};
 
 use axum::extract::Request;

@@ -14,6 +14,8 @@ use super::{change, enter_for, own_policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/subscribe";
+/// As clients in Java write it.
+pub(crate) const OLD_PATH: &str = "/1/subscribe/";
 
 /// Wishes, each decided alone.
 pub(crate) async fn post(Of(state): Of<State>, request: Request) -> Response {

@@ -8,7 +8,8 @@ use query::{Subject, ValueCounts, ValueType};
 use std::cmp::Reverse;
 use wire::rest::report::{self, PropertyKind, TopGroup, TopValues};
 
-use super::counts::{is_known, no_request_id};
+use super::asked::{answered, question};
+use super::counts::is_known;
 use super::cursors::events_query;
 use super::{audit, enter, policy, respond};
 use crate::{Result, State};
@@ -25,8 +26,8 @@ pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
 }
 
 async fn answer(state: &State, call: &Call) -> Result<String> {
-    no_request_id(call)?;
-    let (events, groups) = report::decode_top(&call.query, call.bytes())?;
+    let asked = question(state, call, PATH)?;
+    let (events, groups) = report::decode_top(&asked.query, &asked.body)?;
     let query = events_query(&events, &call.caller.rules.time_zone)?;
     let subjects: Vec<Subject> = groups.iter().map(subject).collect();
     let policy = policy(call);
@@ -46,7 +47,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         .zip(counts)
         .map(|(group, counts)| (group.key.clone(), first(group, counts)))
         .collect();
-    Ok(report::top(&groups))
+    Ok(answered(state, call, PATH, report::top(&groups)))
 }
 
 fn subject(group: &TopGroup) -> Subject {

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use wire::rest::Refusal;
 use wire::rest::report::{self, Trends};
 
-use super::counts::{is_known, no_request_id};
+use super::asked::{answered, question};
+use super::counts::is_known;
 use super::cursors::{about, events_query};
 use super::{audit, enter, policy, respond};
 use crate::{Result, State};
@@ -28,13 +29,13 @@ pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
 }
 
 async fn answer(state: &State, call: &Call) -> Result<String> {
-    no_request_id(call)?;
+    let asked = question(state, call, PATH)?;
     let Trends {
         events,
         groups,
         unique,
         sum_of,
-    } = report::decode_trends(&call.query, call.bytes())?;
+    } = report::decode_trends(&asked.query, &asked.body)?;
     let time_zone = &call.caller.rules.time_zone;
     let query = events_query(&events, time_zone)?;
     let measure = match (sum_of, unique) {
@@ -65,7 +66,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         .zip(days.into_iter().zip(amounts))
         .map(|((key, _), (days, amounts))| (key, days.into_iter().zip(amounts).collect()))
         .collect();
-    Ok(report::trends(&groups))
+    Ok(answered(state, call, PATH, report::trends(&groups)))
 }
 
 /// The first moment of a day.

@@ -65,7 +65,7 @@ async fn a_wish_reaches_everybody_who_has_the_address() {
     room.clock.advance(Duration::from_secs(1));
     let back = r#"{"d":{"type":"email","value":"ann@example.com","status":"Resubscribe"}}"#;
     assert_eq!(
-        room.post("/1/subscribe", back).await.json()["status"],
+        room.post("/1/subscribe/", back).await.json()["status"],
         "success"
     );
     assert_eq!(
@@ -78,7 +78,7 @@ async fn a_wish_reaches_everybody_who_has_the_address() {
 async fn a_number_is_taken_from_everybody_who_has_it() {
     let room = room().await;
     let body = r#"{"d":[{"type":"phone","value":"+14155551234"},{"type":"email","value":"ann@example.com"}]}"#;
-    let answer = room.post("/1/disassociate", body).await.json();
+    let answer = room.post("/1/disassociate/", body).await.json();
     assert_eq!(answer["processed"], 1);
     for identity in ["u1", "u3"] {
         assert!(

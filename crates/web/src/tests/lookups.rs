@@ -23,7 +23,7 @@ async fn room() -> Room {
 async fn a_person_is_found_by_identity_email_and_object_id() {
     let room = room().await;
     let found = room.get("/1/profile.json?identity=u+1").await;
-    expect![[r#"200 {"status":"success","record":{"identity":"u+1","name":"Ann","email":"ann+shop@example.com","phone":"+14155551234","profileData":{"Plan":"gold","tags":["a","b"]},"events":{"Viewed":{"count":1,"first_seen":1790000000,"last_seen":1790000000}},"platformInfo":[{"push_token":"tok-1","objectId":"__g9e75c0d1ab"}],"objectId":"__g9e75c0d1ab"}}"#]]
+    expect![[r#"200 {"status":"success","record":{"identity":"u+1","name":"Ann","email":"ann+shop@example.com","phone":"+14155551234","profileData":{"Plan":"gold","tags":["a","b"]},"events":{"Viewed":{"count":1,"first_seen":1790000000,"last_seen":1790000000}},"platformInfo":[{"platform":"Android","push_token":"tok-1","objectId":"__g9e75c0d1ab"}],"objectId":"__g9e75c0d1ab"}}"#]]
     .assert_eq(&found.text());
     let others = [
         "identity=u%2B1",

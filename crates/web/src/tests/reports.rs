@@ -19,8 +19,19 @@ async fn room() -> Room {
     room
 }
 
+/// Asks for a report, and for the same again by its id, which comes with the first answer alone.
 async fn check(room: &Room, path: &str, body: String, expected: Expect) {
-    expected.assert_eq(&room.post(path, body).await.text());
+    let answer = room.post(path, body).await;
+    let answer_json = answer.json();
+    let id = answer_json["req_id"].as_str().unwrap();
+    assert!(id.parse::<u64>().is_ok(), "{answer:?}");
+    let report = answer.text().replace(&format!(",\"req_id\":\"{id}\""), "");
+    expected.assert_eq(&report);
+    let by_id = format!("{path}?req_id={id}");
+    assert_eq!(room.get(&by_id).await.text(), report);
+    // Some clients ask again by POST, with a form of what they asked first.
+    let form = "event_name=Bought&groups=what&to=20261001";
+    assert_eq!(room.post(&by_id, form).await.text(), report);
 }
 
 #[tokio::test]
@@ -116,6 +127,11 @@ async fn reports_that_cannot_be_made_are_refused() {
         ),
         (
             "trends",
+            top(r#"{"req_id":{"trend_type":"daily"}}"#),
+            invalid_group,
+        ),
+        (
+            "trends",
             top(r#"{"a":{"trend_type":"daily"}}"#)
                 .replace("2026", "2024")
                 .replacen("2024", "2020", 1),
@@ -138,8 +154,14 @@ async fn reports_that_cannot_be_made_are_refused() {
             .await;
         assert_eq!(answer.text(), expected, "{path} {body}");
     }
-    let polled = room.get("/1/counts/top.json?req_id=7").await;
-    assert_eq!(polled.status, 400);
+    let body = top(r#"{"a":{"trend_type":"daily"}}"#);
+    let asked = room.post("/1/counts/trends.json", body).await.json();
+    let id = asked["req_id"].as_str().unwrap();
+    for unknown in ["7", "", "x", id] {
+        let polled = room.get(&format!("/1/counts/top.json?req_id={unknown}"));
+        let expected = r#"400 {"status":"fail","error":"Invalid request id","code":400}"#;
+        assert_eq!(polled.await.text(), expected, "{unknown}");
+    }
 }
 
 #[tokio::test]

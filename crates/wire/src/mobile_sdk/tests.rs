@@ -141,6 +141,32 @@ fn the_old_ios_form() {
 }
 
 #[test]
+fn the_form_of_a_game_on_a_desktop() {
+    for (mark, os) in [("^", "MacOS"), ("~", "Windows"), ("#", "Linux")] {
+        let device = format!("{mark}0123456789abcdef0123456789abcdef");
+        let text = format!(
+            r#"[{{"type":"meta","g":"{device}","id":"A-1","tk":"tok","af":{{"OS":"{os}"}}}},{{"type":"event","evtName":"App Launched","evtData":{{}},"ep":1790000001}}]"#
+        );
+        let shown = format!(
+            "2 1790000001 ObjectId={device} device:{os}={{\"OS\":\"{os}\"}}\n\
+             2 1790000001 ObjectId={device} App Launched {{}} session=None {{\"OS\":\"{os}\"}}"
+        );
+        assert_eq!(show(&upload(&text).batch(Source::Android)), shown);
+    }
+}
+
+#[test]
+fn a_system_without_a_name_is_the_source_s() {
+    for os in ["\"\"", "7", "\"<b>\"", "\"ios\"", "null"] {
+        let text = format!(
+            r#"[{{"type":"meta","g":"-1","af":{{"OS":{os}}}}},{{"type":"event","evtName":"App Launched"}}]"#
+        );
+        let shown = show(&upload(&text).batch(Source::Ios));
+        assert!(shown.contains("device:iOS="), "{os}: {shown}");
+    }
+}
+
+#[test]
 fn an_import_makes_a_device_known_by_an_empty_token() {
     check(
         Source::Ios,

@@ -15,6 +15,8 @@ pub const ITEMS_MAX: usize = limit::RECORDS_PER_UPLOAD_MAX;
 const APP_LAUNCHED: &str = "App Launched";
 /// The longest push token.
 const TOKEN_BYTES_MAX: usize = 4_096;
+/// The longest name of a system.
+const PLATFORM_BYTES_MAX: usize = 32;
 
 /// A body as it came.
 #[derive(Debug)]
@@ -142,6 +144,24 @@ impl<'a> Upload<'a> {
         uses_ip
     }
 
+    /// What the device is called: the SDKs' own two systems by their names, any other as it calls itself.
+    fn platform(&self, source: Source) -> Box<str> {
+        let is_name = |it: &str| {
+            (1..=PLATFORM_BYTES_MAX).contains(&it.len())
+                && it
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || it == b' ')
+        };
+        let other = self.os().filter(|it| super::source(it).is_none());
+        other.filter(|it| is_name(it)).unwrap_or_else(|| {
+            Box::from(if source == Source::Ios {
+                "iOS"
+            } else {
+                "Android"
+            })
+        })
+    }
+
     /// What is known of the device, and which campaign has led to the session.
     fn facts(&self) -> Facts {
         let mut facts = Facts::of_app_fields(self.meta.and_then(|it| it.app_fields));
@@ -162,11 +182,7 @@ impl<'a> Upload<'a> {
         let mut reader = Reader {
             device: self.device(),
             facts: self.facts().json(),
-            platform: if source == Source::Ios {
-                "iOS"
-            } else {
-                "Android"
-            },
+            platform: self.platform(source),
             batch: Batch::default(),
         };
         for item in &self.items {
@@ -188,7 +204,7 @@ impl<'a> Upload<'a> {
 struct Reader<'a> {
     device: Box<str>,
     facts: Option<RawJson>,
-    platform: &'static str,
+    platform: Box<str>,
     batch: Batch<'a>,
 }
 
@@ -259,7 +275,7 @@ impl<'a> Reader<'a> {
     fn push_facts(&mut self, item: &Item<'a>) {
         let value = self.facts.clone().unwrap_or_else(RawJson::empty_object);
         let change = Change {
-            property: Box::from(self.platform),
+            property: self.platform.clone(),
             op: ChangeOp::Device,
             value,
         };

@@ -18,6 +18,16 @@ pub fn count(count: u64) -> String {
     format!("{{\"count\":{count},\"status\":\"success\"}}")
 }
 
+/// The same answer with the id of its question, by which it can be asked for again. The id is a text of
+/// digits: clients read it as a number, or put it behind `?req_id=` as it is.
+#[must_use]
+pub fn with_request_id(mut answer: String, id: u64) -> String {
+    if answer.pop() == Some('}') {
+        answer.push_str(&format!(",\"req_id\":\"{id}\"}}"));
+    }
+    answer
+}
+
 /// One page. `records` are JSON texts of [`super::record`]; without `next_cursor` it is the last.
 #[must_use]
 pub fn page(records: &[String], next_cursor: Option<&str>) -> String {

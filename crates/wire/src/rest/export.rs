@@ -160,7 +160,10 @@ impl<'a> Fields<'a> {
             "event_name" => self.event_name = Some(value),
             "from" => self.from = Some(value),
             "to" => self.to = Some(value),
-            "event_properties" if value.kind != Kind::Null => self.filters = Some(value),
+            // The older of the two is what the vendor's own client still shows.
+            "event_properties" | "props" if value.kind != Kind::Null => {
+                self.unusable |= self.filters.replace(value).is_some();
+            }
             "session_properties"
             | "profile_fields"
             | "common_profile_properties"

@@ -49,6 +49,27 @@ pub struct Device<'a> {
     pub push_token: Option<&'a str>,
 }
 
+/// How the ids begin that the SDKs make, by system.
+const SYSTEMS: [(&str, &str); 5] = [
+    ("__", "Android"),
+    ("-", "iOS"),
+    ("^", "MacOS"),
+    ("~", "Windows"),
+    ("#", "Linux"),
+];
+
+impl<'a> Device<'a> {
+    /// What it is called: as its SDK said or, for a device that is known by a server's word only, as
+    /// its id begins. Clients read the name without looking whether there is one.
+    fn platform_name(&self) -> Option<&'a str> {
+        self.platform.or_else(|| {
+            let id = self.object_id?;
+            let found = SYSTEMS.iter().find(|(mark, _)| id.starts_with(mark));
+            found.map(|(_, name)| *name)
+        })
+    }
+}
+
 /// One event, with its person.
 #[derive(Debug, Clone, Copy)]
 pub struct EventRecord<'a> {
@@ -73,7 +94,7 @@ pub fn event(record: &EventRecord<'_>, with: With, time_zone: &TimeZone) -> Stri
     let device = person.devices.first();
     let mut profile = Object::default();
     profile.text("objectId", person.object_id);
-    profile.text("platform", device.and_then(|it| it.platform));
+    profile.text("platform", device.and_then(Device::platform_name));
     if with.app {
         let facts = members(device.and_then(|it| it.facts));
         for key in DEVICE_KEYS {
@@ -148,7 +169,7 @@ fn own_fields(out: &mut Object, person: &Person<'_>, with: With) {
 
 fn platform(device: &Device<'_>, with: With) -> String {
     let mut out = Object::default();
-    out.text("platform", device.platform);
+    out.text("platform", device.platform_name());
     if with.app {
         let facts = members(device.facts);
         for key in DEVICE_KEYS {

@@ -232,7 +232,9 @@ fn groups<'a, T>(
     }
     let mut groups = Vec::new();
     list.members(|key, group| {
-        let key = key.decode().filter(|key| key != "status");
+        let key = key
+            .decode()
+            .filter(|key| !matches!(&**key, "status" | "req_id"));
         groups.push(key.and_then(|key| decode(key.into_owned(), &group)));
     });
     if groups.is_empty() || groups.len() > GROUPS_MAX {

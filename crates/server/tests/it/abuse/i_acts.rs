@@ -286,16 +286,15 @@ async fn api(book: &mut Book<'_>, server: &Server, account: &Account) {
     }
     client.get("/1/profile.json?identity=ann").await;
     book.expect("api", "GET /1/profile.json");
+    let unsubscribe =
+        json!({"d": [{"type": "email", "value": "ann@example.com", "status": "Unsubscribe"}]});
+    let disassociate = json!({"d": [{"type": "phone", "value": "+14155551234"}]});
     let changes = [
         ("/1/demerge/profiles.json", json!({"identities": ["ann"]})),
-        (
-            "/1/subscribe",
-            json!({"d": [{"type": "email", "value": "ann@example.com", "status": "Unsubscribe"}]}),
-        ),
-        (
-            "/1/disassociate",
-            json!({"d": [{"type": "phone", "value": "+14155551234"}]}),
-        ),
+        ("/1/subscribe", unsubscribe.clone()),
+        ("/1/subscribe/", unsubscribe),
+        ("/1/disassociate", disassociate.clone()),
+        ("/1/disassociate/", disassociate),
         ("/1/delete/profiles.json", json!({"identity": ["dee"]})),
     ];
     for (path, body) in changes {

@@ -268,6 +268,22 @@ fn operators_have_the_names_of_the_query_language_and_of_its_clients() {
 }
 
 #[test]
+fn conditions_have_an_older_name() {
+    let condition = "[{\"name\":\"value\",\"operator\":\"contains\",\"value\":\"piz\"}]";
+    let ask = |more: &str| ask("", &BODY.replace('{', &format!("{{{more},"))).map(|it| it.filters);
+    let (old, new) = (
+        format!("\"props\":{condition}"),
+        format!("\"event_properties\":{condition}"),
+    );
+    assert_eq!(ask(&old).unwrap().len(), 1);
+    assert_eq!(ask(&old), ask(&new));
+    assert_eq!(ask(&format!("\"props\":null,{new}")), ask(&new));
+    assert_eq!(ask("\"props\":[{}]"), Err(Refusal::Malformed));
+    // Which of the two counts, nobody knows.
+    assert_eq!(ask(&format!("{old},{new}")), Err(Refusal::Malformed));
+}
+
+#[test]
 fn a_condition_may_name_several_values() {
     let condition = "{\"event_properties\":[{\"name\":\"a\",\"operator\":\"equals\",\"value\":[\"x\",1,true]}],";
     let asked = ask("", &BODY.replace('{', condition)).unwrap();

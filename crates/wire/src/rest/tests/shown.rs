@@ -93,6 +93,35 @@ fn a_person_shows_properties_events_and_devices() {
 }
 
 #[test]
+fn a_device_that_no_sdk_has_described_is_called_as_its_id_begins() {
+    let (properties, events) = (BTreeMap::new(), BTreeMap::new());
+    for (id, expect) in [
+        ("__g9e75", Some("Android")),
+        ("-9e75", Some("iOS")),
+        ("^9e75", Some("MacOS")),
+        ("~9e75", Some("Windows")),
+        ("#9e75", Some("Linux")),
+        ("9e75-1", None),
+    ] {
+        let devices = [Device {
+            object_id: Some(id),
+            ..Device::default()
+        }];
+        let person = Person {
+            identity: None,
+            object_id: Some(id),
+            properties: &properties,
+            events: &events,
+            devices: &devices,
+        };
+        let shown = record::person(&person, NONE);
+        let name = expect.map_or(String::new(), |it| format!("\"platform\":\"{it}\","));
+        let device = format!("\"platformInfo\":[{{{name}\"objectId\":\"{id}\"}}]");
+        assert!(shown.contains(&device), "{shown}");
+    }
+}
+
+#[test]
 fn pages_and_other_answers() {
     let records = ["{\"a\":1}".to_owned(), "{}".to_owned()];
     let all = [
@@ -101,6 +130,7 @@ fn pages_and_other_answers() {
         answers::count(7_138),
         answers::page(&records, Some("Ab-_")),
         answers::page(&[], None),
+        answers::with_request_id(answers::count(7_138), 1_790_000_000_000),
         answers::profile(None),
         answers::profile(Some("{}")),
     ];
@@ -110,6 +140,7 @@ fn pages_and_other_answers() {
         {"count":7138,"status":"success"}
         {"status":"success","next_cursor":"Ab-_","records":[{"a":1},{}]}
         {"status":"success","records":[]}
+        {"count":7138,"status":"success","req_id":"1790000000000"}
         {"status":"success","record":null}
         {"status":"success","record":{}}"#]]
     .assert_eq(&all.join("\n"));

@@ -160,6 +160,12 @@ fn types_and_names_of_people() {
         ",\"objectId\":\"97c46c81-3140-456d-b2a9-690d70aaca35\"",
         None,
     );
+    for system in ["^", "~", "#"] {
+        let device = format!(",\"objectId\":\"{system}97c46c813140456db2a9690d70aaca35\"");
+        check_names(&device, None);
+        let token = "{\"type\":\"token\",\"tokenData\":{\"id\":\"x\",\"type\":\"wns\"}";
+        check(&format!("{token}{device}}}"), None);
+    }
     check_names(",\"objectId\":\"a b\"", Some(ObjectIdInvalid));
     check_names(
         ",\"identity\":\"u\",\"objectId\":\"<\"",

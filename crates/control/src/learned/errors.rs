@@ -9,7 +9,7 @@ use model::{AccountId, RecordId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::store::Before;
-use super::{EVENTS_MAX, ErrorView, NAMES_MAX, hex, parts};
+use super::{EVENTS_MAX, ErrorView, hex, parts};
 
 /// Characters that the protocol forbids in names of events and properties.
 const FORBIDDEN: &[char] = &[
@@ -189,7 +189,7 @@ pub(super) fn of_refusals(refused: &[&Refused]) -> Vec<Finding> {
 /// New names beyond what the protocol, and what is kept here, allow.
 pub(super) fn of_too_many(learned: &[&Learned], before: &Before) -> Vec<Finding> {
     let mut found = Vec::new();
-    let (mut names, mut events) = (before.names, before.events);
+    let mut events = before.events;
     let mut counted = BTreeSet::new();
     for it in learned
         .iter()
@@ -199,16 +199,15 @@ pub(super) fn of_too_many(learned: &[&Learned], before: &Before) -> Vec<Finding>
         if matches!(it.name, Name::Event(_)) && events >= EVENTS_MAX {
             found.push(Finding::of("events_too_many", it, it.count, sample));
         }
-        if names >= NAMES_MAX {
+        if before.left_out.contains(&it.name) {
             let finding = Finding::of("names_too_many", it, it.count, sample);
             found.push(Finding {
                 name: None,
                 ..finding
             });
         }
-        if counted.insert(&it.name) {
-            names = names.saturating_add(1);
-            events = events.saturating_add(usize::from(matches!(it.name, Name::Event(_))));
+        if matches!(it.name, Name::Event(_)) && counted.insert(&it.name) {
+            events = events.saturating_add(1);
         }
     }
     found

@@ -6,7 +6,7 @@ use model::{AccountId, RecordId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::errors::{Finding, together};
 use super::{ERRORS_MAX, Known, NAMES_MAX, parts};
@@ -30,6 +30,8 @@ pub(super) struct Before {
     pub(super) names: usize,
     /// Events among them.
     pub(super) events: usize,
+    /// New names for which there is no room.
+    pub(super) left_out: HashSet<Name>,
 }
 
 impl<'a> Names<'a> {
@@ -62,14 +64,14 @@ impl<'a> Names<'a> {
             (before.names, before.events) = counts(session, account).await?;
         }
         let room = NAMES_MAX.saturating_sub(before.names);
-        let mut new: Vec<_> = self.0.iter().collect();
-        new.retain(|(_, (name, _))| !before.kinds.contains_key(*name));
+        let mut new: Vec<_> = self.0.values().collect();
+        new.retain(|(name, _)| !before.kinds.contains_key(*name));
         // Where not all have room, those in use come before those that somebody made up.
-        new.sort_by_key(|(_, (_, known))| Reverse(known.count));
-        let left_out: Vec<_> = new.iter().skip(room).map(|(hash, _)| **hash).collect();
-        for hash in &left_out {
-            self.0.remove(hash);
-        }
+        new.sort_by_key(|(_, known)| Reverse(known.count));
+        let left_out = new.iter().skip(room).map(|(name, _)| (*name).clone());
+        before.left_out = left_out.collect();
+        let left_out = &before.left_out;
+        self.0.retain(|_, (name, _)| !left_out.contains(*name));
         let rows: Vec<_> = self.0.iter().collect();
         for rows in rows.chunks(ROWS_AT_ONCE) {
             let mut query = QueryBuilder::<Sqlite>::new(

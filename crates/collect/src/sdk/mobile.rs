@@ -16,7 +16,7 @@ use wire::mobile_sdk::{self, Body, Hello, Upload};
 use super::intake::{self, Intake};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, peer_key};
-use crate::body;
+use crate::body::{self, NotTaken};
 use crate::{Facts, Head, Refusal, State, reply};
 
 const ACCOUNT: &str = "x-clevertap-account-id";
@@ -71,12 +71,18 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         STRANGER_BODY_BYTES_MAX
     };
     let read = body::read(&parts.headers, body, bytes_max, state.bodies()).await;
-    let body = match read {
-        Ok(body) => body,
+    let (taken, size_bytes) = match read {
+        Ok(body) => {
+            let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
+            (taken, body.size_bytes)
+        }
+        // It does not unpack: there is nothing to be kept of it but that it came.
+        Err(NotTaken {
+            refusal: Refusal::Malformed | Refusal::UnsupportedEncoding,
+            size_bytes,
+        }) => (take(&state, &head, &parts.headers, &claim, b""), size_bytes),
         Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
     };
-    let size_bytes = body.size_bytes;
-    let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
     let mut intake = match taken {
         Ok(intake) => intake,
         Err(dropped) => return dropped.respond(size_bytes),

@@ -157,6 +157,22 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
 }
 
 #[tokio::test]
+async fn what_does_not_unpack_is_noted_and_not_sent_again() {
+    for encoding in ["gzip", "br", "gzip, gzip"] {
+        let room = Room::new().await;
+        let packed = |request: http::request::Builder| {
+            let request = request.header("Content-Encoding", encoding);
+            request.body("no such thing".into()).unwrap()
+        };
+        let answer = send(&room, packed(android(&room))).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+        let noted = ["quarantined 0 the message cannot be read"];
+        assert_eq!(kept(&room).await, noted, "{encoding}");
+        assert!(send(&room, packed(bare("/a1?z=TEST-1"))).await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_dropped_in_silence() {
     let room = Room::new().await;
     let good = batch(&room.passcode);

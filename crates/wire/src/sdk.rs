@@ -32,7 +32,8 @@ pub fn is_device_id(text: &str) -> bool {
     names::is_object_id(text)
 }
 
-/// Seconds since the epoch of a number or of digits; none for anything else, and for zero.
+/// Seconds since the epoch of a number or of digits, a fraction left out; none for anything else, and
+/// for zero.
 pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
     let value = value?;
     let text = match value.kind {
@@ -40,7 +41,11 @@ pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
         Kind::String => value.string()?,
         Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return None,
     };
-    text.parse().ok().filter(|it| *it > 0)
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|it| it.is_ascii_digit()) => whole,
+        Some(_) | None => &*text,
+    };
+    whole.parse().ok().filter(|it| *it > 0)
 }
 
 /// A moment from seconds.

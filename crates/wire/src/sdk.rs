@@ -32,7 +32,8 @@ pub fn is_device_id(text: &str) -> bool {
     names::is_object_id(text)
 }
 
-/// Seconds since the epoch of a number or of digits; none for anything else, and for zero.
+/// Seconds since the epoch of a number or of digits, a fraction left out; none for anything else, and
+/// for zero.
 pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
     let value = value?;
     let text = match value.kind {
@@ -40,7 +41,11 @@ pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
         Kind::String => value.string()?,
         Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return None,
     };
-    text.parse().ok().filter(|it| *it > 0)
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|it| it.is_ascii_digit()) => whole,
+        Some(_) | None => &*text,
+    };
+    whole.parse().ok().filter(|it| *it > 0)
 }
 
 /// A moment from seconds.
@@ -48,14 +53,31 @@ pub(crate) fn moment(seconds: Option<u32>) -> Option<Timestamp> {
     seconds.map(|it| Timestamp::from_seconds(i64::from(it)))
 }
 
-/// A profile of a device: its `Identity`, `FBID` and `GPID` are whom the device belongs to from now on.
+/// What an SDK says of a device's person.
+pub(crate) struct Profile<'a> {
+    /// Its `Identity`, `FBID` and `GPID` are whom the device belongs to from now on.
+    pub(crate) names: Names<'a>,
+    /// What can be taken of it.
+    pub(crate) content: Content<'a>,
+    /// Why something of it was left out.
+    pub(crate) fault: Option<RejectReason>,
+}
+
+/// A profile of a device; as an error, when nothing of it can be taken.
 pub(crate) fn profile<'a>(
     data: Option<Value<'a>>,
     device: &str,
-) -> Result<(Names<'a>, Content<'a>), RejectReason> {
-    let Content::Profile { changes, alias } = profile::decode(data, None)? else {
+) -> Result<Profile<'a>, RejectReason> {
+    let (content, fault) = profile::decode_sdk(data)?;
+    let Content::Profile { changes, alias } = content else {
         return Err(RejectReason::Internal);
     };
+    if let Some(reason) = fault
+        && changes.is_empty()
+        && alias.is_none()
+    {
+        return Err(reason);
+    }
     let mut names = Names {
         identity: alias,
         ..device_names(device)
@@ -67,13 +89,15 @@ pub(crate) fn profile<'a>(
             _ => {}
         });
     }
-    Ok((
+    let content = Content::Profile {
+        changes,
+        alias: None,
+    };
+    Ok(Profile {
         names,
-        Content::Profile {
-            changes,
-            alias: None,
-        },
-    ))
+        content,
+        fault,
+    })
 }
 
 /// The names of a record that only its device names.

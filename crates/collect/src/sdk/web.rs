@@ -86,8 +86,9 @@ struct Told {
 
 /// Reads the message and decides on its records. A message of no known account is refused.
 fn take(state: &State, head: &Head, headers: &HeaderMap, query: &str) -> Result<Taken, Dropped> {
-    let query = Query::decode(query).ok_or(Refusal::Undecodable)?;
-    let outer = decompress_from_base64(&query.data).ok_or(Refusal::Undecodable)?;
+    let mut query = Query::decode(query).ok_or(Refusal::Undecodable)?;
+    let data = std::mem::take(&mut query.data);
+    let outer = decompress_from_base64(&data).ok_or(Refusal::Undecodable)?;
     let message = Message::decode(&outer).map_err(|_| Refusal::Undecodable)?;
     let name = message.account();
     let rules = account(state, name.as_deref()).ok_or(Refusal::UnknownAccount)?;
@@ -137,10 +138,15 @@ impl Arrived<'_> {
     /// The records of a message in plain text.
     fn records(&self, message: &Message<'_>) -> Taken {
         let told = self.told(message);
+        // One that names no session begins the one that the answer tells.
+        let query = Query {
+            session: Some(told.session),
+            ..self.query.clone()
+        };
         let batch = if told.is_out {
             Batch::default()
         } else {
-            message.batch(self.query, &told.device)
+            message.batch(&query, &told.device)
         };
         if self.query.uses_ip && !told.is_out {
             self.head.keep_peer();

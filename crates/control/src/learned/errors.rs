@@ -213,8 +213,8 @@ pub(super) fn of_too_many(learned: &[&Learned], before: &Before) -> Vec<Finding>
     found
 }
 
-/// Events that the account knows and that nobody has sent since `before`, those never sent among
-/// them once the account itself sends others.
+/// Events that the account knows and that nobody has sent since `before`. Not those that nobody ever
+/// sent: since when they are known is not written down.
 pub(super) fn of_unused(
     rules: Option<&AccountRules>,
     last_seen: &BTreeMap<&str, Timestamp>,

@@ -33,6 +33,7 @@ fn android(client: &Client, account: &Account) -> reqwest::RequestBuilder {
 fn batch(account: &Account) -> Value {
     let meta = json!({
         "type": "meta", "g": ANDROID, "id": account.id, "tk": account.sdk_token, "l_ts": 0, "f_ts": 0,
+        "ref": {"us": "google-play", "um": "organic"},
         "ct_pi": "Identity,Email", "ddnd": false, "rtl": [], "rct": 0, "ait": 0, "frs": true, "fl": true,
         "af": {"Build": "42", "Version": "1.4.2", "OS Version": "14", "SDK Version": 70_500,
             "Make": "Fairphone", "Model": "FP5", "Carrier": "x", "useIP": false, "OS": "Android",
@@ -54,7 +55,11 @@ fn batch(account: &Account) -> Value {
     };
     json!([
         meta,
-        event(1, "App Launched", json!({"Install": "y"})),
+        event(
+            1,
+            "App Launched",
+            json!({"Install": "y", "GoogleAdID": "38400000-8cf0-11bd-b23e-10b96e40000d"})
+        ),
         event(1, "wzrk_fetch", json!({"t": 0})),
         event(2, "Tap", json!({"button": "buy"})),
         event(2, "Tap", json!({"button": "buy"})),
@@ -152,9 +157,17 @@ async fn a_batch_of_androids_is_read_back_as_it_was_sent() {
         ["Android", "14", "1.4.2", "Fairphone", "FP5"],
         "{profile}"
     );
+    let session = &viewed[0]["session_props"];
+    let led = (&session["utm_source"], &session["utm_medium"]);
+    assert_eq!(led, (&json!("google-play"), &json!("organic")), "{session}");
     assert_eq!(
         events(&client, "Charged").await[0]["event_props"],
         body[11]["evtData"]
+    );
+    assert_eq!(
+        events(&client, "App Launched").await[0]["event_props"],
+        json!({"Install": "y"}),
+        "an advertising id is not kept"
     );
     assert_eq!(
         counts(&room, &account).await,

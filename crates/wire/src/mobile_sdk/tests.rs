@@ -176,6 +176,17 @@ fn an_import_makes_a_device_known_by_an_empty_token() {
 }
 
 #[test]
+fn a_property_that_breaks_its_rule_is_left_out() {
+    check(
+        Source::Ios,
+        r#"[{"type":"meta","g":"-1"},{"type":"profile","profile":{"Identity":"u1","Email":"none","Gender":"F"},"ep":9}]"#,
+        &expect![[r#"
+            2 9 Identity=u1 ObjectId=-1 put:Gender="F"
+            2 rejected email_invalid Person(ObjectId, "-1")"#]],
+    );
+}
+
+#[test]
 fn what_is_wrong_is_rejected_alone() {
     check(
         Source::Android,

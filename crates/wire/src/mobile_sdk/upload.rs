@@ -227,9 +227,9 @@ impl<'a> Reader<'a> {
         match &*item.kind() {
             "event" => self.event(item),
             "profile" => {
-                let (names, content) = sdk::profile(item.profile, &self.device)?;
-                self.push(item, names, content);
-                Ok(())
+                let profile = sdk::profile(item.profile, &self.device)?;
+                self.push(item, profile.names, profile.content);
+                profile.fault.map_or(Ok(()), Err)
             }
             _ => {
                 let change = token(item.data)?;

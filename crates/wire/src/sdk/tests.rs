@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use model::RawJson;
 use proptest::prelude::*;
 
-use super::{Facts, Sealed, sealed_answer};
+use super::{Facts, Sealed, sealed_answer, seconds};
 use crate::json::{Scanner, Value};
 
 fn value(text: &str) -> Value<'_> {
@@ -45,6 +45,28 @@ fn of_a_device_short_scalars_are_kept_and_no_advertising_id() {
     let text = facts.unwrap();
     assert!(text.as_str().len() < 5_000, "{}", text.as_str().len());
     assert!(RawJson::parse(text.as_str()).is_ok());
+}
+
+#[test]
+fn seconds_are_a_number_or_digits_without_their_fraction() {
+    for (text, expect) in [
+        ("1790000000", Some(1_790_000_000)),
+        ("\"1790000000\"", Some(1_790_000_000)),
+        ("1790000000.75", Some(1_790_000_000)),
+        ("\"1790000000.0\"", Some(1_790_000_000)),
+        ("0", None),
+        ("0.5", None),
+        ("-1", None),
+        ("1.79e9", None),
+        ("1790000000000", None),
+        ("\"1790000000.x\"", None),
+        ("\"\"", None),
+        ("null", None),
+        ("[1]", None),
+    ] {
+        assert_eq!(seconds(Some(value(text))), expect, "{text}");
+    }
+    assert_eq!(seconds(None), None);
 }
 
 #[test]

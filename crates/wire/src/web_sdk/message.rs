@@ -198,11 +198,13 @@ impl<'a> Message<'a> {
                 }
             }
             (Some("profile"), _) => {
-                let (names, content) = sdk::profile(self.fields.profile, device)?;
-                if self.is_login() {
+                let profile = sdk::profile(self.fields.profile, device)?;
+                // At most two come of a message: a fault goes before what the next page says anyway.
+                if self.is_login() && profile.fault.is_none() {
                     self.push(batch, at, sdk::device_names(device), self.facts());
                 }
-                self.push(batch, at, names, content);
+                self.push(batch, at, profile.names, profile.content);
+                return profile.fault.map_or(Ok(()), Err);
             }
             (Some("data"), _) | (None, Call::Data) => {
                 let content = changed(self.token()?);

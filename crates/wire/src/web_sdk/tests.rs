@@ -126,6 +126,27 @@ fn profiles_carry_operators_and_identities() {
 }
 
 #[test]
+fn who_somebody_is_does_not_hang_on_another_property() {
+    check(
+        "push",
+        r#"{"type":"profile","isOUL":true,"profile":{"Identity":"u1","Name":"Jo","Email":"","Phone":"n/a","n":{"$incr":"x"}},"af":{"lib":"w"}}"#,
+        &expect![[r#"
+            1790000000 Identity=u1 ObjectId=GUID put:Name="Jo"
+            rejected email_invalid Person(ObjectId, "GUID")"#]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"Identity":"u1","identity":"u2","Name":"Jo"}}"#,
+        &expect!["rejected key_twice Ambiguous"],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"Gender":"","Age":"old"}}"#,
+        &expect![[r#"rejected gender_invalid Person(ObjectId, "GUID")"#]],
+    );
+}
+
+#[test]
 fn pages_pings_and_push_tokens() {
     check(
         "page",

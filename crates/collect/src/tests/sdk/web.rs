@@ -5,12 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use model::Secret;
-use model::record::{Outcome, Peer};
+use model::record::{Outcome, Peer, Record};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
 use super::{Answer, kept, send};
-use crate::tests::harness::{ACCOUNT, Room};
+use crate::tests::harness::{ACCOUNT, NOW, Room};
 
 const EVENT: &str = r#"{"type":"event","evtName":"Viewed","evtData":{"n":1.50},"id":"TEST-1","g":"abc","s":1789999000}"#;
 
@@ -239,6 +239,25 @@ async fn a_request_that_is_sent_again_is_answered_and_stored_once() {
         .filter(|it| it.contains("Viewed"))
         .count();
     assert_eq!((clicks, room.lines().await.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn an_event_is_of_the_session_that_its_answer_tells() {
+    let room = Room::new().await;
+    let early = EVENT.replace(",\"s\":1789999000", "");
+    let answer = script(&room, &early, "&type=push").await.unwrap();
+    let begins = NOW.seconds();
+    let told = format!("s('abc',{begins},false,3)");
+    assert!(answer.body.contains(&told), "{}", answer.body);
+    let other = EVENT.replace("Viewed", "Later");
+    assert!(script(&room, &other, "&type=push").await.is_some());
+    let mut sessions = Vec::new();
+    for entry in room.entries().await {
+        if let Record::Event(event) = entry.record {
+            sessions.push(event.session.map(i64::from));
+        }
+    }
+    assert_eq!(sessions, [Some(begins), Some(1_789_999_000)]);
 }
 
 #[tokio::test]

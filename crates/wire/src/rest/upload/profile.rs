@@ -17,15 +17,36 @@ use crate::json::{Kind, Value};
 /// Levels of `profileData`: its own, and three of nesting.
 const LEVELS_MAX: u32 = 4;
 
-pub(crate) fn decode<'a>(
+pub(super) fn decode<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
 ) -> Result<Content<'a>, RejectReason> {
+    let (content, fault) = read(data, identity)?;
+    fault.map_or(Ok(content), Err)
+}
+
+/// What an SDK says of a person: nobody who could mend it is told what is wrong, so a property that
+/// breaks its rule is left out, and the rest is taken. Beside it stands why.
+pub(crate) fn decode_sdk(
+    data: Option<Value<'_>>,
+) -> Result<(Content<'_>, Option<RejectReason>), RejectReason> {
+    match read(data, None)? {
+        (_, Some(RejectReason::KeyTwice)) => Err(RejectReason::KeyTwice),
+        read => Ok(read),
+    }
+}
+
+/// What can be taken, and the first of its faults.
+fn read<'a>(
+    data: Option<Value<'a>>,
+    identity: Option<&str>,
+) -> Result<(Content<'a>, Option<RejectReason>), RejectReason> {
     let Some(data) = present(data) else {
-        return Ok(Content::Profile {
+        let nothing = Content::Profile {
             changes: Vec::new(),
             alias: None,
-        });
+        };
+        return Ok((nothing, None));
     };
     if data.kind != Kind::Object {
         return Err(RejectReason::ProfileDataInvalid);
@@ -43,19 +64,18 @@ pub(crate) fn decode<'a>(
             reader.member(&key, value);
         }
     });
-    if let Some(reason) = reader.faults.into_iter().min_by_key(|it| checks::rank(*it)) {
-        return Err(reason);
-    }
+    let fault = reader.faults.into_iter().min_by_key(|it| checks::rank(*it));
     if reader.own_properties > limit::PROFILE_PROPERTIES_MAX {
-        return Err(RejectReason::ProfilePropertiesTooMany);
+        return Err(fault.unwrap_or(RejectReason::ProfilePropertiesTooMany));
     }
     let alias = reader
         .alias
         .filter(|alias| identity != Some(alias.as_ref()));
-    Ok(Content::Profile {
+    let content = Content::Profile {
         changes: reader.changes,
         alias,
-    })
+    };
+    Ok((content, fault))
 }
 
 #[derive(Debug, Default)]

@@ -5,13 +5,13 @@
 //! a known sender everything is taken: what cannot be read goes to the quarantine, and the answer is the one of success in its dialect, because an SDK sends again
 //! whatever is answered otherwise. Nothing is answered before it is durable.
 
+mod absent;
 mod ids;
 mod intake;
 mod mobile;
 mod page;
 mod seen;
 mod subscription;
-mod absent;
 mod web;
 
 pub(crate) use ids::{derive_for_upload, purpose_key};

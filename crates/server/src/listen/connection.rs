@@ -141,7 +141,7 @@ impl Requests {
         let mut room = self.heads.room();
         let has_room = room.set(heads::bytes_of(&request));
         let judged = self.names.judge(&request);
-        let judged = judged.or((!has_room).then_some("head_too_large"));
+        let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
         let preset = judged.map(collect::Preset);
         let left = Left::default();
         let is_http2 = request.version() == Version::HTTP_2;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Refusal;
+use crate::upload::UNDECODABLE_BYTES_KEPT_MAX;
 
 /// Bytes of all bodies that are in memory at a time.
 const BODIES_BYTES_MAX: usize = 192 * 1024 * 1024;
@@ -58,12 +59,24 @@ impl Received {
 }
 
 /// A body that was not taken.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct NotTaken {
     /// Why.
     pub(crate) refusal: Refusal,
     /// Bytes that had been read.
     pub(crate) size_bytes: u64,
+    /// As it came, a body that came to its end and does not unpack: what is kept of one for review.
+    pub(crate) kept: Bytes,
+}
+
+impl NotTaken {
+    fn new(refusal: Refusal, size: usize) -> Self {
+        Self {
+            refusal,
+            size_bytes: size as u64,
+            kept: Bytes::new(),
+        }
+    }
 }
 
 /// The memory that all bodies share.
@@ -114,8 +127,8 @@ impl Drop for Charge {
 ///
 /// # Errors
 /// [`Refusal::TooLarge`], [`Refusal::UnsupportedEncoding`], [`Refusal::Malformed`] (it does not
-/// unpack), [`Refusal::Busy`] (the shared memory is in use) and [`Refusal::Broken`] (it did not
-/// come to its end).
+/// unpack: it is read to its end all the same), [`Refusal::Busy`] (the shared memory is in use) and
+/// [`Refusal::Broken`] (it did not come to its end).
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
@@ -123,46 +136,84 @@ pub(crate) async fn read(
     budget: &Budget,
 ) -> Result<Received, NotTaken> {
     let mut size = 0_usize;
-    let not_taken = |refusal, size: usize| NotTaken {
-        refusal,
-        size_bytes: size as u64,
-    };
-    let encoding = Encoding::of(headers).map_err(|refusal| not_taken(refusal, 0))?;
+    let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
-        return Err(not_taken(Refusal::TooLarge, 0));
+        return Err(NotTaken::new(Refusal::TooLarge, 0));
     }
     let mut charge = Charge::none(budget);
+    let mut packed = Packed::default();
     let mut sink = Sink::new(encoding, bytes_max);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| not_taken(cause(&error), size))?;
+        let frame = frame.map_err(|error| NotTaken::new(cause(&error), size))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
         size = size.saturating_add(data.len());
         if size > bytes_max {
-            return Err(not_taken(Refusal::TooLarge, size));
+            return Err(NotTaken::new(Refusal::TooLarge, size));
         }
-        let taken = sink
-            .push(data, size, announced)
-            .and_then(|held| charge.hold(held));
-        taken.map_err(|refusal| not_taken(refusal, size))?;
+        if encoding != Encoding::Identity {
+            packed.keep(&data);
+        }
+        let held = if packed.is_broken {
+            Ok(0)
+        } else {
+            sink.push(data, size, announced)
+        };
+        let held = match held {
+            Err(Refusal::Malformed) => {
+                packed.is_broken = true;
+                Ok(0)
+            }
+            held => held,
+        };
+        held.and_then(|held| charge.hold(held.saturating_add(packed.kept.len())))
+            .map_err(|refusal| NotTaken::new(refusal, size))?;
         if encoding != Encoding::Identity {
             // A small piece may unpack to much: others have their turn before the next one.
             tokio::task::yield_now().await;
         }
     }
-    let bytes = sink
-        .finish(size)
-        .map_err(|refusal| not_taken(refusal, size))?;
+    let finished = if packed.is_broken {
+        Err(Refusal::Malformed)
+    } else {
+        sink.finish(size)
+    };
+    let bytes = finished.map_err(|refusal| NotTaken {
+        kept: packed.kept.into(),
+        ..NotTaken::new(refusal, size)
+    })?;
     charge
         .hold(bytes.len())
-        .map_err(|refusal| not_taken(refusal, size))?;
+        .map_err(|refusal| NotTaken::new(refusal, size))?;
     Ok(Received {
         bytes,
         size_bytes: size as u64,
         charge,
     })
+}
+
+/// A packed body as it comes.
+#[derive(Debug, Default)]
+struct Packed {
+    /// The first of it, for review.
+    kept: Vec<u8>,
+    /// It does not unpack.
+    is_broken: bool,
+}
+
+impl Packed {
+    fn keep(&mut self, data: &[u8]) {
+        let room = UNDECODABLE_BYTES_KEPT_MAX.saturating_sub(self.kept.len());
+        let more = data.get(..room).unwrap_or(data);
+        self.kept.extend_from_slice(more);
+    }
+}
+
+/// Whether a body of these headers is in an encoding that is undone here, or in none.
+pub(crate) fn is_readable(headers: &HeaderMap) -> bool {
+    Encoding::of(headers).is_ok()
 }
 
 /// Says that a body did not come in time: among the causes of the error that ends it.

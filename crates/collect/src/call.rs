@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use crate::body::{self, NotTaken, Received};
 use crate::credentials::Stranger;
 use crate::encryption::{self, Form};
-use crate::upload::Sent;
+use crate::upload::{Sent, undecodable};
 use crate::{Caller, Facts, Head, Refusal, State, Voice};
 
 /// Bytes of a stranger's body that are looked at.
@@ -110,17 +110,21 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         return Err(Refusal::TooManyCalls.respond(facts));
     };
     let read = body::read(&parts.headers, body, limit::BODY_BYTES_MAX, state.bodies()).await;
-    let body = read.map_err(
-        |NotTaken {
-             refusal,
-             size_bytes,
-         }| {
-            refusal.respond(Facts {
-                size_bytes,
+    let body = match read {
+        Ok(body) => body,
+        Err(not_taken) => {
+            let facts = Facts {
+                size_bytes: not_taken.size_bytes,
                 ..facts
-            })
-        },
-    )?;
+            };
+            let sent = Sent {
+                account: caller.account(),
+                head: &head,
+                facts,
+            };
+            return Err(not_read(state, ceiling, &sent, not_taken).await);
+        }
+    };
     let facts = Facts {
         size_bytes: body.size_bytes,
         ..facts
@@ -146,6 +150,19 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         facts,
         _permit: permit,
     })
+}
+
+/// Refuses a body that was not taken. An upload that does not unpack is kept for review.
+async fn not_read(
+    state: &State,
+    ceiling: Ceiling,
+    sent: &Sent<'_>,
+    NotTaken { refusal, kept, .. }: NotTaken,
+) -> Response {
+    if kept.is_empty() || ceiling != Ceiling::Uploads {
+        return refusal.respond(sent.facts);
+    }
+    undecodable(state, sent, state.clock().now(), &kept, refusal).await
 }
 
 /// A URL that is not one of ours: said to callers who are known, dropped otherwise.
@@ -202,6 +219,7 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body)
         Err(NotTaken {
             refusal: refusal @ (Refusal::Broken | Refusal::TooSlow),
             size_bytes,
+            ..
         }) => (refusal, size_bytes),
         Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
     };

@@ -69,13 +69,22 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
     } else {
         STRANGER_BODY_BYTES_MAX
     };
-    let read = body::read(&parts.headers, body, bytes_max, state.bodies()).await;
-    let body = match read {
-        Ok(body) => body,
-        Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
+    // What a known sender has packed in a way that is not undone here is read as it is.
+    let as_it_is = is_known && !body::is_readable(&parts.headers);
+    let as_it_is = as_it_is.then(HeaderMap::new);
+    let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
+    let read = body::read(of_body, body, bytes_max, state.bodies()).await;
+    let (taken, size_bytes) = match &read {
+        Ok(body) => (
+            take(&state, &head, &parts.headers, &claim, &body.bytes),
+            body.size_bytes,
+        ),
+        Err(it) if is_known && !it.kept.is_empty() => (
+            take(&state, &head, &parts.headers, &claim, &it.kept),
+            it.size_bytes,
+        ),
+        Err(it) => return Dropped::from(it.refusal).respond(it.size_bytes),
     };
-    let size_bytes = body.size_bytes;
-    let taken = take(&state, &head, &parts.headers, &claim, &body.bytes);
     let mut intake = match taken {
         Ok(intake) => intake,
         Err(dropped) => return dropped.respond(size_bytes),

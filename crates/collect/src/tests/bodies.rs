@@ -5,6 +5,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use futures::stream;
 use http::Request;
+use model::record::Record;
 use std::io::Write as _;
 
 use super::harness::Room;
@@ -69,6 +70,25 @@ async fn one_encoding_is_undone_and_no_other() {
         .await
         .unwrap();
     assert_eq!(answer.status, 415);
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_unpack_is_kept_as_it_came() {
+    let room = Room::new().await;
+    let request = room
+        .request("POST", "/1/upload")
+        .header("Content-Encoding", "gzip");
+    let pieces = ["not ", "gzip"].map(Ok::<_, std::io::Error>);
+    let body = Body::from_stream(stream::iter(pieces));
+    let answer = room.send(request.body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status, 400);
+    let mut entries = room.entries().await.into_iter();
+    let kept = entries.find_map(|entry| match entry.record {
+        Record::Quarantined(it) => Some(it.body),
+        _ => None,
+    });
+    assert_eq!(kept.as_deref(), Some(&b"not gzip"[..]));
+    assert_eq!(room.state.bodies().bytes_held(), 0);
 }
 
 #[tokio::test]

@@ -157,6 +157,31 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
 }
 
 #[tokio::test]
+async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
+    let cases: [(&str, Vec<u8>); 5] = [
+        ("gzip", b"no gzip".to_vec()),
+        ("gzip", b"\x1f\x8b\x08".to_vec()),
+        ("deflate", b"no zlib".to_vec()),
+        ("br", b"\x0b\x01".to_vec()),
+        ("gzip, gzip", vec![0x1f; 300_000]),
+    ];
+    for (encoding, body) in cases {
+        let room = Room::new().await;
+        let request = android(&room).header("Content-Encoding", encoding);
+        let answer = send(&room, request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+        let expected = ["quarantined 0 the message cannot be read"];
+        assert_eq!(kept(&room).await, expected, "{encoding}");
+        // A stranger's is a stranger's.
+        let request = bare("/a1?z=TEST-1").header("Content-Encoding", encoding);
+        let answer = send(&room, request.body("no gzip".into()).unwrap()).await;
+        assert!(answer.is_none(), "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_dropped_in_silence() {
     let room = Room::new().await;
     let good = batch(&room.passcode);

@@ -285,6 +285,36 @@ async fn quarantined_records_are_listed_by_what_became_of_them_and_when_they_cam
 }
 
 #[tokio::test]
+async fn a_review_of_more_paths_than_are_listed_leaves_none_new() {
+    let room = Room::new().await;
+    let at = room.days_ago(10);
+    let lines = (0..10_010_u128).map(|number| {
+        let mut record = line(2, at, "unknown_url", &format!("/{number}"));
+        if let Record::Request(line) = &mut record {
+            line.id = RecordId((number + 1).to_be_bytes());
+        }
+        record
+    });
+    room.append(AccountId::installation(), lines.collect())
+        .await;
+    let counted = async || jobs::run(&room.installation, Job::Drops).await.unwrap();
+    let review = |path: Option<&str>| {
+        room.ask(Request::Drops(DropsRequest::Review {
+            reason: Some("unknown_url".to_owned()),
+            path: path.map(str::to_owned),
+        }))
+    };
+    let before = json!({"groups": 10_001, "unreviewed": 10_001, "overdue": 10_001});
+    assert_eq!(counted().await, before);
+    let (_, done) = review(Some("(other)")).await.unwrap();
+    assert_eq!(done["count"], 10);
+    let (_, done) = review(None).await.unwrap();
+    assert_eq!(done["count"], 10_000);
+    let after = json!({"groups": 10_001, "unreviewed": 0, "overdue": 0});
+    assert_eq!(counted().await, after);
+}
+
+#[tokio::test]
 async fn reviewed_drops_are_new_again_when_more_come() {
     let room = Room::new().await;
     let nobody = AccountId::installation();

@@ -74,11 +74,16 @@ fn shown_if_any<S: Serializer>(
     }
 }
 
-/// Every group, those with the most drops first.
+/// The groups as they are listed, those with the most drops first.
 ///
 /// # Errors
 /// Denied; unavailable.
 pub async fn groups(state: &State, actor: &Actor) -> Result<Vec<Group>> {
+    Ok(fold(every_group(state, actor).await?))
+}
+
+/// Every reason and path, those with the most drops first.
+async fn every_group(state: &State, actor: &Actor) -> Result<Vec<Group>> {
     let reviews = state.control().drop_reviews(actor).await?;
     flush(state).await?;
     let sql = format!(
@@ -112,7 +117,7 @@ pub async fn groups(state: &State, actor: &Actor) -> Result<Vec<Group>> {
         ));
     }
     count_new(state, &mut groups).await?;
-    Ok(fold(groups.into_iter().map(|(group, _)| group)))
+    Ok(groups.into_iter().map(|(group, _)| group).collect())
 }
 
 /// Writes down what is still in memory.
@@ -162,15 +167,24 @@ async fn count_new(state: &State, groups: &mut [(Group, Option<Timestamp>)]) -> 
     Ok(())
 }
 
-/// The largest groups, and one more for the rest of each reason.
-fn fold(groups: impl Iterator<Item = Group>) -> Vec<Group> {
-    let mut listed: Vec<Group> = Vec::new();
-    let mut others: BTreeMap<String, Group> = BTreeMap::new();
+/// The groups that are listed by themselves, and those that are [`OTHER_PATHS`] of their reason.
+fn split(groups: Vec<Group>) -> (Vec<Group>, Vec<Group>) {
+    let (mut listed, mut others) = (Vec::new(), Vec::new());
     for group in groups {
         if listed.len() < GROUPS_MAX && group.path != OTHER_PATHS {
             listed.push(group);
-            continue;
+        } else {
+            others.push(group);
         }
+    }
+    (listed, others)
+}
+
+/// The largest groups, and one more for the rest of each reason.
+fn fold(groups: Vec<Group>) -> Vec<Group> {
+    let (mut listed, rest) = split(groups);
+    let mut others: BTreeMap<String, Group> = BTreeMap::new();
+    for group in rest {
         match others.get_mut(&group.reason) {
             Some(other) => {
                 other.count += group.count;
@@ -236,11 +250,16 @@ pub async fn review(
     reason: Option<&str>,
     path: Option<&str>,
 ) -> Result<Reviewed> {
-    let is_meant = |group: &Group| {
-        reason.is_none_or(|it| it == group.reason) && path.is_none_or(|it| it == group.path)
-    };
-    let all = groups(state, actor).await?.into_iter();
-    let meant: Vec<Group> = all.filter(is_meant).collect();
+    let (listed, others) = split(every_group(state, actor).await?);
+    let listed = listed.into_iter();
+    let listed = listed.filter(|it| path.is_none_or(|path| path == it.path));
+    // What is listed as one group is reviewed path by path: it is listed otherwise tomorrow.
+    let others = others.into_iter();
+    let others = others.filter(|_| path.is_none_or(|path| path == OTHER_PATHS));
+    let meant: Vec<Group> = listed
+        .chain(others)
+        .filter(|it| reason.is_none_or(|reason| reason == it.reason))
+        .collect();
     if meant.is_empty() && reason.is_some() {
         return Err(Error::NotFound("drop of that kind".to_owned()));
     }
@@ -254,10 +273,10 @@ pub async fn review(
         })
         .collect();
     let count = meant.iter().map(|it| it.new).sum();
-    let groups = seen.len();
-    if groups > 0 {
-        state.control().review_drops(actor, seen).await?;
+    for some in seen.chunks(GROUPS_MAX) {
+        state.control().review_drops(actor, some.to_vec()).await?;
     }
+    let groups = seen.len();
     Ok(Reviewed { groups, count })
 }
 
@@ -285,7 +304,7 @@ mod tests {
             reviewed_by: None,
         };
         let many = u32::try_from(GROUPS_MAX).unwrap() + 500;
-        let folded = fold((0..many).map(group));
+        let folded = fold((0..many).map(group).collect());
         assert_eq!(folded.len(), GROUPS_MAX + 2);
         let sum: u64 = folded.iter().map(|it| it.count).sum();
         assert_eq!(sum, u64::from(many) * 3);

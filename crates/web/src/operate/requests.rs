@@ -14,8 +14,8 @@ use crate::State;
 
 /// Lines on one page.
 const PAGE_MAX: u32 = 10_000;
-/// Characters of a word that is searched for.
-const WORD_CHARS_MAX: usize = 64;
+/// Characters of what is searched for: as many as the longest path that is logged has.
+const WORD_CHARS_MAX: usize = 128;
 
 /// Which lines of the request log are wanted. What is none does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -331,10 +331,15 @@ mod tests {
         assert!(sql.contains("reason = 'x'' OR ''1''=''1'"), "{sql}");
         assert!(sql.ends_with("LIMIT 6"), "{sql}");
         let long = Search {
-            peer: Some("1".repeat(100)),
+            peer: Some("1".repeat(200)),
             ..Search::default()
         };
         statement(&long).unwrap_err();
+        let path = Search {
+            path: Some(format!("/{}", "a".repeat(127))),
+            ..Search::default()
+        };
+        statement(&path).unwrap();
     }
 
     #[test]

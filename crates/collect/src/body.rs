@@ -1,9 +1,11 @@
 //! Reading a body: never more than the limit, counted before and after decompression.
 //!
 //! One encoding at most is undone, piece by piece, into a buffer that cannot grow past the limit;
-//! a stream that unpacks out of proportion ends early. All bodies in memory share one budget.
+//! a stream that unpacks out of proportion ends early. All bodies in memory share one budget, and
+//! those of senders that are not known a small one of their own.
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
@@ -14,11 +16,15 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::Refusal;
 use crate::upload::UNDECODABLE_BYTES_KEPT_MAX;
+use crate::{Facts, Refusal};
 
 /// Bytes of all bodies that are in memory at a time.
 const BODIES_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// Bytes of those whose senders are not known: they take nothing from the others.
+const STRANGERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that are made room for because they are announced, before as many have come.
+const ANNOUNCED_BYTES_MAX: usize = 1024 * 1024;
 /// How many times its own size a compressed body may unpack to, once past the floor.
 const EXPANSION_MAX: usize = 250;
 /// Bytes that any body may unpack to, however small it is.
@@ -77,17 +83,44 @@ impl NotTaken {
             kept: Bytes::new(),
         }
     }
+
+    /// Refuses a stranger's without a word.
+    pub(crate) fn in_silence(&self) -> Response {
+        self.refusal.in_silence(Facts {
+            size_bytes: self.size_bytes,
+            ..Facts::default()
+        })
+    }
 }
 
-/// The memory that all bodies share.
-#[derive(Debug, Clone, Default)]
-pub struct Budget(Arc<AtomicUsize>);
+/// The memory that bodies share.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    held: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
 
 impl Budget {
+    /// For bodies of known senders.
+    pub(crate) fn of_known() -> Self {
+        Self {
+            held: Arc::default(),
+            bytes_max: BODIES_BYTES_MAX,
+        }
+    }
+
+    /// For bodies of all others.
+    pub(crate) fn of_strangers() -> Self {
+        Self {
+            bytes_max: STRANGERS_BYTES_MAX,
+            ..Self::of_known()
+        }
+    }
+
     /// Bytes that are held now.
     #[must_use]
     pub fn bytes_held(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.held.load(Ordering::Relaxed)
     }
 }
 
@@ -108,9 +141,9 @@ impl Charge {
     /// Takes as much as is needed to hold `bytes` in all.
     fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.bytes);
-        let before = self.budget.0.fetch_add(more, Ordering::Relaxed);
+        let before = self.budget.held.fetch_add(more, Ordering::Relaxed);
         self.bytes = self.bytes.saturating_add(more);
-        if before.saturating_add(more) > BODIES_BYTES_MAX {
+        if before.saturating_add(more) > self.budget.bytes_max {
             return Err(Refusal::Busy);
         }
         Ok(())
@@ -119,7 +152,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -307,12 +340,20 @@ impl Sink {
         match self {
             Self::Whole(first) if first.is_empty() => *self = Self::Whole(data),
             Self::Whole(first) => {
-                let mut pieces = Vec::with_capacity(announced.max(first.len() + data.len()));
+                let room = room(first.len().saturating_add(data.len()), announced);
+                let mut pieces = Vec::with_capacity(room);
                 pieces.extend_from_slice(first);
                 pieces.extend_from_slice(&data);
                 *self = Self::Pieces(pieces);
             }
-            Self::Pieces(pieces) => pieces.extend_from_slice(&data),
+            Self::Pieces(pieces) => {
+                let length = pieces.len().saturating_add(data.len());
+                if length > pieces.capacity() {
+                    let more = room(length, announced).saturating_sub(pieces.len());
+                    pieces.reserve_exact(more);
+                }
+                pieces.extend_from_slice(&data);
+            }
             Self::Gzip(decoder) => {
                 decoder.get_mut().allow(size);
                 let written = decoder.write_all(&data);
@@ -326,7 +367,8 @@ impl Sink {
         }
         Ok(match self {
             Self::Whole(bytes) => bytes.len(),
-            Self::Pieces(bytes) => bytes.capacity(),
+            // What has only been made room for is not in memory.
+            Self::Pieces(bytes) => bytes.len(),
             Self::Gzip(decoder) => decoder.get_ref().bytes.capacity(),
             Self::Deflate(decoder) => decoder.get_ref().bytes.capacity(),
         })
@@ -348,6 +390,17 @@ impl Sink {
                 Ok(std::mem::take(&mut decoder.get_mut().bytes).into())
             }
         }
+    }
+}
+
+/// How much room is made for a body of which `length` bytes have come. What is announced is not
+/// believed before a part of it has come.
+fn room(length: usize, announced: usize) -> usize {
+    let twice = length.saturating_mul(2);
+    if announced < length {
+        twice
+    } else {
+        announced.min(twice.max(ANNOUNCED_BYTES_MAX))
     }
 }
 

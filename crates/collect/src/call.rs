@@ -208,7 +208,7 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body)
         &parts.headers,
         body,
         STRANGER_BODY_BYTES_MAX,
-        state.bodies(),
+        state.strangers(),
     )
     .await;
     let (refusal, size_bytes) = match read {

@@ -48,6 +48,7 @@ struct Inner {
     ceilings: Ceilings,
     announced: Announced,
     bodies: Budget,
+    strangers: Budget,
     seen: Seen,
     answers: Answers,
     drops: Drops,
@@ -70,7 +71,8 @@ impl State {
             drops,
             ceilings: Ceilings::default(),
             announced: Announced::default(),
-            bodies: Budget::default(),
+            bodies: Budget::of_known(),
+            strangers: Budget::of_strangers(),
             seen: Seen::default(),
             answers: Answers::default(),
             left_out: LeftOutCounts::default(),
@@ -200,9 +202,14 @@ impl State {
         self.0.public_name.get().map(|name| &**name)
     }
 
-    /// The memory that bodies take.
+    /// The memory that bodies of known senders take.
     #[must_use]
     pub fn bodies(&self) -> &Budget {
         &self.0.bodies
+    }
+
+    /// The memory that bodies take whose senders are not known.
+    pub(crate) fn strangers(&self) -> &Budget {
+        &self.0.strangers
     }
 }

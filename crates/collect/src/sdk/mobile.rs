@@ -64,16 +64,16 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
     if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
         voice.allow();
     }
-    let bytes_max = if is_known {
-        limit::BODY_BYTES_MAX
+    let (bytes_max, budget) = if is_known {
+        (limit::BODY_BYTES_MAX, state.bodies())
     } else {
-        STRANGER_BODY_BYTES_MAX
+        (STRANGER_BODY_BYTES_MAX, state.strangers())
     };
     // What a known sender has packed in a way that is not undone here is read as it is.
     let as_it_is = is_known && !body::is_readable(&parts.headers);
     let as_it_is = as_it_is.then(HeaderMap::new);
     let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
-    let read = body::read(of_body, body, bytes_max, state.bodies()).await;
+    let read = body::read(of_body, body, bytes_max, budget).await;
     let (taken, size_bytes) = match &read {
         Ok(body) => (
             take(&state, &head, &parts.headers, &claim, &body.bytes),
@@ -83,7 +83,8 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
             take(&state, &head, &parts.headers, &claim, &it.kept),
             it.size_bytes,
         ),
-        Err(it) => return Dropped::from(it.refusal).respond(it.size_bytes),
+        Err(it) if is_known => return Dropped::from(it.refusal).respond(it.size_bytes),
+        Err(it) => return it.in_silence(),
     };
     let mut intake = match taken {
         Ok(intake) => intake,

@@ -24,10 +24,10 @@ pub(super) async fn define(Of(state): Of<State>, request: Request) -> Response {
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
     claim.hash_peer(&state, &head);
-    let read = body::read(&parts.headers, body, BODY_BYTES_MAX, state.bodies()).await;
+    let read = body::read(&parts.headers, body, BODY_BYTES_MAX, state.strangers()).await;
     let body = match read {
         Ok(body) => body,
-        Err(not_taken) => return Dropped::from(not_taken.refusal).respond(not_taken.size_bytes),
+        Err(not_taken) => return not_taken.in_silence(),
     };
     let size_bytes = body.size_bytes;
     let Ok(Body::Plain(upload)) = decode(&body.bytes) else {

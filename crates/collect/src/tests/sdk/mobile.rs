@@ -3,6 +3,7 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::stream::{self, StreamExt as _};
 use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
 use model::record::Peer;
@@ -179,6 +180,29 @@ async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
         let answer = send(&room, request.body("no gzip".into()).unwrap()).await;
         assert!(answer.is_none(), "{encoding}");
     }
+}
+
+#[tokio::test]
+async fn what_strangers_send_takes_no_memory_from_known_senders() {
+    let room = Room::new().await;
+    let mib = 1 << 20;
+    let waiting = (0..40).map(|_| {
+        // Nearly all of a body, and then nothing more.
+        let piece = stream::iter([Ok::<_, std::io::Error>(vec![b' '; mib - 1])]);
+        let body = Body::from_stream(piece.chain(stream::pending()));
+        send(&room, bare("/a1?z=TEST-2").body(body).unwrap())
+    });
+    let mut waiting = std::pin::pin!(futures::future::join_all(waiting));
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("most wait for the rest"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(room.state.bodies().bytes_held(), 0);
+    let held = room.state.strangers().bytes_held();
+    assert!((15 * mib..17 * mib).contains(&held), "{held}");
+    let answer = send(&room, android(&room).body(batch("").into()).unwrap()).await;
+    assert_eq!(answer.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use super::address::Names;
 use super::body::Timed;
 use super::busy::{Busy, Idle};
 use super::frames::Frames;
+use super::heads::{self, Heads};
 use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
 use super::proxies;
 use super::report::Report;
@@ -58,6 +59,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     listener: &Listener,
     shared: &Shared,
+    heads: Heads,
     stop: CancellationToken,
 ) {
     // Answers are small and complete: waiting to fill packets only delays them.
@@ -107,6 +109,7 @@ pub(super) async fn serve(
         names,
         report: Report::new(about, shared.drops.clone()),
         busy: Busy::default(),
+        heads,
         is_proxied: shared.proxies.iter().any(|it| it.contains(peer.ip())),
         proxies: Arc::from(shared.proxies.as_slice()),
         stall: shared.limits.stall_timeout(),
@@ -125,6 +128,7 @@ struct Requests {
     names: Names,
     report: Report,
     busy: Busy,
+    heads: Heads,
     /// Whether the other end is a proxy whose word is taken.
     is_proxied: bool,
     proxies: Arc<[Network]>,
@@ -134,7 +138,11 @@ struct Requests {
 impl Requests {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Silenced> {
         let token = self.busy.begin();
-        let preset = self.names.judge(&request).map(collect::Preset);
+        let mut room = self.heads.room();
+        let has_room = room.set(heads::bytes_of(&request));
+        let judged = self.names.judge(&request);
+        let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
+        let preset = judged.map(collect::Preset);
         let mut request = request.map(|body| Body::new(Timed::new(body, self.stall)));
         let mut about = self.report.about().clone();
         if self.is_proxied
@@ -172,7 +180,7 @@ async fn serve_http1(
     stop: CancellationToken,
 ) {
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
-    let io = TokioIo::new(Strict::new(tls, report.clone()));
+    let io = TokioIo::new(Strict::new(tls, requests.heads.room(), report.clone()));
     let service = service_fn(|request| requests.clone().answer(request));
     let mut connection = std::pin::pin!(http1(shared).serve_connection(io, service));
     let ended = tokio::select! {
@@ -197,7 +205,7 @@ async fn serve_http2(
     stop: CancellationToken,
 ) {
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
-    let io = TokioIo::new(Frames::new(tls, report.clone()));
+    let io = TokioIo::new(Frames::new(tls, requests.heads.room(), report.clone()));
     let service = service_fn(|request| requests.clone().answer(request));
     let mut connection = std::pin::pin!(http2(shared).serve_connection(io, service));
     let sent = || report.sent();

@@ -183,6 +183,14 @@ impl Inbound {
         is_in_preface || self.block.is_some() || (self.is_of_block && self.cursor.left > 0)
     }
 
+    /// Bytes of the block of headers that is coming in.
+    pub(super) const fn block_bytes(&self) -> usize {
+        match self.block {
+            Some((bytes, _)) => bytes,
+            None => 0,
+        }
+    }
+
     /// An answer has gone out.
     pub(super) fn answered(&mut self) {
         self.resets.add(RESETS_FOR_ANSWER);

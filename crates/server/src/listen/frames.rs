@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::flood::{Inbound, Out, Outbound};
 use super::framing::Fault;
+use super::heads::Room;
 use super::report::Report;
 use super::stream::{Patient, farewell};
 
@@ -22,6 +23,8 @@ use super::stream::{Patient, farewell};
 pub(super) struct Frames {
     tls: TlsStream<Patient>,
     inbound: Inbound,
+    /// Of the block of headers that is coming in.
+    room: Room,
     outbound: Outbound,
     fault: Option<Fault>,
     /// The library has said that the connection is at fault.
@@ -30,10 +33,11 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(tls: TlsStream<Patient>, report: Report) -> Self {
+    pub(super) fn new(tls: TlsStream<Patient>, room: Room, report: Report) -> Self {
         Self {
             tls,
             inbound: Inbound::new(Instant::now()),
+            room,
             outbound: Outbound::default(),
             fault: None,
             is_ended: false,
@@ -146,7 +150,10 @@ impl AsyncRead for Frames {
             }
             return Poll::Ready(read);
         }
-        let judged = this.inbound.push(came, Instant::now());
+        let mut judged = this.inbound.push(came, Instant::now());
+        if judged.is_ok() && !this.room.set(this.inbound.block_bytes()) {
+            judged = Err(Fault("head_too_large"));
+        }
         this.report.set_in_head(this.inbound.is_in_head());
         if let Err(fault) = judged {
             buffer.set_filled(before);

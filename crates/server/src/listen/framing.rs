@@ -113,6 +113,11 @@ impl Framing {
         !self.head.is_empty()
     }
 
+    /// Bytes of the head that is coming in.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head.len()
+    }
+
     /// Whether a body is coming in: its faults are told by the request that reads it.
     pub(super) fn is_in_body(&self) -> bool {
         self.state != State::Head

@@ -13,6 +13,7 @@ mod descriptors;
 mod flood;
 mod frames;
 mod framing;
+mod heads;
 mod hello;
 mod ops;
 mod peers;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Listen;
 use crate::tls::Certificates;
 pub(crate) use descriptors::connections_max;
+use heads::Heads;
 #[cfg(test)]
 pub(crate) use ops::ROUTES as OPS_ROUTES;
 pub(crate) use ops::{Health, run as run_ops};
@@ -97,7 +99,7 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
     let slots = Arc::new(Semaphore::new(
         usize::try_from(shared.connections_max).unwrap_or(usize::MAX >> 4),
     ));
-    let peers = Peers::default();
+    let (peers, heads) = (Peers::default(), Heads::default());
     let listener = Arc::new(listener);
     let plane = listener.plane.as_str();
     loop {
@@ -120,10 +122,11 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
             continue;
         };
         let (listener, shared, stop) = (Arc::clone(&listener), Arc::clone(&shared), stop.clone());
+        let heads = heads.clone();
         connections.spawn(async move {
             let open = metrics::gauge!("strongroom_connections_open", "plane" => plane);
             open.increment(1.0);
-            connection::serve(tcp, peer, &listener, &shared, stop).await;
+            connection::serve(tcp, peer, &listener, &shared, heads, stop).await;
             open.decrement(1.0);
             drop((slot, counted));
         });

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::framing::{Fault, Framing};
+use super::heads::Room;
 use super::report::Report;
 use super::stream::{Patient, farewell};
 
@@ -19,6 +20,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct Strict {
     tls: TlsStream<Patient>,
     framing: Framing,
+    /// Of the head that is coming in.
+    room: Room,
     /// Sound bytes that the library has not taken yet.
     ready: Vec<u8>,
     given: usize,
@@ -27,10 +30,11 @@ pub(super) struct Strict {
 }
 
 impl Strict {
-    pub(super) fn new(tls: TlsStream<Patient>, report: Report) -> Self {
+    pub(super) fn new(tls: TlsStream<Patient>, room: Room, report: Report) -> Self {
         Self {
             tls,
             framing: Framing::default(),
+            room,
             ready: Vec::new(),
             given: 0,
             fault: None,
@@ -119,7 +123,9 @@ impl AsyncRead for Strict {
             }
             let judged = this.framing.push(came, &mut this.ready);
             buffer.set_filled(before);
+            let has_room = this.room.set(this.framing.head_bytes());
             match judged {
+                Ok(()) if !has_room => this.fail(Fault("head_too_large")),
                 Ok(()) => this.report.set_in_head(this.framing.is_in_head()),
                 Err(fault) => this.fail(fault),
             }

@@ -71,7 +71,7 @@ pub(crate) struct NotTaken {
     pub(crate) refusal: Refusal,
     /// Bytes that had been read.
     pub(crate) size_bytes: u64,
-    /// As it came, a body that came to its end and does not unpack: what is kept of one for review.
+    /// Of a malformed body, as it came, what is kept for review.
     pub(crate) kept: Bytes,
 }
 

@@ -159,7 +159,7 @@ async fn not_read(
     sent: &Sent<'_>,
     NotTaken { refusal, kept, .. }: NotTaken,
 ) -> Response {
-    if kept.is_empty() || ceiling != Ceiling::Uploads {
+    if refusal != Refusal::Malformed || ceiling != Ceiling::Uploads {
         return refusal.respond(sent.facts);
     }
     undecodable(state, sent, state.clock().now(), &kept, refusal).await

@@ -79,7 +79,7 @@ pub(super) async fn upload(Of(state): Of<State>, request: Request) -> Response {
             take(&state, &head, &parts.headers, &claim, &body.bytes),
             body.size_bytes,
         ),
-        Err(it) if is_known && !it.kept.is_empty() => (
+        Err(it) if is_known && it.refusal == Refusal::Malformed => (
             take(&state, &head, &parts.headers, &claim, &it.kept),
             it.size_bytes,
         ),

@@ -159,7 +159,8 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
 
 #[tokio::test]
 async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
-    let cases: [(&str, Vec<u8>); 5] = [
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("gzip", Vec::new()),
         ("gzip", b"no gzip".to_vec()),
         ("gzip", b"\x1f\x8b\x08".to_vec()),
         ("deflate", b"no zlib".to_vec()),

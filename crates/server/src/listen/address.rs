@@ -33,6 +33,15 @@ impl Names {
         if query.bytes().filter(|byte| *byte == b'&').count() >= PARAMETERS_MAX {
             return Some("too_many_parameters");
         }
+        if request
+            .headers()
+            .get_all(header::HOST)
+            .iter()
+            .nth(1)
+            .is_some()
+        {
+            return Some("host");
+        }
         let named = request.headers().get(header::HOST);
         let named = named.map(|it| it.to_str().unwrap_or_default());
         let in_target = request.uri().authority().map(http::uri::Authority::as_str);
@@ -149,6 +158,18 @@ mod tests {
             let reason = (!passes).then_some("host");
             assert_eq!(judge(asked, uri, host), reason, "{asked:?} {uri} {host:?}");
         }
+    }
+
+    #[test]
+    fn two_hosts_are_none() {
+        let names = Names {
+            asked: None,
+            covered: [Box::from("localhost")].into(),
+        };
+        let request = Request::get("/")
+            .header("Host", "localhost")
+            .header("Host", "localhost");
+        assert_eq!(names.judge(&request.body(()).unwrap()), Some("host"));
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! A request's body that must keep coming: a slow sender does not hold a slot for ever.
+//! A request's body that must keep coming: a slow sender does not hold a slot for ever. What a handler
+//! leaves of one is read on while its answer goes out: clients that are still sending often do not see an
+//! answer whose stream or connection is closed under them.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use model::limit;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -11,10 +15,17 @@ use tokio::time::{Instant, Sleep};
 /// The slowest that a body may be, after the time to begin.
 const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
+/// How long what is left of a body is read after its answer, at most.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
+/// Bytes of it.
+pub(super) const LINGER_BYTES_MAX: usize = limit::BODY_BYTES_MAX;
+
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Timed {
-    body: Incoming,
+    body: Option<Incoming>,
+    /// Where it goes when nobody reads it any more.
+    left: Left,
     /// When all of it is too late; moves on with every byte.
     overall: Instant,
     stall: Duration,
@@ -23,10 +34,11 @@ pub(super) struct Timed {
 
 impl Timed {
     /// Fails once nothing has come for `stall`, or less than the slowest rate after it.
-    pub(super) fn new(body: Incoming, stall: Duration) -> Self {
+    pub(super) fn new(body: Incoming, left: Left, stall: Duration) -> Self {
         let overall = Instant::now() + stall;
         Self {
-            body,
+            body: Some(body),
+            left,
             overall,
             stall,
             deadline: Box::pin(tokio::time::sleep_until(overall)),
@@ -43,7 +55,10 @@ impl Body for Timed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 this.overall += Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND_MIN);
@@ -61,11 +76,73 @@ impl Body for Timed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|it| !it.is_end_stream()) {
+            self.left.put(body);
+        }
+    }
+}
+
+/// What is left of the body of one request. A cheap handle.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Left(Arc<Mutex<Option<Incoming>>>);
+
+impl Left {
+    fn put(&self, body: Incoming) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    fn take(&self) -> Option<Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether there is something.
+    pub(super) fn is_some(&self) -> bool {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        left.is_some()
+    }
+
+    /// Begins to read it.
+    pub(super) fn read(&self) -> Option<Reading> {
+        self.take().map(|body| Reading {
+            body,
+            bytes: 0,
+            deadline: Box::pin(tokio::time::sleep(LINGER)),
+        })
+    }
+}
+
+/// A body that is read and not kept.
+#[derive(Debug)]
+pub(super) struct Reading {
+    body: Incoming,
+    bytes: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Reading {
+    /// Ready when no more is read: it has ended, or has gone on for too long.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.bytes <= LINGER_BYTES_MAX {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    self.bytes = self.bytes.saturating_add(bytes);
+                }
+                Poll::Ready(Some(Err(_)) | None) => break,
+                Poll::Pending => return self.deadline.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 }
 

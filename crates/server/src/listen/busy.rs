@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::body::{Left, Reading};
+
 /// How often a connection is looked at while the server stops.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Looks in a row at which nothing was in progress: time for the last bytes to leave.
@@ -106,11 +108,14 @@ impl Drop for Token {
 }
 
 impl Token {
-    /// The answer's body, which holds the token until it has been sent or given up.
-    pub(super) fn hold(self, body: Body) -> Body {
+    /// The answer's body, which holds the token until it has been sent or given up, and does not end
+    /// before what is `left` of the request's has been read.
+    pub(super) fn hold(self, body: Body, left: Left) -> Body {
         self.0.0.offered.fetch_add(1, Ordering::Relaxed);
         Body::new(Held {
             body,
+            left,
+            reading: None,
             token: self,
             is_offered: true,
         })
@@ -119,12 +124,26 @@ impl Token {
 
 struct Held {
     body: Body,
+    left: Left,
+    /// The body has ended, and what is left of the request's is read.
+    reading: Option<Reading>,
     token: Token,
     /// Whether the next piece waits for the peer, and not the peer for it.
     is_offered: bool,
 }
 
 impl Held {
+    /// Reads what is left of the request's body.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reading.is_none() {
+            self.reading = self.left.read();
+        }
+        match &mut self.reading {
+            Some(reading) => reading.poll_end(cx),
+            None => Poll::Ready(()),
+        }
+    }
+
     fn set_offered(&mut self, is_offered: bool) {
         if self.is_offered == is_offered {
             return;
@@ -153,13 +172,19 @@ impl http_body::Body for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut polled = match self.reading {
+            Some(_) => Poll::Ready(None),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        };
+        if matches!(polled, Poll::Ready(None)) && self.poll_left(cx).is_pending() {
+            polled = Poll::Pending;
+        }
         self.set_offered(polled.is_ready());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.reading.is_none() && !self.left.is_some()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use collect::Refused;
 use governance::Network;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,14 +25,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::address::Names;
-use super::body::Timed;
+use super::body::{Left, Timed};
 use super::busy::{Busy, Idle};
 use super::frames::Frames;
 use super::heads::{self, Heads};
 use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
 use super::proxies;
 use super::report::Report;
-use super::stream::Patient;
+use super::stream::{Patient, discard};
 use super::strict::Strict;
 use super::{Listener, Shared};
 
@@ -143,7 +143,10 @@ impl Requests {
         let judged = self.names.judge(&request);
         let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
         let preset = judged.map(collect::Preset);
-        let mut request = request.map(|body| Body::new(Timed::new(body, self.stall)));
+        let left = Left::default();
+        let is_http2 = request.version() == Version::HTTP_2;
+        let timed = |body| Body::new(Timed::new(body, left.clone(), self.stall));
+        let mut request = request.map(timed);
         let mut about = self.report.about().clone();
         if self.is_proxied
             && let Some(client) = proxies::client(request.headers(), &self.proxies)
@@ -161,7 +164,9 @@ impl Requests {
             return Err(Silenced);
         }
         self.report.answer();
-        Ok(response.map(|body| token.hold(body)))
+        // Of HTTP/1, what is left is read when the connection is closed for it.
+        let left = if is_http2 { left } else { Left::default() };
+        Ok(response.map(|body| token.hold(body, left)))
     }
 }
 
@@ -267,14 +272,18 @@ async fn handshake(
     listener: &Listener,
     shared: &Shared,
 ) -> Result<TlsStream<Patient>, Refusal> {
-    let first = first_bytes(&mut tcp).await.map_err(|reason| Refusal {
-        reason,
-        offered: "",
+    let first = first_bytes(&mut tcp).await.map_err(|reason| {
+        discard(&tcp);
+        Refusal {
+            reason,
+            offered: "",
+        }
     })?;
     let hello = Hello::read(&first);
     let offered = hello.version();
     if hello == Hello::NotTls {
         // Not even an alert: whoever does not speak TLS learns nothing.
+        discard(&tcp);
         return Err(Refusal {
             reason: "not_tls",
             offered,

@@ -17,6 +17,9 @@ use super::hello::BYTES;
 /// Bytes that are read at once of a peer that sends much. The TLS library asks for 4 KiB at a time.
 const AHEAD_BYTES: usize = 32 * 1024;
 
+/// Bytes that are taken at the end of a connection, so that it is not reset.
+const DISCARD_BYTES_MAX: usize = 256 * 1024;
+
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Patient {
@@ -139,6 +142,20 @@ pub(super) fn farewell(tls: &mut TlsStream<Patient>, last: &[u8]) {
     while session.wants_write() {
         match session.write_tls(&mut AtOnce(&stream.tcp)) {
             Ok(count) if count > 0 => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+    discard(&stream.tcp);
+}
+
+/// Takes what has come and was not read, without waiting: a connection that is closed with bytes unread
+/// is reset, and what was written last may be lost with it.
+pub(super) fn discard(tcp: &TcpStream) {
+    let mut bytes = [0; 4 * 1024];
+    let mut rest = DISCARD_BYTES_MAX;
+    while rest > 0 {
+        match tcp.try_read(&mut bytes) {
+            Ok(count) if count > 0 => rest = rest.saturating_sub(count),
             Ok(_) | Err(_) => return,
         }
     }

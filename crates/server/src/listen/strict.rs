@@ -5,8 +5,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
+use super::body::{LINGER, LINGER_BYTES_MAX};
 use super::framing::{Fault, Framing};
 use super::heads::Room;
 use super::report::Report;
@@ -26,6 +28,8 @@ pub(super) struct Strict {
     ready: Vec<u8>,
     given: usize,
     fault: Option<Fault>,
+    /// Reads what is left of a body, once everything has been written.
+    linger: Option<Linger>,
     report: Report,
 }
 
@@ -38,6 +42,7 @@ impl Strict {
             ready: Vec::new(),
             given: 0,
             fault: None,
+            linger: None,
             report,
         }
     }
@@ -166,7 +171,49 @@ impl AsyncWrite for Strict {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.tls).poll_shutdown(cx))?;
+        }
+        if this.fault.is_some() || !this.framing.is_in_body() {
+            return Poll::Ready(Ok(()));
+        }
+        // Closed with bytes unread, the connection would be reset, and the answer be lost.
+        let linger = this.linger.get_or_insert_with(Linger::new);
+        ready!(linger.poll_end(&mut this.tls, cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What still comes on a connection that is closed, read and not kept.
+#[derive(Debug)]
+struct Linger {
+    bytes: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new() -> Self {
+        Self {
+            bytes: 0,
+            deadline: Box::pin(tokio::time::sleep(LINGER)),
+        }
+    }
+
+    /// Ready when the peer has ended too, or has gone on for too long.
+    fn poll_end(&mut self, tls: &mut TlsStream<Patient>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 8 * 1024];
+        while self.bytes <= LINGER_BYTES_MAX {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *tls).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.bytes = self.bytes.saturating_add(buffer.filled().len());
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => return self.deadline.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 }
 

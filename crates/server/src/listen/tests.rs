@@ -1,5 +1,6 @@
 //! The first bytes of a connection are told apart, and the operators' paths answer.
 
+use super::body::Left;
 use super::busy::Busy;
 use super::hello::{BYTES, Hello};
 use super::ops::{Health, router};
@@ -68,7 +69,7 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
 async fn a_request_is_in_progress_until_its_answer_has_been_sent() {
     let busy = Busy::default();
     let (one, two) = (busy.begin(), busy.begin());
-    let body = one.hold(Body::from("answer"));
+    let body = one.hold(Body::from("answer"), Left::default());
     assert_eq!(busy.in_progress(), 2);
     drop(two);
     assert_eq!(busy.in_progress(), 1, "the answer is not sent yet");

@@ -7,7 +7,9 @@ use tokio::io::AsyncWriteExt as _;
 use super::{expect, is_alive, reasons};
 use crate::client::Client;
 use crate::harness::{Installation, json as parsed};
-use crate::raw::{Door, Frame, HEADERS, Http2, configure, kinds, rest};
+use crate::raw::{
+    DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WINDOW_UPDATE, block, configure, kinds, rest,
+};
 
 fn event(identity: &str) -> Value {
     json!({"type":"event","identity":identity,"evtName":"E"})
@@ -98,6 +100,42 @@ async fn b05_running_out_of_files_is_survived() {
     assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 2);
     let status = room.json(&["volume", "status"]);
     assert_eq!(status["healthy"], 6, "{status}");
+}
+
+#[tokio::test]
+async fn b08_an_answer_that_comes_early_is_not_taken_back() {
+    let room = Installation::new();
+    let account = room.account("early");
+    let server = room.serve();
+    let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/1/upload"),
+        ("content-encoding", "br"),
+        ("x-clevertap-account-id", &account.id),
+        ("x-clevertap-passcode", &account.passcode),
+    ];
+    let head = Frame::new(HEADERS, 4, 1, block(&fields));
+    let piece = |flags: u8| Frame::new(DATA, flags, 1, vec![b' '; 10_000]);
+    assert!(http2.send(&[head, piece(0)]).await);
+    // Who is still sending is answered, and its stream goes on.
+    let mut seen = Vec::new();
+    while !seen.contains(&DATA) {
+        let frame = http2.next().await.unwrap();
+        assert!(frame.stream == 0 || frame.flags & 1 == 0, "{frame:?}");
+        seen.push(frame.kind);
+    }
+    assert!(seen.contains(&HEADERS) && !seen.contains(&RST_STREAM));
+    assert!(http2.send(&[piece(0), piece(1)]).await);
+    let end = loop {
+        let frame = http2.next().await.unwrap();
+        if frame.stream == 1 && frame.kind != WINDOW_UPDATE {
+            break frame;
+        }
+    };
+    assert_eq!((end.kind, end.flags & 1), (DATA, 1), "{end:?}");
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub struct Refused {
     pub method: Box<str>,
     /// The path, cleaned; empty when it is not known.
     pub path: Box<str>,
+    /// What the sender is told, on planes that tell; 0 for nothing.
+    pub status: u16,
     /// Why: a stable word.
     pub reason: &'static str,
     /// Bytes that were read.
@@ -127,7 +129,7 @@ impl Drops {
             tls_version: Box::from(refused.tls_version),
             method: refused.method,
             path: refused.path,
-            status: 0,
+            status: refused.status,
             outcome: Outcome::Dropped,
             reason: Box::from(refused.reason),
             size_bytes: refused.size_bytes,

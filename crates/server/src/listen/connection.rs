@@ -199,7 +199,7 @@ async fn serve_http1(
         }
     };
     if ended.is_err_and(|error| error.is_timeout()) && report.is_in_head() {
-        report.refuse("head_timeout", Box::default(), Box::default());
+        report.refuse("head_timeout");
     }
 }
 
@@ -218,7 +218,7 @@ async fn serve_http2(
         ended = connection.as_mut() => drop(ended),
         idle = busy.idle(shared.limits.head_timeout(), shared.limits.stall_timeout(), sent) => {
             if idle == Idle::Nothing && report.is_in_head() {
-                report.refuse("head_timeout", Box::default(), Box::default());
+                report.refuse("head_timeout");
             }
         }
         () = stop.cancelled() => {
@@ -382,6 +382,7 @@ fn refuse(refusal: &Refusal, peer: SocketAddr, plane: Plane, shared: &Shared) {
         tls_version: refusal.offered,
         method: "-".into(),
         path: Box::default(),
+        status: 0,
         reason: refusal.reason,
         size_bytes: 0,
     });

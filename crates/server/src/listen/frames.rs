@@ -47,7 +47,7 @@ impl Frames {
 
     fn fail(&mut self, fault: Fault) -> io::Error {
         if self.fault.replace(fault).is_none() && !self.is_ended {
-            self.report.refuse(fault.0, Box::default(), Box::default());
+            self.report.refuse(fault.0);
         }
         self.report.set_in_head(false);
         io::Error::new(
@@ -92,14 +92,14 @@ impl Frames {
                 }
                 Out::Reset(code) => {
                     if let Some(reason) = reset_reason(code) {
-                        report.refuse(reason, Box::default(), Box::default());
+                        report.refuse(reason);
                     }
                 }
                 Out::GoAway(code) => {
                     if let Some(reason) = go_away_reason(code)
                         && !std::mem::replace(is_ended, true)
                     {
-                        report.refuse(reason, Box::default(), Box::default());
+                        report.refuse(reason);
                     }
                 }
             });
@@ -145,8 +145,7 @@ impl AsyncRead for Frames {
             if this.inbound.is_in_head() && !this.is_ended {
                 this.is_ended = true;
                 this.report.set_in_head(false);
-                this.report
-                    .refuse("head_broken", Box::default(), Box::default());
+                this.report.refuse("head_broken");
             }
             return Poll::Ready(read);
         }

@@ -7,7 +7,7 @@
 //! of its own. Stricter than RFC 9112 where it says MAY: one length or one `chunked`, never both,
 //! never twice. Nothing here reads, writes or waits.
 
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use model::limit;
 use std::mem;
 
@@ -24,10 +24,26 @@ const TRAILER_BYTES_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) &'static str);
 
+impl Fault {
+    /// What whoever caused it is told, on planes that tell; none where it is no HTTP/1 or no URL of ours.
+    pub(super) fn status(self) -> Option<StatusCode> {
+        match self.0 {
+            "head_broken" | "http_version" | "refused" | "target" => None,
+            "head_too_large" | "too_many_headers" => {
+                Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            }
+            "uri_too_long" => Some(StatusCode::URI_TOO_LONG),
+            _ => Some(StatusCode::BAD_REQUEST),
+        }
+    }
+}
+
 /// Follows what one peer sends. After a fault it is not used any more.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: State,
+    /// Heads that were complete and sound.
+    heads: u64,
     /// The head that is coming in.
     head: Vec<u8>,
     /// Where its current line starts.
@@ -123,6 +139,11 @@ impl Framing {
         self.state != State::Head
     }
 
+    /// Whether what is coming in is a connection's first request.
+    pub(super) fn is_first(&self) -> bool {
+        self.heads == u64::from(self.is_in_body())
+    }
+
     /// The method and the path of the head that is coming in, as far as they are known.
     pub(super) fn asked(&self) -> (Box<str>, Box<str>) {
         // A target may be a whole URL, with a user and a password in it.
@@ -184,6 +205,7 @@ impl Framing {
             // A body of no bytes is none.
             self.skip(0);
             (self.extension_bytes, self.trailer_bytes) = (0, 0);
+            self.heads += 1;
             out.append(&mut mem::take(&mut self.head));
             return Ok(());
         }

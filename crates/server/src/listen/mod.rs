@@ -151,6 +151,7 @@ fn too_many_connections(plane: Plane, peer: SocketAddr) -> Refused {
         tls_version: "",
         method: "-".into(),
         path: Box::default(),
+        status: 0,
         reason: "too_many_connections",
         size_bytes: 0,
     }

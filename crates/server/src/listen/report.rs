@@ -49,8 +49,19 @@ impl Report {
         self.0.voice.clone()
     }
 
-    /// Something was refused that never became a request.
-    pub(super) fn refuse(&self, reason: &'static str, method: Box<str>, path: Box<str>) {
+    /// Something was refused of which nothing more is known.
+    pub(super) fn refuse(&self, reason: &'static str) {
+        self.refuse_head(reason, 0, (Box::default(), Box::default()));
+    }
+
+    /// A head was refused that never became a request: its method and path, as far as they are known.
+    /// `status` is what its sender is told, 0 for nothing.
+    pub(super) fn refuse_head(
+        &self,
+        reason: &'static str,
+        status: u16,
+        (method, path): (Box<str>, Box<str>),
+    ) {
         let about = &self.0.about;
         self.0.drops.refuse(Refused {
             plane: about.plane,
@@ -58,6 +69,7 @@ impl Report {
             tls_version: about.tls_version,
             method: collect::cleaned_method(&method),
             path,
+            status,
             reason,
             size_bytes: 0,
         });

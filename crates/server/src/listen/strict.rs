@@ -1,6 +1,8 @@
 //! A TLS stream that hands the HTTP/1 library sound requests only, and lets nothing out that is not
-//! an answer of ours.
+//! an answer of ours. Of what is not sound the collect plane says nothing; the others say a status.
 
+use http::StatusCode;
+use model::record::Plane;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,6 +30,8 @@ pub(super) struct Strict {
     ready: Vec<u8>,
     given: usize,
     fault: Option<Fault>,
+    /// What is still to be said of the fault.
+    last: Vec<u8>,
     /// Reads what is left of a body, once everything has been written.
     linger: Option<Linger>,
     report: Report,
@@ -42,6 +46,7 @@ impl Strict {
             ready: Vec::new(),
             given: 0,
             fault: None,
+            last: Vec::new(),
             linger: None,
             report,
         }
@@ -66,11 +71,44 @@ impl Strict {
         if self.fault.replace(fault).is_some() {
             return;
         }
+        let status = fault.status().filter(|_| self.may_tell());
+        if let Some(status) = status {
+            self.last = told(status);
+        }
         if !self.framing.is_in_body() {
-            let (method, path) = self.framing.asked();
-            self.report.refuse(fault.0, method, path);
+            let status = status.map_or(0, |it| it.as_u16());
+            let asked = self.framing.asked();
+            self.report.refuse_head(fault.0, status, asked);
         }
         self.report.set_in_head(false);
+    }
+
+    /// Whether a fault may be told: a peer that has asked for something before would take it for the
+    /// answer to that.
+    fn may_tell(&self) -> bool {
+        let is_silent = self.report.about().plane == Plane::Collect;
+        !is_silent && self.framing.is_first() && !self.report.is_answered()
+    }
+
+    /// Says what is to be said of a fault, and reads what the peer still sends: closed with bytes
+    /// unread, the connection would be reset, and the words be lost.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.last.is_empty() && self.linger.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.last.is_empty() {
+            let count = ready!(Pin::new(&mut self.tls).poll_write(cx, &self.last))?;
+            self.last.drain(..count);
+        }
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.tls).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let linger = self.linger.get_or_insert_with(Linger::new);
+        linger.poll_end(&mut self.tls, cx)
     }
 
     /// How many of the first of `bytes` are not written and look as if they had been.
@@ -92,6 +130,11 @@ impl Strict {
     }
 }
 
+/// An answer that says a status and no more.
+fn told(status: StatusCode) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into_bytes()
+}
+
 fn broken() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
@@ -111,6 +154,8 @@ impl AsyncRead for Strict {
                 return Poll::Ready(Ok(()));
             }
             if this.fault.is_some() {
+                // Said or not: the connection is over.
+                drop(ready!(this.poll_told(cx)));
                 return Poll::Ready(Err(broken()));
             }
             let before = buffer.filled().len();
@@ -178,9 +223,8 @@ impl AsyncWrite for Strict {
         if this.fault.is_some() || !this.framing.is_in_body() {
             return Poll::Ready(Ok(()));
         }
-        // Closed with bytes unread, the connection would be reset, and the answer be lost.
-        let linger = this.linger.get_or_insert_with(Linger::new);
-        ready!(linger.poll_end(&mut this.tls, cx));
+        // As after a fault.
+        ready!(this.poll_linger(cx));
         Poll::Ready(Ok(()))
     }
 }

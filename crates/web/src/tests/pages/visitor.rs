@@ -48,6 +48,7 @@ pub(super) async fn room() -> Room {
         tls_version: "1.3",
         method: Box::from("GET"),
         path: Box::from(HOSTILE),
+        status: 0,
         reason: "unknown_url",
         size_bytes: 0,
     });

@@ -12,6 +12,7 @@
 
 mod connection;
 mod hpke;
+mod listen;
 mod rest;
 mod sdk;
 mod stored;
@@ -35,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     ("stored_control", control::fuzzing::shipped_chunk),
     ("stored_keys", control::fuzzing::key_table),
     ("tls_hello", connection::client_hello),
+    ("http1_framing", listen::framing),
+    ("http2_frames", listen::frames),
     ("admin_frame", connection::frame),
     ("rest_hpke", hpke::message),
     ("rest_keyset", hpke::keyset),

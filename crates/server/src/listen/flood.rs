@@ -313,8 +313,8 @@ impl Outbound {
 
 #[cfg(test)]
 mod tests {
+    use super::super::framing::Fault;
     use super::{Inbound, Out, Outbound, PREFACE};
-    use crate::listen::framing::Fault;
     use std::time::Duration;
     use tokio::time::Instant;
 

@@ -144,16 +144,9 @@ impl Framing {
         self.heads == u64::from(self.is_in_body())
     }
 
-    /// The method and the path of the head that is coming in, as far as they are known.
-    pub(super) fn asked(&self) -> (Box<str>, Box<str>) {
-        // A target may be a whole URL, with a user and a password in it.
-        let target = Uri::try_from(&*self.target).unwrap_or_default();
-        let path = if self.target.is_empty() {
-            ""
-        } else {
-            target.path()
-        };
-        (self.method.clone(), collect::cleaned_path(path))
+    /// The method and the target of the head that is coming in, as far as they are known.
+    pub(super) const fn asked(&self) -> (&str, &str) {
+        (&self.method, &self.target)
     }
 
     fn skip(&mut self, count: u64) {

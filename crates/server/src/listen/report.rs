@@ -51,7 +51,7 @@ impl Report {
 
     /// Something was refused of which nothing more is known.
     pub(super) fn refuse(&self, reason: &'static str) {
-        self.refuse_head(reason, 0, (Box::default(), Box::default()));
+        self.refuse_head(reason, 0, Box::default(), Box::default());
     }
 
     /// A head was refused that never became a request: its method and path, as far as they are known.
@@ -60,7 +60,8 @@ impl Report {
         &self,
         reason: &'static str,
         status: u16,
-        (method, path): (Box<str>, Box<str>),
+        method: Box<str>,
+        path: Box<str>,
     ) {
         let about = &self.0.about;
         self.0.drops.refuse(Refused {

@@ -1,7 +1,7 @@
 //! A TLS stream that hands the HTTP/1 library sound requests only, and lets nothing out that is not
 //! an answer of ours. Of what is not sound the collect plane says nothing; the others say a status.
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use model::record::Plane;
 use std::io;
 use std::pin::Pin;
@@ -77,8 +77,9 @@ impl Strict {
         }
         if !self.framing.is_in_body() {
             let status = status.map_or(0, |it| it.as_u16());
-            let asked = self.framing.asked();
-            self.report.refuse_head(fault.0, status, asked);
+            let (method, target) = self.framing.asked();
+            let (method, path) = (Box::from(method), path_of(target));
+            self.report.refuse_head(fault.0, status, method, path);
         }
         self.report.set_in_head(false);
     }
@@ -128,6 +129,12 @@ impl Strict {
         self.fail(Fault("refused"));
         Err(broken())
     }
+}
+
+/// The path of a target, cleaned. It may be a whole URL, with a user and a password in it.
+fn path_of(target: &str) -> Box<str> {
+    let uri = Uri::try_from(target).unwrap_or_default();
+    collect::cleaned_path(if target.is_empty() { "" } else { uri.path() })
 }
 
 /// An answer that says a status and no more.
@@ -264,5 +271,29 @@ impl Linger {
 impl Drop for Strict {
     fn drop(&mut self) {
         farewell(&mut self.tls, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, path_of};
+
+    #[test]
+    fn what_was_asked_is_known_without_its_query_string() {
+        let cases = [
+            ("/a%20b?token=secret", "/a%20b"),
+            ("/a#secret", "/a"),
+            ("http://user:secret@other/a?b", "/a"),
+            ("http://user:secret@other", "/"),
+            ("user:secret@other:443", ""),
+        ];
+        for (target, path) in cases {
+            let mut framing = Framing::default();
+            let bytes = format!("GET {target} HTTP/1.1\r\nHost: a\n");
+            assert!(framing.push(bytes.as_bytes(), &mut Vec::new()).is_err());
+            let (method, asked) = framing.asked();
+            assert_eq!((method, &*path_of(asked)), ("GET", path), "{target}");
+        }
+        assert_eq!(&*path_of(Framing::default().asked().1), "");
     }
 }

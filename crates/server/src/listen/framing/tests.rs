@@ -179,24 +179,6 @@ fn faults_of_chunks_end_the_body() {
     }
 }
 
-#[test]
-fn what_was_asked_is_known_without_its_query_string() {
-    let cases = [
-        ("/a%20b?token=secret", "/a%20b"),
-        ("/a#secret", "/a"),
-        ("http://user:secret@other/a?b", "/a"),
-        ("http://user:secret@other", "/"),
-        ("user:secret@other:443", ""),
-    ];
-    for (target, path) in cases {
-        let mut framing = Framing::default();
-        let bytes = format!("GET {target} HTTP/1.1\r\nHost: a\n");
-        assert!(framing.push(bytes.as_bytes(), &mut Vec::new()).is_err());
-        assert_eq!(framing.asked(), ("GET".into(), path.into()), "{target}");
-    }
-    assert_eq!(Framing::default().asked(), Default::default());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

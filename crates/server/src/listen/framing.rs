@@ -384,6 +384,3 @@ const fn is_token(byte: u8) -> bool {
                 | b'~'
         )
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,8 @@
 //! The first bytes of a connection are told apart, and the operators' paths answer.
 
+mod flood;
+mod framing;
+
 use super::body::Left;
 use super::busy::Busy;
 use super::hello::{BYTES, Hello};

@@ -1,6 +1,6 @@
 //! What passes, what does not, and that it does not depend on how the bytes come.
 
-use super::{Fault, Framing};
+use crate::listen::framing::{Fault, Framing};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 /// What is handed on, and the fault.

@@ -55,6 +55,8 @@ pub(super) struct Framing {
     target: Box<str>,
     extension_bytes: usize,
     trailer_bytes: usize,
+    /// Lines after the last chunk.
+    trailers: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +199,7 @@ impl Framing {
             self.state = self.judge()?;
             // A body of no bytes is none.
             self.skip(0);
-            (self.extension_bytes, self.trailer_bytes) = (0, 0);
+            (self.extension_bytes, self.trailer_bytes, self.trailers) = (0, 0, 0);
             self.heads += 1;
             out.append(&mut mem::take(&mut self.head));
             return Ok(());
@@ -304,10 +306,13 @@ impl Framing {
                 match byte {
                     _ if self.trailer_bytes > TRAILER_BYTES_MAX => return Err(FAULT),
                     b'\n' if cr && is_empty => State::Head,
-                    b'\n' if cr => State::Trailer {
-                        is_empty: true,
-                        cr: false,
-                    },
+                    b'\n' if cr && self.trailers < limit::HEADERS_MAX => {
+                        self.trailers += 1;
+                        State::Trailer {
+                            is_empty: true,
+                            cr: false,
+                        }
+                    }
                     b'\n' | 0 => return Err(FAULT),
                     _ if cr => return Err(FAULT),
                     b'\r' => State::Trailer { is_empty, cr: true },

@@ -30,14 +30,14 @@ pub(crate) struct Searched {
     #[param(inline)]
     outcome: Option<Outcome>,
     /// For this reason: a stable word.
-    #[param(max_length = 64)]
+    #[param(max_length = 128)]
     reason: Option<String>,
     /// Of this path, as the log has it: known URLs by their pattern.
-    #[param(max_length = 64)]
+    #[param(max_length = 128)]
     path: Option<String>,
     /// From this address, or from this network as it is shown: `203.0.113.0/24`, `2001:db8:7::/48`. Who
     /// is not shown addresses asks for networks.
-    #[param(max_length = 64)]
+    #[param(max_length = 128)]
     peer: Option<String>,
     /// By what the page is sorted: a member of its requests; `-` before it, and the largest come first.
     #[param(inline)]

@@ -170,6 +170,7 @@ fn faults_of_chunks_end_the_body() {
         "3\r\nabcd\r\n".to_owned(),
         format!("3;{}", "a".repeat(5_000)),
         format!("0\r\n{}", "X: y\r\n".repeat(10_000)),
+        format!("0\r\n{}\r\n", "X: y\r\n".repeat(101)),
         "0\r\nX: y\n\r\n".to_owned(),
     ];
     for case in cases {

@@ -47,6 +47,23 @@ mod tests {
     }
 
     #[test]
+    fn tests_that_the_verification_standard_page_names_are_there() {
+        let page = fs::read_to_string(root().join("docs/asvs.md")).unwrap();
+        let named: Vec<(&str, &str)> = page
+            .split('`')
+            .filter(|it| it.starts_with("crates/"))
+            .filter_map(|it| it.split_once("::"))
+            .collect();
+        assert!(named.len() > 50, "found only {} tests", named.len());
+        for (file, test) in named {
+            let text = fs::read_to_string(root().join(file));
+            let text = text.unwrap_or_else(|error| panic!("{file}::{test}: {error}"));
+            let is_there = text.contains(&format!("fn {test}("));
+            assert!(is_there, "{file} has no test {test}");
+        }
+    }
+
+    #[test]
     fn nothing_is_left_over() {
         // Each in two halves, so that this list is not itself found.
         let words = [

@@ -13,11 +13,10 @@ use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
 use model::record::{Source, Table};
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
-use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::functions::{json_number, json_text};
+use crate::conditions::{Conditions, PropertyFilter};
 use crate::masked;
 use crate::people::{PeopleReader, PersonView, ProfileParts};
 use crate::reads::{self, Read};
@@ -54,44 +53,6 @@ impl Default for EventsQuery {
             filters: Vec::new(),
         }
     }
-}
-
-/// A condition on one property of an event. An event without the property never matches, but for
-/// [`Operator::NotEquals`], [`Operator::NotContains`] and [`Operator::NotExists`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PropertyFilter {
-    /// The property.
-    pub name: String,
-    /// How it is compared.
-    pub operator: Operator,
-    /// With what: one JSON value, or a list of them, of which any will do (a negation: none may).
-    /// Nothing is compared by [`Operator::Exists`] and its opposite.
-    pub value: RawJson,
-}
-
-/// How a property is compared. Numbers compare as numbers, everything else as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
-    /// The same: `5` and `"5"` are, and so are `true` and `"True"`.
-    Equals,
-    /// Not the same, or not there.
-    NotEquals,
-    /// Its text has the value's text in it; upper and lower case are the same.
-    Contains,
-    /// Its text has not, or it is not there.
-    NotContains,
-    /// There is a value; a JSON `null` that was sent is one.
-    Exists,
-    /// There is none.
-    NotExists,
-    /// Greater.
-    GreaterThan,
-    /// Greater or the same.
-    GreaterOrEqual,
-    /// Less.
-    LessThan,
-    /// Less or the same.
-    LessOrEqual,
 }
 
 /// Where a page begins.
@@ -158,7 +119,6 @@ impl Engine {
         after: Option<Position>,
         limit: usize,
     ) -> Result<EventsPage> {
-        check_filters(policy, query)?;
         let cut_off = after.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
         self.with_snapshot(policy, &crate::people::TABLES, move |snapshot| async move {
             let rows = self
@@ -269,7 +229,7 @@ impl Engine {
         needs: &Needs<'_>,
         mut take: impl FnMut(&Seen<'_>),
     ) -> Result<()> {
-        check_filters(policy, query)?;
+        let conditions = Conditions::new(policy, &query.filters)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -305,7 +265,7 @@ impl Engine {
                 false => None,
             };
             for row in 0..batch.num_rows() {
-                if query.filters.iter().all(|it| it.matches(&properties, row)) {
+                if conditions.hold(&properties, row) {
                     take(&Seen {
                         person: keys.map_or(PersonKey([0; 16]), |it| reads::person(it, row)),
                         ts: reads::time(times, row),
@@ -330,6 +290,7 @@ impl Engine {
         limit: usize,
     ) -> Result<(Vec<EventRow>, bool)> {
         let rows = snapshot.table(Table::Events)?;
+        let conditions = Conditions::new(policy, &query.filters)?;
         let mut found = Vec::new();
         for window in windows(rows, query, after) {
             let filter = matching(query, Some(cut_off)).and(window.filter(after));
@@ -348,7 +309,7 @@ impl Engine {
                 let batch = batch?;
                 let properties = property_reader(&batch)?;
                 for row in 0..batch.num_rows() {
-                    if !query.filters.iter().all(|it| it.matches(&properties, row)) {
+                    if !conditions.hold(&properties, row) {
                         continue;
                     }
                     if found.len() == limit {
@@ -493,16 +454,6 @@ pub(crate) fn matching(query: &EventsQuery, cut_off: Option<Timestamp>) -> Expr 
         .unwrap_or_else(|| lit(true))
 }
 
-pub(crate) fn check_filters(policy: &ReadPolicy, query: &EventsQuery) -> Result<()> {
-    match query.filters.iter().find(|it| policy.masks_event(&it.name)) {
-        Some(filter) => Err(Error::Masked(format!(
-            "property `{}` is masked: it cannot be filtered",
-            filter.name
-        ))),
-        None => Ok(()),
-    }
-}
-
 /// What is read of an event beside its time.
 #[derive(Debug, Default)]
 pub(crate) struct Needs<'a> {
@@ -556,72 +507,6 @@ pub(crate) fn property_columns<'a>(
 
 pub(crate) fn property_reader(batch: &RecordBatch) -> Result<PropertyReader> {
     PropertyReader::new(batch).map_err(Error::Lake)
-}
-
-impl PropertyFilter {
-    pub(crate) fn matches(&self, properties: &PropertyReader, row: usize) -> bool {
-        let Some(value) = properties.value(row, &self.name) else {
-            return match self.operator {
-                Operator::NotEquals | Operator::NotContains | Operator::NotExists => true,
-                Operator::Equals
-                | Operator::Contains
-                | Operator::Exists
-                | Operator::GreaterThan
-                | Operator::GreaterOrEqual
-                | Operator::LessThan
-                | Operator::LessOrEqual => false,
-            };
-        };
-        self.holds(value.as_str())
-    }
-
-    fn holds(&self, value: &str) -> bool {
-        let wanted = self.value.as_str();
-        let is_list = wanted.starts_with('[');
-        let several = is_list.then(|| serde_json::from_str::<Vec<&RawValue>>(wanted));
-        let Some(Ok(several)) = several else {
-            return self.holds_for(value, wanted);
-        };
-        let mut holds = several.iter().map(|it| self.holds_for(value, it.get()));
-        match self.operator {
-            Operator::NotEquals | Operator::NotContains => holds.all(|it| it),
-            Operator::Equals
-            | Operator::Contains
-            | Operator::Exists
-            | Operator::NotExists
-            | Operator::GreaterThan
-            | Operator::GreaterOrEqual
-            | Operator::LessThan
-            | Operator::LessOrEqual => holds.any(|it| it),
-        }
-    }
-
-    fn holds_for(&self, value: &str, wanted: &str) -> bool {
-        let text = json_text(value);
-        let mut wanted_text = json_text(wanted);
-        if matches!(value, "true" | "false") {
-            // The protocol has no truth values in questions: it writes them as `"True"`.
-            wanted_text.make_ascii_lowercase();
-        }
-        let number = |text: &str| json_number(text);
-        let ordering = match (number(&text), number(&wanted_text)) {
-            (Some(a), Some(b)) => a.partial_cmp(&b),
-            _ => Some(text.cmp(&wanted_text)),
-        };
-        let contains = || text.to_lowercase().contains(&wanted_text.to_lowercase());
-        match self.operator {
-            Operator::Equals => text == wanted_text || ordering.is_some_and(|it| it.is_eq()),
-            Operator::NotEquals => text != wanted_text && ordering.is_none_or(|it| it.is_ne()),
-            Operator::Contains => contains(),
-            Operator::NotContains => !contains(),
-            Operator::Exists => true,
-            Operator::NotExists => false,
-            Operator::GreaterThan => ordering.is_some_and(|it| it.is_gt()),
-            Operator::GreaterOrEqual => ordering.is_some_and(|it| it.is_ge()),
-            Operator::LessThan => ordering.is_some_and(|it| it.is_lt()),
-            Operator::LessOrEqual => ordering.is_some_and(|it| it.is_le()),
-        }
-    }
 }
 
 pub(crate) fn event_row(

@@ -17,6 +17,7 @@ use model::{PersonKey, RecordId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::conditions::Conditions;
 use crate::events::{self, EventRow, EventsQuery};
 use crate::masked;
 use crate::newest::Rank;
@@ -67,6 +68,7 @@ struct Asked<'a> {
     rows: &'a Arc<TableRows>,
     policy: &'a ReadPolicy,
     query: &'a EventsQuery,
+    conditions: Conditions<'a>,
     /// Only events of these keys, each in its stretch of time.
     keys: Option<Vec<(PersonKey, Stretch)>>,
     before: Option<Before>,
@@ -125,7 +127,6 @@ impl Engine {
         before: Option<Before>,
         limit: usize,
     ) -> Result<LatestPage> {
-        events::check_filters(policy, query)?;
         let cut_off = before.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
@@ -133,6 +134,7 @@ impl Engine {
                 rows: snapshot.table(Table::Events)?,
                 policy,
                 query,
+                conditions: Conditions::new(policy, &query.filters)?,
                 keys: person.map(|it| people.links.keys(it)),
                 before,
                 cut_off,
@@ -177,7 +179,6 @@ impl Engine {
         newest: usize,
         limit: usize,
     ) -> Result<Vec<ActivePerson>> {
-        events::check_filters(policy, query)?;
         let cut_off = self.inner.clock.now();
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
@@ -185,6 +186,7 @@ impl Engine {
                 rows: snapshot.table(Table::Events)?,
                 policy,
                 query,
+                conditions: Conditions::new(policy, &query.filters)?,
                 keys: None,
                 before: None,
                 cut_off,
@@ -316,8 +318,7 @@ impl Engine {
             let properties = events::property_reader(&batch)?;
             for row in 0..batch.num_rows() {
                 let (key, ts) = (reads::person(keys, row), reads::time(times, row));
-                let mut filters = asked.query.filters.iter();
-                if asked.is_of(key, ts) && filters.all(|it| it.matches(&properties, row)) {
+                if asked.is_of(key, ts) && asked.conditions.hold(&properties, row) {
                     page.add((ts, reads::record(ids, row), key), names.value(row));
                 }
             }

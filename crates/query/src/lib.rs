@@ -18,6 +18,7 @@ mod statement;
 mod tables;
 mod tail_index;
 
+mod conditions;
 mod digest;
 mod events;
 mod latest;
@@ -37,9 +38,10 @@ pub mod json;
 #[cfg(test)]
 mod tests;
 
+pub use conditions::{Operator, PropertyFilter};
 pub use engine::{Engine, Rows, Settings};
 pub use error::{Error, Result};
-pub use events::{EventRow, EventsPage, EventsQuery, Operator, Position, PropertyFilter};
+pub use events::{EventRow, EventsPage, EventsQuery, Position};
 pub use latest::{ActivePerson, Before, LatestPage};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,

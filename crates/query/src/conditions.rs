@@ -1,0 +1,196 @@
+//! Conditions on the properties of an event.
+
+use lake::PropertyReader;
+use model::RawJson;
+use serde_json::value::RawValue;
+use std::cmp::Ordering;
+
+use crate::functions::{json_number, json_text};
+use crate::{Error, ReadPolicy, Result};
+
+/// A condition on one property of an event. An event without the property never matches, but for
+/// [`Operator::NotEquals`], [`Operator::NotContains`] and [`Operator::NotExists`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyFilter {
+    /// The property.
+    pub name: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what: one JSON value, or a list of them, of which any will do (a negation: none may).
+    /// Nothing is compared by [`Operator::Exists`] and its opposite.
+    pub value: RawJson,
+}
+
+/// How a property is compared. Numbers compare as numbers, everything else as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// The same: `5` and `"5"` are, and so are `true` and `"True"`.
+    Equals,
+    /// Not the same, or not there.
+    NotEquals,
+    /// Its text has the value's text in it; upper and lower case are the same.
+    Contains,
+    /// Its text has not, or it is not there.
+    NotContains,
+    /// There is a value; a JSON `null` that was sent is one.
+    Exists,
+    /// There is none.
+    NotExists,
+    /// Greater.
+    GreaterThan,
+    /// Greater or the same.
+    GreaterOrEqual,
+    /// Less.
+    LessThan,
+    /// Less or the same.
+    LessOrEqual,
+}
+
+impl Operator {
+    /// Whether it holds where there is no value.
+    const fn is_negation(self) -> bool {
+        match self {
+            Self::NotEquals | Self::NotContains | Self::NotExists => true,
+            Self::Equals
+            | Self::Contains
+            | Self::Exists
+            | Self::GreaterThan
+            | Self::GreaterOrEqual
+            | Self::LessThan
+            | Self::LessOrEqual => false,
+        }
+    }
+}
+
+/// All the conditions of a question. What they ask for is read once, not for each event.
+#[derive(Debug)]
+pub(crate) struct Conditions<'a>(Vec<Condition<'a>>);
+
+#[derive(Debug)]
+struct Condition<'a> {
+    name: &'a str,
+    operator: Operator,
+    /// Any of these will do; a negation: none may.
+    wanted: Vec<Wanted>,
+}
+
+/// A value that is asked for.
+#[derive(Debug)]
+struct Wanted {
+    text: String,
+    lower: String,
+    number: Option<f64>,
+}
+
+impl<'a> Conditions<'a> {
+    /// # Errors
+    /// `Denied` for a condition on a masked property.
+    pub(crate) fn new(policy: &ReadPolicy, filters: &'a [PropertyFilter]) -> Result<Self> {
+        if let Some(masked) = filters.iter().find(|it| policy.masks_event(&it.name)) {
+            return Err(Error::Masked(format!(
+                "property `{}` is masked: it cannot be filtered",
+                masked.name
+            )));
+        }
+        Ok(Self(filters.iter().map(Condition::new).collect()))
+    }
+
+    /// Whether all of them hold of an event.
+    pub(crate) fn hold(&self, properties: &PropertyReader, row: usize) -> bool {
+        let mut conditions = self.0.iter();
+        conditions.all(|it| match properties.value(row, it.name) {
+            Some(value) => it.holds(value.as_str()),
+            None => it.operator.is_negation(),
+        })
+    }
+}
+
+impl<'a> Condition<'a> {
+    fn new(filter: &'a PropertyFilter) -> Self {
+        let value = filter.value.as_str();
+        let is_list = value.starts_with('[');
+        let several = is_list.then(|| serde_json::from_str::<Vec<&RawValue>>(value));
+        let wanted = match several {
+            Some(Ok(several)) => several.iter().map(|it| Wanted::new(it.get())).collect(),
+            _ => vec![Wanted::new(value)],
+        };
+        Self {
+            name: &filter.name,
+            operator: filter.operator,
+            wanted,
+        }
+    }
+
+    /// Whether it holds of a value, which is JSON.
+    fn holds(&self, value: &str) -> bool {
+        let value = Value::new(value);
+        let any =
+            |holds: fn(&Value, &Wanted) -> bool| self.wanted.iter().any(|it| holds(&value, it));
+        match self.operator {
+            Operator::Equals => any(Value::equals),
+            Operator::NotEquals => !any(Value::equals),
+            Operator::Contains => any(Value::contains),
+            Operator::NotContains => !any(Value::contains),
+            Operator::Exists => true,
+            Operator::NotExists => false,
+            Operator::GreaterThan => any(|it, than| it.order(than).is_some_and(Ordering::is_gt)),
+            Operator::GreaterOrEqual => any(|it, than| it.order(than).is_some_and(Ordering::is_ge)),
+            Operator::LessThan => any(|it, than| it.order(than).is_some_and(Ordering::is_lt)),
+            Operator::LessOrEqual => any(|it, than| it.order(than).is_some_and(Ordering::is_le)),
+        }
+    }
+}
+
+impl Wanted {
+    fn new(value: &str) -> Self {
+        let text = json_text(value);
+        Self {
+            lower: text.to_lowercase(),
+            number: json_number(&text),
+            text,
+        }
+    }
+}
+
+/// The value of an event.
+struct Value {
+    text: String,
+    number: Option<f64>,
+    is_truth: bool,
+}
+
+impl Value {
+    fn new(value: &str) -> Self {
+        let text = json_text(value);
+        Self {
+            number: json_number(&text),
+            is_truth: matches!(value, "true" | "false"),
+            text,
+        }
+    }
+
+    /// The protocol has no truth values in questions: it writes them as `"True"`.
+    fn wanted_text<'a>(&self, wanted: &'a Wanted) -> &'a str {
+        if self.is_truth {
+            &wanted.lower
+        } else {
+            &wanted.text
+        }
+    }
+
+    fn equals(&self, wanted: &Wanted) -> bool {
+        self.text == self.wanted_text(wanted) || self.order(wanted).is_some_and(Ordering::is_eq)
+    }
+
+    fn contains(&self, wanted: &Wanted) -> bool {
+        self.text.to_lowercase().contains(&wanted.lower)
+    }
+
+    /// As numbers, where both are.
+    fn order(&self, wanted: &Wanted) -> Option<Ordering> {
+        match (self.number, wanted.number) {
+            (Some(a), Some(b)) => a.partial_cmp(&b),
+            _ => Some(self.text.as_str().cmp(self.wanted_text(wanted))),
+        }
+    }
+}

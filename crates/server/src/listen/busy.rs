@@ -2,6 +2,7 @@
 //! answer. When the server stops, it waits for these and not for peers that are merely connected.
 
 use axum::body::{Body, Bytes};
+use futures::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ struct Counts {
     offered: AtomicUsize,
     /// Requests that have ever begun.
     begun: AtomicUsize,
+    /// Who waits for requests to end.
+    waiting: AtomicWaker,
 }
 
 /// Why a connection is of no use any more.
@@ -54,6 +57,16 @@ impl Busy {
     /// How many there are now.
     pub(super) fn in_progress(&self) -> usize {
         self.0.in_progress.load(Ordering::Relaxed)
+    }
+
+    /// Ready once so many requests have begun and ended.
+    pub(super) fn poll_ended(&self, count: usize, cx: &Context<'_>) -> Poll<()> {
+        self.0.waiting.register(cx.waker());
+        let begun = self.0.begun.load(Ordering::Relaxed);
+        if begun.saturating_sub(self.in_progress()) < count {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Returns once no request has come for `idle`, or the peer has taken nothing of what is ready
@@ -104,6 +117,7 @@ impl Busy {
 impl Drop for Token {
     fn drop(&mut self) {
         self.0.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.waiting.wake();
     }
 }
 

@@ -185,7 +185,12 @@ async fn serve_http1(
     stop: CancellationToken,
 ) {
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
-    let io = TokioIo::new(Strict::new(tls, requests.heads.room(), report.clone()));
+    let io = TokioIo::new(Strict::new(
+        tls,
+        requests.heads.room(),
+        busy.clone(),
+        report.clone(),
+    ));
     let service = service_fn(|request| requests.clone().answer(request));
     let mut connection = std::pin::pin!(http1(shared).serve_connection(io, service));
     let ended = tokio::select! {

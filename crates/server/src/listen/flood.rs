@@ -163,7 +163,7 @@ impl Inbound {
             (PREFACE.get(self.preface), bytes.split_first())
         {
             if first != wanted {
-                return Err(Fault("http2_preface"));
+                return Err(Fault::Http2Preface);
             }
             self.preface += 1;
             bytes = rest;
@@ -224,13 +224,13 @@ impl Inbound {
                 let (before, frames) = self.block.unwrap_or_default();
                 self.block(head, (before.saturating_add(bytes), frames + 1))
             }
-            RST_STREAM if !self.resets.take(now) => Err(Fault("http2_resets")),
+            RST_STREAM if !self.resets.take(now) => Err(Fault::Http2Resets),
             RST_STREAM => Ok(()),
             DATA if bytes > 0 || head.flags & END_STREAM != 0 => {
                 self.control.add(CONTROL_FOR_PROGRESS);
                 Ok(())
             }
-            _ if !self.control.take(now) => Err(Fault("http2_flood")),
+            _ if !self.control.take(now) => Err(Fault::Http2Flood),
             _ => Ok(()),
         }
     }
@@ -238,10 +238,10 @@ impl Inbound {
     fn block(&mut self, head: FrameHead, (bytes, frames): (usize, u32)) -> Result<(), Fault> {
         self.block = (head.flags & END_HEADERS == 0).then_some((bytes, frames));
         if bytes > limit::HEAD_BYTES_MAX {
-            return Err(Fault("head_too_large"));
+            return Err(Fault::HeadTooLarge);
         }
         if frames > CONTINUATIONS_MAX {
-            return Err(Fault("http2_continuation"));
+            return Err(Fault::Http2Continuation);
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Frames {
 
     fn fail(&mut self, fault: Fault) -> io::Error {
         if self.fault.replace(fault).is_none() && !self.is_ended {
-            self.report.refuse(fault.0);
+            self.report.refuse(fault.reason());
         }
         self.report.set_in_head(false);
         io::Error::new(
@@ -64,7 +64,7 @@ impl Frames {
             trial.push(slice, |out| heads += usize::from(out == Out::Head));
         }
         if heads > self.report.answers() {
-            return Err(self.fail(Fault("head_too_large")));
+            return Err(self.fail(Fault::HeadTooLarge));
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl AsyncRead for Frames {
         }
         let mut judged = this.inbound.push(came, Instant::now());
         if judged.is_ok() && !this.room.set(this.inbound.block_bytes()) {
-            judged = Err(Fault("head_too_large"));
+            judged = Err(Fault::HeadTooLarge);
         }
         this.report.set_in_head(this.inbound.is_in_head());
         if let Err(fault) = judged {

@@ -20,20 +20,110 @@ const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a body's trailers.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
-/// Why a connection is cut: a stable word.
+/// Why a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault(pub(super) &'static str);
+pub(super) enum Fault {
+    /// A carriage return that no line feed follows.
+    BareCr,
+    /// A line feed without a carriage return.
+    BareLf,
+    /// A chunk's size, extension or end, or a trailer, that is none.
+    Chunk,
+    /// A length that is no number.
+    ContentLength,
+    /// The end came within a head.
+    HeadBroken,
+    /// More bytes of headers than are taken.
+    HeadTooLarge,
+    /// A line that is no header.
+    Header,
+    /// A header that goes on in the next line.
+    HeaderFolded,
+    /// No host, or several.
+    Host,
+    /// More frames of one head than are taken.
+    Http2Continuation,
+    /// More frames that make no request than are taken.
+    Http2Flood,
+    /// Not the words that HTTP/2 begins with.
+    Http2Preface,
+    /// More streams given up than are taken.
+    Http2Resets,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    HttpVersion,
+    /// It says twice, or in two ways, where the body ends.
+    LengthAmbiguous,
+    /// No method.
+    Method,
+    /// The HTTP library was about to say something by itself.
+    Refused,
+    /// A first line that is none.
+    RequestLine,
+    /// No URL of ours.
+    Target,
+    /// More headers, or trailers, than are taken.
+    TooManyHeaders,
+    /// A coding other than `chunked`.
+    TransferEncoding,
+    /// A target that is longer than is taken.
+    UriTooLong,
+}
 
 impl Fault {
+    /// Its stable word, as in the log of drops.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::BareCr => "bare_cr",
+            Self::BareLf => "bare_lf",
+            Self::Chunk => "chunk",
+            Self::ContentLength => "content_length",
+            Self::HeadBroken => "head_broken",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Header => "header",
+            Self::HeaderFolded => "header_folded",
+            Self::Host => "host",
+            Self::Http2Continuation => "http2_continuation",
+            Self::Http2Flood => "http2_flood",
+            Self::Http2Preface => "http2_preface",
+            Self::Http2Resets => "http2_resets",
+            Self::HttpVersion => "http_version",
+            Self::LengthAmbiguous => "length_ambiguous",
+            Self::Method => "method",
+            Self::Refused => "refused",
+            Self::RequestLine => "request_line",
+            Self::Target => "target",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::TransferEncoding => "transfer_encoding",
+            Self::UriTooLong => "uri_too_long",
+        }
+    }
+
     /// What whoever caused it is told, on planes that tell; none where it is no HTTP/1 or no URL of ours.
-    pub(super) fn status(self) -> Option<StatusCode> {
-        match self.0 {
-            "head_broken" | "http_version" | "refused" | "target" => None,
-            "head_too_large" | "too_many_headers" => {
+    pub(super) const fn status(self) -> Option<StatusCode> {
+        match self {
+            Self::HeadBroken
+            | Self::Http2Continuation
+            | Self::Http2Flood
+            | Self::Http2Preface
+            | Self::Http2Resets
+            | Self::HttpVersion
+            | Self::Refused
+            | Self::Target => None,
+            Self::HeadTooLarge | Self::TooManyHeaders => {
                 Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             }
-            "uri_too_long" => Some(StatusCode::URI_TOO_LONG),
-            _ => Some(StatusCode::BAD_REQUEST),
+            Self::UriTooLong => Some(StatusCode::URI_TOO_LONG),
+            Self::BareCr
+            | Self::BareLf
+            | Self::Chunk
+            | Self::ContentLength
+            | Self::Header
+            | Self::HeaderFolded
+            | Self::Host
+            | Self::LengthAmbiguous
+            | Self::Method
+            | Self::RequestLine
+            | Self::TransferEncoding => Some(StatusCode::BAD_REQUEST),
         }
     }
 }
@@ -43,7 +133,7 @@ impl Fault {
 pub(super) struct Framing {
     state: State,
     /// Heads that were complete and sound.
-    heads: u64,
+    heads: usize,
     /// The head that is coming in.
     head: Vec<u8>,
     /// Where its current line starts.
@@ -141,9 +231,9 @@ impl Framing {
         self.state != State::Head
     }
 
-    /// Whether what is coming in is a connection's first request.
-    pub(super) fn is_first(&self) -> bool {
-        self.heads == u64::from(self.is_in_body())
+    /// How many requests came before the one that is coming in.
+    pub(super) fn requests_before(&self) -> usize {
+        self.heads - usize::from(self.is_in_body())
     }
 
     /// The method and the target of the head that is coming in, as far as they are known.
@@ -167,18 +257,18 @@ impl Framing {
             (self.line_start, self.lines) = (0, 0);
             (self.method, self.target) = (Box::default(), Box::default());
             if !is_token(byte) && byte != b'\r' && byte != b'\n' {
-                return Err(Fault("request_line"));
+                return Err(Fault::RequestLine);
             }
         }
         if self.head.len() >= limit::HEAD_BYTES_MAX {
-            return Err(Fault("head_too_large"));
+            return Err(Fault::HeadTooLarge);
         }
         self.head.push(byte);
         match (previous, byte) {
-            (_, 0) => Err(Fault("header")),
+            (_, 0) => Err(Fault::Header),
             (Some(b'\r'), b'\n') => self.line(out),
-            (Some(b'\r'), _) => Err(Fault("bare_cr")),
-            (_, b'\n') => Err(Fault("bare_lf")),
+            (Some(b'\r'), _) => Err(Fault::BareCr),
+            (_, b'\n') => Err(Fault::BareLf),
             _ => Ok(()),
         }
     }
@@ -190,7 +280,7 @@ impl Framing {
         if line.is_empty() && self.lines == 0 {
             // One empty line before a request is what old clients leave behind a body.
             if self.line_start > 0 {
-                return Err(Fault("request_line"));
+                return Err(Fault::RequestLine);
             }
             self.line_start = self.head.len();
             return Ok(());
@@ -208,12 +298,12 @@ impl Framing {
             let (method, target) = request_line(line)?;
             (self.method, self.target) = (Box::from(method), Box::from(target));
         } else if matches!(line.first(), Some(b' ' | b'\t')) {
-            return Err(Fault("header_folded"));
+            return Err(Fault::HeaderFolded);
         }
         self.lines += 1;
         self.line_start = self.head.len();
         if self.lines > limit::HEADERS_MAX + 1 {
-            return Err(Fault("too_many_headers"));
+            return Err(Fault::TooManyHeaders);
         }
         Ok(())
     }
@@ -224,14 +314,13 @@ impl Framing {
         let mut request = httparse::Request::new(&mut headers);
         // The library's own parser, with the library's own settings.
         if !matches!(request.parse(&self.head), Ok(httparse::Status::Complete(_))) {
-            return Err(Fault("header"));
+            return Err(Fault::Header);
         }
         let is_11 = request.version == Some(1);
         let (mut lengths, mut codings, mut hosts) = (Vec::new(), Vec::new(), 0);
         for header in request.headers.iter() {
-            let name =
-                HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Fault("header"))?;
-            HeaderValue::from_bytes(header.value).map_err(|_| Fault("header"))?;
+            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Fault::Header)?;
+            HeaderValue::from_bytes(header.value).map_err(|_| Fault::Header)?;
             match name {
                 http::header::CONTENT_LENGTH => lengths.push(header.value),
                 http::header::TRANSFER_ENCODING => codings.push(header.value),
@@ -240,19 +329,19 @@ impl Framing {
             }
         }
         if hosts > 1 || (is_11 && hosts == 0) {
-            return Err(Fault("host"));
+            return Err(Fault::Host);
         }
         match (lengths.as_slice(), codings.as_slice()) {
             ([], []) => Ok(State::Body(0)),
             ([length], []) => content_length(length).map(State::Body),
             ([], [coding]) if is_11 && coding.eq_ignore_ascii_case(b"chunked") => Ok(SIZE),
-            ([], _) => Err(Fault("transfer_encoding")),
-            (_, _) => Err(Fault("length_ambiguous")),
+            ([], _) => Err(Fault::TransferEncoding),
+            (_, _) => Err(Fault::LengthAmbiguous),
         }
     }
 
     fn chunk_byte(&mut self, byte: u8) -> Result<(), Fault> {
-        const FAULT: Fault = Fault("chunk");
+        const FAULT: Fault = Fault::Chunk;
         self.state = match self.state {
             State::Size {
                 digits,
@@ -330,35 +419,35 @@ impl Framing {
 
 /// The method and the target of a request line.
 fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
-    const FAULT: Fault = Fault("request_line");
-    let line = std::str::from_utf8(line).map_err(|_| Fault("target"))?;
+    const FAULT: Fault = Fault::RequestLine;
+    let line = std::str::from_utf8(line).map_err(|_| Fault::Target)?;
     let mut words = line.split(' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
         return Err(FAULT);
     };
     if method.len() > METHOD_BYTES_MAX || Method::from_bytes(method.as_bytes()).is_err() {
-        return Err(Fault("method"));
+        return Err(Fault::Method);
     }
     match (words.next(), words.next()) {
         (Some("HTTP/1.0" | "HTTP/1.1"), None) => {}
         // HTTP/0.9 has none.
-        (None, _) => return Err(Fault("http_version")),
+        (None, _) => return Err(Fault::HttpVersion),
         (Some(version), None) if version.starts_with("HTTP/") => {
-            return Err(Fault("http_version"));
+            return Err(Fault::HttpVersion);
         }
         _ => return Err(FAULT),
     }
     if target.len() > TARGET_BYTES_MAX {
-        return Err(Fault("uri_too_long"));
+        return Err(Fault::UriTooLong);
     }
     if Uri::try_from(target).is_err() {
-        return Err(Fault("target"));
+        return Err(Fault::Target);
     }
     Ok((method, target))
 }
 
 fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    const FAULT: Fault = Fault("content_length");
+    const FAULT: Fault = Fault::ContentLength;
     let digits = std::str::from_utf8(value).map_err(|_| FAULT)?;
     let is_number =
         (1..=18).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());

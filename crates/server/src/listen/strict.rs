@@ -11,6 +11,7 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::body::{LINGER, LINGER_BYTES_MAX};
+use super::busy::Busy;
 use super::framing::{Fault, Framing};
 use super::heads::Room;
 use super::report::Report;
@@ -34,11 +35,12 @@ pub(super) struct Strict {
     last: Vec<u8>,
     /// Reads what is left of a body, once everything has been written.
     linger: Option<Linger>,
+    busy: Busy,
     report: Report,
 }
 
 impl Strict {
-    pub(super) fn new(tls: TlsStream<Patient>, room: Room, report: Report) -> Self {
+    pub(super) fn new(tls: TlsStream<Patient>, room: Room, busy: Busy, report: Report) -> Self {
         Self {
             tls,
             framing: Framing::default(),
@@ -48,6 +50,7 @@ impl Strict {
             fault: None,
             last: Vec::new(),
             linger: None,
+            busy,
             report,
         }
     }
@@ -79,7 +82,8 @@ impl Strict {
             let status = status.map_or(0, |it| it.as_u16());
             let (method, target) = self.framing.asked();
             let (method, path) = (Box::from(method), path_of(target));
-            self.report.refuse_head(fault.0, status, method, path);
+            self.report
+                .refuse_head(fault.reason(), status, method, path);
         }
         self.report.set_in_head(false);
     }
@@ -88,7 +92,13 @@ impl Strict {
     /// answer to that.
     fn may_tell(&self) -> bool {
         let is_silent = self.report.about().plane == Plane::Collect;
-        !is_silent && self.framing.is_first() && !self.report.is_answered()
+        !is_silent && self.framing.requests_before() == 0 && !self.report.is_answered()
+    }
+
+    /// Whether there was a fault between requests, after one that was answered: what the library has
+    /// not written of that answer it still writes.
+    fn has_answered(&self) -> bool {
+        self.fault.is_some() && !self.framing.is_in_body() && self.report.is_answered()
     }
 
     /// Says what is to be said of a fault, and reads what the peer still sends: closed with bytes
@@ -126,7 +136,7 @@ impl Strict {
             return Ok(0);
         }
         // The library would say something by itself: nothing that passes `Framing` makes it.
-        self.fail(Fault("refused"));
+        self.fail(Fault::Refused);
         Err(broken())
     }
 }
@@ -161,8 +171,13 @@ impl AsyncRead for Strict {
                 return Poll::Ready(Ok(()));
             }
             if this.fault.is_some() {
+                // What was sound is answered.
+                ready!(this.busy.poll_ended(this.framing.requests_before(), cx));
                 // Said or not: the connection is over.
                 drop(ready!(this.poll_told(cx)));
+                if this.has_answered() {
+                    return Poll::Ready(Ok(()));
+                }
                 return Poll::Ready(Err(broken()));
             }
             let before = buffer.filled().len();
@@ -171,7 +186,7 @@ impl AsyncRead for Strict {
             if came.is_empty() {
                 // Most who close do not say so before, which is an error of TLS.
                 if this.framing.is_in_head() {
-                    this.fail(Fault("head_broken"));
+                    this.fail(Fault::HeadBroken);
                 }
                 return Poll::Ready(read);
             }
@@ -182,7 +197,7 @@ impl AsyncRead for Strict {
             buffer.set_filled(before);
             let has_room = this.room.set(this.framing.head_bytes());
             match judged {
-                Ok(()) if !has_room => this.fail(Fault("head_too_large")),
+                Ok(()) if !has_room => this.fail(Fault::HeadTooLarge),
                 Ok(()) => this.report.set_in_head(this.framing.is_in_head()),
                 Err(fault) => this.fail(fault),
             }
@@ -227,11 +242,11 @@ impl AsyncWrite for Strict {
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.tls).poll_shutdown(cx))?;
         }
-        if this.fault.is_some() || !this.framing.is_in_body() {
-            return Poll::Ready(Ok(()));
+        let is_cut = this.fault.is_none() && this.framing.is_in_body();
+        if is_cut || this.has_answered() {
+            // As after a fault.
+            ready!(this.poll_linger(cx));
         }
-        // As after a fault.
-        ready!(this.poll_linger(cx));
         Poll::Ready(Ok(()))
     }
 }

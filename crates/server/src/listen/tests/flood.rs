@@ -20,8 +20,8 @@ fn flood(frame: &[u8], most: usize) -> Option<(usize, &'static str)> {
     let mut inbound = Inbound::new(now);
     inbound.push(PREFACE, now).unwrap();
     (1..=most).find_map(|count| {
-        let Fault(reason) = inbound.push(frame, now).err()?;
-        Some((count, reason))
+        let fault = inbound.push(frame, now).err()?;
+        Some((count, fault.reason()))
     })
 }
 
@@ -100,7 +100,7 @@ fn a_head_is_incomplete_until_its_last_byte() {
 fn another_preface_is_a_fault() {
     let now = Instant::now();
     let outcome = Inbound::new(now).push(b"GET / HTTP/1.1\r\n", now);
-    assert_eq!(outcome, Err(Fault("http2_preface")));
+    assert_eq!(outcome, Err(Fault::Http2Preface));
 }
 
 #[test]

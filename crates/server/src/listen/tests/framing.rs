@@ -1,6 +1,6 @@
 //! What passes, what does not, and that it does not depend on how the bytes come.
 
-use crate::listen::framing::{Fault, Framing};
+use crate::listen::framing::Framing;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 /// What is handed on, and the fault.
@@ -10,8 +10,8 @@ fn feed(pieces: &[&[u8]]) -> (Vec<u8>, Option<&'static str>) {
     for piece in pieces {
         if framing.pass(piece) {
             out.extend_from_slice(piece);
-        } else if let Err(Fault(reason)) = framing.push(piece, &mut out) {
-            return (out, Some(reason));
+        } else if let Err(fault) = framing.push(piece, &mut out) {
+            return (out, Some(fault.reason()));
         }
     }
     (out, None)

@@ -154,18 +154,51 @@ async fn b03_a_head_that_breaks_off_is_counted_however_the_peer_closes() {
 }
 
 #[tokio::test]
-async fn what_is_not_sound_is_told_to_nobody_who_has_asked_for_something_else_before() {
+async fn what_was_sound_is_answered_and_nobody_is_told_of_what_is_not_behind_it() {
     let room = Installation::new();
+    let account = room.account("before");
     let server = room.serve();
-    let door = Door::of(&room, &server, "console");
-    let good = format!("GET /sign-in HTTP/1.1\r\n{HOST}\r\n");
-    let said = text(
-        &door
-            .say(format!("{good}GET / HTTP/1.1\nHost: localhost\n\n"))
-            .await,
+    let page = format!("GET /sign-in HTTP/1.1\r\n{HOST}\r\n");
+    let hello = format!("GET /hello?z={} HTTP/1.1\r\n{HOST}\r\n", account.id);
+    let body =
+        json!({"d":[{"type":"event","identity":"u","evtName":"E","evtData":{}}]}).to_string();
+    let upload = format!(
+        "POST /1/upload HTTP/1.1\r\n{HOST}X-CleverTap-Account-Id: {}\r\nX-CleverTap-Passcode: {}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        account.id,
+        account.passcode,
+        body.len()
     );
-    assert!(!said.contains("400 Bad Request"), "{said}");
-    assert_eq!(reasons(&room), expect([("bare_lf", 1)]));
+    let cases = [
+        ("console", page, "</html>"),
+        ("collect", hello, ""),
+        ("api", upload.clone(), "\"unprocessed\":[]}"),
+    ];
+    for (plane, good, end) in cases {
+        let door = Door::of(&room, &server, plane);
+        for count in [1, 3] {
+            let bad = "GET / HTTP/1.1\nHost: localhost\n\n";
+            let said = text(&door.say(format!("{}{bad}", good.repeat(count))).await);
+            assert_eq!(said.matches("HTTP/1.1 ").count(), count, "{plane} {said}");
+            assert_eq!(
+                said.matches("HTTP/1.1 200 OK").count(),
+                count,
+                "{plane} {said}"
+            );
+            assert!(said.ends_with(end), "{plane} {said}");
+        }
+    }
+    // A fault in a body is told of by its own request.
+    let chunks = upload.replace(
+        &format!("Content-Length: {}", body.len()),
+        "Transfer-Encoding: chunked",
+    );
+    let chunks = chunks.replace(&body, "zz\r\n");
+    let door = Door::of(&room, &server, "api");
+    let said = text(&door.say(format!("{upload}{upload}{chunks}")).await);
+    assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 2, "{said}");
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 6);
+    assert_eq!(reasons(&room), expect([("bare_lf", 6), ("body_broken", 1)]));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
 use model::{Clock, SystemClock};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -88,16 +89,20 @@ async fn main() -> anyhow::Result<()> {
         .map(Vec::len)
         .sum();
 
+    let style =
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events {per_sec} {eta}")?;
+    let bar = ProgressBar::new((share * options.connections) as u64).with_style(style);
     let started = clock.monotonic();
     let sending: Vec<_> = browsers
         .into_iter()
-        .map(|(tls, requests)| tokio::spawn(browse(tls, requests, Arc::clone(&clock))))
+        .map(|(tls, requests)| tokio::spawn(browse(tls, requests, Arc::clone(&clock), bar.clone())))
         .collect();
     let mut latencies: Vec<Duration> = Vec::new();
     for browser in sending {
         latencies.extend(browser.await??);
     }
     let wall = clock.monotonic().saturating_sub(started);
+    bar.finish_and_clear();
     latencies.sort_unstable();
     let quantile = |share: usize| {
         latencies
@@ -154,6 +159,7 @@ async fn browse(
     mut tls: TlsStream<TcpStream>,
     requests: Vec<Vec<u8>>,
     clock: Arc<dyn Clock>,
+    bar: ProgressBar,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(requests.len());
     let mut buffer = vec![0; 16 * 1024];
@@ -169,6 +175,7 @@ async fn browse(
             filled += read;
         }
         latencies.push(clock.monotonic().saturating_sub(sent));
+        bar.inc(1);
     }
     Ok(latencies)
 }

@@ -20,7 +20,11 @@ const P99_MS_MAX: f64 = 100.0;
 
 /// # Errors
 /// When something cannot be built or started, an event is not read back, or a bar is missed.
-#[expect(clippy::print_stdout, reason = "its output is its result")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is its result, and how far it is"
+)]
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let built = build(options, &["web_load"])?;
     let mut runs = Vec::new();
@@ -30,6 +34,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     }
     fs::create_dir_all(&folder)?;
     for round in 0..options.runs {
+        eprintln!(
+            "run {} of {}: {} events over 64 connections",
+            round + 1,
+            options.runs,
+            options.events
+        );
         runs.push(one(options, &built, &folder, round)?);
     }
     fs::remove_dir_all(&folder)?;

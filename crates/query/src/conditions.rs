@@ -1,14 +1,15 @@
-//! Conditions on the properties of an event.
+//! Conditions on the properties of an event, on what the SDK said with it, and on its person.
 
 use lake::PropertyReader;
 use model::RawJson;
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
 
-use crate::functions::{json_number, json_text};
+use crate::events::EventsQuery;
+use crate::functions::{json_member, json_number, json_text};
 use crate::{Error, ReadPolicy, Result};
 
-/// A condition on one property of an event. An event without the property never matches, but for
+/// A condition on one property. What is without the property never matches, but for
 /// [`Operator::NotEquals`], [`Operator::NotContains`] and [`Operator::NotExists`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyFilter {
@@ -62,13 +63,17 @@ impl Operator {
     }
 }
 
-/// All the conditions of a question. What they ask for is read once, not for each event.
+/// All the conditions on an event. What they ask for is read once, not for each event.
 #[derive(Debug)]
-pub(crate) struct Conditions<'a>(Vec<Condition<'a>>);
+pub(crate) struct Conditions<'a> {
+    properties: Vec<Condition<'a>>,
+    context: Vec<Condition<'a>>,
+}
 
+/// One of them, or one on a person.
 #[derive(Debug)]
-struct Condition<'a> {
-    name: &'a str,
+pub(crate) struct Condition<'a> {
+    pub(crate) name: &'a str,
     operator: Operator,
     /// Any of these will do; a negation: none may.
     wanted: Vec<Wanted>,
@@ -85,28 +90,57 @@ struct Wanted {
 impl<'a> Conditions<'a> {
     /// # Errors
     /// `Denied` for a condition on a masked property.
-    pub(crate) fn new(policy: &ReadPolicy, filters: &'a [PropertyFilter]) -> Result<Self> {
-        if let Some(masked) = filters.iter().find(|it| policy.masks_event(&it.name)) {
-            return Err(Error::Masked(format!(
-                "property `{}` is masked: it cannot be filtered",
-                masked.name
-            )));
-        }
-        Ok(Self(filters.iter().map(Condition::new).collect()))
+    pub(crate) fn new(policy: &ReadPolicy, query: &'a EventsQuery) -> Result<Self> {
+        let read = |filters: &'a [PropertyFilter]| {
+            check(filters, |name| policy.masks_event(name))?;
+            Ok(filters.iter().map(Condition::new).collect())
+        };
+        Ok(Self {
+            properties: read(&query.filters)?,
+            context: read(&query.context)?,
+        })
     }
 
-    /// Whether all of them hold of an event.
-    pub(crate) fn hold(&self, properties: &PropertyReader, row: usize) -> bool {
-        let mut conditions = self.0.iter();
-        conditions.all(|it| match properties.value(row, it.name) {
-            Some(value) => it.holds(value.as_str()),
-            None => it.operator.is_negation(),
-        })
+    /// The properties of events that they look at.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = &'a str> {
+        self.properties.iter().map(|it| it.name)
+    }
+
+    /// Whether they look at what the SDK said.
+    pub(crate) const fn need_context(&self) -> bool {
+        !self.context.is_empty()
+    }
+
+    /// Whether all of them hold of an event. `context` is what the SDK said: a JSON object.
+    pub(crate) fn hold(
+        &self,
+        properties: &PropertyReader,
+        context: Option<&str>,
+        row: usize,
+    ) -> bool {
+        let said = |name: &str| json_member(context?, name);
+        let of_properties = |it: &Condition<'_>| it.holds(properties.value(row, it.name).as_ref());
+        self.properties.iter().all(of_properties)
+            && self
+                .context
+                .iter()
+                .all(|it| it.holds(said(it.name).as_ref()))
+    }
+}
+
+/// Refuses conditions on masked properties: the answer would tell what they hide.
+pub(crate) fn check(filters: &[PropertyFilter], is_masked: impl Fn(&str) -> bool) -> Result<()> {
+    match filters.iter().find(|it| is_masked(&it.name)) {
+        Some(masked) => Err(Error::Masked(format!(
+            "property `{}` is masked: it cannot be filtered",
+            masked.name
+        ))),
+        None => Ok(()),
     }
 }
 
 impl<'a> Condition<'a> {
-    fn new(filter: &'a PropertyFilter) -> Self {
+    pub(crate) fn new(filter: &'a PropertyFilter) -> Self {
         let value = filter.value.as_str();
         let is_list = value.starts_with('[');
         let several = is_list.then(|| serde_json::from_str::<Vec<&RawValue>>(value));
@@ -121,9 +155,11 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// Whether it holds of a value, which is JSON.
-    fn holds(&self, value: &str) -> bool {
-        let value = Value::new(value);
+    /// Whether it holds of a value.
+    pub(crate) fn holds(&self, value: Option<&RawJson>) -> bool {
+        let Some(value) = value.map(|it| Value::new(it.as_str())) else {
+            return self.operator.is_negation();
+        };
         let any =
             |holds: fn(&Value, &Wanted) -> bool| self.wanted.iter().any(|it| holds(&value, it));
         match self.operator {
@@ -152,7 +188,7 @@ impl Wanted {
     }
 }
 
-/// The value of an event.
+/// The value of a property.
 struct Value {
     text: String,
     number: Option<f64>,
@@ -160,6 +196,7 @@ struct Value {
 }
 
 impl Value {
+    /// Of JSON.
     fn new(value: &str) -> Self {
         let text = json_text(value);
         Self {

@@ -39,8 +39,17 @@ pub struct EventsQuery {
     pub from: Timestamp,
     /// Up to, not including, this moment.
     pub to: Timestamp,
-    /// All of these hold.
+    /// All of these hold of its properties.
     pub filters: Vec<PropertyFilter>,
+    /// And all of these of what the SDK said of session, app and device.
+    pub context: Vec<PropertyFilter>,
+}
+
+impl EventsQuery {
+    /// Whether more is asked of an event than its name and time.
+    pub(crate) const fn has_conditions(&self) -> bool {
+        !self.filters.is_empty() || !self.context.is_empty()
+    }
 }
 
 impl Default for EventsQuery {
@@ -51,6 +60,7 @@ impl Default for EventsQuery {
             from: Timestamp::from_ms(i64::MIN),
             to: Timestamp::from_ms(i64::MAX),
             filters: Vec::new(),
+            context: Vec::new(),
         }
     }
 }
@@ -164,7 +174,7 @@ impl Engine {
     pub async fn count_events(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<u64> {
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut count = 0_u64;
-            if query.filters.is_empty() {
+            if !query.has_conditions() {
                 for counted in self.counted(&snapshot, policy, query).await? {
                     let named = counted.names();
                     let named = named
@@ -196,7 +206,7 @@ impl Engine {
             ..Needs::default()
         };
         let mut rows = Arc::clone(snapshot.table(Table::Events)?);
-        let is_plain = query.event.is_none() && query.filters.is_empty();
+        let is_plain = query.event.is_none() && !query.has_conditions();
         if is_plain && cut_off.is_none() && policy.events.is_none() {
             let time = (query.from, query.to);
             rows = self.present(&rows, policy, time, &mut take).await?;
@@ -229,7 +239,7 @@ impl Engine {
         needs: &Needs<'_>,
         mut take: impl FnMut(&Seen<'_>),
     ) -> Result<()> {
-        let conditions = Conditions::new(policy, &query.filters)?;
+        let conditions = Conditions::new(policy, query)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -237,13 +247,14 @@ impl Engine {
         if needs.person {
             columns.push(String::from(PERSON_KEY));
         }
-        if needs.context {
+        let needs_context = needs.context || conditions.need_context();
+        if needs_context {
             columns.push(String::from(CONTEXT));
         }
-        let filtered = query.filters.iter().map(|it| it.name.as_str());
+        let properties = needs.properties.iter().copied();
         columns.extend(property_columns(
             rows,
-            filtered.chain(needs.properties.iter().copied()),
+            conditions.properties().chain(properties),
         ));
         let filter = Some(matching(query, cut_off));
         let read = Read {
@@ -260,16 +271,17 @@ impl Engine {
                 false => None,
             };
             let properties = property_reader(&batch)?;
-            let contexts = match needs.context {
+            let contexts = match needs_context {
                 true => Some(reads::texts(&batch, CONTEXT)?),
                 false => None,
             };
             for row in 0..batch.num_rows() {
-                if conditions.hold(&properties, row) {
+                let context = contexts.and_then(|it| reads::text(it, row));
+                if conditions.hold(&properties, context, row) {
                     take(&Seen {
                         person: keys.map_or(PersonKey([0; 16]), |it| reads::person(it, row)),
                         ts: reads::time(times, row),
-                        context: contexts.and_then(|it| reads::text(it, row)),
+                        context,
                         properties: &properties,
                         row,
                     });
@@ -290,14 +302,14 @@ impl Engine {
         limit: usize,
     ) -> Result<(Vec<EventRow>, bool)> {
         let rows = snapshot.table(Table::Events)?;
-        let conditions = Conditions::new(policy, &query.filters)?;
+        let conditions = Conditions::new(policy, query)?;
         let mut found = Vec::new();
         for window in windows(rows, query, after) {
             let filter = matching(query, Some(cut_off)).and(window.filter(after));
             let (order, sort) = window.order();
             // One more than the page has room for tells whether there are more.
             let room = limit.saturating_sub(found.len()).saturating_add(1);
-            let limit_rows = query.filters.is_empty().then_some(room);
+            let limit_rows = (!query.has_conditions()).then_some(room);
             let read = Read {
                 filter: Some(filter),
                 columns: Vec::new(),
@@ -308,8 +320,10 @@ impl Engine {
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
                 let properties = property_reader(&batch)?;
+                let contexts = reads::texts(&batch, CONTEXT)?;
                 for row in 0..batch.num_rows() {
-                    if !conditions.hold(&properties, row) {
+                    let context = reads::text(contexts, row);
+                    if !conditions.hold(&properties, context, row) {
                         continue;
                     }
                     if found.len() == limit {

@@ -57,7 +57,7 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn export_events(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<Rows> {
-        if !query.filters.is_empty() {
+        if query.has_conditions() {
             return Err(Error::Statement(String::from(
                 "an export takes no property filters",
             )));

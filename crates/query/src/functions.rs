@@ -21,7 +21,9 @@ use datafusion::logical_expr::{
 use governance::{Mask, Masks, Suppressions};
 use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PropertyColumn, PropertyType};
-use model::{PersonKey, Timestamp};
+use model::{PersonKey, RawJson, Timestamp};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
@@ -201,6 +203,12 @@ pub(crate) fn json_string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
+/// A member of a JSON object.
+pub(crate) fn json_member(object: &str, name: &str) -> Option<RawJson> {
+    let members: HashMap<&str, &RawValue> = serde_json::from_str(object).ok()?;
+    RawJson::parse(members.get(name)?.get()).ok()
+}
+
 /// A JSON number; none for every other value.
 pub(crate) fn json_number(text: &str) -> Option<f64> {
     match text.as_bytes().first() {
@@ -272,7 +280,7 @@ impl ScalarUDFImpl for Property {
             .map_err(|error| crate::scan::external(crate::Error::Lake(error)))?;
         let mut out = StringBuilder::new();
         for row in 0..args.number_rows {
-            out.append_option(reader.value(row, name).as_ref().map(model::RawJson::as_str));
+            out.append_option(reader.value(row, name).as_ref().map(RawJson::as_str));
         }
         Ok(ColumnarValue::Array(Arc::new(out.finish())))
     }

@@ -134,7 +134,7 @@ impl Engine {
                 rows: snapshot.table(Table::Events)?,
                 policy,
                 query,
-                conditions: Conditions::new(policy, &query.filters)?,
+                conditions: Conditions::new(policy, query)?,
                 keys: person.map(|it| people.links.keys(it)),
                 before,
                 cut_off,
@@ -186,7 +186,7 @@ impl Engine {
                 rows: snapshot.table(Table::Events)?,
                 policy,
                 query,
-                conditions: Conditions::new(policy, &query.filters)?,
+                conditions: Conditions::new(policy, query)?,
                 keys: None,
                 before: None,
                 cut_off,
@@ -291,11 +291,14 @@ impl Engine {
             return Ok(());
         }
         let is_plain = asked.is_plain();
-        let filtered = asked.query.filters.iter().map(|it| it.name.as_str());
+        let conditions = &asked.conditions;
         let mut columns = [PERSON_KEY, RECORD_ID, TS, "name"]
             .map(String::from)
             .to_vec();
-        columns.extend(events::property_columns(rows, filtered));
+        columns.extend(events::property_columns(rows, conditions.properties()));
+        if conditions.need_context() {
+            columns.push(String::from(events::CONTEXT));
+        }
         let mut filter = asked.filter();
         if let Some((ts, ..)) = page.oldest() {
             filter = filter.and(column(TS).gt_eq(tables::time(ts)));
@@ -316,9 +319,14 @@ impl Engine {
                 reads::texts(&batch, "name")?,
             );
             let properties = events::property_reader(&batch)?;
+            let contexts = match conditions.need_context() {
+                true => Some(reads::texts(&batch, events::CONTEXT)?),
+                false => None,
+            };
             for row in 0..batch.num_rows() {
                 let (key, ts) = (reads::person(keys, row), reads::time(times, row));
-                if asked.is_of(key, ts) && asked.conditions.hold(&properties, row) {
+                let context = contexts.and_then(|it| reads::text(it, row));
+                if asked.is_of(key, ts) && conditions.hold(&properties, context, row) {
                     page.add((ts, reads::record(ids, row), key), names.value(row));
                 }
             }
@@ -440,7 +448,7 @@ impl Asked<'_> {
             return None;
         }
         // One person's events are few, wherever they are.
-        let together = match self.query.filters.is_empty() && self.keys.is_some() {
+        let together = match !self.query.has_conditions() && self.keys.is_some() {
             true => u64::MAX,
             false => LOOKED_AT_TOGETHER,
         };
@@ -473,7 +481,7 @@ impl Asked<'_> {
 
     /// Whether every row that the filter lets through is on the page.
     const fn is_plain(&self) -> bool {
-        self.query.filters.is_empty() && self.keys.is_none()
+        !self.query.has_conditions() && self.keys.is_none()
     }
 
     fn is_of(&self, key: PersonKey, ts: Timestamp) -> bool {

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+use crate::conditions;
 use crate::people::Scope;
-use crate::{Error, Result};
+use crate::{Error, PropertyFilter, Result};
 
 /// What one reader may see: no query can be planned without one.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct ReadPolicy {
     pub events: Option<Arc<BTreeSet<String>>>,
     /// Only people for whom all of these hold are seen.
     pub(crate) conditions: Vec<Arc<Condition>>,
+    /// Of them, only people for whom all of these hold are asked about.
+    pub(crate) asked: Vec<PropertyFilter>,
     /// People who are not seen: one key of each is enough.
     pub(crate) restricted: Arc<BTreeSet<PersonKey>>,
     /// Which keys `conditions` and `restricted` amount to: worked out by the first read, and the same
@@ -39,6 +42,7 @@ impl ReadPolicy {
             masks: Arc::default(),
             events: None,
             conditions: Vec::new(),
+            asked: Vec::new(),
             restricted: Arc::default(),
             scope: Arc::default(),
         }
@@ -52,6 +56,19 @@ impl ReadPolicy {
             scope: Arc::default(),
             ..self
         }
+    }
+
+    /// The same, who asks about people only for whom all of `filters` hold now.
+    ///
+    /// # Errors
+    /// `Denied` for a condition on a masked property of people.
+    pub fn asking(self, filters: Vec<PropertyFilter>) -> Result<Self> {
+        conditions::check(&filters, |name| self.masks_person(name))?;
+        Ok(Self {
+            asked: filters,
+            scope: Arc::default(),
+            ..self
+        })
     }
 
     /// The same, who does not see the people named by `restricted`, whatever other keys they have.
@@ -72,11 +89,20 @@ impl ReadPolicy {
     /// Whether the reader sees some people only.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        !self.conditions.is_empty()
+        !self.conditions.is_empty() || !self.asked.is_empty()
+    }
+
+    /// Whether everybody who is not deleted is seen.
+    pub(crate) fn sees_everybody(&self) -> bool {
+        !self.is_limited() && self.restricted.is_empty()
     }
 
     pub(crate) fn conditions(&self) -> &[Arc<Condition>] {
         &self.conditions
+    }
+
+    pub(crate) fn asked(&self) -> &[PropertyFilter] {
+        &self.asked
     }
 
     pub(crate) fn restricted(&self) -> &BTreeSet<PersonKey> {
@@ -89,7 +115,7 @@ impl ReadPolicy {
 
     /// The people who are seen; none when everybody is. Nothing is read before it was worked out.
     pub(crate) fn scope(&self) -> Result<Option<&Scope>> {
-        if self.conditions.is_empty() && self.restricted.is_empty() {
+        if self.sees_everybody() {
             return Ok(None);
         }
         let unsettled = Error::Internal("read before it was worked out who is seen");

@@ -8,7 +8,6 @@ use arrow::array::RecordBatch;
 use lake::schema::PropertyType;
 use model::record::{ChangeOp, Table};
 use model::{PersonKey, PersonMap, PersonSet, RawJson, Timestamp};
-use serde_json::value::RawValue;
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::events::{EventsQuery, Needs, Seen};
-use crate::functions::{json_number, json_text};
+use crate::functions::{json_member, json_number, json_text};
 use crate::people::{EventStats, PeopleReader, ProfileParts, TABLES};
 use crate::tallies::begins_bin;
 use crate::{Engine, Error, ReadPolicy, Result, reads};
@@ -158,7 +157,7 @@ impl Engine {
             needs.properties.push(name);
         }
         let needs = &needs;
-        let is_counted = *measure == Measure::Events && query.filters.is_empty();
+        let is_counted = *measure == Measure::Events && !query.has_conditions();
         let is_cut_well = stretches.iter().flatten().copied().all(begins_bin);
         if is_counted && is_cut_well {
             return self.event_trends(policy, query, stretches).await;
@@ -514,11 +513,7 @@ impl Subject {
     fn value(&self, event: &Seen<'_>) -> Option<RawJson> {
         match self {
             Self::Event(name) => event.property(name),
-            Self::Context(name) => {
-                let members: HashMap<&str, &RawValue> =
-                    serde_json::from_str(event.context?).ok()?;
-                RawJson::parse(members.get(name.as_str())?.get()).ok()
-            }
+            Self::Context(name) => json_member(event.context?, name),
             Self::Person(_) => None,
         }
     }

@@ -190,7 +190,7 @@ impl Engine {
             event: None,
             from,
             to,
-            filters: Vec::new(),
+            ..EventsQuery::default()
         };
         let filter = events::matching(&others, None);
         let mut looked_at = vec![rows.tail_alone()];

@@ -218,7 +218,7 @@ impl<'a> PeopleReader<'a> {
         cut_off: Option<Timestamp>,
     ) -> Result<Vec<PersonKey>> {
         let mut people = self.doers(query, cut_off).await?;
-        if query.event.is_none() && query.filters.is_empty() {
+        if query.event.is_none() && !query.has_conditions() {
             self.changed(query, cut_off, |person| {
                 people.insert(person);
             })
@@ -251,10 +251,9 @@ impl<'a> PeopleReader<'a> {
             return Ok(());
         }
         let of_time = EventsQuery {
-            event: None,
             from: query.from,
             to: query.to,
-            filters: Vec::new(),
+            ..EventsQuery::default()
         };
         let filter = events::matching(&of_time, cut_off);
         let columns = [PERSON_KEY, TS].map(String::from).to_vec();

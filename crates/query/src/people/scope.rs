@@ -1,5 +1,5 @@
-//! Which people a reader sees, as keys: what the conditions of the reader's roles hold for, without
-//! those whose processing is restricted.
+//! Which people a reader sees, as keys: what the conditions of the reader's roles, and of the question,
+//! hold for, without those whose processing is restricted.
 //!
 //! It is worked out once for a reader, before the first row is read, from the profiles as they are
 //! then. Of the changes of profiles only those are read that the conditions look at. A condition that
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::reader::{PeopleReader, Placed};
+use crate::conditions as asked;
 use crate::snapshot::Snapshot;
 use crate::tables::column;
 use crate::{Engine, ReadPolicy, Result};
@@ -45,7 +46,7 @@ impl Scope {
 impl Engine {
     /// Works out who is seen under `policy`, if that was not done yet.
     pub(crate) async fn settle(&self, policy: &ReadPolicy) -> Result<()> {
-        if policy.conditions().is_empty() && policy.restricted().is_empty() {
+        if policy.sees_everybody() {
             return Ok(());
         }
         let scope = policy.cell().get_or_try_init(|| self.scope_of(policy));
@@ -79,8 +80,7 @@ impl Engine {
             let person = reader.links.person(*key, now);
             add(&mut hidden, &mut reader, person);
         }
-        let conditions = policy.conditions();
-        if conditions.is_empty() {
+        if !policy.is_limited() {
             let mut left_out = hidden.clone();
             left_out.join(&policy.suppressed);
             return Ok(Scope {
@@ -89,13 +89,18 @@ impl Engine {
                 left_out: Arc::new(left_out),
             });
         }
+        let conditions = policy.conditions();
+        let asked: Vec<_> = policy.asked().iter().map(asked::Condition::new).collect();
         let holds = |profile: &Profile| {
-            let value = |name: &str| profile.properties.get(name).map(model::RawJson::as_str);
-            conditions.iter().all(|it| it.holds(value))
+            let value = |name: &str| profile.properties.get(name);
+            let text = |name: &str| value(name).map(model::RawJson::as_str);
+            conditions.iter().all(|it| it.holds(text))
+                && asked.iter().all(|it| it.holds(value(it.name)))
         };
         let of_strangers = holds(&Profile::default());
         let mut exceptions = Suppressions::default();
-        let names: BTreeSet<&str> = conditions.iter().flat_map(|it| it.properties()).collect();
+        let names = conditions.iter().flat_map(|it| it.properties());
+        let names: BTreeSet<&str> = names.chain(asked.iter().map(|it| it.name)).collect();
         let people = changes_of(&mut reader, &names).await?;
         for (person, mut changes) in people {
             changes.sort_by_key(|it| it.place);

@@ -93,7 +93,7 @@ async fn check(world: &World, policy: &ReadPolicy) {
                 event: event.map(str::to_owned),
                 from,
                 to,
-                filters: Vec::new(),
+                ..EventsQuery::default()
             };
             let expect = event.map_or(sum, |it| by_name.get(it).copied().unwrap_or(0));
             let count = world.engine.count_events(policy, &query).await.unwrap();
@@ -282,7 +282,7 @@ async fn the_newest_are_found_however_many_there_are() {
                 event: event.map(str::to_owned),
                 to,
                 from: at(0),
-                filters: Vec::new(),
+                ..EventsQuery::default()
             };
             newest(&world, reader, &query, &[7, 100, 500]).await;
         }

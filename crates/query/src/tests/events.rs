@@ -1,9 +1,10 @@
 //! Pages and counts of events.
 
 use super::world::{DAY, HOUR, World, at, masked, person, policy, without};
-use crate::{EventsQuery, Operator, Position, ProfileParts, PropertyFilter};
+use crate::{EventsQuery, Measure, Operator, Position, ProfileParts, PropertyFilter};
 use expect_test::expect;
 use governance::Stretch;
+use model::record::{ChangeOp, Event, LinkKind, Record};
 use model::{ErrorKind, RawJson};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ fn query(event: &str, from: i64, to: i64) -> EventsQuery {
         event: Some(event.to_owned()),
         from: at(from),
         to: at(to),
-        filters: Vec::new(),
+        ..EventsQuery::default()
     }
 }
 
@@ -298,4 +299,100 @@ proptest! {
             assert_eq!(all(&world, &query("E", 0, 3 * DAY), limit).await, expect);
         });
     }
+}
+
+#[tokio::test]
+async fn questions_may_be_about_some_sessions_and_some_people() {
+    let world = World::new();
+    let said = |record: Record, context: &str| match record {
+        Record::Event(event) => Record::Event(Event {
+            context: Some(RawJson::parse(context).unwrap()),
+            ..event
+        }),
+        other => other,
+    };
+    let event = |who: u8, ms: i64| world.event(person(who), "E", ms, r#"{"n":1}"#);
+    let write = |ms: i64| {
+        world.write([
+            said(event(1, ms), r#"{"utm_source":"post","Build":7}"#),
+            said(event(2, ms), r#"{"utm_source":"web"}"#),
+            event(2, ms + 1),
+            // Of the first one's device.
+            event(9, ms),
+            event(3, ms),
+        ]);
+    };
+    world.write([
+        world.link(person(9), person(1), 0, LinkKind::Device),
+        world.change(person(1), 0, &[("Plan", ChangeOp::Put, r#""gold""#)]),
+        world.change(person(2), 0, &[("Plan", ChangeOp::Put, r#""tin""#)]),
+    ]);
+    write(HOUR);
+    world.flush().await;
+    write(2 * HOUR);
+    let filter = |name: &str, operator, value: &str| PropertyFilter {
+        name: name.to_owned(),
+        operator,
+        value: RawJson::parse(value).unwrap(),
+    };
+    let plan = |operator, value: &str| vec![filter("Plan", operator, value)];
+    let source = |operator, value: &str| vec![filter("utm_source", operator, value)];
+    let (gold, post) = (r#""gold""#, r#""post""#);
+    let cases = [
+        (vec![], vec![], 10, 3),
+        (vec![], source(Operator::Equals, post), 2, 1),
+        (vec![], source(Operator::NotEquals, post), 8, 3),
+        (
+            vec![],
+            vec![filter("Build", Operator::GreaterThan, "6")],
+            2,
+            1,
+        ),
+        (plan(Operator::Equals, gold), vec![], 4, 1),
+        (plan(Operator::NotEquals, gold), vec![], 6, 2),
+        (plan(Operator::Exists, "null"), vec![], 8, 2),
+        (plan(Operator::NotExists, "null"), vec![], 2, 1),
+        (plan(Operator::Equals, r#"["gold","tin"]"#), vec![], 8, 2),
+        (
+            plan(Operator::Equals, gold),
+            source(Operator::Exists, "null"),
+            2,
+            1,
+        ),
+        (
+            plan(Operator::Equals, r#""tin""#),
+            source(Operator::Equals, post),
+            0,
+            0,
+        ),
+    ];
+    let engine = &world.engine;
+    for (people, context, events, persons) in cases {
+        let query = EventsQuery {
+            context,
+            ..query("E", 0, DAY)
+        };
+        let told = format!("{people:?} {query:?}");
+        let policy = policy().asking(people).unwrap();
+        let counted = engine.count_events(&policy, &query).await.unwrap();
+        assert_eq!(counted, events, "{told}");
+        let counted = engine.count_people(&policy, &query).await.unwrap();
+        assert_eq!(counted, persons, "{told}");
+        let page = engine.events_page(&policy, &query, NOTHING, None, 100);
+        assert_eq!(page.await.unwrap().records.len() as u64, events, "{told}");
+        let latest = engine.latest_events(&policy, &query, None, None, 100);
+        assert_eq!(latest.await.unwrap().records.len() as u64, events, "{told}");
+        let starts = [vec![at(0)]];
+        let amounts = engine.trends(&policy, &query, &Measure::Events, &starts);
+        assert_eq!(amounts.await.unwrap(), [vec![events as f64]], "{told}");
+    }
+    // What is masked is not asked for: the answer would tell.
+    let refused = masked(&["Plan"]).asking(plan(Operator::Equals, gold));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+    let asked = EventsQuery {
+        context: source(Operator::Equals, post),
+        ..query("E", 0, DAY)
+    };
+    let refused = engine.count_events(&masked(&["utm_source"]), &asked).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
 }

@@ -21,8 +21,8 @@ pub(super) enum Counted {
 pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Result<String> {
     no_request_id(call)?;
     let wanted = export::decode(&call.query, call.bytes())?;
-    let query = cursors::events_query(&wanted, &call.caller.rules.time_zone)?;
-    let (engine, policy) = (state.engine(), policy(call));
+    let (policy, query) = cursors::read_as(call, &wanted)?;
+    let engine = state.engine();
     let count = match counted {
         Counted::Events => engine.count_events(&policy, &query).await?,
         Counted::People => engine.count_people(&policy, &query).await?,

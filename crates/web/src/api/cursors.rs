@@ -5,12 +5,11 @@
 
 use collect::Call;
 use control::Action;
-use jiff::tz::TimeZone;
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
-use query::{EventsQuery, Operator, PeoplePosition, ProfileParts, PropertyFilter};
+use query::{EventsQuery, Operator, PeoplePosition, ProfileParts, PropertyFilter, ReadPolicy};
 use std::collections::BTreeSet;
 use wire::rest::cursor::{Cursor, CursorKind, Position};
-use wire::rest::export::{self, Export, Filter, FilterValue, Operator as Asked};
+use wire::rest::export::{self, Export, Filter, FilterValue, Operator as Asked, PropertyKind};
 use wire::rest::{Refusal, answers};
 
 use super::{audit, people, policy};
@@ -29,22 +28,20 @@ pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Resu
     }
     let question = export::decode_for_records(&call.query, call.bytes())?;
     // What cannot be answered is said now, not with the first page.
-    events_query(&question, &call.caller.rules.time_zone)?;
+    read_as(call, &question)?;
     Ok(answers::cursor(
         &Cursor::new(kind, account, question, now).seal(key),
     ))
 }
 
 async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
-    let rules = &call.caller.rules;
-    let query = events_query(&cursor.export, &rules.time_zone)?;
+    let (policy, query) = read_as(call, &cursor.export)?;
     let parts = ProfileParts {
         profile: true,
         events: cursor.export.with.events,
     };
     let after = Some(position(&cursor));
     let limit = usize::from(cursor.export.batch_size);
-    let policy = policy(call);
     let page = state
         .engine()
         .events_page(&policy, &query, parts, after, limit)
@@ -65,7 +62,7 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
         record: next.record,
     });
     let next = next.map(|next| seal(state, &cursor, next));
-    let (with, time_zone) = (cursor.export.with, rules.time_zone.clone());
+    let (with, time_zone) = (cursor.export.with, call.caller.rules.time_zone.clone());
     let records = tokio::task::spawn_blocking(move || {
         page.records
             .iter()
@@ -77,7 +74,7 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
 }
 
 async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
-    let query = events_query(&cursor.export, &call.caller.rules.time_zone)?;
+    let (policy, query) = read_as(call, &cursor.export)?;
     let parts = ProfileParts {
         profile: true,
         events: cursor.export.with.events,
@@ -88,7 +85,6 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
         cut_off: cursor.cut_off,
     });
     let limit = usize::from(cursor.export.batch_size);
-    let policy = policy(call);
     let page = state
         .engine()
         .people_page(&policy, &query, parts, after, limit)
@@ -148,16 +144,22 @@ fn position(cursor: &Cursor) -> query::Position {
     }
 }
 
-/// The question in the reading side's terms.
-pub(super) fn events_query(question: &Export, time_zone: &TimeZone) -> Result<EventsQuery> {
-    let (from, to) = question.bounds(time_zone)?;
-    let filters = question.filters.iter().map(filter).collect::<Result<_>>()?;
-    Ok(EventsQuery {
+/// The question in the reading side's terms: about whom, and about which events.
+pub(super) fn read_as(call: &Call, question: &Export) -> Result<(ReadPolicy, EventsQuery)> {
+    let (from, to) = question.bounds(&call.caller.rules.time_zone)?;
+    let filters = |kind: PropertyKind| {
+        let filters = question.filters.iter().filter(|it| it.kind == kind);
+        filters.map(filter).collect::<Result<Vec<_>>>()
+    };
+    let query = EventsQuery {
         event: Some(question.event_name.clone()),
         from,
         to,
-        filters,
-    })
+        filters: filters(PropertyKind::Event)?,
+        context: filters(PropertyKind::Context)?,
+    };
+    let policy = policy(call).asking(filters(PropertyKind::Person)?)?;
+    Ok((policy, query))
 }
 
 fn filter(asked: &Filter) -> Result<PropertyFilter> {

@@ -6,12 +6,13 @@ use collect::Call;
 use control::Action;
 use query::{Subject, ValueCounts, ValueType};
 use std::cmp::Reverse;
-use wire::rest::report::{self, PropertyKind, TopGroup, TopValues};
+use wire::rest::export::PropertyKind;
+use wire::rest::report::{self, TopGroup, TopValues};
 
 use super::asked::{answered, question};
 use super::counts::is_known;
-use super::cursors::events_query;
-use super::{audit, enter, policy, respond};
+use super::cursors::read_as;
+use super::{audit, enter, respond};
 use crate::{Result, State};
 use wire::rest::Refusal;
 
@@ -28,9 +29,8 @@ pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
 async fn answer(state: &State, call: &Call) -> Result<String> {
     let asked = question(state, call, PATH)?;
     let (events, groups) = report::decode_top(&asked.query, &asked.body)?;
-    let query = events_query(&events, &call.caller.rules.time_zone)?;
+    let (policy, query) = read_as(call, &events)?;
     let subjects: Vec<Subject> = groups.iter().map(subject).collect();
-    let policy = policy(call);
     let counts = state
         .engine()
         .value_counts(&policy, &query, &subjects)

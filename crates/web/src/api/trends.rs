@@ -14,8 +14,8 @@ use wire::rest::report::{self, Trends};
 
 use super::asked::{answered, question};
 use super::counts::is_known;
-use super::cursors::{about, events_query};
-use super::{audit, enter, policy, respond};
+use super::cursors::{about, read_as};
+use super::{audit, enter, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/counts/trends.json";
@@ -37,7 +37,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         sum_of,
     } = report::decode_trends(&asked.query, &asked.body)?;
     let time_zone = &call.caller.rules.time_zone;
-    let query = events_query(&events, time_zone)?;
+    let (policy, query) = read_as(call, &events)?;
     let measure = match (sum_of, unique) {
         (Some(name), _) => Measure::Sum(name),
         (None, true) => Measure::People,
@@ -53,7 +53,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         .collect::<Result<Vec<Vec<Timestamp>>>>()?;
     let amounts = state
         .engine()
-        .trends(&policy(call), &query, &measure, &starts)
+        .trends(&policy, &query, &measure, &starts)
         .await?;
     let nothing = amounts.iter().flatten().all(|it| *it == 0.0);
     if nothing && !is_known(state, call, &events.event_name).await? {

@@ -161,7 +161,7 @@ impl Period {
             event: event.map(str::to_owned),
             from: self.from,
             to: self.to,
-            filters: Vec::new(),
+            ..EventsQuery::default()
         }
     }
 

@@ -166,6 +166,55 @@ async fn conditions_may_ask_for_absence_and_for_any_of_several() {
 }
 
 #[tokio::test]
+async fn conditions_may_be_on_the_person() {
+    let room = room().await;
+    for (condition, events, people) in [
+        (
+            r#"{"name":"Plan","operator":"equals","value":"gold"}"#,
+            2,
+            1,
+        ),
+        (
+            r#"{"name":"Plan","operator":"not_equals","value":"gold"}"#,
+            1,
+            1,
+        ),
+        (
+            r#"{"name":"Email","operator":"contains","value":"@EXAMPLE"}"#,
+            2,
+            1,
+        ),
+        (r#"{"name":"Plan","value":"tin"}"#, 0, 0),
+    ] {
+        let more = format!(r#","common_profile_properties":{{"profile_fields":[{condition}]}}}}"#);
+        let question = DAY.replace('}', &more);
+        let counted = room.post("/1/counts/events.json", question.clone()).await;
+        assert_eq!(counted.json()["count"], events, "{condition}");
+        let counted = room.post("/1/counts/profiles.json", question.clone()).await;
+        assert_eq!(counted.json()["count"], people, "{condition}");
+        for (path, count) in [("/1/events.json", events), ("/1/profiles.json", people)] {
+            let first = cursor(&room, &format!("{path}?batch_size=1"), &question).await;
+            let (records, _) = pages(&room, path, first).await;
+            assert_eq!(records.len(), count, "{path} {condition}");
+        }
+        let groups = r#","groups":{"g":{"property_type":"event_properties","name":"n"}}}"#;
+        let asked = question.replace("]}}", &format!("]}}{groups}"));
+        let top = room.post("/1/counts/top.json", asked).await.json();
+        let values = top["g"].as_object().unwrap().values();
+        let sum = values.flat_map(|it| it.as_object().unwrap().values());
+        assert_eq!(
+            sum.map(|it| it.as_u64().unwrap()).sum::<u64>(),
+            events as u64,
+            "{top}"
+        );
+        let groups = r#","groups":{"g":{"trend_type":"daily"}}}"#;
+        let asked = question.replace("]}}", &format!("]}}{groups}"));
+        let trend = room.post("/1/counts/trends.json", asked).await.json();
+        assert_eq!(trend["g"]["20260921"], events, "{trend}");
+    }
+}
+
+#[tokio::test]
 async fn people_come_by_what_they_did() {
     let room = room().await;
     let first = cursor(&room, "/1/profiles.json?batch_size=1", DAY).await;

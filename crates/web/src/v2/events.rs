@@ -240,6 +240,7 @@ pub(crate) async fn list(
         from: asked.from.map_or(everything.from, |it| it.0),
         to: asked.to.map_or(everything.to, |it| it.0),
         filters: condition(asked.property, asked.operator, asked.value)?,
+        ..everything
     };
     let words = match (&query.event, query.filters.len()) {
         (Some(event), 0) => format!("latest `{event}`"),

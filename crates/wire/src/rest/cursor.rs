@@ -18,7 +18,7 @@ use super::Refusal;
 use super::export::Export;
 
 /// The format of this release.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Longer texts are no cursors of ours.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// An events cursor dies this long after its question was asked.
@@ -101,7 +101,7 @@ impl Cursor {
     pub fn seal(&self, key: &[u8; 32]) -> String {
         let payload = postcard::to_allocvec(self).unwrap_or_default();
         let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(tag(key, &payload).as_bytes());
+        bytes.extend_from_slice(tag(key, VERSION, &payload).as_bytes());
         bytes.extend_from_slice(&payload);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -118,7 +118,12 @@ impl Cursor {
         now: Timestamp,
         text: &str,
     ) -> Result<Self, Refusal> {
-        let cursor = authenticate(key, text).ok_or(Refusal::IncorrectUsage)?;
+        let (version, payload) = authenticate(key, text).ok_or(Refusal::IncorrectUsage)?;
+        if version != VERSION {
+            // Of another release.
+            return Err(Refusal::CursorInvalidated);
+        }
+        let cursor: Self = postcard::from_bytes(&payload).map_err(|_| Refusal::IncorrectUsage)?;
         if cursor.kind != kind || cursor.account != account {
             return Err(Refusal::IncorrectUsage);
         }
@@ -137,26 +142,23 @@ impl Cursor {
     }
 }
 
-fn authenticate(key: &[u8; 32], text: &str) -> Option<Cursor> {
+/// The version and the payload of a cursor that was made here. Nothing of the payload is looked at before
+/// that is known.
+fn authenticate(key: &[u8; 32], text: &str) -> Option<(u8, Vec<u8>)> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (version, rest) = bytes.split_first()?;
+    let (&version, rest) = bytes.split_first()?;
     let (presented, payload) = rest.split_first_chunk::<32>()?;
     // Comparing two `blake3::Hash` takes the same time wherever they differ.
-    let authentic = *version == VERSION && tag(key, payload) == blake3::Hash::from(*presented);
-    // Nothing of the payload is looked at before it is known to be ours.
-    if authentic {
-        postcard::from_bytes(payload).ok()
-    } else {
-        None
-    }
+    let is_ours = tag(key, version, payload) == blake3::Hash::from(*presented);
+    is_ours.then(|| (version, payload.to_vec()))
 }
 
-fn tag(key: &[u8; 32], payload: &[u8]) -> blake3::Hash {
+fn tag(key: &[u8; 32], version: u8, payload: &[u8]) -> blake3::Hash {
     let own_key = blake3::derive_key("strongroom wire rest cursor v1", key);
     let mut hasher = blake3::Hasher::new_keyed(&own_key);
-    hasher.update(&[VERSION]).update(payload);
+    hasher.update(&[version]).update(payload);
     hasher.finalize()
 }

@@ -1,5 +1,5 @@
 //! What is asked of `/1/events.json`, `/1/profiles.json` and `/1/counts/…`: an event, a range of
-//! days, conditions on its properties.
+//! days, conditions on its properties, its session and its person.
 //!
 //! Three forms: the JSON as the body of a POST, the JSON as `query` of a GET, and a cursor of an
 //! earlier answer (as `cursor` of the query string, or in the body). Days are days of the account's
@@ -17,7 +17,7 @@ use super::Refusal;
 use super::url::{self, Plus};
 use crate::json::{Kind, Scanner, Value};
 
-pub use filter::{Filter, FilterValue, Operator};
+pub use filter::{Filter, FilterValue, Operator, PropertyKind};
 
 /// Records on a page when the caller does not say.
 const BATCH_SIZE_DEFAULT: u16 = 50;
@@ -33,7 +33,7 @@ pub struct Export {
     pub from: Date,
     /// The last day, included.
     pub to: Date,
-    /// Conditions; an event must meet all of them.
+    /// Conditions; an event, its session and its person must meet all of them.
     pub filters: Vec<Filter>,
     /// Records on a page: 1 to 5,000.
     pub batch_size: u16,
@@ -110,9 +110,7 @@ pub fn decode(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     if from > to {
         return Err(Refusal::InvalidDates);
     }
-    let filters = fields
-        .filters
-        .map_or(Ok(Vec::new()), |it| filter::decode(&it))?;
+    let filters = filter::decode(&fields.filters)?;
     let flag = |key| {
         // Python writes `False`.
         let value = url::value(query, key, Plus::Space);
@@ -149,7 +147,8 @@ struct Fields<'a> {
     event_name: Option<Value<'a>>,
     from: Option<Value<'a>>,
     to: Option<Value<'a>>,
-    filters: Option<Value<'a>>,
+    /// Lists of conditions.
+    filters: Vec<(PropertyKind, Value<'a>)>,
     /// A condition that we do not know: ignoring it would give out more than was asked for.
     unusable: bool,
 }
@@ -160,15 +159,29 @@ impl<'a> Fields<'a> {
             "event_name" => self.event_name = Some(value),
             "from" => self.from = Some(value),
             "to" => self.to = Some(value),
-            // The older of the two is what the vendor's own client still shows.
+            // The older name of the two is what the vendor's own client still shows.
             "event_properties" | "props" if value.kind != Kind::Null => {
-                self.unusable |= self.filters.replace(value).is_some();
+                let is_event = |(kind, _): &(PropertyKind, _)| *kind == PropertyKind::Event;
+                self.unusable |= self.filters.iter().any(is_event);
+                self.filters.push((PropertyKind::Event, value));
             }
-            "session_properties"
-            | "profile_fields"
-            | "common_profile_properties"
-            | "advanced_query" => self.unusable |= !is_void(&value),
+            "session_properties" | "profile_fields" => self.take_list(key, value),
+            "common_profile_properties" if value.kind == Kind::Object => {
+                value.members(|key, list| self.take_list(&key.decode().unwrap_or_default(), list));
+            }
+            "common_profile_properties" | "advanced_query" => self.unusable |= !is_void(&value),
             _ => {}
+        }
+    }
+
+    /// A list of conditions on properties of the kind that is called so.
+    fn take_list(&mut self, name: &str, list: Value<'a>) {
+        if is_void(&list) {
+            return;
+        }
+        match PropertyKind::from_name(name) {
+            Some(kind) => self.filters.push((kind, list)),
+            None => self.unusable = true,
         }
     }
 }

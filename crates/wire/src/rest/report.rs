@@ -6,7 +6,7 @@ use jiff::civil::{Date, Weekday};
 use std::collections::BTreeMap;
 
 use super::Refusal;
-use super::export::{self, Export};
+use super::export::{self, Export, PropertyKind};
 use crate::json::{Kind, Scanner, Value};
 
 /// Groups of one question.
@@ -16,17 +16,6 @@ const TOP_MAX: u16 = 100;
 const TOP_DEFAULT: u16 = 10;
 /// The longest range of days that is followed over time.
 const TREND_DAYS_MAX: i32 = 366;
-
-/// What a group looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PropertyKind {
-    /// A property of the event.
-    Event,
-    /// What the SDK said of the session, the app or the device.
-    Context,
-    /// A property of the person.
-    Person,
-}
 
 /// One group: the most frequent values of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +65,7 @@ pub fn decode_top(query: &str, body: &[u8]) -> Result<(Export, Vec<TopGroup>), R
     let text = export::text_of(query, body)?;
     let value = Scanner::whole(&text).map_err(|_| Refusal::Malformed)?;
     let groups = groups(&value, |key, group| {
-        let kind = match text_of(group, "property_type")?.as_str() {
-            "event_properties" => PropertyKind::Event,
-            "session_properties" | "app_fields" | "technographics" => PropertyKind::Context,
-            "profile_fields" | "demographics" => PropertyKind::Person,
-            _ => return None,
-        };
+        let kind = PropertyKind::from_name(&text_of(group, "property_type")?)?;
         let most = match member(group, "top_n") {
             Some(value) => value.text.trim_matches('"').parse().ok()?,
             None => TOP_DEFAULT,

@@ -1,4 +1,4 @@
-//! Conditions on an event's properties: `{"name", "operator", "value"}`.
+//! Conditions on an event, its session or its person: `{"name", "operator", "value"}`.
 //!
 //! Operators have the names of the vendor's query language (`not_equals`), and those that clients were
 //! seen to send for them (`notEquals`, `gte`).
@@ -13,9 +13,34 @@ const FILTERS_MAX: usize = 50;
 /// Bytes of all conditions as sent: they travel in the cursor.
 const FILTERS_BYTES_MAX: usize = 16 * 1024;
 
+/// What a condition, or a group of a report, looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PropertyKind {
+    /// A property of the event.
+    Event,
+    /// What the SDK said of the session, the app or the device.
+    Context,
+    /// A property of the person.
+    Person,
+}
+
+impl PropertyKind {
+    /// What the vendor calls the properties of one kind; none for those that are not kept here.
+    pub(in crate::rest) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "event_properties" => Some(Self::Event),
+            "session_properties" | "app_fields" | "technographics" => Some(Self::Context),
+            "profile_fields" | "demographics" => Some(Self::Person),
+            _ => None,
+        }
+    }
+}
+
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
+    /// What it looks at.
+    pub kind: PropertyKind,
     /// The property.
     pub name: String,
     /// How it is compared.
@@ -86,20 +111,25 @@ impl Operator {
     }
 }
 
-pub(super) fn decode(list: &Value<'_>) -> Result<Vec<Filter>, Refusal> {
-    let fits = list.facts.members <= FILTERS_MAX && list.text.len() <= FILTERS_BYTES_MAX;
-    if list.kind != Kind::Array || !fits {
+/// The conditions of these lists, each of which looks at properties of one kind.
+pub(super) fn decode(lists: &[(PropertyKind, Value<'_>)]) -> Result<Vec<Filter>, Refusal> {
+    let members: usize = lists.iter().map(|(_, list)| list.facts.members).sum();
+    let bytes: usize = lists.iter().map(|(_, list)| list.text.len()).sum();
+    let are_lists = lists.iter().all(|(_, list)| list.kind == Kind::Array);
+    if !are_lists || members > FILTERS_MAX || bytes > FILTERS_BYTES_MAX {
         return Err(Refusal::Malformed);
     }
     let mut filters = Vec::new();
-    list.elements(|element| filters.push(filter(&element)));
+    for (kind, list) in lists {
+        list.elements(|element| filters.push(filter(*kind, &element)));
+    }
     filters
         .into_iter()
         .map(|it| it.ok_or(Refusal::Malformed))
         .collect()
 }
 
-fn filter(element: &Value<'_>) -> Option<Filter> {
+fn filter(kind: PropertyKind, element: &Value<'_>) -> Option<Filter> {
     if element.kind != Kind::Object {
         return None;
     }
@@ -125,6 +155,7 @@ fn filter(element: &Value<'_>) -> Option<Filter> {
         | Operator::LessThanEquals => Some(operands(&value?)?),
     };
     Some(Filter {
+        kind,
         name,
         operator,
         value,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use crate::rest::cursor::{Cursor, CursorKind, Position};
-use crate::rest::export::{self, Export, FilterValue, Operator};
+use crate::rest::export::{self, Export, FilterValue, Operator, PropertyKind};
 use crate::rest::lookup::{self, Lookup};
 use crate::rest::{Refusal, delete};
 
@@ -126,7 +126,11 @@ fn questions_that_cannot_be_answered_are_refused() {
     for condition in [
         "\"profile_fields\":[{\"name\":\"x\"}],",
         "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[1]},",
+        "\"common_profile_properties\":{\"geo_fields\":[{\"name\":\"city\",\"value\":\"x\"}]},",
+        "\"common_profile_properties\":{\"demographics\":{\"age\":5}},",
+        "\"common_profile_properties\":[{\"name\":\"x\",\"value\":1}],",
         "\"session_properties\":\"x\",",
+        "\"advanced_query\":{\"did_all\":[{\"event_name\":\"x\"}]},",
     ] {
         check(
             &BODY.replace('{', &format!("{{{condition}")),
@@ -135,11 +139,58 @@ fn questions_that_cannot_be_answered_are_refused() {
     }
     for condition in [
         "\"session_properties\":[ ],",
-        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[]},",
+        "\"common_profile_properties\":{\"demographics\":null,\"profile_fields\":[],\"geo_fields\":{}},",
+        "\"common_profile_properties\":null,\"advanced_query\":{},",
     ] {
         let body = BODY.replace('{', &format!("{{{condition}"));
         assert_eq!(ask("", &body), ask("", BODY), "{body}");
     }
+}
+
+#[test]
+fn conditions_may_be_on_the_session_and_on_the_person() {
+    let list = |name: &str| format!("[{{\"name\":\"{name}\",\"value\":1}}]");
+    let ask = |more: &str| ask("", &BODY.replace('{', &format!("{{{more},"))).map(|it| it.filters);
+    let more = format!(
+        "\"event_properties\":{},\"session_properties\":{},\"common_profile_properties\":{{\
+         \"profile_fields\":{},\"demographics\":{},\"app_fields\":{},\"technographics\":{}}},\
+         \"profile_fields\":{}",
+        list("a"),
+        list("b"),
+        list("c"),
+        list("d"),
+        list("e"),
+        list("f"),
+        list("g")
+    );
+    let asked = ask(&more).unwrap();
+    let seen: Vec<_> = asked.iter().map(|it| (it.name.as_str(), it.kind)).collect();
+    let expect = [
+        ("a", PropertyKind::Event),
+        ("b", PropertyKind::Context),
+        ("c", PropertyKind::Person),
+        ("d", PropertyKind::Person),
+        ("e", PropertyKind::Context),
+        ("f", PropertyKind::Context),
+        ("g", PropertyKind::Person),
+    ];
+    assert_eq!(seen, expect);
+    // All of them together are as many as one list may have.
+    let many = |count: usize| {
+        format!(
+            "[{}]",
+            vec!["{\"name\":\"a\",\"value\":1}"; count].join(",")
+        )
+    };
+    let both = |count: usize| {
+        ask(&format!(
+            "\"event_properties\":{},\"session_properties\":{}",
+            many(count),
+            many(25)
+        ))
+    };
+    assert_eq!(both(25).unwrap().len(), 50);
+    assert_eq!(both(26), Err(Refusal::Malformed));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use lake::PropertyReader;
 use model::RawJson;
 use serde_json::value::RawValue;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use crate::events::EventsQuery;
-use crate::functions::{json_member, json_number, json_text};
+use crate::functions::{json_members, json_number, json_text};
 use crate::{Error, ReadPolicy, Result};
 
 /// A condition on one property. What is without the property never matches, but for
@@ -118,13 +119,19 @@ impl<'a> Conditions<'a> {
         context: Option<&str>,
         row: usize,
     ) -> bool {
-        let said = |name: &str| json_member(context?, name);
-        let of_properties = |it: &Condition<'_>| it.holds(properties.value(row, it.name).as_ref());
-        self.properties.iter().all(of_properties)
-            && self
-                .context
-                .iter()
-                .all(|it| it.holds(said(it.name).as_ref()))
+        let of_property = |it: &Condition<'_>| {
+            let value = properties.value(row, it.name);
+            it.holds(value.as_ref().map(RawJson::as_str))
+        };
+        if !self.properties.iter().all(of_property) {
+            return false;
+        }
+        if self.context.is_empty() {
+            return true;
+        }
+        let said = json_members(context.unwrap_or_default());
+        let of_said = |it: &Condition<'_>| it.holds(said.get(it.name).map(|it| it.get()));
+        self.context.iter().all(of_said)
     }
 }
 
@@ -155,9 +162,9 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// Whether it holds of a value.
-    pub(crate) fn holds(&self, value: Option<&RawJson>) -> bool {
-        let Some(value) = value.map(|it| Value::new(it.as_str())) else {
+    /// Whether it holds of a value, which is JSON.
+    pub(crate) fn holds(&self, value: Option<&str>) -> bool {
+        let Some(value) = value.map(Value::new) else {
             return self.operator.is_negation();
         };
         let any =
@@ -191,6 +198,7 @@ impl Wanted {
 /// The value of a property.
 struct Value {
     text: String,
+    lower: OnceCell<String>,
     number: Option<f64>,
     is_truth: bool,
 }
@@ -202,6 +210,7 @@ impl Value {
         Self {
             number: json_number(&text),
             is_truth: matches!(value, "true" | "false"),
+            lower: OnceCell::new(),
             text,
         }
     }
@@ -220,7 +229,8 @@ impl Value {
     }
 
     fn contains(&self, wanted: &Wanted) -> bool {
-        self.text.to_lowercase().contains(&wanted.lower)
+        let lower = self.lower.get_or_init(|| self.text.to_lowercase());
+        lower.contains(&wanted.lower)
     }
 
     /// As numbers, where both are.

@@ -81,7 +81,7 @@ pub struct Engine {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    runtime: Arc<RuntimeEnv>,
+    pub(crate) runtime: Arc<RuntimeEnv>,
     /// What sessions of typed reads are copies of.
     reader: SessionState,
     pub(crate) snapshots: Arc<Snapshots>,

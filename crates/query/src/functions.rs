@@ -203,10 +203,9 @@ pub(crate) fn json_string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-/// A member of a JSON object.
-pub(crate) fn json_member(object: &str, name: &str) -> Option<RawJson> {
-    let members: HashMap<&str, &RawValue> = serde_json::from_str(object).ok()?;
-    RawJson::parse(members.get(name)?.get()).ok()
+/// The members of a JSON object; none of anything else.
+pub(crate) fn json_members(object: &str) -> HashMap<String, &RawValue> {
+    serde_json::from_str(object).unwrap_or_default()
 }
 
 /// A JSON number; none for every other value.

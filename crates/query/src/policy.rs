@@ -1,7 +1,7 @@
 //! What a reader may see. The caller decides who the reader is; this crate only obeys.
 
 use governance::{Condition, Mask, Masks, PropertyOf, Stretch, Suppressions};
-use model::{AccountId, PersonKey};
+use model::{AccountId, PersonKey, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -23,13 +23,22 @@ pub struct ReadPolicy {
     pub events: Option<Arc<BTreeSet<String>>>,
     /// Only people for whom all of these hold are seen.
     pub(crate) conditions: Vec<Arc<Condition>>,
-    /// Of them, only people for whom all of these hold are asked about.
-    pub(crate) asked: Vec<PropertyFilter>,
+    /// Of them, only some are asked about.
+    pub(crate) asked: Asked,
     /// People who are not seen: one key of each is enough.
     pub(crate) restricted: Arc<BTreeSet<PersonKey>>,
     /// Which keys `conditions` and `restricted` amount to: worked out by the first read, and the same
     /// for every further one under this policy and its clones.
     pub(crate) scope: Arc<OnceCell<Scope>>,
+}
+
+/// Which people a question is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// All of these hold of them.
+    pub(crate) filters: Vec<PropertyFilter>,
+    /// By what was received until then.
+    pub(crate) cut_off: Option<Timestamp>,
 }
 
 impl ReadPolicy {
@@ -42,7 +51,7 @@ impl ReadPolicy {
             masks: Arc::default(),
             events: None,
             conditions: Vec::new(),
-            asked: Vec::new(),
+            asked: Asked::default(),
             restricted: Arc::default(),
             scope: Arc::default(),
         }
@@ -58,14 +67,15 @@ impl ReadPolicy {
         }
     }
 
-    /// The same, who asks about people only for whom all of `filters` hold now.
+    /// The same, who asks about people only for whom all of `filters` hold, by what was received until
+    /// `cut_off`, if there is one.
     ///
     /// # Errors
     /// `Denied` for a condition on a masked property of people.
-    pub fn asking(self, filters: Vec<PropertyFilter>) -> Result<Self> {
+    pub fn asking(self, filters: Vec<PropertyFilter>, cut_off: Option<Timestamp>) -> Result<Self> {
         conditions::check(&filters, |name| self.masks_person(name))?;
         Ok(Self {
-            asked: filters,
+            asked: Asked { filters, cut_off },
             scope: Arc::default(),
             ..self
         })
@@ -89,7 +99,7 @@ impl ReadPolicy {
     /// Whether the reader sees some people only.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        !self.conditions.is_empty() || !self.asked.is_empty()
+        !self.conditions.is_empty() || !self.asked.filters.is_empty()
     }
 
     /// Whether everybody who is not deleted is seen.
@@ -101,7 +111,7 @@ impl ReadPolicy {
         &self.conditions
     }
 
-    pub(crate) fn asked(&self) -> &[PropertyFilter] {
+    pub(crate) const fn asked(&self) -> &Asked {
         &self.asked
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::events::{EventsQuery, Needs, Seen};
-use crate::functions::{json_member, json_number, json_text};
+use crate::functions::{json_members, json_number, json_text};
 use crate::people::{EventStats, PeopleReader, ProfileParts, TABLES};
 use crate::tallies::begins_bin;
 use crate::{Engine, Error, ReadPolicy, Result, reads};
@@ -513,7 +513,10 @@ impl Subject {
     fn value(&self, event: &Seen<'_>) -> Option<RawJson> {
         match self {
             Self::Event(name) => event.property(name),
-            Self::Context(name) => json_member(event.context?, name),
+            Self::Context(name) => {
+                let members = json_members(event.context?);
+                RawJson::parse(members.get(name)?.get()).ok()
+            }
             Self::Person(_) => None,
         }
     }

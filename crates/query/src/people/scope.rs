@@ -6,20 +6,22 @@
 //! holds for somebody of whom nothing is known names whom the reader does not see; any other names
 //! whom the reader sees, so that a key nobody has heard of is not seen.
 
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::lit;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use governance::{Profile, Stretch, Suppressions};
 use model::record::Table;
-use model::{LedgerPosition, PersonKey};
+use model::{LedgerPosition, PersonKey, RawJson};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::reader::{PeopleReader, Placed};
 use crate::conditions as asked;
+use crate::policy::Asked;
 use crate::snapshot::Snapshot;
 use crate::tables::column;
-use crate::{Engine, ReadPolicy, Result};
+use crate::{Engine, Error, ReadPolicy, Result};
 
 /// Which people a reader sees.
 #[derive(Debug, Clone, Default)]
@@ -90,25 +92,30 @@ impl Engine {
             });
         }
         let conditions = policy.conditions();
-        let asked: Vec<_> = policy.asked().iter().map(asked::Condition::new).collect();
-        let holds = |profile: &Profile| {
-            let value = |name: &str| profile.properties.get(name);
-            let text = |name: &str| value(name).map(model::RawJson::as_str);
-            conditions.iter().all(|it| it.holds(text))
-                && asked.iter().all(|it| it.holds(value(it.name)))
+        let Asked { filters, cut_off } = policy.asked();
+        let asked: Vec<_> = filters.iter().map(asked::Condition::new).collect();
+        // Roles go by what is known now, a question by what was known until its cut-off.
+        let holds = |now: &Profile, then: &Profile| {
+            let of_now = |name: &str| now.properties.get(name).map(RawJson::as_str);
+            let of_then = |name: &str| then.properties.get(name).map(RawJson::as_str);
+            conditions.iter().all(|it| it.holds(of_now))
+                && asked.iter().all(|it| it.holds(of_then(it.name)))
         };
-        let of_strangers = holds(&Profile::default());
+        let of_strangers = holds(&Profile::default(), &Profile::default());
         let mut exceptions = Suppressions::default();
         let names = conditions.iter().flat_map(|it| it.properties());
         let names: BTreeSet<&str> = names.chain(asked.iter().map(|it| it.name)).collect();
-        let people = changes_of(&mut reader, &names).await?;
-        for (person, mut changes) in people {
+        let changes = self.changes_of(&mut reader, &names).await?;
+        for (person, mut changes) in changes.people {
             changes.sort_by_key(|it| it.place);
-            let mut profile = Profile::default();
+            let (mut now, mut then) = (Profile::default(), Profile::default());
             for it in &changes {
-                profile.apply(it.key, it.op, &it.property, &it.value);
+                now.apply(it.key, it.op, &it.property, &it.value);
+                if cut_off.is_none_or(|cut_off| it.place.1 <= cut_off) {
+                    then.apply(it.key, it.op, &it.property, &it.value);
+                }
             }
-            if holds(&profile) != of_strangers {
+            if holds(&now, &then) != of_strangers {
                 add(&mut exceptions, &mut reader, person);
             }
         }
@@ -127,6 +134,48 @@ impl Engine {
             },
         })
     }
+
+    /// The changes of these properties.
+    async fn changes_of(
+        &self,
+        reader: &mut PeopleReader<'_>,
+        names: &BTreeSet<&str>,
+    ) -> Result<Changes> {
+        let names = names.iter().map(|it| lit(*it)).collect();
+        let filter = column("property").in_list(names, false);
+        let pool = &self.inner.runtime.memory_pool;
+        let held = MemoryConsumer::new("changes of people").register(pool);
+        let (mut all, mut has_room) = (Vec::new(), Ok(()));
+        let take = |placed: Placed| {
+            if has_room.is_ok() {
+                has_room = held.try_grow(bytes_of(&placed));
+                all.push(placed);
+            }
+        };
+        reader.changes(filter, take).await?;
+        let memory_bytes = self.inner.settings.memory_bytes_max;
+        has_room.map_err(|it| Error::from_engine(it, memory_bytes))?;
+        let mut people: BTreeMap<PersonKey, Vec<Placed>> = BTreeMap::new();
+        for placed in all {
+            let person = reader.links.person(placed.key, placed.place.0);
+            people.entry(person).or_default().push(placed);
+        }
+        Ok(Changes {
+            people,
+            _held: held,
+        })
+    }
+}
+
+/// Changes by person, in the memory that all queries share.
+struct Changes {
+    people: BTreeMap<PersonKey, Vec<Placed>>,
+    _held: MemoryReservation,
+}
+
+/// Bytes of memory, twice the change itself: it is moved to its person.
+fn bytes_of(placed: &Placed) -> usize {
+    placed.property.len() + placed.value.as_str().len() + 2 * size_of::<Placed>()
 }
 
 /// Every key of a person, each for the time in which it was theirs.
@@ -134,21 +183,4 @@ fn add(keys: &mut Suppressions, reader: &mut PeopleReader<'_>, person: PersonKey
     for (key, stretch) in reader.links.keys(person) {
         keys.insert(key, stretch, LedgerPosition(0));
     }
-}
-
-/// The changes of these properties, by person.
-async fn changes_of(
-    reader: &mut PeopleReader<'_>,
-    names: &BTreeSet<&str>,
-) -> Result<BTreeMap<PersonKey, Vec<Placed>>> {
-    let names = names.iter().map(|it| lit(*it)).collect();
-    let filter = column("property").in_list(names, false);
-    let mut all = Vec::new();
-    reader.changes(filter, |placed| all.push(placed)).await?;
-    let mut people: BTreeMap<PersonKey, Vec<Placed>> = BTreeMap::new();
-    for placed in all {
-        let person = reader.links.person(placed.key, placed.place.0);
-        people.entry(person).or_default().push(placed);
-    }
-    Ok(people)
 }

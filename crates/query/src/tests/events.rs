@@ -314,7 +314,7 @@ async fn questions_may_be_about_some_sessions_and_some_people() {
     let event = |who: u8, ms: i64| world.event(person(who), "E", ms, r#"{"n":1}"#);
     let write = |ms: i64| {
         world.write([
-            said(event(1, ms), r#"{"utm_source":"post","Build":7}"#),
+            said(event(1, ms), r#"{"utm_source":"post","a\"b":1,"Build":7}"#),
             said(event(2, ms), r#"{"utm_source":"web"}"#),
             event(2, ms + 1),
             // Of the first one's device.
@@ -373,7 +373,7 @@ async fn questions_may_be_about_some_sessions_and_some_people() {
             ..query("E", 0, DAY)
         };
         let told = format!("{people:?} {query:?}");
-        let policy = policy().asking(people).unwrap();
+        let policy = policy().asking(people, None).unwrap();
         let counted = engine.count_events(&policy, &query).await.unwrap();
         assert_eq!(counted, events, "{told}");
         let counted = engine.count_people(&policy, &query).await.unwrap();
@@ -387,7 +387,7 @@ async fn questions_may_be_about_some_sessions_and_some_people() {
         assert_eq!(amounts.await.unwrap(), [vec![events as f64]], "{told}");
     }
     // What is masked is not asked for: the answer would tell.
-    let refused = masked(&["Plan"]).asking(plan(Operator::Equals, gold));
+    let refused = masked(&["Plan"]).asking(plan(Operator::Equals, gold), None);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
     let asked = EventsQuery {
         context: source(Operator::Equals, post),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::world::{HOUR, World, at, person, policy};
 use crate::csv::Formulas;
 use crate::export::{self, Format};
-use crate::{EventsQuery, Lookup, Measure, ProfileParts, ReadPolicy, Rows, Subject};
+use crate::{EventsQuery, Lookup, Measure, ProfileParts, ReadPolicy, Rows, Settings, Subject};
 
 /// The device of person `n`.
 fn device(n: u8) -> PersonKey {
@@ -284,6 +284,25 @@ async fn many_people_are_told_apart_too() {
         let count = world.sql_as(&policy, "SELECT count(*) AS n FROM events");
         assert_eq!(count.await.unwrap(), format!(r#"[{{"n":{expect}}}]"#));
     }
+}
+
+#[tokio::test]
+async fn who_is_seen_is_worked_out_within_the_memory_that_queries_share() {
+    let settings = Settings {
+        memory_bytes_max: 4 * 1024 * 1024,
+        threads: 2,
+        ..Settings::default()
+    };
+    let world = World::with(settings);
+    let country = format!("\"{}\"", "x".repeat(40_000));
+    for n in 1..=200 {
+        world.write([world.change(person(n), 0, &[("Country", ChangeOp::Put, &country)])]);
+    }
+    let condition = Arc::new(Condition::parse("Country = 'DE'").unwrap());
+    let policy = policy().under(vec![condition]);
+    let all = EventsQuery::default();
+    let counted = world.engine.count_events(&policy, &all).await;
+    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[tokio::test]

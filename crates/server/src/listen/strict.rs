@@ -5,7 +5,7 @@ use http::{StatusCode, Uri};
 use model::record::Plane;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
@@ -35,6 +35,10 @@ pub(super) struct Strict {
     last: Vec<u8>,
     /// Reads what is left of a body, once everything has been written.
     linger: Option<Linger>,
+    /// Something was written and is not known to have left.
+    is_unflushed: bool,
+    /// Who waits for that before it reads.
+    waiting: Option<Waker>,
     busy: Busy,
     report: Report,
 }
@@ -50,6 +54,8 @@ impl Strict {
             fault: None,
             last: Vec::new(),
             linger: None,
+            is_unflushed: false,
+            waiting: None,
             busy,
             report,
         }
@@ -124,13 +130,13 @@ impl Strict {
 
     /// How many of the first of `bytes` are not written and look as if they had been.
     fn judge(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.fault.is_some() && !self.report.is_answered() {
-            return Err(broken());
-        }
         if bytes.starts_with(CONTINUE) {
             // An answer may stand behind it.
-            let is_withheld = !self.report.may_go_on();
+            let is_withheld = self.fault.is_some() || !self.report.may_go_on();
             return Ok(if is_withheld { CONTINUE.len() } else { 0 });
+        }
+        if self.fault.is_some() && !self.report.is_answered() {
+            return Err(broken());
         }
         if self.report.is_answered() || self.report.may_go_on() {
             return Ok(0);
@@ -175,6 +181,11 @@ impl AsyncRead for Strict {
                 ready!(this.busy.poll_ended(this.framing.requests_before(), cx));
                 // Said or not: the connection is over.
                 drop(ready!(this.poll_told(cx)));
+                if this.has_answered() && this.is_unflushed {
+                    // An end now would cut the answer off.
+                    this.waiting = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
                 if this.has_answered() {
                     return Poll::Ready(Ok(()));
                 }
@@ -211,6 +222,7 @@ impl AsyncWrite for Strict {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.is_unflushed = true;
         match self.judge(bytes)? {
             0 => Pin::new(&mut self.tls).poll_write(cx, bytes),
             withheld => Poll::Ready(Ok(withheld)),
@@ -222,6 +234,7 @@ impl AsyncWrite for Strict {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.is_unflushed = true;
         let first = slices.iter().find(|it| !it.is_empty());
         match self.judge(first.map_or(&[], |it| it))? {
             0 => Pin::new(&mut self.tls).poll_write_vectored(cx, slices),
@@ -234,7 +247,12 @@ impl AsyncWrite for Strict {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        ready!(Pin::new(&mut self.tls).poll_flush(cx))?;
+        self.is_unflushed = false;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

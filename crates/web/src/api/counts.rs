@@ -21,7 +21,7 @@ pub(super) enum Counted {
 pub(super) async fn answer(state: &State, call: &Call, counted: Counted) -> Result<String> {
     no_request_id(call)?;
     let wanted = export::decode(&call.query, call.bytes())?;
-    let (policy, query) = cursors::read_as(call, &wanted)?;
+    let (policy, query) = cursors::read_as(call, &wanted, None)?;
     let engine = state.engine();
     let count = match counted {
         Counted::Events => engine.count_events(&policy, &query).await?,

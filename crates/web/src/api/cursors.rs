@@ -28,14 +28,14 @@ pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Resu
     }
     let question = export::decode_for_records(&call.query, call.bytes())?;
     // What cannot be answered is said now, not with the first page.
-    read_as(call, &question)?;
+    read_as(call, &question, None)?;
     Ok(answers::cursor(
         &Cursor::new(kind, account, question, now).seal(key),
     ))
 }
 
 async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
-    let (policy, query) = read_as(call, &cursor.export)?;
+    let (policy, query) = read_as(call, &cursor.export, Some(cursor.cut_off))?;
     let parts = ProfileParts {
         profile: true,
         events: cursor.export.with.events,
@@ -74,7 +74,7 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
 }
 
 async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
-    let (policy, query) = read_as(call, &cursor.export)?;
+    let (policy, query) = read_as(call, &cursor.export, Some(cursor.cut_off))?;
     let parts = ProfileParts {
         profile: true,
         events: cursor.export.with.events,
@@ -144,8 +144,13 @@ fn position(cursor: &Cursor) -> query::Position {
     }
 }
 
-/// The question in the reading side's terms: about whom, and about which events.
-pub(super) fn read_as(call: &Call, question: &Export) -> Result<(ReadPolicy, EventsQuery)> {
+/// The question in the reading side's terms: about whom, by what was received until `cut_off`, and about
+/// which events.
+pub(super) fn read_as(
+    call: &Call,
+    question: &Export,
+    cut_off: Option<Timestamp>,
+) -> Result<(ReadPolicy, EventsQuery)> {
     let (from, to) = question.bounds(&call.caller.rules.time_zone)?;
     let filters = |kind: PropertyKind| {
         let filters = question.filters.iter().filter(|it| it.kind == kind);
@@ -158,7 +163,7 @@ pub(super) fn read_as(call: &Call, question: &Export) -> Result<(ReadPolicy, Eve
         filters: filters(PropertyKind::Event)?,
         context: filters(PropertyKind::Context)?,
     };
-    let policy = policy(call).asking(filters(PropertyKind::Person)?)?;
+    let policy = policy(call).asking(filters(PropertyKind::Person)?, cut_off)?;
     Ok((policy, query))
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn any(Of(state): Of<State>, request: Request) -> Response {
 async fn answer(state: &State, call: &Call) -> Result<String> {
     let asked = question(state, call, PATH)?;
     let (events, groups) = report::decode_top(&asked.query, &asked.body)?;
-    let (policy, query) = read_as(call, &events)?;
+    let (policy, query) = read_as(call, &events, None)?;
     let subjects: Vec<Subject> = groups.iter().map(subject).collect();
     let counts = state
         .engine()

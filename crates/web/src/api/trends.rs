@@ -37,7 +37,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         sum_of,
     } = report::decode_trends(&asked.query, &asked.body)?;
     let time_zone = &call.caller.rules.time_zone;
-    let (policy, query) = read_as(call, &events)?;
+    let (policy, query) = read_as(call, &events, None)?;
     let measure = match (sum_of, unique) {
         (Some(name), _) => Measure::Sum(name),
         (None, true) => Measure::People,

@@ -212,6 +212,17 @@ async fn conditions_may_be_on_the_person() {
         let trend = room.post("/1/counts/trends.json", asked).await.json();
         assert_eq!(trend["g"]["20260921"], events, "{trend}");
     }
+    // Who comes to have it later is not part of the answer.
+    let gold = r#","profile_fields":[{"name":"Plan","value":"gold"}]}"#;
+    let question = DAY.replace('}', gold);
+    let first = cursor(&room, "/1/events.json", &question).await;
+    room.clock.advance(Duration::from_secs(1));
+    let late = r#"{"type":"profile","identity":"u2","profileData":{"Plan":"gold"}}"#;
+    room.upload(&[late]).await;
+    let (records, _) = pages(&room, "/1/events.json", first).await;
+    assert_eq!(records.len(), 2, "{records:?}");
+    let counted = room.post("/1/counts/events.json", question).await;
+    assert_eq!(counted.json()["count"], 3);
 }
 
 #[tokio::test]

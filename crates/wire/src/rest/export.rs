@@ -142,6 +142,16 @@ pub fn decode_for_records(query: &str, body: &[u8]) -> Result<Export, Refusal> {
     Ok(export)
 }
 
+/// The lists of conditions in `common_profile_properties`. They may stand beside it, too.
+const COMMON_LISTS: [&str; 6] = [
+    "profile_fields",
+    "demographics",
+    "app_fields",
+    "technographics",
+    "geo_fields",
+    "reachability",
+];
+
 #[derive(Debug, Default)]
 struct Fields<'a> {
     event_name: Option<Value<'a>>,
@@ -165,9 +175,13 @@ impl<'a> Fields<'a> {
                 self.unusable |= self.filters.iter().any(is_event);
                 self.filters.push((PropertyKind::Event, value));
             }
-            "session_properties" | "profile_fields" => self.take_list(key, value),
+            "session_properties" => self.take_list(key, value),
+            _ if COMMON_LISTS.contains(&key) => self.take_list(key, value),
             "common_profile_properties" if value.kind == Kind::Object => {
-                value.members(|key, list| self.take_list(&key.decode().unwrap_or_default(), list));
+                value.members(|key, list| match key.decode() {
+                    Some(key) if COMMON_LISTS.contains(&&*key) => self.take_list(&key, list),
+                    _ => self.unusable |= !is_void(&list),
+                });
             }
             "common_profile_properties" | "advanced_query" => self.unusable |= !is_void(&value),
             _ => {}

@@ -202,6 +202,46 @@ async fn what_was_sound_is_answered_and_nobody_is_told_of_what_is_not_behind_it(
 }
 
 #[tokio::test]
+async fn a_large_answer_is_whole_and_a_body_that_was_announced_is_answered_whatever_comes_behind() {
+    let room = Installation::new();
+    let account = room.account("large");
+    let server = room.serve();
+    let client = server.client(&account);
+    let large = json!({"type":"event","identity":"u","ts":1_790_000_000,"evtName":"Large",
+                       "evtData":{"t":"x".repeat(6_000_000)}});
+    client.upload(vec![large.clone()]).await;
+    client.upload(vec![large]).await;
+    let question = json!({"event_name":"Large","from":20_260_920,"to":20_260_922});
+    let cursor = client.post("/1/events.json", question).await.body["cursor"].clone();
+    let door = Door::of(&room, &server, "api");
+    let keys = format!(
+        "{HOST}X-CleverTap-Account-Id: {}\r\nX-CleverTap-Passcode: {}\r\n",
+        account.id, account.passcode
+    );
+    let page = format!(
+        "GET /1/events.json?cursor={} HTTP/1.1\r\n{keys}\r\nGET / HTTP/1.1\n\n",
+        cursor.as_str().unwrap()
+    );
+    // Read only after the server could write no more.
+    let said = door.say(page).await;
+    assert!(said.starts_with(b"HTTP/1.1 200 OK"));
+    let end = b"\"session_props\":{}}]}";
+    assert!(
+        said.len() > 12_000_000 && said.ends_with(end),
+        "{}",
+        said.len()
+    );
+    let body = json!({"d":[{"type":"event","identity":"u","evtName":"E"}]}).to_string();
+    let announced = format!(
+        "POST /1/upload HTTP/1.1\r\n{keys}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n{body}GET / HTTP/1.1\n",
+        body.len()
+    );
+    let said = text(&door.say(announced).await);
+    assert!(said.ends_with("\"unprocessed\":[]}"), "{said}");
+    assert_eq!(reasons(&room), expect([("bare_lf", 2)]));
+}
+
+#[tokio::test]
 async fn nobody_is_asked_for_a_body_for_what_somebody_else_has_sent_before() {
     let room = Installation::new();
     let account = room.account("asked");

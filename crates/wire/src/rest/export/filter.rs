@@ -10,6 +10,8 @@ use crate::json::{Kind, Value};
 
 /// Conditions in one question.
 const FILTERS_MAX: usize = 50;
+/// Values that all of them ask for.
+const VALUES_MAX: usize = 1_000;
 /// Bytes of all conditions as sent: they travel in the cursor.
 const FILTERS_BYTES_MAX: usize = 16 * 1024;
 
@@ -123,10 +125,18 @@ pub(super) fn decode(lists: &[(PropertyKind, Value<'_>)]) -> Result<Vec<Filter>,
     for (kind, list) in lists {
         list.elements(|element| filters.push(filter(*kind, &element)));
     }
-    filters
+    let filters: Vec<Filter> = filters
         .into_iter()
-        .map(|it| it.ok_or(Refusal::Malformed))
-        .collect()
+        .collect::<Option<_>>()
+        .ok_or(Refusal::Malformed)?;
+    let values = filters.iter().map(|it| match &it.value {
+        Some(FilterValue::AnyOf(values)) => values.len(),
+        Some(_) | None => 1,
+    });
+    if values.sum::<usize>() > VALUES_MAX {
+        return Err(Refusal::Malformed);
+    }
+    Ok(filters)
 }
 
 fn filter(kind: PropertyKind, element: &Value<'_>) -> Option<Filter> {

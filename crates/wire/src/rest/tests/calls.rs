@@ -129,6 +129,8 @@ fn questions_that_cannot_be_answered_are_refused() {
         "\"common_profile_properties\":{\"geo_fields\":[{\"name\":\"city\",\"value\":\"x\"}]},",
         "\"common_profile_properties\":{\"demographics\":{\"age\":5}},",
         "\"common_profile_properties\":[{\"name\":\"x\",\"value\":1}],",
+        "\"geo_fields\":[{\"name\":\"city\",\"value\":\"x\"}],",
+        "\"common_profile_properties\":{\"event_properties\":[{\"name\":\"x\",\"value\":1}]},",
         "\"session_properties\":\"x\",",
         "\"advanced_query\":{\"did_all\":[{\"event_name\":\"x\"}]},",
     ] {
@@ -154,14 +156,15 @@ fn conditions_may_be_on_the_session_and_on_the_person() {
     let more = format!(
         "\"event_properties\":{},\"session_properties\":{},\"common_profile_properties\":{{\
          \"profile_fields\":{},\"demographics\":{},\"app_fields\":{},\"technographics\":{}}},\
-         \"profile_fields\":{}",
+         \"profile_fields\":{},\"technographics\":{}",
         list("a"),
         list("b"),
         list("c"),
         list("d"),
         list("e"),
         list("f"),
-        list("g")
+        list("g"),
+        list("h")
     );
     let asked = ask(&more).unwrap();
     let seen: Vec<_> = asked.iter().map(|it| (it.name.as_str(), it.kind)).collect();
@@ -173,6 +176,7 @@ fn conditions_may_be_on_the_session_and_on_the_person() {
         ("e", PropertyKind::Context),
         ("f", PropertyKind::Context),
         ("g", PropertyKind::Person),
+        ("h", PropertyKind::Context),
     ];
     assert_eq!(seen, expect);
     // All of them together are as many as one list may have.
@@ -191,6 +195,14 @@ fn conditions_may_be_on_the_session_and_on_the_person() {
     };
     assert_eq!(both(25).unwrap().len(), 50);
     assert_eq!(both(26), Err(Refusal::Malformed));
+    let values = |count: usize| {
+        let values = vec!["1"; count].join(",");
+        ask(&format!(
+            "\"profile_fields\":[{{\"name\":\"a\",\"value\":[{values}]}}]"
+        ))
+    };
+    assert_eq!(values(1_000).unwrap().len(), 1);
+    assert_eq!(values(1_001), Err(Refusal::Malformed));
 }
 
 #[test]

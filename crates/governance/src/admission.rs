@@ -357,12 +357,11 @@ impl Admission<'_> {
 
 /// A rejection of a record that had been decoded.
 fn rejection(submission: &Submission<'_>, reason: RejectReason) -> Rejection {
-    let subject = submission
-        .names
-        .primary()
-        .map_or(Subject::Nobody, |(kind, name)| {
-            Subject::Person(kind, Box::from(name))
-        });
+    let alias = match &submission.content {
+        Content::Profile { alias, .. } => alias.as_deref(),
+        Content::Event { .. } => None,
+    };
+    let subject = Subject::of(&submission.names, alias);
     Rejection {
         position: submission.position,
         reason,

@@ -195,8 +195,29 @@ pub enum Subject {
     Nobody,
     /// It names one person.
     Person(IdentityKind, Box<str>),
-    /// It names a person twice: nobody can say whose it is, so its bytes are not kept.
+    /// It names several identities, or one field of them twice: nobody can say whose it is, and who
+    /// deletes one of them would not find it, so its bytes are not kept.
     Ambiguous,
+}
+
+impl Subject {
+    /// Whom a record is about by its names and the further identities in it. Its device counts where
+    /// no identity stands beside it.
+    #[must_use]
+    pub fn of<'a>(names: &'a Names<'_>, aliases: impl IntoIterator<Item = &'a str>) -> Self {
+        let aliases = aliases.into_iter().map(|it| (IdentityKind::Identity, it));
+        let named = names
+            .iter()
+            .filter(|(kind, _)| *kind != IdentityKind::ObjectId);
+        let mut identities = named.chain(aliases);
+        let Some(first) = identities.next().or_else(|| names.primary()) else {
+            return Self::Nobody;
+        };
+        if identities.any(|it| it != first) {
+            return Self::Ambiguous;
+        }
+        Self::Person(first.0, Box::from(first.1))
+    }
 }
 
 /// Why a record is refused. The names are stable; `docs/wire/rest.md` has an entry for each.

@@ -117,9 +117,7 @@ pub(crate) fn rejection(
 ) -> Rejection {
     let subject = match reason {
         RejectReason::KeyTwice => Subject::Ambiguous,
-        _ => names.primary().map_or(Subject::Nobody, |(kind, name)| {
-            Subject::Person(kind, Box::from(name))
-        }),
+        _ => Subject::of(names, None),
     };
     Rejection {
         position,

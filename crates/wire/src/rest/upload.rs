@@ -164,7 +164,7 @@ fn element<'a>(
             position,
             reason,
             record: RawJson::from_checked(text),
-            subject: fields.names.subject(),
+            subject: fields.subject(),
         }),
     }
     Ok(())
@@ -183,6 +183,15 @@ impl<'a> Fields<'a> {
             Field::Ignored => return,
         };
         self.key_twice |= place.replace(value).is_some();
+    }
+
+    /// Whom the record is about, when it is refused.
+    fn subject(&self) -> Subject {
+        if self.key_twice {
+            return Subject::Ambiguous;
+        }
+        self.names
+            .subject(self.profile_data.map_or_else(Vec::new, profile::identities))
     }
 
     /// Decides on a record, in the order in which the vendor's server complains.
@@ -262,11 +271,4 @@ pub fn answer(processed: u32, rejections: &[Rejection]) -> String {
     }
     body.push_str("]}");
     body
-}
-
-/// Whom a rejection is about, from the names that could be read.
-fn subject(names: &model::submission::Names<'_>) -> Subject {
-    names.primary().map_or(Subject::Nobody, |(kind, name)| {
-        Subject::Person(kind, Box::from(name))
-    })
 }

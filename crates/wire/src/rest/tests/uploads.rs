@@ -427,3 +427,46 @@ proptest! {
         let _decoded = upload::decode(&changed);
     }
 }
+
+#[test]
+fn a_refused_record_is_about_the_one_identity_in_it() {
+    let subject = |names: &str, data: &str| {
+        let record =
+            format!(r#"{{"type":"profile",{names},"profileData":{{"Email":"bad"{data}}}}}"#);
+        let body = format!("{{\"d\":[{record}]}}");
+        let mut batch = upload::decode(body.as_bytes()).unwrap();
+        batch.rejections.remove(0).subject
+    };
+    let person = |kind, name: &str| Subject::Person(kind, Box::from(name));
+    let identity = |name: &str| person(IdentityKind::Identity, name);
+    let cases = [
+        (r#""identity":"a""#, "", identity("a")),
+        (r#""identity":"a""#, r#","identity":"a""#, identity("a")),
+        (r#""identity":"a""#, r#","Identity":7"#, Subject::Ambiguous),
+        (
+            r#""identity":"a""#,
+            r#","identity":"b""#,
+            Subject::Ambiguous,
+        ),
+        (r#""identity":"a","FBID":"a""#, "", Subject::Ambiguous),
+        (r#""identity":"a","objectId":"d""#, "", identity("a")),
+        (
+            r#""FBID":"f","objectId":"d""#,
+            "",
+            person(IdentityKind::Fbid, "f"),
+        ),
+        (r#""FBID":"f""#, r#","identity":"a""#, Subject::Ambiguous),
+        (r#""objectId":"d""#, "", person(IdentityKind::ObjectId, "d")),
+        (r#""objectId":"d""#, r#","identity":"a""#, identity("a")),
+        (
+            r#""objectId":"d""#,
+            r#","identity":"a","Identity":"b""#,
+            Subject::Ambiguous,
+        ),
+        (r#""identity":"""#, r#","identity":"a""#, identity("a")),
+        (r#""identity":"""#, "", Subject::Nobody),
+    ];
+    for (names, data, expect) in cases {
+        assert_eq!(subject(names, data), expect, "{names} {data}");
+    }
+}

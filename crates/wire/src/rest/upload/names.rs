@@ -7,7 +7,7 @@ use model::limit;
 use model::submission::{Names, RejectReason, Subject};
 use std::borrow::Cow;
 
-use super::{present, subject};
+use super::present;
 use crate::json::{Kind, Value};
 
 /// The longest object id: a prefix and a custom id of 64 characters, and room.
@@ -98,18 +98,19 @@ impl<'a> NameFields<'a> {
         })
     }
 
-    /// Whom the record is about, when it is refused.
-    pub(super) fn subject(&self) -> Subject {
+    /// Whom the record is about, when it is refused; `aliases` stand elsewhere in it.
+    pub(super) fn subject(&self, aliases: Vec<Cow<'a, str>>) -> Subject {
         if self.key_twice {
             return Subject::Ambiguous;
         }
         let read = |field: Option<Value<'a>>| field.and_then(|it| name(it).ok().flatten());
-        subject(&Names {
+        let names = Names {
             identity: read(self.identity),
             fbid: read(self.fbid),
             gpid: read(self.gpid),
             object_id: read(self.object_id),
-        })
+        };
+        Subject::of(&names, aliases.iter().map(Cow::as_ref))
     }
 }
 

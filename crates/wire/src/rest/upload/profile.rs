@@ -36,6 +36,21 @@ pub(crate) fn decode_sdk(
     }
 }
 
+/// The identities in it, as far as they can be read.
+pub(super) fn identities(data: Value<'_>) -> Vec<Cow<'_, str>> {
+    let mut identities = Vec::new();
+    data.members(|key, value| {
+        if key.decode().is_some_and(|key| is_alias(&key)) {
+            identities.extend(name(value).ok().flatten());
+        }
+    });
+    identities
+}
+
+fn is_alias(key: &str) -> bool {
+    matches!(key, "identity" | "Identity")
+}
+
 /// What can be taken, and the first of its faults.
 fn read<'a>(
     data: Option<Value<'a>>,
@@ -88,7 +103,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn member(&mut self, key: &str, value: Value<'a>) {
-        if matches!(key, "identity" | "Identity") {
+        if is_alias(key) {
             self.take_alias(value);
             return;
         }

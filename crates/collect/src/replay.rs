@@ -20,7 +20,8 @@ use crate::State;
 pub enum Replayed {
     /// So many records are durable.
     Stored(u32),
-    /// The rules still refuse it: the code and the text of the first refusal. Nothing was stored.
+    /// The rules still refuse it, or its people were deleted: the code and the text of the first
+    /// refusal. Nothing was stored.
     Refused(u16, String),
     /// There is no account of the name any more, or the record came in no dialect.
     NotReplayable,
@@ -39,7 +40,12 @@ pub async fn replay(
         Ok(admitted) => admitted,
         Err(refused) => return Ok(refused),
     };
-    let processed = admitted.processed();
+    let kept = admitted.processed().saturating_sub(admitted.suppressed());
+    if kept == 0 {
+        // A name of theirs that is new is theirs all the same.
+        state.report_reached(account, admitted.reached());
+        return Ok(refused("the people in it were deleted"));
+    }
     let mut entries = admitted.take_entries();
     keep_id(quarantined.id, &mut entries);
     state.journal().append(entries).await?;
@@ -47,7 +53,7 @@ pub async fn replay(
     state.report_reached(account, admitted.reached());
     let from = (quarantined.source, quarantined.received_at);
     state.report_left_out(account, from, admitted.left_out());
-    Ok(Replayed::Stored(processed))
+    Ok(Replayed::Stored(kept))
 }
 
 /// What the rules make of it now; as an error, why nothing is to be stored.

@@ -48,7 +48,8 @@ pub struct ExpireReport {
     pub rewritten: usize,
     /// Rows taken out.
     pub rows_removed: u64,
-    /// False when another act got in between: call again for the rest.
+    /// False when another act got in between, or something failed after rows were taken out: call
+    /// again for the rest, or for the error.
     pub complete: bool,
 }
 
@@ -107,10 +108,11 @@ impl Lake {
 
     /// Takes out the rows of `table` from before `before`: parts that lie wholly before it are
     /// dropped, parts that begin before it are rewritten. Give the start of a day, so that a part
-    /// is rewritten once a day at most.
+    /// is rewritten once a day at most. What need not be read goes first.
     ///
     /// # Errors
-    /// As [`Lake::rewrite`].
+    /// As [`Lake::rewrite`], and nothing was taken out then. After rows were, they are reported;
+    /// calling again meets the error.
     pub async fn expire(
         &self,
         account: AccountId,
@@ -130,9 +132,12 @@ impl Lake {
             complete: true,
             ..ExpireReport::default()
         };
+        let old = view.parts.into_iter().filter(|it| it.ts_min < before);
+        let mut old: Vec<_> = old.collect();
+        old.sort_by_key(|it| it.ts_max >= before);
         let mut published = false;
         let mut waiting = Vec::new();
-        for part in view.parts.into_iter().filter(|it| it.ts_min < before) {
+        for part in old {
             if part.ts_max < before {
                 let tally = Tally {
                     expired: part.rows,
@@ -144,7 +149,14 @@ impl Lake {
                     tally,
                 });
             } else {
-                waiting.extend(self.replace(&part, &filter).await?);
+                match self.replace(&part, &filter).await {
+                    Ok(replacement) => waiting.extend(replacement),
+                    Err(error) if !published && waiting.is_empty() => return Err(error),
+                    Err(_) => {
+                        report.complete = false;
+                        break;
+                    }
+                }
             }
             if waiting.len() >= REPLACED_MAX {
                 let done = std::mem::take(&mut waiting);
@@ -272,12 +284,16 @@ impl Lake {
         published_before: bool,
         report: &mut ExpireReport,
     ) -> Result<bool> {
-        if !self
+        let published = self
             .publish_replacements(&done, filter, published_before)
-            .await?
-        {
-            report.complete = false;
-            return Ok(false);
+            .await;
+        match published {
+            Ok(true) => {}
+            Err(error) if !published_before => return Err(error),
+            Ok(false) | Err(_) => {
+                report.complete = false;
+                return Ok(false);
+            }
         }
         for Replacement { new, tally, .. } in done {
             if new.is_empty() {

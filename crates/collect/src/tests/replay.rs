@@ -1,7 +1,9 @@
 //! A quarantined record is stored after all, under its own id, when the rules let it.
 
+use governance::{Stretch, Suppressions};
 use model::record::{Quarantined, Record, Source};
-use model::{RecordId, Timestamp};
+use model::{IdentityKind, LedgerPosition, RecordId, Timestamp};
+use std::sync::Arc;
 
 use super::harness::{ACCOUNT, NOW, Room};
 use crate::{Replayed, replay};
@@ -21,7 +23,10 @@ fn quarantined(source: Source, code: u16, body: &str) -> Quarantined {
 }
 
 async fn check(it: Quarantined) -> (Replayed, Vec<(RecordId, &'static str)>) {
-    let room = Room::new().await;
+    check_in(&Room::new().await, it).await
+}
+
+async fn check_in(room: &Room, it: Quarantined) -> (Replayed, Vec<(RecordId, &'static str)>) {
     let account = ACCOUNT.parse().unwrap();
     let replayed = replay(&room.state, account, &it).await.unwrap();
     let mut ids = Vec::new();
@@ -96,6 +101,30 @@ async fn what_is_still_refused_stores_nothing() {
         );
         assert_eq!(ids, [], "{body}");
     }
+}
+
+#[tokio::test]
+async fn what_deleted_people_sent_is_not_said_to_be_stored() {
+    let mut room = Room::with(|rules| {
+        let mut suppressed = Suppressions::default();
+        let key = rules.person_key(IdentityKind::Identity, "u1");
+        suppressed.insert(key, Stretch::WHOLE, LedgerPosition(1));
+        rules.suppressed = Arc::new(suppressed);
+    })
+    .await;
+    let theirs = r#"{"type":"profile","identity":"u1","profileData":{"identity":"u9"}}"#;
+    let alone = format!(r#"{{"d":[{theirs}]}}"#);
+    let (replayed, ids) = check_in(&room, quarantined(Source::Rest, 0, &alone)).await;
+    let why = "the people in it were deleted";
+    assert_eq!(replayed, Replayed::Refused(0, why.to_owned()));
+    assert_eq!(ids, []);
+    let reached = room.reached.try_recv().unwrap();
+    assert_eq!(reached.reach.kind, IdentityKind::Identity);
+
+    let both = format!(r#"{{"d":[{theirs},{{"type":"event","identity":"u2","evtName":"E"}}]}}"#);
+    let (replayed, ids) = check_in(&room, quarantined(Source::Rest, 0, &both)).await;
+    assert_eq!(replayed, Replayed::Stored(1));
+    assert!(ids.contains(&(ID, "event")), "{ids:?}");
 }
 
 #[tokio::test]

@@ -260,6 +260,38 @@ fn expiry_goes_on_past_one_publication() {
 }
 
 #[test]
+fn an_expiry_that_fails_reports_first_what_it_removed() {
+    run(async {
+        let world = World::new(small());
+        let across = vec![
+            world.event(person(1), 0, "{}"),
+            world.event(person(1), 2 * DAY_MS, "{}"),
+        ];
+        world.flush(account(1), across, &everyone()).await.unwrap();
+        let part = &world.parts(account(1), Table::Events).await[0];
+        let path = object_store::path::Path::from(part.path.as_str());
+        for n in 0..40 {
+            let old = vec![world.event(person(1), n, "{}")];
+            world.flush(account(1), old, &everyone()).await.unwrap();
+        }
+        object_store::ObjectStoreExt::delete(&*world.store, &path)
+            .await
+            .unwrap();
+        let before = Timestamp::from_ms(MONDAY + DAY_MS);
+        let expire = || {
+            world
+                .lake
+                .expire(account(1), Table::Events, before, everyone())
+        };
+        let report = expire().await.unwrap();
+        assert_eq!((report.rows_removed, report.complete), (40, false));
+        let error = expire().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(world.parts(account(1), Table::Events).await.len(), 1);
+    });
+}
+
+#[test]
 fn nobody_asked_for_is_searched_by_bounds_alone() {
     run(async {
         let world = filled().await;

@@ -1,9 +1,12 @@
 //! Tests of what operators do with drops, the request log and the quarantine, on an installation in a
 //! folder of its own.
 
-use control::{Action, Actor, AuditFilter, AuditOutcome};
+use control::{Action, Actor, AuditFilter, AuditOutcome, SeenDrops};
+use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Quarantined, Record, RequestLine, Source, Table};
 use model::{AccountId, RecordId, Timestamp};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -468,11 +471,63 @@ async fn the_sweeper_says_what_it_removed() {
         let control = room.installation.control();
         let entries = control.audit_log(&room.actor, account, &filter).await;
         let entries = entries.unwrap();
-        assert_eq!(entries.len(), 1, "{entries:?}");
-        assert_eq!(entries[0].action_id, object);
-        assert!(entries[0].description.starts_with(words), "{entries:?}");
+        assert_eq!(entries.len(), 2, "{entries:?}");
+        for (entry, words) in entries.iter().zip(["rows from before ", words]) {
+            assert_eq!(entry.action_id, object);
+            assert!(entry.description.starts_with(words), "{entries:?}");
+        }
     }
     // Nothing is left to say.
     let done = jobs::run(&room.installation, Job::Expiry).await.unwrap();
     assert_eq!(done, json!({"rows_removed": 0}));
+}
+
+#[tokio::test]
+async fn what_cannot_be_swept_keeps_its_marks_and_does_not_keep_the_rest() {
+    let room = Room::new().await;
+    let nobody = AccountId::installation();
+    let control = room.installation.control();
+    let review = async || {
+        let seen = SeenDrops {
+            reason: "unknown_url".to_owned(),
+            path: "/a".to_owned(),
+            until: room.days_ago(95),
+        };
+        control.review_drops(&room.actor, vec![seen]).await.unwrap();
+    };
+    let reviews = async || control.drop_reviews(&room.actor).await.unwrap().len();
+    review().await;
+    let done = jobs::run(&room.installation, Job::Expiry).await.unwrap();
+    assert_eq!((done, reviews().await), (json!({"rows_removed": 1}), 0));
+
+    review().await;
+    let lines = vec![
+        line(1, room.days_ago(95), "unknown_url", "/a"),
+        line(2, room.days_ago(88), "unknown_url", "/a"),
+    ];
+    room.append(nobody, lines).await;
+    let old = vec![
+        quarantined(RecordId([1; 16]), room.days_ago(32)),
+        quarantined(RecordId([2; 16]), room.days_ago(28)),
+    ];
+    room.append(room.account, old).await;
+    jobs::run(&room.installation, Job::Flush).await.unwrap();
+    let view = control.view(Some(nobody), &[Table::Requests]).await;
+    let part = Path::from(view.unwrap().parts[0].path.as_str());
+    room.installation.store().delete(&part).await.unwrap();
+    let swept = jobs::run(&room.installation, Job::Expiry).await;
+    swept.unwrap_err();
+    let quarantine = Table::Quarantine.as_str();
+    assert_eq!(room.count(room.account, quarantine).await, 1);
+    assert_eq!(reviews().await, 1);
+    let [begun, done, failed] = [
+        AuditOutcome::Begun,
+        AuditOutcome::Done,
+        AuditOutcome::Failed,
+    ]
+    .map(|outcome| (Action::Purged, outcome));
+    let entries = room.audited(nobody, &[Action::Purged]).await;
+    assert_eq!(entries, [done, begun, failed], "the marks, then the rows");
+    let entries = room.audited(room.account, &[Action::Purged]).await;
+    assert_eq!(entries, [begun, done]);
 }

@@ -48,7 +48,7 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
 }
 
 /// Every account's tables that have parts.
-pub(super) async fn tables(installation: &Installation) -> Result<BTreeSet<(AccountId, Table)>> {
+async fn tables(installation: &Installation) -> Result<BTreeSet<(AccountId, Table)>> {
     let view = installation
         .control()
         .view(None, &Table::ALL)

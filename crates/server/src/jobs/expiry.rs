@@ -6,6 +6,7 @@
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use control::{Action, Actor, AuditOutcome};
+use model::catalog::Catalog as _;
 use model::record::Table;
 use model::{AccountId, Timestamp};
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compaction::tables;
 use super::flush::is_conflict;
 use crate::compose::{Installation, Visible};
 
@@ -29,7 +29,7 @@ trait Swept: Sync {
 }
 
 /// Everything that is swept, in order.
-const SWEPT: [&dyn Swept; 4] = [&Rows, &Marks, &AuditLogs, &SignIns];
+const SWEPT: [&dyn Swept; 3] = [&Rows, &AuditLogs, &SignIns];
 
 /// Removes what is past its retention everywhere.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
@@ -48,7 +48,7 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
     }
 }
 
-/// The tables of every account.
+/// The tables of every account, and what operators noted about rows that are gone.
 struct Rows;
 
 #[async_trait]
@@ -61,61 +61,109 @@ impl Swept for Rows {
             .map(|account| (account.id, account.request_retention_days))
             .collect();
         let mut removed = 0;
-        for (account, table) in tables(installation).await? {
+        let mut failure = None;
+        for ((account, table), oldest) in oldest(installation).await? {
             let days = request_days.get(&account).copied();
             let days = days.unwrap_or_else(|| installation.settings().requests_retention_days);
-            let Some(before) = kept_since(installation, account, table, days) else {
+            let before = kept_since(installation, account, table, days);
+            let Some(before) = before.filter(|before| oldest < *before) else {
                 continue;
             };
-            let rows = expire(installation, account, table, before).await?;
-            if rows > 0 {
-                removed += rows;
-                let note = format!("{rows} rows from before {before}");
-                installation
-                    .control()
-                    .audit(
-                        actor,
-                        account,
-                        Action::Purged,
-                        table.as_str(),
-                        &note,
-                        AuditOutcome::Done,
-                    )
-                    .await
-                    .context("failed to write down what was removed")?;
+            let purge = Purge {
+                installation,
+                actor,
+                account,
+                table,
+                before,
+            };
+            match purge.run().await {
+                Ok(rows) => removed += rows,
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        Ok(removed)
+        match failure {
+            // A mark outlives its row: what was deleted or replayed must not wait again.
+            Some(error) => Err(error),
+            None => Ok(removed + forget_marks(installation, actor).await?),
+        }
     }
 }
 
-/// Removes the rows of a table from before a time.
-async fn expire(
-    installation: &Installation,
+/// Every account's tables that have parts, and when the oldest row is from.
+async fn oldest(installation: &Installation) -> Result<BTreeMap<(AccountId, Table), Timestamp>> {
+    let view = installation
+        .control()
+        .view(None, &Table::ALL)
+        .await
+        .context("failed to read the list of parts")?;
+    let mut oldest = BTreeMap::new();
+    for part in &view.parts {
+        let place = (part.account, part.table);
+        let since = oldest.entry(place).or_insert(part.ts_min);
+        *since = part.ts_min.min(*since);
+    }
+    Ok(oldest)
+}
+
+/// The removal of a table's rows from before a time.
+struct Purge<'a> {
+    installation: &'a Installation,
+    actor: &'a Actor,
     account: AccountId,
     table: Table,
     before: Timestamp,
-) -> Result<u64> {
-    let mut removed = 0;
-    let mut attempts = 0;
-    loop {
-        let keep = Visible::by(installation.rules());
-        let expired = installation
-            .lake()
-            .expire(account, table, before, keep as Arc<_>)
+}
+
+impl Purge<'_> {
+    /// Removes them; how many. It is written down before the first goes, since a stop may end it
+    /// anywhere, and at its end how many went, also when it failed.
+    async fn run(&self) -> Result<u64> {
+        let words = format!("rows from before {}", self.before);
+        self.note(&words, AuditOutcome::Begun).await?;
+        let mut removed = 0;
+        let expired = self.expire(&mut removed).await;
+        let outcome = match &expired {
+            Ok(()) => AuditOutcome::Done,
+            Err(_) => AuditOutcome::Failed,
+        };
+        let noted = self.note(&format!("{removed} {words}"), outcome).await;
+        expired.and(noted).map(|()| removed)
+    }
+
+    async fn note(&self, words: &str, outcome: AuditOutcome) -> Result<()> {
+        let (action, table) = (Action::Purged, self.table.as_str());
+        let noted = self
+            .installation
+            .control()
+            .audit(self.actor, self.account, action, table, words, outcome)
             .await;
-        match expired.map_err(anyhow::Error::from) {
-            Ok(report) => {
-                removed += report.rows_removed;
-                if report.complete {
-                    return Ok(removed);
+        noted.context("failed to write down what is removed")
+    }
+
+    /// Adds what it removes to `removed` as it goes.
+    async fn expire(&self, removed: &mut u64) -> Result<()> {
+        let (account, table) = (self.account, self.table);
+        let mut attempts = 0;
+        loop {
+            let keep = Visible::by(self.installation.rules());
+            let expired = self
+                .installation
+                .lake()
+                .expire(account, table, self.before, keep as Arc<_>)
+                .await;
+            match expired.map_err(anyhow::Error::from) {
+                Ok(report) => {
+                    *removed += report.rows_removed;
+                    if report.complete {
+                        return Ok(());
+                    }
                 }
-            }
-            Err(error) if attempts < ATTEMPTS_MAX && is_conflict(&error) => attempts += 1,
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("failed to expire {} of account {account}", table.as_str())
-                });
+                Err(error) if attempts < ATTEMPTS_MAX && is_conflict(&error) => attempts += 1,
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        format!("failed to expire {} of account {account}", table.as_str())
+                    });
+                }
             }
         }
     }
@@ -139,24 +187,19 @@ fn kept_since(
     Some(since.day().start())
 }
 
-/// What operators noted about rows that are gone.
-struct Marks;
-
-#[async_trait]
-impl Swept for Marks {
-    async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64> {
-        let settings = installation.settings();
-        let now = installation.clock().now();
-        // A mark is younger than its record; a day more, since days go as a whole.
-        let marks = now.minus(DAY * settings.quarantine_retention_days.saturating_add(1));
-        let drops = now.minus(DAY * settings.requests_retention_days.saturating_add(1));
-        let (marks, drops) = installation
-            .control()
-            .forget_marks(actor, marks, drops)
-            .await
-            .context("failed to forget old marks")?;
-        Ok(marks + drops)
-    }
+/// Forgets what operators noted about rows that are gone.
+async fn forget_marks(installation: &Installation, actor: &Actor) -> Result<u64> {
+    let settings = installation.settings();
+    let now = installation.clock().now();
+    // A mark is younger than its record; a day more, since days go as a whole.
+    let marks = now.minus(DAY * settings.quarantine_retention_days.saturating_add(1));
+    let drops = now.minus(DAY * settings.requests_retention_days.saturating_add(1));
+    let (marks, drops) = installation
+        .control()
+        .forget_marks(actor, marks, drops)
+        .await
+        .context("failed to forget old marks")?;
+    Ok(marks + drops)
 }
 
 /// What is left of sign-ins: failures, sessions that are over, old links and mails.

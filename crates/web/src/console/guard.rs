@@ -62,7 +62,7 @@ async fn admit(
     }
     let here = asked.uri().path().to_owned();
     let act = match entry {
-        Entry::Public => return run(asked, next, visit, None).await,
+        Entry::Public => return public(changes, run(asked, next, visit, None).await),
         Entry::SignedIn => None,
         Entry::May(act) | Entry::Fresh(act) => Some(act),
     };
@@ -106,13 +106,30 @@ async fn admit(
         nonce: Box::from(visit.nonce()),
         csrf: Box::from(visit.csrf()),
     });
-    let facts = act.map(|act| Facts {
-        account: Some(account),
-        line: line(act),
+    let facts = Facts {
+        account: act.map(|_| account),
+        line: match changes {
+            true => Line::Awaited,
+            false => act.map_or(Line::Offered, line),
+        },
         ..Facts::default()
-    });
+    };
     asked.extensions_mut().insert(staff);
-    run(asked, next, visit, facts).await
+    run(asked, next, visit, Some(facts)).await
+}
+
+/// A stranger who changed something, by a sign-in or a link, has been let in: the line is in the
+/// request log before the answer. One who was refused is not waited for.
+fn public(changes: bool, mut response: Response) -> Response {
+    let status = response.status();
+    if changes && !status.is_client_error() && !status.is_server_error() {
+        let known = response.extensions().get::<Facts>().copied();
+        response.extensions_mut().insert(Facts {
+            line: Line::Awaited,
+            ..known.unwrap_or_default()
+        });
+    }
+    response
 }
 
 async fn run(mut request: Request, next: Next, visit: Visit, facts: Option<Facts>) -> Response {
@@ -133,7 +150,8 @@ async fn run(mut request: Request, next: Next, visit: Visit, facts: Option<Facts
     response
 }
 
-/// A page about people is in the request log before it is answered.
+/// A page about people, about what they sent or from where, is in the request log before it is
+/// answered.
 const fn line(act: Act) -> Line {
     match act {
         Act::ReadPeople
@@ -141,8 +159,26 @@ const fn line(act: Act) -> Line {
         | Act::Export
         | Act::DeletePeople
         | Act::RestrictPeople
-        | Act::ChangePeople => Line::Awaited,
-        _ => Line::Offered,
+        | Act::ChangePeople
+        | Act::ReadQuarantine
+        | Act::ManageQuarantine
+        | Act::ReadRequests => Line::Awaited,
+        Act::ReadInstallation
+        | Act::ManageInstallation
+        | Act::ReadAccount
+        | Act::ManageAccount
+        | Act::ReadCredentials
+        | Act::ManageCredentials
+        | Act::ReadUsers
+        | Act::ManageUsers
+        | Act::ReadRoles
+        | Act::ManageRoles
+        | Act::CarryOutDeletion
+        | Act::Analyse
+        | Act::ReadDictionary
+        | Act::ManageDictionary
+        | Act::ClassifyProperties
+        | Act::ReadAudit => Line::Offered,
     }
 }
 

@@ -383,8 +383,8 @@ fn done(asked: &Fields) -> Option<String> {
     match asked.text("done") {
         "replayed" => Some(format!("{} stored after all.", plural(number, "record"))),
         "refused" => Some(format!(
-            "{} stored after all; the rules still refuse the others, or they came in a way that \
-             cannot be replayed.",
+            "{} stored after all; the rules still refuse the others, their people were deleted, or \
+             they came in a way that cannot be replayed.",
             plural(number, "record")
         )),
         "deleted" => Some(format!("{} deleted.", plural(number, "record"))),

@@ -117,7 +117,7 @@ pub enum Outcome {
     ReplayedBefore,
     /// So many records are durable.
     Stored(u32),
-    /// The rules still refuse it, with this code and these words.
+    /// The rules still refuse it, or its people were deleted, with this code and these words.
     Refused(u16, String),
     /// It came in a dialect of which single records cannot be decoded again.
     NotReplayable,

@@ -148,3 +148,36 @@ async fn e11_a_session_is_one_cookie_that_no_script_and_no_other_host_gets() {
         assert!(!page.body.contains(&token), "{path}");
     }
 }
+
+#[tokio::test]
+async fn changes_and_reads_of_what_was_sent_are_logged_before_their_answer() {
+    let room = Room::new().await;
+    let is_logged = async |method: &str, path: &str| {
+        let lines = room.lines().await;
+        let mut lines = lines.iter();
+        lines.any(|it| (&*it.method, &*it.path) == (method, path))
+    };
+    let mut ann = employed(&room, room.account, "admin").await;
+    assert!(is_logged("POST", "/link/{token}").await);
+    assert!(is_logged("POST", "/enrol/app").await);
+    let quarantine = format!("/a/{}/quarantine", room.account);
+    let record = format!("{quarantine}/{}", "07".repeat(16));
+    let requests = format!("/a/{}/requests", room.account);
+    for (path, url) in [
+        ("/a/{account}/quarantine", &quarantine),
+        ("/a/{account}/quarantine/{record}", &record),
+        ("/a/{account}/requests", &requests),
+    ] {
+        ann.get(&room, url).await;
+        assert!(is_logged("GET", path).await, "{path}");
+    }
+    let security = format!("/a/{}/settings/security", room.account);
+    for (path, url) in [
+        ("/a/{account}/quarantine", quarantine.as_str()),
+        ("/a/{account}/settings/security", security.as_str()),
+        ("/sign-out", "/sign-out"),
+    ] {
+        ann.post(&room, url, &[]).await;
+        assert!(is_logged("POST", path).await, "{path}");
+    }
+}

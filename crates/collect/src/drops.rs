@@ -10,7 +10,7 @@
 
 use journal::Journal;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
-use model::{AccountId, Clock, RecordIds};
+use model::{AccountId, Clock, RecordIds, Timestamp};
 use std::collections::HashMap;
 use std::mem;
 use std::net::IpAddr;
@@ -91,6 +91,8 @@ struct Waiting {
     budget: u64,
     /// When the budget was last added to; none before the first drop.
     counted: Option<Duration>,
+    /// The latest time that a flush has said: what is dropped after it is later.
+    flushed_until: Option<Timestamp>,
 }
 
 /// Which drops are made durable.
@@ -139,11 +141,15 @@ impl Drops {
         });
     }
 
-    /// Takes the line of a dropped request.
+    /// Takes the line of a dropped request. Its time becomes that of the drop: by its head's, a slow
+    /// request would lie before a review that did not see it.
     pub(crate) fn record(&self, line: RequestLine) {
         metrics::counter!("strongroom_drops_total", "plane" => line.plane.as_str()).increment(1);
-        let now = self.0.clock.monotonic();
-        self.0.waiting().take(now, line);
+        let clock = &self.0.clock;
+        // The times are taken while nothing else takes or flushes.
+        let mut waiting = self.0.waiting();
+        let at = waiting.time_of_drop(clock.now());
+        waiting.take(clock.monotonic(), RequestLine { at, ..line });
     }
 
     /// Whether anything waits to be made durable.
@@ -154,11 +160,12 @@ impl Drops {
     }
 
     /// Makes drops durable. With [`Flush::All`], everything that happened before the call is in the
-    /// journal when it returns. Dropping the future does not lose or double anything.
+    /// journal when it returns, and so is everything with the time that it returns or an earlier one:
+    /// what is dropped from then on is later. Dropping the future does not lose or double anything.
     ///
     /// # Errors
     /// What the journal says; the drops wait on.
-    pub async fn flush(&self, which: Flush) -> journal::Result<()> {
+    pub async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let inner = Arc::clone(&self.0);
         // A task, so that what was taken out is put back or durable whoever stops waiting.
         let task = tokio::spawn(async move { inner.flush(which).await });
@@ -171,19 +178,21 @@ impl Inner {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn flush(&self, which: Flush) -> journal::Result<()> {
+    async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let _alone = self.flushing.lock().await;
-        let (lines, gathered) = {
-            let now = self.clock.monotonic();
+        let (lines, gathered, until) = {
             let mut waiting = self.waiting();
+            let now = self.clock.monotonic();
+            let until = waiting.time_of_drop(self.clock.now());
+            waiting.flushed_until = Some(until);
             let lines = mem::take(&mut waiting.lines);
             let is_due =
                 |it: &Gathered| which == Flush::All || now.saturating_sub(it.since) >= GATHER;
             let gathered: Vec<_> = waiting.gathered.extract_if(|_, it| is_due(it)).collect();
-            (lines, gathered)
+            (lines, gathered, until)
         };
         if lines.is_empty() && gathered.is_empty() {
-            return Ok(());
+            return Ok(until);
         }
         let summaries = gathered.iter().flat_map(|(_, it)| it.lines());
         let entries = lines.iter().cloned().chain(summaries).map(|line| Entry {
@@ -194,11 +203,18 @@ impl Inner {
         if appended.is_err() {
             self.waiting().put_back(lines, gathered);
         }
-        appended
+        appended.map(|()| until)
     }
 }
 
 impl Waiting {
+    /// The time of what is dropped now: later than what a flush has said, also within a millisecond
+    /// and when the clock is put back.
+    fn time_of_drop(&self, now: Timestamp) -> Timestamp {
+        let later = |until: Timestamp| now.max(until.plus(Duration::from_millis(1)));
+        self.flushed_until.map_or(now, later)
+    }
+
     fn take(&mut self, now: Duration, line: RequestLine) {
         let full = LINES_BURST * 1_000;
         let elapsed = self.counted.map_or(u64::MAX, |at| {

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::drops::PathOf;
 use crate::peer::network_peer;
 use crate::{Connection, Preset, Refusal, Silence, State, hashed_peer};
 
@@ -44,6 +45,7 @@ struct HeadParts {
     tls_version: &'static str,
     method: Box<str>,
     path: Box<str>,
+    path_of: PathOf,
     /// Set by whoever takes over writing the line.
     taken: AtomicBool,
     /// The key that the answer is encrypted to, once the caller is known and has asked for that.
@@ -53,9 +55,9 @@ struct HeadParts {
 impl Head {
     fn of(state: &State, plane: Plane, request: &Request) -> Self {
         let connection = request.extensions().get::<Connection>();
-        let path = match request.extensions().get::<MatchedPath>() {
-            Some(pattern) => Box::from(pattern.as_str()),
-            None => cleaned_path(request.uri().path()),
+        let (path, path_of) = match request.extensions().get::<MatchedPath>() {
+            Some(pattern) => (Box::from(pattern.as_str()), PathOf::Ours),
+            None => (cleaned_path(request.uri().path()), PathOf::Sender),
         };
         Self(Arc::new(HeadParts {
             at: state.clock().now(),
@@ -67,6 +69,7 @@ impl Head {
             tls_version: connection.map_or("", |it| it.tls_version),
             method: cleaned_method(request.method().as_str()),
             path,
+            path_of,
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
             taken: AtomicBool::new(false),
@@ -256,7 +259,7 @@ pub async fn log_requests(
     let status = status(&response);
     let line = head.line(&state, status, &facts);
     match (status, line.record) {
-        (None, Record::Request(line)) => state.drops().record(*line),
+        (None, Record::Request(line)) => state.drops().record(*line, head.0.path_of),
         (_, record) => offer(&state, &Entry { record, ..line }),
     }
     count(&head, status, facts.reason);

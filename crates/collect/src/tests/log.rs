@@ -13,7 +13,7 @@ use std::time::Duration;
 use tower::ServiceExt as _;
 
 use super::harness::{NOW, Room};
-use crate::{Facts, Flush, Refusal, hashed_peer, log_requests};
+use crate::{Facts, Flush, Refusal, Refused, hashed_peer, log_requests};
 
 #[tokio::test]
 async fn what_is_dropped_is_logged_without_its_query_string() {
@@ -73,6 +73,35 @@ async fn what_is_dropped_after_a_flush_is_later_than_it_says() {
         until = later;
     }
     assert!(room.clock.now() < until);
+}
+
+#[tokio::test]
+async fn a_url_of_ours_has_its_path_whatever_strangers_have_asked_for() {
+    let room = Room::new().await;
+    for number in 0..10_000 {
+        room.state.drops().refuse(Refused {
+            plane: Plane::Collect,
+            peer: "203.0.113.9".parse().unwrap(),
+            tls_version: "1.3",
+            method: Box::from("GET"),
+            path: format!("/{number}").into_boxed_str(),
+            status: 0,
+            reason: "unknown_url",
+            size_bytes: 0,
+        });
+    }
+    for path in ["/a1", "/y"] {
+        let request = Room::anonymous("GET", path).body(Body::empty()).unwrap();
+        assert_eq!(room.send_to_collect(request).await, None, "{path}");
+    }
+    let lines = room.not_served().await;
+    let count = |path: &str| {
+        let of_path = lines.iter().filter(|(_, line)| &*line.path == path);
+        of_path.map(|(_, it)| 1 + it.rejected).sum::<u32>()
+    };
+    assert_eq!((count("/0"), count("/9999")), (1, 0));
+    assert_eq!((count("/a1"), count("/y")), (1, 0));
+    assert_eq!(count("(other)"), 10_001 - 2_000);
 }
 
 #[tokio::test]

@@ -4,14 +4,16 @@
 //! of lines allows, they are gathered: the drops of one plane, reason and path become two lines, the
 //! first and the last of them, and the last one says how many more it stands for (its `rejected`,
 //! which a dropped request has no other use for). Paths beyond a limit are gathered under
-//! [`OTHER_PATHS`]. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
+//! [`OTHER_PATHS`], and so are those that senders choose once a day has had its number of new ones:
+//! whoever groups drops by path must hold every path that there is. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
 //! is ever forgotten, or counted twice, because a flush failed. A line never holds a credential, a
 //! query string, a header or a body.
 
 use journal::Journal;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
-use model::{AccountId, Clock, RecordIds};
-use std::collections::HashMap;
+use model::{AccountId, Clock, RecordIds, Timestamp};
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +30,11 @@ const LINES_A_SECOND: u64 = 8;
 const LINES_WAITING_MAX: usize = 8_192;
 /// Paths that are gathered apart from each other at a time.
 const PATHS_MAX: usize = 128;
+/// Reasons and paths of senders' choice that are told apart in a day. All of a retention are grouped,
+/// and held, whenever drops are listed: 180,000 in 90 days, of some 150 bytes each. What is known is in
+/// memory alone: a restart begins a new day, which is no harm, for strangers restart nothing.
+const NEW_PATHS_A_DAY_MAX: usize = 2_000;
+const DAY: Duration = Duration::from_secs(86_400);
 /// How long drops are gathered, unless everything is asked for.
 const GATHER: Duration = Duration::from_secs(10);
 
@@ -66,6 +73,15 @@ struct Inner {
     flushing: tokio::sync::Mutex<()>,
 }
 
+/// Whose choice the path of a drop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathOf {
+    /// The pattern of a URL of ours: there are few.
+    Ours,
+    /// The sender's.
+    Sender,
+}
+
 /// What tells gathered drops apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
@@ -91,6 +107,12 @@ struct Waiting {
     budget: u64,
     /// When the budget was last added to; none before the first drop.
     counted: Option<Duration>,
+    /// The latest time that a flush has said: what is dropped after it is later.
+    flushed_until: Option<Timestamp>,
+    /// Hashes of the reasons and paths of senders' choice that the day has had.
+    paths: HashSet<u64>,
+    /// When the day began.
+    day_began: Duration,
 }
 
 /// Which drops are made durable.
@@ -121,7 +143,7 @@ impl Drops {
             "reason" => refused.reason
         )
         .increment(1);
-        self.record(RequestLine {
+        let line = RequestLine {
             id: self.0.record_ids.batch()(0),
             at: self.0.clock.now(),
             plane: refused.plane,
@@ -136,14 +158,24 @@ impl Drops {
             accepted: 0,
             rejected: 0,
             duration_us: 0,
-        });
+        };
+        self.record(line, PathOf::Sender);
     }
 
-    /// Takes the line of a dropped request.
-    pub(crate) fn record(&self, line: RequestLine) {
+    /// Takes the line of a dropped request. Its time becomes that of the drop: by its head's, a slow
+    /// request would lie before a review that did not see it.
+    pub(crate) fn record(&self, line: RequestLine, path: PathOf) {
         metrics::counter!("strongroom_drops_total", "plane" => line.plane.as_str()).increment(1);
-        let now = self.0.clock.monotonic();
-        self.0.waiting().take(now, line);
+        let clock = &self.0.clock;
+        // The times are taken while nothing else takes or flushes.
+        let mut waiting = self.0.waiting();
+        let at = waiting.time_of_drop(clock.now());
+        let now = clock.monotonic();
+        let mut line = RequestLine { at, ..line };
+        if path == PathOf::Sender {
+            waiting.bound_paths(now, &mut line);
+        }
+        waiting.take(now, line);
     }
 
     /// Whether anything waits to be made durable.
@@ -154,11 +186,12 @@ impl Drops {
     }
 
     /// Makes drops durable. With [`Flush::All`], everything that happened before the call is in the
-    /// journal when it returns. Dropping the future does not lose or double anything.
+    /// journal when it returns, and so is everything with the time that it returns or an earlier one:
+    /// what is dropped from then on is later. Dropping the future does not lose or double anything.
     ///
     /// # Errors
     /// What the journal says; the drops wait on.
-    pub async fn flush(&self, which: Flush) -> journal::Result<()> {
+    pub async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let inner = Arc::clone(&self.0);
         // A task, so that what was taken out is put back or durable whoever stops waiting.
         let task = tokio::spawn(async move { inner.flush(which).await });
@@ -171,19 +204,21 @@ impl Inner {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn flush(&self, which: Flush) -> journal::Result<()> {
+    async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let _alone = self.flushing.lock().await;
-        let (lines, gathered) = {
-            let now = self.clock.monotonic();
+        let (lines, gathered, until) = {
             let mut waiting = self.waiting();
+            let now = self.clock.monotonic();
+            let until = waiting.time_of_drop(self.clock.now());
+            waiting.flushed_until = Some(until);
             let lines = mem::take(&mut waiting.lines);
             let is_due =
                 |it: &Gathered| which == Flush::All || now.saturating_sub(it.since) >= GATHER;
             let gathered: Vec<_> = waiting.gathered.extract_if(|_, it| is_due(it)).collect();
-            (lines, gathered)
+            (lines, gathered, until)
         };
         if lines.is_empty() && gathered.is_empty() {
-            return Ok(());
+            return Ok(until);
         }
         let summaries = gathered.iter().flat_map(|(_, it)| it.lines());
         let entries = lines.iter().cloned().chain(summaries).map(|line| Entry {
@@ -194,11 +229,36 @@ impl Inner {
         if appended.is_err() {
             self.waiting().put_back(lines, gathered);
         }
-        appended
+        appended.map(|()| until)
     }
 }
 
 impl Waiting {
+    /// The time of what is dropped now: later than what a flush has said, also within a millisecond
+    /// and when the clock is put back.
+    fn time_of_drop(&self, now: Timestamp) -> Timestamp {
+        let later = |until: Timestamp| now.max(until.plus(Duration::from_millis(1)));
+        self.flushed_until.map_or(now, later)
+    }
+
+    /// Takes the path of a line away when it is new and the day has had its number of new ones.
+    fn bound_paths(&mut self, now: Duration, line: &mut RequestLine) {
+        if now.saturating_sub(self.day_began) >= DAY {
+            self.paths.clear();
+            self.day_began = now;
+        }
+        // A reason without a path is told apart in any case.
+        if line.path.is_empty() {
+            return;
+        }
+        let hash = self.paths.hasher().hash_one((&line.reason, &line.path));
+        if self.paths.len() < NEW_PATHS_A_DAY_MAX {
+            self.paths.insert(hash);
+        } else if !self.paths.contains(&hash) {
+            line.path = Box::from(OTHER_PATHS);
+        }
+    }
+
     fn take(&mut self, now: Duration, line: RequestLine) {
         let full = LINES_BURST * 1_000;
         let elapsed = self.counted.map_or(u64::MAX, |at| {
@@ -278,7 +338,7 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES_BURST, OTHER_PATHS, PATHS_MAX, Waiting};
+    use super::{DAY, LINES_BURST, NEW_PATHS_A_DAY_MAX, OTHER_PATHS, PATHS_MAX, Waiting};
     use model::record::{Outcome, Peer, Plane, RequestLine};
     use model::{RecordId, Timestamp};
     use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -344,6 +404,35 @@ mod tests {
         assert!(told.contains_key(OTHER_PATHS));
         assert!(waiting.gathered.len() <= PATHS_MAX + 1);
         assert!(waiting.lines.len() as u64 <= LINES_BURST + 10 * 8 + 1);
+    }
+
+    #[test]
+    fn a_day_has_so_many_new_paths_and_no_drop_is_forgotten() {
+        let mut waiting = Waiting::default();
+        let mut drop_at = |second: u64, number: u32, path: &str| {
+            let now = Duration::from_secs(second);
+            let mut line = line(number, path);
+            waiting.bound_paths(now, &mut line);
+            let kept = line.path.to_string();
+            waiting.take(now, line);
+            kept
+        };
+        let many = u32::try_from(NEW_PATHS_A_DAY_MAX).unwrap();
+        for number in 0..many + 500 {
+            drop_at(number.into(), number, &format!("/{number}"));
+        }
+        // What is known stays apart, and so does what has no path.
+        let last = DAY.as_secs() - 1;
+        assert_eq!(drop_at(last, 1, "/0"), "/0");
+        assert_eq!(drop_at(last, 2, ""), "");
+        assert_eq!(drop_at(last, 3, "/new"), OTHER_PATHS);
+        assert_eq!(drop_at(last + 1, 4, "/new"), "/new");
+        let told = told(&waiting);
+        assert_eq!(told.len(), NEW_PATHS_A_DAY_MAX + 3);
+        assert_eq!(told[OTHER_PATHS].0, 501);
+        let sum: u64 = told.values().map(|it| it.0).sum();
+        assert_eq!(sum, u64::from(many) + 504);
+        assert!(waiting.paths.len() <= NEW_PATHS_A_DAY_MAX);
     }
 
     proptest! {

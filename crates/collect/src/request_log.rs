@@ -17,11 +17,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::drops::PathOf;
 use crate::peer::network_peer;
 use crate::{Connection, Preset, Refusal, Silence, State, hashed_peer};
 
 /// Bytes of an unknown path that are kept.
 const PATH_BYTES_MAX: usize = 128;
+/// Letters, digits, `-` and `_` in a row that may be a token.
+const TOKEN_BYTES_MIN: usize = 32;
 /// Characters of a method that are kept.
 const METHOD_CHARS_MAX: usize = 16;
 
@@ -42,6 +45,7 @@ struct HeadParts {
     tls_version: &'static str,
     method: Box<str>,
     path: Box<str>,
+    path_of: PathOf,
     /// Set by whoever takes over writing the line.
     taken: AtomicBool,
     /// The key that the answer is encrypted to, once the caller is known and has asked for that.
@@ -51,9 +55,9 @@ struct HeadParts {
 impl Head {
     fn of(state: &State, plane: Plane, request: &Request) -> Self {
         let connection = request.extensions().get::<Connection>();
-        let path = match request.extensions().get::<MatchedPath>() {
-            Some(pattern) => Box::from(pattern.as_str()),
-            None => cleaned_path(request.uri().path()),
+        let (path, path_of) = match request.extensions().get::<MatchedPath>() {
+            Some(pattern) => (Box::from(pattern.as_str()), PathOf::Ours),
+            None => (cleaned_path(request.uri().path()), PathOf::Sender),
         };
         Self(Arc::new(HeadParts {
             at: state.clock().now(),
@@ -65,6 +69,7 @@ impl Head {
             tls_version: connection.map_or("", |it| it.tls_version),
             method: cleaned_method(request.method().as_str()),
             path,
+            path_of,
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
             taken: AtomicBool::new(false),
@@ -254,7 +259,7 @@ pub async fn log_requests(
     let status = status(&response);
     let line = head.line(&state, status, &facts);
     match (status, line.record) {
-        (None, Record::Request(line)) => state.drops().record(*line),
+        (None, Record::Request(line)) => state.drops().record(*line, head.0.path_of),
         (_, record) => offer(&state, &Entry { record, ..line }),
     }
     count(&head, status, facts.reason);
@@ -311,16 +316,32 @@ fn outcome(status: Option<StatusCode>) -> Outcome {
 }
 
 /// The printable ASCII of a path, percent-escapes as they came, cut. Nobody asks for a known URL so:
-/// what stands behind `=` may be a credential, and a segment with an `@` in it somebody's address.
+/// what stands behind `=` may be a credential, a segment with an `@` in it somebody's address, and
+/// what follows `link`, or is long and looks random, a token that still opens something.
 #[must_use]
 pub fn cleaned_path(path: &str) -> Box<str> {
-    let end = path.find('=').into_iter().chain(path.find("%3d"));
-    let end = end.chain(path.find("%3D")).min().unwrap_or(path.len());
-    let named = path.get(..end).unwrap_or_default();
-    let segments: Vec<&str> = named.split('/').map(without_address).collect();
-    segments
-        .join("/")
-        .bytes()
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut is_after_link = false;
+    for segment in path.split('/') {
+        let characters = unescaped(segment.as_bytes());
+        let mut parts = characters.split(|it| it.byte == b'=');
+        let named = parts.next().unwrap_or_default();
+        let name: Vec<u8> = named.iter().map(|it| it.byte).collect();
+        let end = named.last().map_or(0, |it| it.end);
+        let shown: &[u8] = if holds_token(&name, &mut is_after_link) {
+            b"(token)"
+        } else if is_address(&name) {
+            b"(address)"
+        } else {
+            segment.as_bytes().get(..end).unwrap_or_default()
+        };
+        kept.push(shown);
+        if parts.next().is_some() {
+            break;
+        }
+    }
+    kept.join(&b'/')
+        .into_iter()
         .map(|byte| {
             if byte.is_ascii_graphic() {
                 char::from(byte)
@@ -333,13 +354,60 @@ pub fn cleaned_path(path: &str) -> Box<str> {
         .into_boxed_str()
 }
 
-/// A segment of a path, or what stands for it where it is `name@host`.
-fn without_address(segment: &str) -> &str {
-    let is_address = ["@", "%40"]
-        .iter()
-        .filter_map(|at| segment.split_once(at))
-        .any(|(name, host)| !name.is_empty() && !host.is_empty());
-    if is_address { "(address)" } else { segment }
+/// A byte of a segment, its escapes undone.
+#[derive(Debug, Clone, Copy)]
+struct Character {
+    byte: u8,
+    /// Where in the segment it ends, as it came.
+    end: usize,
+}
+
+/// Undoes the percent-escapes of a segment, those of `%` itself as well, however often.
+fn unescaped(segment: &[u8]) -> Vec<Character> {
+    let mut found: Vec<Character> = Vec::with_capacity(segment.len());
+    for (end, &byte) in (1..).zip(segment) {
+        found.push(Character { byte, end });
+        // What comes out of an escape may complete another one.
+        while let [.., percent, high, low] = found.as_slice()
+            && percent.byte == b'%'
+            && let (Some(high), Some(low)) = (hex(high.byte), hex(low.byte))
+        {
+            let byte = high * 16 + low;
+            found.truncate(found.len() - 3);
+            found.push(Character { byte, end });
+        }
+    }
+    found
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+/// Whether a segment is, or has in it, what may be a token: what follows `link`, where our sign-in
+/// links have theirs, or a long run of characters that no word is made of.
+fn holds_token(name: &[u8], is_after_link: &mut bool) -> bool {
+    let mut is_token = false;
+    // An escaped slash may have been meant as one.
+    for part in name.split(|it| *it == b'/').filter(|it| !it.is_empty()) {
+        let is_run = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        is_token |= *is_after_link || part.split(|it| !is_run(*it)).any(is_opaque);
+        *is_after_link = part.eq_ignore_ascii_case(b"link");
+    }
+    is_token
+}
+
+/// Whether a run of letters, digits, `-` and `_` looks random: it is long, and has a digit or a capital
+/// in it. No URL of ours has such a run; our tokens are digits and capitals.
+fn is_opaque(run: &[u8]) -> bool {
+    let is_of_tokens = |it: &u8| it.is_ascii_digit() || it.is_ascii_uppercase();
+    run.len() >= TOKEN_BYTES_MIN && run.iter().any(is_of_tokens)
+}
+
+/// Whether a segment is `name@host`: there is an `@` that neither begins nor ends it.
+fn is_address(name: &[u8]) -> bool {
+    matches!(name, [_, between @ .., _] if between.contains(&b'@'))
 }
 
 /// A method of letters A to Z; `-` for any other.
@@ -368,9 +436,49 @@ mod tests {
             ("/u/jane%40example.com/é", "/u/(address)/??"),
             ("/@vite/client", "/@vite/client"),
             ("/é=é@é", "/??"),
+            ("", ""),
+            ("/", "/"),
         ];
         for (path, kept) in cases {
             assert_eq!(&*cleaned_path(path), kept);
+        }
+    }
+
+    #[test]
+    fn no_secret_of_an_unknown_path_is_kept() {
+        let token = "JBSWY3DP-EHPK3PXP-MFRGGZDF-ABCDEFGH";
+        let cases = [
+            (format!("/link/{token}/"), "/link/(token)/"),
+            (format!("/link/{token}"), "/link/(token)"),
+            ("/LINK/short".to_owned(), "/LINK/(token)"),
+            (format!("//link//{token}"), "//link//(token)"),
+            (format!("/l%69nk/{token}"), "/l%69nk/(token)"),
+            (format!("/%256Cink/{token}"), "/%256Cink/(token)"),
+            (format!("/link%2F{token}"), "/(token)"),
+            (format!("/link%2f/{token}/x"), "/link%2f/(token)/x"),
+            (format!("/link/link/{token}"), "/link/(token)/(token)"),
+            (format!("/x/{token}/y"), "/x/(token)/y"),
+            (format!("/x/{token}."), "/x/(token)"),
+            (format!("/x/%4a{}", &token[1..]), "/x/(token)"),
+            (format!("/x/{}=", "Ab".repeat(16)), "/x/(token)"),
+            ("/link".to_owned(), "/link"),
+            ("/links/a".to_owned(), "/links/a"),
+            (
+                "/1/a-long-name-but-made-of-nothing-than-words.json".to_owned(),
+                "/1/a-long-name-but-made-of-nothing-than-words.json",
+            ),
+            ("/@jane@host/x".to_owned(), "/(address)/x"),
+            ("/jane@host@".to_owned(), "/(address)"),
+            ("/jane%2540host".to_owned(), "/(address)"),
+            ("/us%2Fer:secret@host".to_owned(), "/(address)"),
+            ("/x%253Dsecret/y".to_owned(), "/x"),
+            ("/x%253dsecret".to_owned(), "/x"),
+            ("/x%25253Dsecret".to_owned(), "/x"),
+            ("/x%25%33dsecret".to_owned(), "/x"),
+            ("/100%/%zz".to_owned(), "/100%/%zz"),
+        ];
+        for (path, kept) in cases {
+            assert_eq!(&*cleaned_path(&path), kept, "{path}");
         }
     }
 

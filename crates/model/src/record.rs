@@ -352,7 +352,7 @@ impl Outcome {
 pub struct RequestLine {
     /// The record's id.
     pub id: RecordId,
-    /// When the request's head had been read.
+    /// When the request's head had been read; of a drop, when it was dropped.
     pub at: Timestamp,
     /// Which listener.
     pub plane: Plane,

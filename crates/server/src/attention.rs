@@ -17,7 +17,7 @@ use crate::sinks::Sinks;
 
 /// A certificate that ends so soon should have been renewed.
 const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(7 * 86_400);
-/// A job that removes what is past its retention may miss so many of its turns.
+/// A job that is looked at may miss so many of its turns.
 const TURNS_MISSED_MAX: u32 = 3;
 /// … and is not called late before this much time.
 const LATE_MIN: Duration = Duration::from_secs(3_600);
@@ -44,7 +44,7 @@ pub(crate) enum Kind {
     Writes,
     /// A volume is out of service.
     Volume,
-    /// Drops wait too long for their review.
+    /// Drops wait too long for their review, or nobody counts them.
     Drops,
     /// What is past its retention is not removed.
     Purge,
@@ -172,9 +172,14 @@ impl Attention {
                 format!("they wait for more than {days} days"),
             ));
         }
-        for job in [Job::Expiry, Job::Garbage, Job::Deletion] {
+        for (kind, job) in [
+            (Kind::Drops, Job::Drops),
+            (Kind::Purge, Job::Expiry),
+            (Kind::Purge, Job::Garbage),
+            (Kind::Purge, Job::Deletion),
+        ] {
             let ran = seen.jobs.get(job.as_str()).cloned().unwrap_or_default();
-            found.extend(self.purge(job, &ran));
+            found.extend(self.of_job(kind, job, &ran));
         }
         found.extend(
             seen.overdue_deletions
@@ -235,10 +240,10 @@ impl Attention {
         }
     }
 
-    /// A job that removes data, when it fails or falls behind.
-    fn purge(&self, job: Job, ran: &Ran) -> Option<Concern> {
+    /// A job that removes data or counts what is overdue, when it fails or falls behind.
+    fn of_job(&self, kind: Kind, job: Job, ran: &Ran) -> Option<Concern> {
         let concern = |text: String, words: String| {
-            of_installation(Kind::Purge, job.as_str().to_owned(), text, words)
+            of_installation(kind, job.as_str().to_owned(), text, words)
         };
         if let Some(failure) = &ran.failure {
             let text = format!("The job `{}` fails", job.as_str());

@@ -1,14 +1,19 @@
 //! Every request leaves one line, with nothing secret in it.
 
+use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn_with_state;
 use futures::stream;
 use http::Method;
-use model::Secret;
-use model::record::{Outcome, Peer};
+use model::record::{Outcome, Peer, Plane};
+use model::{Clock, Secret};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tower::ServiceExt as _;
 
-use super::harness::Room;
-use crate::hashed_peer;
+use super::harness::{NOW, Room};
+use crate::{Facts, Flush, Refusal, Refused, hashed_peer, log_requests};
 
 #[tokio::test]
 async fn what_is_dropped_is_logged_without_its_query_string() {
@@ -26,6 +31,77 @@ async fn what_is_dropped_is_logged_without_its_query_string() {
     assert_eq!(line.peer, Peer::Address("203.0.113.9".parse().unwrap()));
     assert!(!format!("{lines:?}").contains("secret-1"));
     assert!(!format!("{lines:?}").contains(&room.passcode));
+}
+
+#[tokio::test]
+async fn a_slow_request_that_is_dropped_has_the_time_of_its_drop() {
+    const SLOW: Duration = Duration::from_secs(600);
+    let room = Room::new().await;
+    let clock = Arc::clone(&room.clock);
+    let layer = from_fn_with_state((room.state.clone(), Plane::Collect), log_requests);
+    let slow = Router::new()
+        .fallback(move || {
+            clock.advance(SLOW);
+            std::future::ready(Refusal::UnknownUrl.in_silence(Facts::default()))
+        })
+        .layer(layer);
+    let request = Room::anonymous("GET", "/x").body(Body::empty()).unwrap();
+    drop(slow.oneshot(request).await.unwrap());
+    let (_, line) = &room.not_served().await[0];
+    assert_eq!(line.at, NOW.plus(SLOW));
+    assert_eq!(u128::from(line.duration_us), SLOW.as_micros());
+}
+
+#[tokio::test]
+async fn what_is_dropped_after_a_flush_is_later_than_it_says() {
+    let room = Room::new().await;
+    let drops = room.state.drops();
+    let mut until = drops.flush(Flush::All).await.unwrap();
+    // Within one millisecond, and then by a clock that was put back.
+    for (seen, put_back) in (1..).zip([false, true]) {
+        if put_back {
+            room.clock.set(NOW.minus(Duration::from_secs(60)));
+        }
+        let request = Room::anonymous("GET", "/x").body(Body::empty()).unwrap();
+        assert_eq!(room.send(request).await, None);
+        let later = drops.flush(Flush::All).await.unwrap();
+        let lines = room.lines().await;
+        assert_eq!(lines.len(), seen);
+        let new = lines.iter().filter(|(_, it)| it.at > until).count();
+        assert_eq!(new, 1, "after {until}");
+        assert!(lines.iter().all(|(_, it)| it.at <= later));
+        until = later;
+    }
+    assert!(room.clock.now() < until);
+}
+
+#[tokio::test]
+async fn a_url_of_ours_has_its_path_whatever_strangers_have_asked_for() {
+    let room = Room::new().await;
+    for number in 0..10_000 {
+        room.state.drops().refuse(Refused {
+            plane: Plane::Collect,
+            peer: "203.0.113.9".parse().unwrap(),
+            tls_version: "1.3",
+            method: Box::from("GET"),
+            path: format!("/{number}").into_boxed_str(),
+            status: 0,
+            reason: "unknown_url",
+            size_bytes: 0,
+        });
+    }
+    for path in ["/a1", "/y"] {
+        let request = Room::anonymous("GET", path).body(Body::empty()).unwrap();
+        assert_eq!(room.send_to_collect(request).await, None, "{path}");
+    }
+    let lines = room.not_served().await;
+    let count = |path: &str| {
+        let of_path = lines.iter().filter(|(_, line)| &*line.path == path);
+        of_path.map(|(_, it)| 1 + it.rejected).sum::<u32>()
+    };
+    assert_eq!((count("/0"), count("/9999")), (1, 0));
+    assert_eq!((count("/a1"), count("/y")), (1, 0));
+    assert_eq!(count("(other)"), 10_001 - 2_000);
 }
 
 #[tokio::test]

@@ -108,11 +108,12 @@ impl Frames {
 }
 
 /// Why the library reset a stream, where that was the peer's fault. Our own resets have their lines
-/// already.
+/// already. So has a stream that is over: the library says `STREAM_CLOSED` (5) to each frame of data
+/// that still comes in one, or in one that was passed over and never was a request; to nothing else.
 const fn reset_reason(code: u32) -> Option<&'static str> {
     match code {
-        // No error, internal error (our silence), cancelled.
-        0 | 2 | 8 => None,
+        // No error, internal error (our silence), the stream is over, cancelled.
+        0 | 2 | 5 | 8 => None,
         7 => Some("http2_too_many_streams"),
         _ => Some("http2_stream"),
     }
@@ -205,5 +206,26 @@ impl Drop for Frames {
             Vec::new()
         };
         farewell(&mut self.tls, &last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reset_reason;
+
+    #[test]
+    fn data_after_the_end_of_a_stream_is_no_drop_of_its_own() {
+        let cases = [
+            (0, None),
+            (1, Some("http2_stream")),
+            (2, None),
+            (3, Some("http2_stream")),
+            (5, None),
+            (7, Some("http2_too_many_streams")),
+            (8, None),
+        ];
+        for (code, reason) in cases {
+            assert_eq!(reset_reason(code), reason, "{code}");
+        }
     }
 }

@@ -79,13 +79,14 @@ fn shown_if_any<S: Serializer>(
 /// # Errors
 /// Denied; unavailable.
 pub async fn groups(state: &State, actor: &Actor) -> Result<Vec<Group>> {
-    Ok(fold(every_group(state, actor).await?))
+    let (groups, _) = every_group(state, actor).await?;
+    Ok(fold(groups))
 }
 
-/// Every reason and path, those with the most drops first.
-async fn every_group(state: &State, actor: &Actor) -> Result<Vec<Group>> {
+/// Every reason and path, those with the most drops first, and until when all drops are in them.
+async fn every_group(state: &State, actor: &Actor) -> Result<(Vec<Group>, Timestamp)> {
     let reviews = state.control().drop_reviews(actor).await?;
-    flush(state).await?;
+    let until = flush(state).await?;
     let sql = format!(
         "SELECT reason, path, {COUNT}, min(ts) AS first_seen, max(ts) AS last_seen FROM requests \
          WHERE {DROPPED} GROUP BY reason, path ORDER BY count DESC, reason, path"
@@ -117,11 +118,12 @@ async fn every_group(state: &State, actor: &Actor) -> Result<Vec<Group>> {
         ));
     }
     count_new(state, &mut groups).await?;
-    Ok(groups.into_iter().map(|(group, _)| group).collect())
+    let groups = groups.into_iter().map(|(group, _)| group).collect();
+    Ok((groups, until))
 }
 
-/// Writes down what is still in memory.
-pub(crate) async fn flush(state: &State) -> Result<()> {
+/// Writes down what is still in memory; until when everything is written.
+pub(crate) async fn flush(state: &State) -> Result<Timestamp> {
     let flushed = state.collect().drops().flush(Flush::All).await;
     flushed.map_err(Error::journal("write down what was dropped last"))
 }
@@ -250,7 +252,8 @@ pub async fn review(
     reason: Option<&str>,
     path: Option<&str>,
 ) -> Result<Reviewed> {
-    let (listed, others) = split(every_group(state, actor).await?);
+    let (groups, until) = every_group(state, actor).await?;
+    let (listed, others) = split(groups);
     let listed = listed.into_iter();
     let listed = listed.filter(|it| path.is_none_or(|path| path == it.path));
     // What is listed as one group is reviewed path by path: it is listed otherwise tomorrow.
@@ -269,7 +272,8 @@ pub async fn review(
         .map(|group| SeenDrops {
             reason: group.reason.clone(),
             path: group.path.clone(),
-            until: group.last_seen,
+            // Of what was dropped meanwhile some may still be in memory: it stays new.
+            until: group.last_seen.min(until),
         })
         .collect();
     let count = meant.iter().map(|it| it.new).sum();

@@ -190,6 +190,10 @@ async fn c06_no_secret_reaches_the_log_or_the_disk() {
             format!("GET /x#{canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             format!("GET /x;session={canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             format!("GET /x%3Ftoken%3D{canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!("GET /x%253Ftoken%253D{canary} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!("GET /link/{canary}/ HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!("GET /link/{canary} HTTP/1.1\r\nHost: localhost\r\nX: y\n\r\n"),
+            format!("GET /@{canary}@localhost HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             format!("GET http://u:{canary}@localhost/x HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             format!("GET http://u:{canary}@localhost/x HTTP/1.1\r\nHost: localhost\n\r\n"),
         ];

@@ -4,7 +4,7 @@ use control::{Action, AuditOutcome};
 use governance::access::SystemRole;
 use model::{IdentityKind, PersonKey};
 
-use super::visitor::{HOSTILE, Visitor, link_to, location, room};
+use super::visitor::{HOSTILE, Visitor, link_to, location, refuse, room};
 use crate::tests::harness::{CONTROL_WRITES, JOURNAL_WRITES, NOTHING, Room};
 
 fn key_of(room: &Room, identity: &str) -> PersonKey {
@@ -278,5 +278,10 @@ async fn drops_are_reviewed_by_group() {
         page.contains("Reviewed") && page.contains("1 drop marked as reviewed."),
         "{page}"
     );
+    assert!(!page.contains("1 new"), "{page}");
     assert_eq!(operator.audited(Action::DropsReviewed).await.len(), 1);
+    // What is dropped after it is new, also within the same millisecond.
+    refuse(&room);
+    let page = operator.get("/drops").await.body;
+    assert!(page.contains("1 new"), "{page}");
 }

@@ -42,6 +42,12 @@ pub(super) async fn room() -> Room {
         r#"{{"d":[{{"type":"event","identity":{hostile},"evtName":"Old","ts":1000,"evtData":{{"x":{hostile}}}}}]}}"#
     );
     room.post("/1/upload", refused).await;
+    refuse(&room);
+    room
+}
+
+/// A request is dropped.
+pub(super) fn refuse(room: &Room) {
     room.collect.drops().refuse(collect::Refused {
         plane: model::record::Plane::Collect,
         peer: "203.0.113.9".parse().unwrap(),
@@ -52,7 +58,6 @@ pub(super) async fn room() -> Room {
         reason: "unknown_url",
         size_bytes: 0,
     });
-    room
 }
 
 /// A week of events of a shop, so that there is something to draw; and Ann is a user.

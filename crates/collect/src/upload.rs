@@ -102,8 +102,8 @@ async fn take(
         admitted.take_entries()
     };
     if let Some(claim) = &claim {
-        let salt = claim.upload().salt(received_at);
-        derive_for_upload(&call.caller.rules.person_key_secret, &salt, &mut entries);
+        let secret = &call.caller.rules.person_key_secret;
+        derive_for_upload(secret, &claim.salt(), &mut entries);
     }
     if let Err(refusal) = commit(state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);

@@ -38,6 +38,7 @@ pub(super) struct Room {
     pub(super) state: State,
     pub(super) passcode: String,
     pub(super) store: Arc<Failing>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) reached: mpsc::Receiver<Reached>,
     journal: Journal,
     api: Router,
@@ -76,7 +77,8 @@ impl Room {
             ..Rules::default()
         }));
         let store = Arc::new(Failing::default());
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
+        let manual = Arc::new(ManualClock::new(NOW));
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&manual);
         let writer = WriterId { node: 1, start: 1 };
         let settings = journal::Settings::default();
         let as_store: Arc<dyn ObjectStore> = Arc::<Failing>::clone(&store);
@@ -108,6 +110,7 @@ impl Room {
             _rules: sender,
             state,
             store,
+            clock: manual,
             journal,
             api,
         }

@@ -195,6 +195,12 @@ impl Answers {
         }
     }
 
+    /// What makes the ids of an upload its own that is kept without a claim.
+    pub(crate) fn salt(&self, upload: &UploadKey, now: Timestamp) -> Vec<u8> {
+        let began = self.lock().began(upload, now);
+        upload.salt(began)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -121,6 +121,22 @@ async fn whose_sender_went_away_has_its_ids_on_the_next_day_too() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_decoded_is_one_record_of_the_quarantine() {
+    let room = Room::new().await;
+    for key in ["k1", "k1", "k2"] {
+        assert_eq!(send(&room, key, "{").await.status, 400);
+    }
+    let entries = room.entries().await;
+    let ids = entries.iter().filter_map(|it| match &it.record {
+        Record::Quarantined(it) => Some(it.id),
+        _ => None,
+    });
+    let ids: Vec<_> = ids.collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ids[0] == ids[1] && ids[1] != ids[2]);
+}
+
+#[tokio::test]
 async fn two_at_a_time_are_stored_once() {
     let room = Room::new().await;
     let (first, second) = tokio::join!(send(&room, "k1", BODY), send(&room, "k1", BODY));

@@ -225,11 +225,11 @@ pub async fn commit(
     head: &Head,
     status: StatusCode,
     facts: &Facts,
-    mut entries: Vec<Entry>,
+    entries: Vec<Entry>,
 ) -> Result<(), Refusal> {
-    entries.push(head.take_line(state, status, facts));
-    state.journal().append(entries).await.map_err(|error| {
-        head.give_line_back();
+    let line = head.line(state, Some(status), facts);
+    let appended = head.append_line(state, entries, line).await;
+    appended.map_err(|error| {
         tracing::warn!(
             account.id = facts.account.map(tracing::field::display),
             error = &error as &dyn std::error::Error,

@@ -16,6 +16,7 @@ use serde::de::IgnoredAny;
 use crate::body::{self, NotTaken, Received};
 use crate::credentials::Stranger;
 use crate::encryption::{self, Form};
+use crate::idempotency::UploadKey;
 use crate::upload::{Sent, undecodable};
 use crate::{Caller, Facts, Head, Refusal, State, Voice};
 
@@ -109,6 +110,15 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     let Some(permit) = state.ceilings().enter(caller.account(), path, most) else {
         return Err(Refusal::TooManyCalls.respond(facts));
     };
+    let query = parts.uri.query().unwrap_or_default();
+    let key = UploadKey::text(&parts.headers).ok().flatten();
+    let sent = |facts| Sent {
+        rules: &caller.rules,
+        head: &head,
+        facts,
+        query,
+        key: key.as_deref(),
+    };
     let read = body::read(&parts.headers, body, limit::BODY_BYTES_MAX, state.bodies()).await;
     let body = match read {
         Ok(body) => body,
@@ -117,12 +127,7 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
                 size_bytes: not_taken.size_bytes,
                 ..facts
             };
-            let sent = Sent {
-                account: caller.account(),
-                head: &head,
-                facts,
-            };
-            return Err(not_read(state, ceiling, &sent, not_taken).await);
+            return Err(not_read(state, ceiling, &sent(facts), not_taken).await);
         }
     };
     let facts = Facts {
@@ -132,16 +137,11 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     let body = match form {
         Form::Plain => body,
         Form::Encrypted => {
-            let sent = Sent {
-                account: caller.account(),
-                head: &head,
-                facts,
-            };
             let keys = &caller.rules.api_encryption;
-            encryption::decrypt(state, keys, body, ceiling, &sent).await?
+            encryption::decrypt(state, keys, body, ceiling, &sent(facts)).await?
         }
     };
-    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let query = query.to_owned();
     Ok(Call {
         caller,
         head,

@@ -3,11 +3,11 @@
 //! Within a day the same key with the same body is answered as before and stores nothing; with another
 //! body it is refused. It may forget (at a restart, or when there are too many answers to hold): the
 //! records of such an upload have ids that follow from the key and the body, so that what is stored
-//! twice is one record to every reader. It must never remember what is not durable.
+//! twice is one record to every reader. It must never answer from memory what is not durable.
 
 use bytes::Bytes;
 use http::HeaderMap;
-use model::{AccountId, PersonKeySecret, Timestamp};
+use model::{AccountId, PersonKeySecret, Timestamp, limit};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,14 +20,16 @@ const HEADER: &str = "idempotency-key";
 /// Characters of a key.
 const KEY_CHARS_MAX: usize = 255;
 /// How long a key is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_millis(limit::UPLOAD_REPEATED_MS_MAX);
 /// Bytes of answers in one generation; two generations are held.
 const GENERATION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that an answer takes beside its body.
 const ANSWER_BYTES: usize = 192;
+/// Uploads without an answer in one generation, about 100 bytes each; two generations are held.
+const UNANSWERED_MAX: usize = 16_384;
 
 /// One upload's key and body, as a keyed hash of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct UploadKey {
     account: AccountId,
     key: [u8; 16],
@@ -79,9 +81,10 @@ impl UploadKey {
         }
     }
 
-    /// What makes the ids of its records its own. Two days later the same upload is a new one.
-    pub(crate) fn salt(&self, now: Timestamp) -> Vec<u8> {
-        let day = now.day().0.to_le_bytes();
+    /// What makes the ids of its records its own, where it first came at `began`. Two days later the
+    /// same upload is a new one.
+    fn salt(&self, began: Timestamp) -> Vec<u8> {
+        let day = began.day().0.to_le_bytes();
         [&self.key[..], &self.body, &day].concat()
     }
 }
@@ -108,6 +111,27 @@ struct Held {
     old: HashMap<(AccountId, [u8; 16]), Slot>,
     claimed: HashMap<(AccountId, [u8; 16]), ()>,
     young_bytes: usize,
+    /// When uploads first came that were not answered: what they brought may be durable all the same,
+    /// or on its way.
+    unanswered: HashMap<UploadKey, Timestamp>,
+    unanswered_old: HashMap<UploadKey, Timestamp>,
+}
+
+impl Held {
+    /// When the upload first came, as far as that is known.
+    fn began(&self, upload: &UploadKey, now: Timestamp) -> Timestamp {
+        let young = self.unanswered.get(upload);
+        let known = young.or_else(|| self.unanswered_old.get(upload)).copied();
+        let known = known.filter(|it| now.since(*it) < REMEMBERED);
+        known.unwrap_or(now)
+    }
+
+    fn leave_unanswered(&mut self, upload: UploadKey, began: Timestamp) {
+        if self.unanswered.len() >= UNANSWERED_MAX {
+            self.unanswered_old = std::mem::take(&mut self.unanswered);
+        }
+        self.unanswered.insert(upload, began);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +157,9 @@ pub(crate) enum Begun<'a> {
 pub(crate) struct Claim<'a> {
     answers: &'a Answers,
     upload: UploadKey,
+    /// When it came for the first time.
+    began: Timestamp,
+    is_durable: bool,
 }
 
 impl Answers {
@@ -155,12 +182,23 @@ impl Answers {
                         None => {}
                     }
                     held.claimed.insert(name, ());
-                    let answers = self;
-                    return Begun::New(Claim { answers, upload });
+                    let began = held.began(&upload, now);
+                    return Begun::New(Claim {
+                        answers: self,
+                        upload,
+                        began,
+                        is_durable: false,
+                    });
                 }
             }
             ended.await;
         }
+    }
+
+    /// What makes the ids of an upload its own that is kept without a claim.
+    pub(crate) fn salt(&self, upload: &UploadKey, now: Timestamp) -> Vec<u8> {
+        let began = self.lock().began(upload, now);
+        upload.salt(began)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -169,13 +207,14 @@ impl Answers {
 }
 
 impl Claim<'_> {
-    /// The upload whose claim it is.
-    pub(crate) const fn upload(&self) -> &UploadKey {
-        &self.upload
+    /// What makes the ids of the upload's records its own: the same each time that it comes.
+    pub(crate) fn salt(&self) -> Vec<u8> {
+        self.upload.salt(self.began)
     }
 
     /// What it stored is durable, and this is the answer.
-    pub(crate) fn durable(self, now: Timestamp, answered: Answered) {
+    pub(crate) fn durable(mut self, now: Timestamp, answered: Answered) {
+        self.is_durable = true;
         let mut held = self.answers.lock();
         if held.young_bytes > GENERATION_BYTES_MAX {
             held.old = std::mem::take(&mut held.young);
@@ -195,7 +234,12 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let name = (self.upload.account, self.upload.key);
-        self.answers.lock().claimed.remove(&name);
+        let mut held = self.answers.lock();
+        held.claimed.remove(&name);
+        if !self.is_durable {
+            held.leave_unanswered(self.upload, self.began);
+        }
+        drop(held);
         self.answers.ended.notify_waiters();
     }
 }

@@ -44,7 +44,7 @@ struct HeadParts {
     method: Box<str>,
     path: Box<str>,
     path_of: PathOf,
-    /// Set by whoever takes over writing the line.
+    /// Whether the line is in a commit that the journal has taken: the layer writes none then.
     taken: AtomicBool,
     /// The key that the answer is encrypted to, once the caller is known and has asked for that.
     answer_key: OnceLock<AnswerKey>,
@@ -96,16 +96,25 @@ impl Head {
         }
     }
 
-    /// The line of this request. The caller puts it into a commit itself; the layer will not.
-    #[must_use]
-    pub fn take_line(&self, state: &State, status: StatusCode, facts: &Facts) -> Entry {
-        self.0.taken.store(true, Ordering::Relaxed);
-        self.line(state, Some(status), facts)
-    }
-
-    /// Gives the line back to the layer: the commit that should hold it was not made.
-    pub fn give_line_back(&self) {
-        self.0.taken.store(false, Ordering::Relaxed);
+    /// Appends the entries and this request's line, in one commit. Until the journal has taken the line
+    /// it is the layer's, and it is the layer's again if the commit was not made; so it stands in the
+    /// commit, or is offered, or is counted as lost, whenever the peer goes away.
+    ///
+    /// # Errors
+    /// As [`journal::Journal::append`].
+    pub(crate) async fn append_line(
+        &self,
+        state: &State,
+        mut entries: Vec<Entry>,
+        line: Entry,
+    ) -> journal::Result<()> {
+        entries.push(line);
+        let taken = || self.0.taken.store(true, Ordering::Relaxed);
+        let appended = state.journal().append_telling(entries, taken).await;
+        if appended.is_err() {
+            self.0.taken.store(false, Ordering::Relaxed);
+        }
+        appended
     }
 
     /// Keeps no more of the peer's address than a hash under `key`, and the network.
@@ -151,7 +160,8 @@ impl Head {
         self.0.hashed_peer.get().unwrap_or(&self.0.peer)
     }
 
-    fn line(&self, state: &State, status: Option<StatusCode>, facts: &Facts) -> Entry {
+    /// The line of this request.
+    pub(crate) fn line(&self, state: &State, status: Option<StatusCode>, facts: &Facts) -> Entry {
         let head = &*self.0;
         let elapsed = state.clock().monotonic().saturating_sub(head.started);
         let line = RequestLine {
@@ -223,8 +233,6 @@ pub async fn log_requests(
         Some(preset) => preset.respond(),
         None => next.run(request).await,
     };
-    open.is_closed = true;
-
     let facts = response
         .extensions()
         .get::<Facts>()
@@ -232,13 +240,16 @@ pub async fn log_requests(
         .unwrap_or_default();
     let is_taken = head.0.taken.load(Ordering::Relaxed);
     if is_taken {
+        open.is_closed = true;
         count(&head, status(&response), facts.reason);
         return response;
     }
     let mut facts = facts;
     if facts.line == Line::Awaited {
         let line = head.line(&state, status(&response), &facts);
-        if let Err(error) = state.journal().append(vec![line]).await {
+        let appended = head.append_line(&state, Vec::new(), line).await;
+        open.is_closed = true;
+        if let Err(error) = appended {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "failed to log a request"
@@ -254,6 +265,7 @@ pub async fn log_requests(
             return response;
         }
     }
+    open.is_closed = true;
     let status = status(&response);
     let line = head.line(&state, status, &facts);
     match (status, line.record) {
@@ -264,7 +276,8 @@ pub async fn log_requests(
     response
 }
 
-/// A request that is being handled. Dropped before its end (the peer went away), it leaves a line.
+/// A request that is being handled. Dropped before its end (the peer went away), it leaves a line, or
+/// the journal has taken one.
 struct Open<'a> {
     state: &'a State,
     head: &'a Head,
@@ -273,14 +286,16 @@ struct Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if self.is_closed || self.head.0.taken.load(Ordering::Relaxed) {
+        if self.is_closed {
             return;
         }
         let facts = Facts {
             reason: "peer_gone",
             ..Facts::default()
         };
-        offer(self.state, &self.head.line(self.state, None, &facts));
+        if !self.head.0.taken.load(Ordering::Relaxed) {
+            offer(self.state, &self.head.line(self.state, None, &facts));
+        }
         count(self.head, None, facts.reason);
     }
 }

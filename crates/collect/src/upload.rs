@@ -8,11 +8,11 @@ use axum::extract::{FromRef, Request, State as Of};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use bytes::Bytes;
-use governance::{Admitted, Arrival};
+use governance::{AccountRules, Admitted, Arrival};
 use http::StatusCode;
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
-use model::{AccountId, ErrorKind, Timestamp};
+use model::{ErrorKind, Timestamp};
 use wire::rest::upload;
 
 use crate::idempotency::{Answered, Begun, Claim, UploadKey};
@@ -52,7 +52,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         call.bytes(),
     );
     match state.answers().begin(key, now).await {
-        Begun::New(claim) => take(&state, &call, now, Some(claim)).await,
+        Begun::New(claim) => take(&state, &call, now, Some((text.as_str(), claim))).await,
         Begun::Before(answered) => {
             let facts = Facts {
                 accepted: answered.accepted,
@@ -69,18 +69,21 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     }
 }
 
-/// Takes an upload that is new, as far as anybody knows.
+/// Takes an upload that is new, as far as anybody knows; `claimed` is its key and the claim to that.
 async fn take(
     state: &State,
     call: &Call,
     received_at: Timestamp,
-    claim: Option<Claim<'_>>,
+    claimed: Option<(&str, Claim<'_>)>,
 ) -> Response {
+    let (key, claim) = claimed.unzip();
     let Ok(batch) = upload::decode(call.bytes()) else {
         let sent = Sent {
-            account: call.caller.account(),
+            rules: &call.caller.rules,
             head: &call.head,
             facts: call.facts,
+            query: &call.query,
+            key,
         };
         let refusal = Refusal::Malformed;
         return undecodable(state, &sent, received_at, call.bytes(), refusal).await;
@@ -102,8 +105,8 @@ async fn take(
         admitted.take_entries()
     };
     if let Some(claim) = &claim {
-        let salt = claim.upload().salt(received_at);
-        derive_for_upload(&call.caller.rules.person_key_secret, &salt, &mut entries);
+        let secret = &call.caller.rules.person_key_secret;
+        derive_for_upload(secret, &claim.salt(), &mut entries);
     }
     if let Err(refusal) = commit(state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);
@@ -151,15 +154,19 @@ fn is_dry_run(query: &str) -> bool {
 /// What was sent by a known account.
 #[derive(Debug)]
 pub(crate) struct Sent<'a> {
-    /// Whose it is.
-    pub(crate) account: AccountId,
+    /// The rules of whose it is.
+    pub(crate) rules: &'a AccountRules,
     /// What the head said.
     pub(crate) head: &'a Head,
     /// What is known for the log.
     pub(crate) facts: Facts,
+    /// The query string.
+    pub(crate) query: &'a str,
+    /// The `Idempotency-Key`, where there is a sound one.
+    pub(crate) key: Option<&'a str>,
 }
 
-/// A body of a known account that is no upload: kept for review, and refused.
+/// A body of a known account that is no upload: kept for review unless it is a dry run, and refused.
 pub(crate) async fn undecodable(
     state: &State,
     sent: &Sent<'_>,
@@ -186,11 +193,18 @@ pub(crate) async fn undecodable(
         error: error.into_boxed_str(),
         body: kept.to_vec(),
     };
-    let record = Record::Quarantined(Box::new(quarantined));
-    let entries = vec![Entry {
-        account: sent.account,
-        record,
+    let mut entries = vec![Entry {
+        account: sent.rules.id,
+        record: Record::Quarantined(Box::new(quarantined)),
     }];
+    if is_dry_run(sent.query) {
+        entries.clear();
+    } else if let Some(key) = sent.key {
+        let secret = &sent.rules.person_key_secret;
+        let upload = UploadKey::of(sent.rules.id, secret, key, sent.query, bytes);
+        let salt = state.answers().salt(&upload, received_at);
+        derive_for_upload(secret, &salt, &mut entries);
+    }
     let facts = Facts {
         reason: refusal.reason(),
         ..sent.facts
@@ -211,11 +225,11 @@ pub async fn commit(
     head: &Head,
     status: StatusCode,
     facts: &Facts,
-    mut entries: Vec<Entry>,
+    entries: Vec<Entry>,
 ) -> Result<(), Refusal> {
-    entries.push(head.take_line(state, status, facts));
-    state.journal().append(entries).await.map_err(|error| {
-        head.give_line_back();
+    let line = head.line(state, Some(status), facts);
+    let appended = head.append_line(state, entries, line).await;
+    appended.map_err(|error| {
         tracing::warn!(
             account.id = facts.account.map(tracing::field::display),
             error = &error as &dyn std::error::Error,

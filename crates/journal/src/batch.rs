@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use model::limit;
-use model::record::Entry;
+use model::record::{Entry, Record};
 use std::fmt;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
@@ -30,6 +30,8 @@ pub(crate) struct Batch {
     pub(crate) size_bytes: usize,
     /// Its bytes before compression.
     pub(crate) plain_bytes: usize,
+    /// Lines of the request log among its entries.
+    pub(crate) lines: u64,
     pub(crate) frame: Frame,
 }
 
@@ -42,13 +44,14 @@ pub(crate) enum Frame {
 }
 
 impl Batch {
-    fn plain(block: Builder<'_>, size_bytes: usize) -> Self {
+    fn plain(block: Builder<'_>, size_bytes: usize, lines: u64) -> Self {
         let entries = block.entries();
         let block = block.finish();
         Self {
             entries,
             size_bytes,
             plain_bytes: block.len(),
+            lines,
             frame: Frame::Plain(block),
         }
     }
@@ -61,7 +64,7 @@ impl Batch {
 pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
     let mut block = Builder::with_capacity(entries.len());
-    let mut bytes = 0_usize;
+    let (mut bytes, mut lines) = (0_usize, 0_u64);
     for entry in entries {
         let size_bytes = size_bytes(entry);
         if size_bytes > ENTRY_BYTES_MAX {
@@ -69,13 +72,17 @@ pub(crate) fn encode(entries: &[Entry]) -> Result<Vec<Batch>> {
         }
         if block.entries() > 0 && bytes.saturating_add(size_bytes) > limit::COMMIT_BYTES_MAX {
             let full = mem::replace(&mut block, Builder::with_capacity(entries.len()));
-            batches.push(Batch::plain(full, mem::take(&mut bytes)));
+            let (bytes, lines) = (mem::take(&mut bytes), mem::take(&mut lines));
+            batches.push(Batch::plain(full, bytes, lines));
         }
         block.push(entry)?;
         bytes = bytes.saturating_add(size_bytes);
+        if matches!(entry.record, Record::Request(_)) {
+            lines = lines.saturating_add(1);
+        }
     }
     if block.entries() > 0 {
-        batches.push(Batch::plain(block, bytes));
+        batches.push(Batch::plain(block, bytes, lines));
     }
     Ok(batches)
 }

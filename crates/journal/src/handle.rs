@@ -135,6 +135,20 @@ impl Journal {
     /// Unavailable: the journal is full or closed (nothing was taken), or the commit failed (the
     /// outcome is unknown). Invalid: an entry is larger than a commit.
     pub async fn append(&self, entries: Vec<Entry>) -> Result<()> {
+        self.append_telling(entries, || {}).await
+    }
+
+    /// As [`Journal::append`]; `taken` is called as soon as the last entry is taken. If the future is
+    /// dropped before, the last entry is not written. If it is dropped afterwards and the commit fails,
+    /// the lines of the request log among the entries are counted as dropped.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub async fn append_telling(
+        &self,
+        entries: Vec<Entry>,
+        taken: impl FnOnce() + Send,
+    ) -> Result<()> {
         self.shared.check_room()?;
         let mut answers = Vec::with_capacity(1);
         for batch in self.shared.encode(entries).await? {
@@ -143,6 +157,7 @@ impl Journal {
                 .acquire_many_owned(u32::try_from(cost).unwrap_or(u32::MAX))
                 .await
                 .map_err(|_| Error::Closed)?;
+            let lines = batch.lines;
             let (answer, answered) = oneshot::channel();
             let pending = Pending {
                 batch,
@@ -153,12 +168,20 @@ impl Journal {
                 .send(pending)
                 .await
                 .map_err(|_| Error::Closed)?;
-            answers.push(answered);
+            answers.push(Awaited {
+                answered,
+                lines,
+                is_heard: false,
+                shared: Arc::clone(&self.shared),
+            });
         }
-        for answered in answers {
-            answered.await.map_err(|_| Error::Closed)??;
+        taken();
+        let mut outcome = Ok(());
+        for awaited in answers {
+            // All are heard: what becomes of each line is the caller's to say then.
+            outcome = outcome.and(awaited.hear().await);
         }
-        Ok(())
+        outcome
     }
 
     /// Leaves a line that nobody waits for; it goes with the next commit. False, and counted, when
@@ -275,6 +298,37 @@ impl Journal {
             commits_failed: counted(&shared.counters.commits_failed),
             entries: counted(&shared.counters.entries),
             lines_dropped: counted(&shared.counters.lines_dropped),
+        }
+    }
+}
+
+/// The answer to one append. Where nobody hears it, what was lost is counted: here if it had come,
+/// by the owner if it comes later.
+struct Awaited {
+    answered: oneshot::Receiver<Result<()>>,
+    /// Lines of the request log that it is about.
+    lines: u64,
+    is_heard: bool,
+    shared: Arc<Shared>,
+}
+
+impl Awaited {
+    async fn hear(mut self) -> Result<()> {
+        let heard = (&mut self.answered).await;
+        self.is_heard = true;
+        heard.map_err(|_| Error::Closed)?
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if self.is_heard {
+            return;
+        }
+        // From here on the owner's answer fails.
+        self.answered.close();
+        if matches!(self.answered.try_recv(), Ok(Err(_))) {
+            self.shared.lines_dropped(self.lines);
         }
     }
 }

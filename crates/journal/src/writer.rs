@@ -262,8 +262,8 @@ impl Writer {
             permit,
         } in filled
         {
+            answers.push((answer, permit, batch.lines));
             batches.push(batch);
-            answers.push((answer, permit));
         }
         let riding = self.add_lines(&mut batches, size_bytes);
         let entries = batches
@@ -289,9 +289,11 @@ impl Writer {
             Err(Error::WriterUsed { .. }) => Err(Error::Closed),
             Err(_) | Ok(()) => outcome.clone(),
         };
-        for (answer, _permit) in answers {
-            // Who does not wait any more does not need an answer.
-            drop(answer.send(answered.clone()));
+        for (answer, _permit, lines) in answers {
+            // Who does not wait any more does not need an answer, but would have seen to the line.
+            if answer.send(answered.clone()).is_err() && answered.is_err() {
+                self.shared.lines_dropped(lines);
+            }
         }
         outcome
     }

@@ -98,11 +98,13 @@ pub(crate) type Stored = HashMap<(AccountId, Table), HashSet<RecordId>>;
 impl Lake {
     async fn stored(&self, commits: &[(CommitId, Arc<Vec<Entry>>)]) -> Result<Stored> {
         let mut probes: BTreeMap<(AccountId, Table), Vec<Probe>> = BTreeMap::new();
-        for entry in commits.iter().flat_map(|(_, entries)| entries.iter()) {
-            let table = entry.record.table();
-            if may_come_twice(table) {
-                let probes = probes.entry((entry.account, table)).or_default();
-                probes.push(Probe::of(&entry.record));
+        for (commit, entries) in commits {
+            for entry in entries.iter() {
+                let table = entry.record.table();
+                if may_come_twice(table) {
+                    let probes = probes.entry((entry.account, table)).or_default();
+                    probes.push(Probe::of(&entry.record, commit.writer));
+                }
             }
         }
         let mut stored = Stored::new();

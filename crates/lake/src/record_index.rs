@@ -12,7 +12,7 @@ use arrow::array::{Array, FixedSizeBinaryArray};
 use futures::StreamExt;
 use model::catalog::PartMeta;
 use model::record::{Record, Table};
-use model::{PartId, PersonKey, RecordId, Timestamp};
+use model::{PartId, PersonKey, RecordId, Timestamp, WriterId, limit};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection};
@@ -23,9 +23,9 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::filter::read_failed;
-use crate::keep;
 use crate::part;
 use crate::part_reader::PartReader;
 use crate::schema::{PERSON_KEY, RECORD_ID};
@@ -37,6 +37,12 @@ const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// than this has ids of another kind, and a filter over them.
 pub(crate) const COUNTED_MAX: usize = 64;
 
+/// How far the time of a change may lie from the second that it names: one that names the second of
+/// its receipt is placed by its receipt, and by that second when it comes again.
+const NAMED_WITHIN: Duration = Duration::from_secs(1);
+/// How far apart the receipts of one record may lie, where it has its id from its upload.
+const RECEIVED_WITHIN: Duration = Duration::from_millis(limit::UPLOAD_REPEATED_MS_MAX);
+
 /// A record, as it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
@@ -44,28 +50,47 @@ pub struct Probe {
     pub id: RecordId,
     /// Whom it is about.
     pub person: Option<PersonKey>,
-    /// Its time, where the same record always has the same one.
-    pub ts: Option<Timestamp>,
+    /// The first and the last time that the same record may have; none when it may have any.
+    pub times: Option<(Timestamp, Timestamp)>,
 }
 
 impl Probe {
-    /// The probe for a record.
+    /// The probe for a record in a commit of `writer`.
     #[must_use]
-    pub fn of(record: &Record) -> Self {
-        let (named, ts) = keep::facts(record);
-        let [person, _] = named;
-        let same_ts = match record {
+    pub fn of(record: &Record, writer: WriterId) -> Self {
+        let id = record.id();
+        let times = |ts, received_at| Some(Self::times(writer, id, ts, received_at));
+        let (person, times) = match record {
             // One that was ahead of the clock may come again when it is not any more.
-            Record::Event(event) => event.ts_sent.is_none(),
-            Record::ProfileChange(_) | Record::Link(_) | Record::Request(_) => true,
+            Record::Event(it) if it.ts_sent.is_some() => (Some(it.person), None),
+            Record::Event(it) => (Some(it.person), times(it.ts, it.received_at)),
+            Record::ProfileChange(it) => (Some(it.person), times(it.ts, it.received_at)),
+            Record::Link(it) => (Some(it.from), times(it.ts, it.received_at)),
+            Record::Request(it) => (None, times(it.at, it.at)),
             // By its receipt.
-            Record::Quarantined(_) => false,
+            Record::Quarantined(it) => (it.person, None),
         };
-        Self {
-            id: record.id(),
-            person,
-            ts: same_ts.then_some(ts),
-        }
+        Self { id, person, times }
+    }
+
+    /// The first and the last time that a record may have which came at `ts`, was received at
+    /// `received_at` and stands in a commit of `writer`.
+    ///
+    /// Where nobody named a time it is that of the receipt, which is another when the upload comes again.
+    /// The ids that the writer counted up are of this receipt alone.
+    #[must_use]
+    pub fn times(
+        writer: WriterId,
+        id: RecordId,
+        ts: Timestamp,
+        received_at: Timestamp,
+    ) -> (Timestamp, Timestamp) {
+        let within = if ts == received_at && !writer.has_counted(id) {
+            RECEIVED_WITHIN
+        } else {
+            NAMED_WITHIN
+        };
+        (ts.minus(within), ts.plus(within))
     }
 }
 
@@ -283,8 +308,8 @@ impl Facts {
 
     /// Whether the row group may hold the record, by bounds alone.
     fn may_hold(&self, part: &PartMeta, group: &Group, probe: &Probe) -> bool {
-        let in_time = match probe.ts {
-            Some(ts) if !self.shifted => part.ts_min <= ts && ts <= part.ts_max,
+        let in_time = match probe.times {
+            Some((min, max)) if !self.shifted => part.ts_min <= max && min <= part.ts_max,
             _ => true,
         };
         let of_person = probe

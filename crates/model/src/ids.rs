@@ -208,6 +208,15 @@ pub struct WriterId {
     pub start: u32,
 }
 
+impl WriterId {
+    /// Whether the id is one that [`RecordIds`] of this writer gave out: counted, not made from content.
+    #[must_use]
+    pub fn has_counted(self, id: RecordId) -> bool {
+        let own = (u128::from(self.node) << 32) | u128::from(self.start);
+        u128::from_be_bytes(id.0) >> 64 == own
+    }
+}
+
 impl fmt::Display for WriterId {
     /// `nnnnnnnn-ssssssss`, hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,6 +76,8 @@ fn record_ids_never_repeat_and_keep_their_writer_in_front() {
         all.iter()
             .all(|id| id.to_string().starts_with("0000000700000009"))
     );
+    let has_counted = |node, start| WriterId { node, start }.has_counted(all[3]);
+    assert!(has_counted(7, 9) && !has_counted(7, 8) && !has_counted(9, 7));
     assert_eq!(
         all[0].to_string().parse::<crate::RecordId>().unwrap(),
         all[0]

@@ -12,7 +12,7 @@ use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, PropertyColumns, RECORD
 use lake::{Probe, RecordIndex};
 use model::catalog::PartMeta;
 use model::record::Table;
-use model::{AccountId, CommitId, RecordId};
+use model::{AccountId, CommitId, RecordId, WriterId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -139,7 +139,8 @@ impl Indexed {
         records: &RecordIndex,
     ) -> Result<(Arc<CommitFacts>, Vec<RecordBatch>)> {
         let doubles = if lake::may_come_twice(table) {
-            self.doubles(table, batches, parts, records).await?
+            self.doubles(table, commit.writer, batches, parts, records)
+                .await?
         } else {
             Vec::new()
         };
@@ -153,6 +154,7 @@ impl Indexed {
     async fn doubles(
         &mut self,
         table: Table,
+        writer: WriterId,
         batches: &[RecordBatch],
         parts: &[Arc<PartMeta>],
         records: &RecordIndex,
@@ -164,17 +166,26 @@ impl Indexed {
             let ids = reads::keys(batch, RECORD_ID)?;
             let persons = reads::keys(batch, PERSON_KEY)?;
             let times = reads::times(batch, TS)?;
+            // That of a rejected record is its receipt's.
+            let received = match table {
+                Table::Quarantine | Table::Requests => None,
+                Table::Events | Table::ProfileChanges | Table::Links => {
+                    Some(reads::times(batch, "received_at")?)
+                }
+            };
             let sent = match table {
                 Table::Events => Some(reads::times(batch, "ts_sent")?),
                 _ => None,
             };
             for row in 0..batch.num_rows() {
                 let id = reads::record(ids, row);
-                let same_ts = table != Table::Quarantine && sent.is_none_or(|it| it.is_null(row));
+                let received = received.filter(|_| sent.is_none_or(|it| it.is_null(row)));
                 let probe = Probe {
                     id,
                     person: persons.is_valid(row).then(|| reads::person(persons, row)),
-                    ts: same_ts.then(|| reads::time(times, row)),
+                    times: received.map(|it| {
+                        Probe::times(writer, id, reads::time(times, row), reads::time(it, row))
+                    }),
                 };
                 let continues = table == Table::ProfileChanges
                     && probes.last().is_some_and(|it| it.id == id)

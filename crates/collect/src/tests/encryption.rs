@@ -116,6 +116,13 @@ async fn what_does_not_open_is_refused_and_kept_for_review() {
             .iter()
             .all(|(_, line)| &*line.reason == "not_decrypted")
     );
+    // Of a dry run nothing is kept.
+    let request = room
+        .request("POST", "/1/upload?dryRun=1")
+        .header("Content-Type", hpke::MEDIA_TYPE);
+    let dry = room.send(request.body(Body::from(EVENT)).unwrap()).await;
+    assert_eq!(dry.unwrap().status, 400);
+    assert_eq!(kept(&room).await, (0, cases.len()));
     // What opens and is no upload is that.
     let answer = send(&room, sealed(1, "{")).await;
     assert!(answer.body.contains("Malformed request"), "{answer:?}");

@@ -5,8 +5,9 @@ use model::RecordId;
 use model::record::Record;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::harness::{Answer, Room};
+use super::harness::{Answer, NOW, Room};
 
 const BODY: &str = r#"{"d":[{"type":"event","identity":"u1","evtName":"Viewed"},
     {"type":"event","identity":"u1","evtName":"Viewed"},
@@ -95,6 +96,44 @@ async fn who_has_forgotten_stores_the_same_ids() {
     let ids: BTreeSet<_> = events(&one).await.into_iter().collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids, events(&other).await.into_iter().collect());
+}
+
+#[tokio::test]
+async fn whose_sender_went_away_has_its_ids_on_the_next_day_too() {
+    let room = Room::new().await;
+    // A second before midnight.
+    room.clock
+        .set(NOW.day().start().plus(Duration::from_secs(86_399)));
+    {
+        let mut first = std::pin::pin!(send(&room, "k1", BODY));
+        assert!(futures::poll!(first.as_mut()).is_pending());
+    }
+    room.clock.advance(Duration::from_secs(3));
+    assert_eq!(send(&room, "k1", BODY).await.status, 200);
+    let twice = events(&room).await;
+    let ids: BTreeSet<_> = twice.iter().copied().collect();
+    assert_eq!((twice.len(), ids.len()), (4, 2), "its commit went on");
+    // A day later it is a new one.
+    room.clock.advance(Duration::from_hours(25));
+    assert_eq!(send(&room, "k1", BODY).await.status, 200);
+    let ids: BTreeSet<_> = events(&room).await.into_iter().collect();
+    assert_eq!(ids.len(), 4);
+}
+
+#[tokio::test]
+async fn what_cannot_be_decoded_is_one_record_of_the_quarantine() {
+    let room = Room::new().await;
+    for key in ["k1", "k1", "k2"] {
+        assert_eq!(send(&room, key, "{").await.status, 400);
+    }
+    let entries = room.entries().await;
+    let ids = entries.iter().filter_map(|it| match &it.record {
+        Record::Quarantined(it) => Some(it.id),
+        _ => None,
+    });
+    let ids: Vec<_> = ids.collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ids[0] == ids[1] && ids[1] != ids[2]);
 }
 
 #[tokio::test]

@@ -182,6 +182,24 @@ async fn a_request_whose_sender_goes_away_leaves_a_line() {
     );
 }
 
+#[tokio::test]
+async fn an_upload_whose_sender_goes_away_during_its_commit_leaves_one_line() {
+    // A large one is made ready on another thread before the journal takes it.
+    for size in [1, 2 * 1024 * 1024] {
+        let room = Room::new().await;
+        let value = "x".repeat(size);
+        let event = r#"{"type":"event","identity":"u1","evtName":"Viewed","evtData""#;
+        let body = format!(r#"{{"d":[{event}:{{"a":"{value}"}}}}]}}"#);
+        {
+            let mut upload = std::pin::pin!(room.upload(body));
+            assert!(futures::poll!(upload.as_mut()).is_pending());
+        }
+        let next = room.upload(r#"{"d":[]}"#).await.unwrap();
+        assert_eq!(next.status, 200);
+        assert_eq!(room.lines().await.len(), 2, "{size}");
+    }
+}
+
 #[test]
 fn of_a_client_s_address_a_hash_and_the_network_are_kept() {
     let key = Secret::new([1; 32]);

@@ -87,6 +87,21 @@ async fn a_dry_run_keeps_the_line_alone() {
 }
 
 #[tokio::test]
+async fn a_dry_run_of_what_cannot_be_decoded_keeps_the_line_alone() {
+    for encoding in ["identity", "gzip"] {
+        let room = Room::new().await;
+        let request = room
+            .request("POST", "/1/upload?dryRun=1")
+            .header("Content-Encoding", encoding);
+        let request = request.body(Body::from("{\"d\":")).unwrap();
+        let answer = room.send(request).await.unwrap();
+        assert_eq!(answer.status, 400, "{encoding}");
+        assert_eq!(room.entries().await.len(), 1, "{encoding}");
+        assert_eq!(room.lines().await.len(), 1, "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn an_undecodable_body_is_refused_and_kept_for_review() {
     let room = Room::new().await;
     let answer = room.upload("{\"d\":").await;

@@ -4,7 +4,8 @@ use super::fault_store::{FaultStore, Put};
 use super::{Running, entry, hasty, number_of};
 use futures::future::join_all;
 use journal::Settings;
-use model::ErrorKind;
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::{ErrorKind, Timestamp};
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -306,15 +307,68 @@ async fn lines_beyond_the_bound_are_counted_and_refused() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_lost_with_nobody_waiting_is_counted() {
+    let (faults, store) = store();
+    let running = Running::start(&store, 1).await;
+    let status = || running.journal.status();
+    // Nobody waits when the commit fails.
+    faults.plan([Put::Lost]);
+    let mut append = Box::pin(running.journal.append(vec![entry(0), line(1)]));
+    assert!(futures::poll!(append.as_mut()).is_pending());
+    drop(append);
+    while status().commits_failed < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status().lines_dropped, 1);
+    // Nobody hears the answer, which had come.
+    faults.plan([Put::Lost]);
+    let mut append = Box::pin(running.journal.append(vec![entry(2), line(3)]));
+    assert!(futures::poll!(append.as_mut()).is_pending());
+    while status().commits_failed < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(append);
+    assert_eq!(status().lines_dropped, 2);
+    // Who hears it sees to the line.
+    faults.plan([Put::Lost]);
+    let heard = running.journal.append(vec![line(4)]).await;
+    assert_eq!(heard.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(status().lines_dropped, 2);
+    running.stop().await;
+}
+
+/// A line of the request log.
+fn line(number: u64) -> Entry {
+    let mut line = entry(number);
+    line.record = Record::Request(Box::new(RequestLine {
+        id: line.record.id(),
+        at: Timestamp::from_ms(1),
+        plane: Plane::Api,
+        peer: Peer::Unknown,
+        tls_version: "".into(),
+        method: "POST".into(),
+        path: "/1/upload".into(),
+        status: 200,
+        outcome: Outcome::Answered,
+        reason: "".into(),
+        size_bytes: 0,
+        accepted: 0,
+        rejected: 0,
+        duration_us: 0,
+    }));
+    line
+}
+
+#[tokio::test]
 async fn large_appends_are_split_and_all_of_them_are_durable() {
-    use model::record::{Quarantined, Record, Source};
+    use model::record::{Quarantined, Source};
     let (_, store) = store();
     let running = Running::start(&store, 1).await;
     let large = |number| {
         let mut large = entry(number);
         large.record = Record::Quarantined(Box::new(Quarantined {
             id: large.record.id(),
-            received_at: model::Timestamp::from_ms(1),
+            received_at: Timestamp::from_ms(1),
             source: Source::Rest,
             person: None,
             code: 0,

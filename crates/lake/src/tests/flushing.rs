@@ -347,3 +347,47 @@ fn a_record_that_was_ahead_of_the_clock_is_known_under_either_time() {
         assert_eq!((flush(&other[1]).await, flush(&other[0]).await), (1, 0));
     });
 }
+
+#[test]
+fn a_record_without_a_time_of_its_own_is_known_though_it_was_received_later() {
+    run(async {
+        let world = World::new(small());
+        let flush = async |record: Record| {
+            let report = world.flush(account(1), vec![record], &everyone()).await;
+            let report = report.unwrap();
+            (report.rows, report.duplicates)
+        };
+        let at = |ms| model::Timestamp::from_ms(super::world::MONDAY + ms);
+        // Nobody named the time: it is that of the receipt, each time.
+        let record = with_id(world.event(person(1), 0, "{}"), model::RecordId([9; 16]));
+        let Record::Event(mut later) = record.clone() else {
+            unreachable!()
+        };
+        (later.ts, later.received_at) = (at(120_000), at(120_000));
+        assert_eq!(flush(record).await, (1, 0));
+        assert_eq!(flush(Record::Event(later)).await, (0, 1));
+        // The second of the receipt was named: it is not that second any more.
+        let record = world.others(person(1)).swap_remove(0);
+        let Record::ProfileChange(mut first) = with_id(record, model::RecordId([8; 16])) else {
+            unreachable!()
+        };
+        let mut later = first.clone();
+        (first.ts, first.received_at) = (at(700), at(700));
+        (later.ts, later.received_at) = (at(0), at(120_000));
+        assert_eq!(flush(Record::ProfileChange(first)).await, (2, 0));
+        assert_eq!(flush(Record::ProfileChange(later)).await, (0, 1));
+    });
+}
+
+#[test]
+fn ids_that_were_counted_up_are_looked_for_at_their_own_time_alone() {
+    let writer = WriterId { node: 1, start: 1 };
+    let at = |ms| model::Timestamp::from_ms(super::world::MONDAY + ms);
+    let counted = model::RecordIds::new(writer).batch()(0);
+    let times = |id, ts| crate::Probe::times(writer, id, at(ts), at(5_000));
+    assert_eq!(times(counted, 5_000), (at(4_000), at(6_000)));
+    let made = model::RecordId([9; 16]);
+    assert_eq!(times(made, 2_000), (at(1_000), at(3_000)));
+    let day = (at(5_000 - DAY_MS), at(5_000 + DAY_MS));
+    assert_eq!(times(made, 5_000), day);
+}

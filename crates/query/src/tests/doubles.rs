@@ -91,6 +91,23 @@ async fn every_kind_of_read_shows_a_resent_record_once() {
 }
 
 #[tokio::test]
+async fn a_record_without_a_time_of_its_own_is_shown_once_though_it_was_received_later() {
+    for world in worlds() {
+        let event = world.event(person(1), "E", 0, "{}");
+        let Record::Event(mut later) = again(&event) else {
+            unreachable!()
+        };
+        later.ts = later.received_at;
+        world.write([event]);
+        world.flush().await;
+        world.write([Record::Event(later)]);
+        assert_eq!(count(&world, "events").await, "[{\"n\":1}]");
+        world.flush().await;
+        assert_eq!(count(&world, "events").await, "[{\"n\":1}]");
+    }
+}
+
+#[tokio::test]
 async fn a_query_that_began_before_a_flush_loses_nothing_to_one_that_began_after() {
     let world = World::new();
     world.write([world.event(person(1), "E", 0, "{}")]);

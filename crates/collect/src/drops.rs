@@ -31,9 +31,9 @@ const LINES_WAITING_MAX: usize = 8_192;
 /// Paths that are gathered apart from each other at a time.
 const PATHS_MAX: usize = 128;
 /// Reasons and paths of senders' choice that are told apart in a day. All of a retention are grouped,
-/// and held, whenever drops are listed: 450,000 in 90 days, of some 150 bytes each. What is known is in
+/// and held, whenever drops are listed: 360,000 in 90 days, of some 150 bytes each. What is known is in
 /// memory alone: a restart begins a new day, which is no harm, for strangers restart nothing.
-const NEW_PATHS_A_DAY_MAX: usize = 5_000;
+const NEW_PATHS_A_DAY_MAX: usize = 4_000;
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long drops are gathered, unless everything is asked for.
 const GATHER: Duration = Duration::from_secs(10);

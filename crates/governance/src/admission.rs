@@ -14,10 +14,10 @@ use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, 
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 
-use crate::announced::KeySet;
+use crate::announced::{KeySet, pair};
 use crate::{AccountRules, Announced, Announcements, LeftOutProperty};
 use links::Links;
-use stages::{Kept, Keyed, Visible};
+use stages::{Kept, Keyed, Name, Visible};
 
 /// How and when an upload came.
 #[derive(Clone, Copy)]
@@ -200,6 +200,12 @@ impl Admission<'_> {
             Ok(Err(reached)) => {
                 self.out.processed = self.out.processed.saturating_add(1);
                 self.out.suppressed = self.out.suppressed.saturating_add(1);
+                // A clock that is ahead does not let go of what comes until then.
+                let received_at = self.arrival.received_at;
+                let reached = reached.into_iter().map(|it| Reach {
+                    ts: it.ts.min(received_at),
+                    ..it
+                });
                 self.out.reached.extend(reached);
             }
             Err(rejection) => self.reject(rejection),
@@ -217,14 +223,32 @@ impl Admission<'_> {
             left_out,
         } = visible.into_kept();
         self.out.left_out.extend(left_out);
-        for name in names.iter().filter(|it| !it.known) {
-            self.announce(name.key, name.kind, name.text(submission), ts);
+        // A device beside an identity has its name in that one's time.
+        let is_alone = |name: &Name| name.kind != IdentityKind::ObjectId || name.key == person;
+        for name in names.iter().filter(|it| !it.known && is_alone(it)) {
+            self.announce(name.key, name.key.0, name.kind, name.text(submission), ts);
         }
-        for link in links::of(&names, person, ts) {
+        for link in links::of(&names, person, self.placed(ts)) {
             if self.rules.suppressed.hides(link.from, ts)
                 || self.rules.suppressed.hides(link.to, ts)
             {
                 continue;
+            }
+            let device = names.iter().find(|it| it.key == link.from && !is_alone(it));
+            if let Some(device) = device {
+                let owner = pair(link.from, link.to);
+                if !self.announced.read().contains(&owner) {
+                    self.announce(
+                        device.key,
+                        owner,
+                        device.kind,
+                        device.text(submission),
+                        link.ts,
+                    );
+                    if self.announcing.insert(device.key.0) {
+                        self.out.announcements.0.push(device.key.0);
+                    }
+                }
             }
             if self
                 .links
@@ -290,13 +314,21 @@ impl Admission<'_> {
         }
     }
 
-    /// Writes down what a person key stands for, unless this upload did so before.
-    fn announce(&mut self, key: PersonKey, kind: IdentityKind, name: &str, ts: Timestamp) {
-        if !self.announcing.insert(key.0) {
+    /// Writes down what a person key stands for, unless this upload did so before: `once` says when that
+    /// is the same.
+    fn announce(
+        &mut self,
+        key: PersonKey,
+        once: [u8; 16],
+        kind: IdentityKind,
+        name: &str,
+        ts: Timestamp,
+    ) {
+        if !self.announcing.insert(once) {
             return;
         }
         let Ok(value) = RawJson::of(name) else { return };
-        self.out.announcements.0.push(key.0);
+        self.out.announcements.0.push(once);
         let change = Change {
             property: Box::from(kind.as_str()),
             op: ChangeOp::Identify,

@@ -22,6 +22,8 @@ use crate::{Engine, Error, ReadPolicy, Result, reads};
 
 /// Values, or people of one stretch of time, that one report may hold.
 const HELD_MAX: usize = 2_000_000;
+/// Bytes of a value that count as one more.
+const CELL_BYTES: usize = 64;
 
 /// What is looked at in each event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +116,7 @@ impl Engine {
                 }
             })
             .await?;
+            held.check()?;
             let everybody: Vec<PersonKey> = events_of.keys().copied().collect();
             let parts = ProfileParts {
                 profile: true,
@@ -546,7 +549,7 @@ impl Held {
         let counts = counts.entry(kind).or_default();
         match counts.entry(json_text(value.as_str()).into_boxed_str()) {
             Entry::Occupied(mut known) => *known.get_mut() += times,
-            Entry::Vacant(new) if self.has_room() => {
+            Entry::Vacant(new) if self.has_room_for(1 + value.as_str().len() / CELL_BYTES) => {
                 new.insert(times);
             }
             Entry::Vacant(_) => {}

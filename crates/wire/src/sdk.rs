@@ -13,7 +13,7 @@ pub(crate) use facts::{Facts, without_advertising};
 pub use sealed::{Sealed, sealed_answer};
 
 use model::submission::{Content, Names, RejectReason, Rejection, Subject};
-use model::{RawJson, Timestamp};
+use model::{IdentityKind, RawJson, Timestamp};
 use std::borrow::Cow;
 
 use crate::json::{Kind, Value};
@@ -72,22 +72,18 @@ pub(crate) fn profile<'a>(
     let Content::Profile { changes, alias } = content else {
         return Err(RejectReason::Internal);
     };
+    let names = Names {
+        identity: alias,
+        ..names_of(device, data)
+    };
+    let names_somebody = names
+        .primary()
+        .is_some_and(|(kind, _)| kind != IdentityKind::ObjectId);
     if let Some(reason) = fault
         && changes.is_empty()
-        && alias.is_none()
+        && !names_somebody
     {
         return Err(reason);
-    }
-    let mut names = Names {
-        identity: alias,
-        ..device_names(device)
-    };
-    if let Some(data) = data.filter(|it| it.kind == Kind::Object) {
-        data.members(|key, value| match key.decode().as_deref() {
-            Some("FBID") => names.fbid = names::name(value).ok().flatten(),
-            Some("GPID") => names.gpid = names::name(value).ok().flatten(),
-            _ => {}
-        });
     }
     let content = Content::Profile {
         changes,
@@ -100,6 +96,19 @@ pub(crate) fn profile<'a>(
     })
 }
 
+/// The names that a device's profile has in it, but for `Identity`.
+fn names_of<'a>(device: &str, profile: Option<Value<'a>>) -> Names<'a> {
+    let mut names = device_names(device);
+    if let Some(data) = profile.filter(|it| it.kind == Kind::Object) {
+        data.members(|key, value| match key.decode().as_deref() {
+            Some("FBID") => names.fbid = names::name(value).ok().flatten(),
+            Some("GPID") => names.gpid = names::name(value).ok().flatten(),
+            _ => {}
+        });
+    }
+    names
+}
+
 /// The names of a record that only its device names.
 pub(crate) fn device_names<'a>(device: &str) -> Names<'a> {
     Names {
@@ -108,16 +117,21 @@ pub(crate) fn device_names<'a>(device: &str) -> Names<'a> {
     }
 }
 
-/// A record that is refused.
+/// A record of a device that is refused; the profile in it may name whose it is.
 pub(crate) fn rejection(
     position: u32,
     reason: RejectReason,
     text: &str,
-    names: &Names<'_>,
+    device: &str,
+    profile: Option<Value<'_>>,
 ) -> Rejection {
-    let subject = match reason {
-        RejectReason::KeyTwice => Subject::Ambiguous,
-        _ => Subject::of(names, None),
+    let subject = if reason == RejectReason::KeyTwice {
+        Subject::Ambiguous
+    } else {
+        let mut names = names_of(device, profile);
+        names.object_id = names.object_id.filter(|it| !it.is_empty());
+        let identities = profile.map_or_else(Vec::new, profile::identities);
+        Subject::of(&names, identities.iter().map(Cow::as_ref))
     };
     Rejection {
         position,

@@ -153,7 +153,9 @@ impl Arrived<'_> {
         }
         // The browser numbers its requests: two clicks of one second are two.
         let seconds = u64::from(self.query.seconds.unwrap_or(0));
-        let mut salt = told.device.as_bytes().to_vec();
+        // A device that it is told now is another when the request comes again.
+        let device = message.device(self.query).unwrap_or_default();
+        let mut salt = device.as_bytes().to_vec();
         for number in [seconds, self.query.number, self.query.sequence] {
             salt.extend_from_slice(&number.to_le_bytes());
         }

@@ -15,7 +15,7 @@ pub(super) struct NewLink {
     pub(super) to: PersonKey,
     from_kind: IdentityKind,
     kind: LinkKind,
-    ts: Timestamp,
+    pub(super) ts: Timestamp,
 }
 
 impl NewLink {

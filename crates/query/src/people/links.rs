@@ -312,8 +312,10 @@ impl Links {
         })
     }
 
+    /// That a device is nobody's any more is about the device alone: it holds when whose it was is deleted.
     fn seen(&self, from: PersonKey, link: &Use) -> bool {
-        !self.suppressed.hides(from, link.ts) && !self.suppressed.hides(link.to, link.ts)
+        let hides = |key| self.suppressed.hides(key, link.ts);
+        !hides(from) && (link.kind == LinkKind::Unlink || !hides(link.to))
     }
 
     /// Whose `key` was over time, when it is a device; empty otherwise.

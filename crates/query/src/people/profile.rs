@@ -4,10 +4,14 @@ use governance::{Profile, Stretch};
 use model::record::Table;
 use model::{PersonKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::reader::PeopleReader;
 use crate::events::EventsQuery;
 use crate::{Engine, Error, ReadPolicy, Result};
+
+/// How far ahead of ours the clock of somebody who is active now may be.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5 * 60);
 
 /// The tables that reading people needs.
 pub(crate) const TABLES: [Table; 3] = [Table::Events, Table::ProfileChanges, Table::Links];
@@ -230,13 +234,14 @@ impl Engine {
         .await
     }
 
-    /// How many people did anything since `since`.
+    /// How many people did anything since `since`; what a clock that is far ahead has said is not yet.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn active_people(&self, policy: &ReadPolicy, since: Timestamp) -> Result<u64> {
         let query = &EventsQuery {
             from: since,
+            to: self.inner.clock.now().plus(CLOCKS_DIFFER),
             ..EventsQuery::default()
         };
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {

@@ -59,6 +59,29 @@ async fn a_shared_device_belongs_to_each_for_a_while_and_joins_nobody() {
 }
 
 #[tokio::test]
+async fn what_was_nobody_s_stays_so_when_whose_the_device_was_is_deleted() {
+    let world = World::new();
+    world.write([
+        world.link(person(9), person(1), 0, LinkKind::Device),
+        world.link(person(9), person(1), 2 * HOUR, LinkKind::Unlink),
+        world.event(person(9), "E", 3 * HOUR, "{}"),
+        world.link(person(9), person(2), 4 * HOUR, LinkKind::Device),
+        world.event(person(9), "E", 5 * HOUR, "{}"),
+    ]);
+    let deleted = without(&[
+        (person(1), Stretch::WHOLE),
+        (person(9), stretch(None, Some(2 * HOUR))),
+    ]);
+    for policy in [policy(), deleted] {
+        for n in [2, 9] {
+            let lookup = Lookup::Key(person(n));
+            let found = world.engine.profile(&policy, &lookup).await.unwrap();
+            assert_eq!(found.unwrap().events["E"].count, 1, "person {n}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn aliases_join_identities_for_good() {
     let world = World::new();
     world.write([

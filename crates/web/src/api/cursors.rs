@@ -15,6 +15,10 @@ use wire::rest::{Refusal, answers};
 use super::{audit, people, policy};
 use crate::{Result, State};
 
+/// Bytes of a page's records: a page is in memory as a whole. Fewer records than were asked for are no
+/// harm, clients follow the cursor.
+const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// A cursor for a new question, or the page of the cursor that is brought.
 pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Result<String> {
     let (key, now) = (state.cursor_key().expose(), state.clock().now());
@@ -47,29 +51,29 @@ async fn events(state: &State, call: &Call, cursor: Cursor) -> Result<String> {
         .events_page(&policy, &query, parts, after, limit)
         .await?;
 
-    let people: BTreeSet<_> = page.records.iter().map(|row| row.person.key).collect();
-    let records = page.records.len();
+    let (with, time_zone) = (cursor.export.with, call.caller.rules.time_zone.clone());
+    let more = page.next.is_some();
+    let (rows, records) = tokio::task::spawn_blocking(move || {
+        let records = fitting(&page.records, |row| people::event(row, with, &time_zone));
+        (page.records, records)
+    })
+    .await?;
+    let shown = rows.get(..records.len()).unwrap_or_default();
+    let people: BTreeSet<_> = shown.iter().map(|row| row.person.key).collect();
     let about = about(
         &cursor.export,
-        format_args!("{records} records of {} people", people.len()),
+        format_args!("{} records of {} people", shown.len(), people.len()),
     );
     audit(state, call, Action::EventsRead, "events", &about).await?;
 
-    let next = page.next.map(|next| Position {
-        day: next.day,
-        person: next.person,
-        ts: next.ts,
-        record: next.record,
+    let last = shown.last().filter(|_| more || shown.len() < rows.len());
+    let next = last.map(|last| Position {
+        day: last.ts.day(),
+        person: last.key,
+        ts: last.ts,
+        record: last.record,
     });
     let next = next.map(|next| seal(state, &cursor, next));
-    let (with, time_zone) = (cursor.export.with, call.caller.rules.time_zone.clone());
-    let records = tokio::task::spawn_blocking(move || {
-        page.records
-            .iter()
-            .map(|row| people::event(row, with, &time_zone))
-            .collect::<Vec<_>>()
-    })
-    .await?;
     Ok(answers::page(&records, next.as_deref()))
 }
 
@@ -90,25 +94,39 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
         .people_page(&policy, &query, parts, after, limit)
         .await?;
 
-    let about = about(&cursor.export, format_args!("{} people", page.people.len()));
+    let with = cursor.export.with;
+    let more = page.next.is_some();
+    let (people, records) = tokio::task::spawn_blocking(move || {
+        let records = fitting(&page.people, |view| people::person(view, with));
+        (page.people, records)
+    })
+    .await?;
+    let shown = people.get(..records.len()).unwrap_or_default();
+    let about = about(&cursor.export, format_args!("{} people", shown.len()));
     audit(state, call, Action::PeopleRead, "people", &about).await?;
 
-    let next = page.next.map(|next| Position {
+    let last = shown.last().filter(|_| more || shown.len() < people.len());
+    let next = last.and_then(|last| last.key).map(|person| Position {
         day: Day(0),
-        person: next.person,
+        person,
         ts: Timestamp::from_ms(0),
         record: RecordId([0; 16]),
     });
     let next = next.map(|next| seal(state, &cursor, next));
-    let with = cursor.export.with;
-    let records = tokio::task::spawn_blocking(move || {
-        page.people
-            .iter()
-            .map(|view| people::person(view, with))
-            .collect::<Vec<_>>()
-    })
-    .await?;
     Ok(answers::page(&records, next.as_deref()))
+}
+
+/// The first of `rows` as records: as many as fit on a page, and one at least.
+fn fitting<T>(rows: &[T], show: impl Fn(&T) -> String) -> Vec<String> {
+    let (mut records, mut bytes) = (Vec::new(), 0_usize);
+    for record in rows.iter().map(show) {
+        bytes = bytes.saturating_add(record.len());
+        if bytes > PAGE_BYTES_MAX && !records.is_empty() {
+            break;
+        }
+        records.push(record);
+    }
+    records
 }
 
 fn seal(state: &State, cursor: &Cursor, after: Position) -> String {
@@ -224,4 +242,19 @@ pub(super) fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String
         more => format!(" under {more} conditions"),
     };
     format!("`{event_name}` from {from} to {to}{filters}: {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE_BYTES_MAX, fitting};
+
+    #[test]
+    fn a_page_has_as_many_records_as_fit_and_one_at_least() {
+        let shown = |sizes: &[usize]| fitting(sizes, |size| "x".repeat(*size)).len();
+        assert_eq!(shown(&[]), 0);
+        assert_eq!(shown(&[PAGE_BYTES_MAX + 1, 1]), 1);
+        assert_eq!(shown(&[PAGE_BYTES_MAX - 1, 1, 1]), 2);
+        assert_eq!(shown(&[1, PAGE_BYTES_MAX, 1]), 1);
+        assert_eq!(shown(&[5, 5, 5]), 3);
+    }
 }

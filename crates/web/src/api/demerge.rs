@@ -9,13 +9,13 @@ use axum::response::Response;
 use collect::Call;
 use control::Action;
 use governance::Scope;
-use model::record::{Event, Link, LinkKind, Record, Source};
+use model::record::{ChangeOp, Event, Link, LinkKind, Record, Source};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 use query::Lookup;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use wire::rest::{answers, delete};
 
-use super::{change, enter_for, own_policy, respond};
+use super::{change, enter_for, own_policy, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/demerge/profiles.json";
@@ -32,7 +32,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
     let identities = delete::decode_demerge(call.bytes())?;
     let rules = &call.caller.rules;
     let now = state.clock().now();
-    let mut devices: BTreeSet<(PersonKey, PersonKey)> = BTreeSet::new();
+    let mut devices: BTreeMap<PersonKey, Option<Box<str>>> = BTreeMap::new();
     for identity in &identities {
         let key = rules.person_key(IdentityKind::Identity, identity);
         let found = state
@@ -40,10 +40,14 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
             .profile(&own_policy(call), &Lookup::Key(key))
             .await?;
         for person in found.iter() {
+            let profile = &person.profile;
+            let is_identity = |key: &PersonKey| profile.identities.iter().any(|it| it.key == *key);
             let current = person.keys.iter().filter(|(_, it)| it.contains(now));
-            let theirs = current.map(|(key, _)| *key);
-            let devices_now = theirs.filter(|key| person.profile.devices.contains_key(key));
-            devices.extend(devices_now.filter(|it| *it != key).map(|it| (it, key)));
+            for (device, _) in current.filter(|(it, _)| *it != key && !is_identity(it)) {
+                let known = profile.devices.get(device);
+                let object_id = known.and_then(|it| it.object_id.clone());
+                devices.insert(*device, object_id);
+            }
         }
     }
     let ids = state.collect().record_ids().batch();
@@ -56,8 +60,15 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         }
     };
     let mut records = Vec::new();
-    for (device, person) in &devices {
-        records.push(unlink(id(), *device, *person, now));
+    for (device, object_id) in &devices {
+        records.push(unlink(id(), *device, now));
+        // Its name is in the time of whose it was; from here on it is a person of its own.
+        let name = object_id.as_deref().and_then(|it| RawJson::of(it).ok());
+        if let Some(name) = name {
+            let (property, op) = (IdentityKind::ObjectId.as_str(), ChangeOp::Identify);
+            let name = profile_change(id(), *device, now, property, op, name.as_str());
+            records.push(name);
+        }
         records.push(reset(id(), *device, now));
     }
     let about = format!("{} devices of {} people", devices.len(), identities.len());
@@ -73,11 +84,12 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
     Ok(answers::success())
 }
 
-fn unlink(id: RecordId, device: PersonKey, person: PersonKey, now: Timestamp) -> Record {
+/// The end of whose a device is. It names nobody else: who is deleted does not take it along.
+fn unlink(id: RecordId, device: PersonKey, now: Timestamp) -> Record {
     Record::Link(Link {
         id,
         from: device,
-        to: person,
+        to: device,
         ts: now,
         received_at: now,
         from_kind: IdentityKind::ObjectId,

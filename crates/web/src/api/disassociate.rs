@@ -9,7 +9,7 @@ use model::record::{ChangeOp, Record};
 use std::collections::BTreeSet;
 use wire::rest::{subscription, upload};
 
-use super::{change, enter_for, own_policy, profile_change, respond};
+use super::{change, enter_for, own_policy, place, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/disassociate";
@@ -41,10 +41,10 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
         .people_having(&own_policy(call), "Phone", &numbers)
         .await?;
     let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
-    let keys = people.iter().filter_map(|(_, view)| view.key);
+    let places = people.iter().filter_map(|(_, view)| place(view, now));
     let changes: Vec<Record> = (0_u32..)
-        .zip(keys)
-        .map(|(n, key)| profile_change(ids(n), key, now, "Phone", ChangeOp::Delete, "1"))
+        .zip(places)
+        .map(|(n, (key, ts))| profile_change(ids(n), key, ts, "Phone", ChangeOp::Delete, "1"))
         .collect();
     let about = format!("{accepted} numbers of {} people", changes.len());
     let facts = call.facts;

@@ -29,14 +29,15 @@ use axum::extract::Request;
 use axum::response::Response;
 use collect::{Call, Ceiling, Facts, Line, reply};
 use control::{Action, Actor, AuditOutcome};
-use governance::Scope;
+use governance::{Scope, Stretch};
 use http::StatusCode;
 use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
-use query::ReadPolicy;
+use query::{PersonView, ReadPolicy};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::rest::Refusal;
 
 use crate::{Error, Result, State, reading};
@@ -190,6 +191,20 @@ async fn change(
 }
 
 /// A change of one property of one person, made by this call.
+/// Under which key and when a change of a person is written: now, or the last moment that the key was
+/// theirs. A device that is somebody else's by now would carry it to that one.
+fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
+    let key = view.key?;
+    let own = view.keys.iter().filter(|(it, _)| *it == key);
+    let stretches: Vec<Stretch> = own.map(|(_, stretch)| *stretch).collect();
+    if stretches.is_empty() || stretches.iter().any(|it| it.contains(now)) {
+        return Some((key, now));
+    }
+    let ends = stretches.iter().filter_map(|it| it.to);
+    let last = ends.max()?.minus(Duration::from_millis(1));
+    Some((key, last))
+}
+
 fn profile_change(
     id: RecordId,
     person: PersonKey,

@@ -26,10 +26,17 @@ pub(super) fn event(row: &EventRow, with: With, time_zone: &TimeZone) -> String 
     })
 }
 
-/// The person in the protocol's terms; the device that has the key `first`, if one has, comes first.
+/// The person in the protocol's terms; the device that has the key `first`, if one has, comes first. Devices
+/// that are somebody else's by now are left out: who sends to their tokens would reach that one.
 fn shown<T>(view: &PersonView, first: Option<PersonKey>, show: impl FnOnce(Person<'_>) -> T) -> T {
     let profile = &view.profile;
-    let mut devices: Vec<_> = profile.devices.iter().collect();
+    let is_theirs = |key: &PersonKey| {
+        let mut keys = view.keys.iter();
+        keys.any(|(it, stretch)| it == key && stretch.to.is_none())
+    };
+    let devices = profile.devices.iter();
+    let devices = devices.filter(|(key, _)| Some(**key) == first || is_theirs(key));
+    let mut devices: Vec<_> = devices.collect();
     devices.sort_by_key(|(key, _)| Some(**key) != first);
     let tokens: Vec<Option<String>> = devices
         .iter()

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::rest::subscription::{self, Channel, Subscription};
 use wire::rest::upload;
 
-use super::{change, enter_for, own_policy, profile_change, respond};
+use super::{change, enter_for, own_policy, place, profile_change, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/subscribe";
@@ -76,7 +76,8 @@ async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Resul
             .people_having(&own_policy(call), property, &values)
             .await?;
         for (value, view) in people {
-            let (Some(person), Some(subscribed)) = (view.key, wishes.get(&value)) else {
+            let (Some((person, ts)), Some(subscribed)) = (place(&view, now), wishes.get(&value))
+            else {
                 continue;
             };
             let id = ids(u32::try_from(records.len()).unwrap_or(u32::MAX));
@@ -86,7 +87,7 @@ async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Resul
                 Channel::Whatsapp => ("MSG-whatsapp", *subscribed),
             };
             let on = if on { "true" } else { "false" };
-            records.push(profile_change(id, person, now, flag, ChangeOp::Put, on));
+            records.push(profile_change(id, person, ts, flag, ChangeOp::Put, on));
         }
     }
     Ok(records)

@@ -120,6 +120,52 @@ async fn a_demerged_device_belongs_to_nobody_until_it_is_named_again() {
 }
 
 #[tokio::test]
+async fn a_device_that_changed_hands_is_its_newest_owner_s_alone() {
+    const DEVICE: &str = "__g9e75c0d1ab";
+    let room = room().await;
+    let next = async |record: &str| {
+        room.clock.advance(Duration::from_secs(10));
+        room.upload(&[&record.replace("DEVICE", DEVICE)]).await;
+    };
+    next(r#"{"type":"token","objectId":"DEVICE","tokenData":{"id":"tok-1","type":"fcm"}}"#).await;
+    assert_eq!(
+        profile(&room, "u1").await["platformInfo"][0]["push_token"],
+        "tok-1"
+    );
+    next(r#"{"type":"event","identity":"u2","objectId":"DEVICE","evtName":"Viewed"}"#).await;
+    assert_eq!(profile(&room, "u2").await["objectId"], DEVICE);
+    let before = profile(&room, "u1").await.to_string();
+    assert!(
+        !before.contains(DEVICE) && !before.contains("tok-1"),
+        "{before}"
+    );
+
+    room.clock.advance(Duration::from_secs(10));
+    room.post("/1/demerge/profiles.json", r#"{"identities":"u2"}"#)
+        .await;
+    next(r#"{"type":"profile","objectId":"DEVICE","profileData":{"Phone":"+14155550000"}}"#).await;
+    let own = room
+        .get(&format!("/1/profile.json?objectId={DEVICE}"))
+        .await
+        .json();
+    assert_eq!(own["record"].get("identity"), None, "{own}");
+    assert_eq!(own["record"]["objectId"], DEVICE, "{own}");
+    assert_eq!(own["record"]["phone"], "+14155550000", "{own}");
+
+    // What the device has said as nobody's stays with it, and nothing else goes.
+    next(r#"{"type":"event","identity":"u3","objectId":"DEVICE","evtName":"Viewed"}"#).await;
+    room.clock.advance(Duration::from_secs(10));
+    let body = r#"{"d":[{"type":"phone","value":"+14155550000"}]}"#;
+    assert_eq!(
+        room.post("/1/disassociate", body).await.json()["processed"],
+        1
+    );
+    assert_eq!(profile(&room, "u3").await["phone"], "+14155551234");
+    let counted = room.get("/1/profile.json?identity=u3").await.json();
+    assert_eq!(counted["record"]["objectId"], DEVICE, "{counted}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_kept_or_written_down_is_not_confirmed() {
     let room = room().await;
     let calls = [

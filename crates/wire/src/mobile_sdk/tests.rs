@@ -182,7 +182,7 @@ fn a_property_that_breaks_its_rule_is_left_out() {
         r#"[{"type":"meta","g":"-1"},{"type":"profile","profile":{"Identity":"u1","Email":"none","Gender":"F"},"ep":9}]"#,
         &expect![[r#"
             2 9 Identity=u1 ObjectId=-1 put:Gender="F"
-            2 rejected email_invalid Person(ObjectId, "-1")"#]],
+            2 rejected email_invalid Person(Identity, "u1")"#]],
     );
 }
 

@@ -187,13 +187,8 @@ impl<'a> Upload<'a> {
         };
         for item in &self.items {
             if let Err(reason) = reader.take(item) {
-                let names = sdk::device_names(&reader.device);
-                let names = if reader.device.is_empty() {
-                    Names::default()
-                } else {
-                    names
-                };
-                let rejection = sdk::rejection(item.position, reason, item.text, &names);
+                let (device, profile) = (&*reader.device, item.profile);
+                let rejection = sdk::rejection(item.position, reason, item.text, device, profile);
                 reader.batch.rejections.push(rejection);
             }
         }

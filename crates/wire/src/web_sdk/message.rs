@@ -172,10 +172,8 @@ impl<'a> Message<'a> {
     pub fn batch(&self, query: &Query<'_>, device: &str) -> Batch<'a> {
         let mut batch = Batch::default();
         if let Err(reason) = self.read(query, device, &mut batch) {
-            let names = sdk::device_names(device);
-            batch
-                .rejections
-                .push(sdk::rejection(1, reason, self.text, &names));
+            let rejection = sdk::rejection(1, reason, self.text, device, self.fields.profile);
+            batch.rejections.push(rejection);
         }
         batch
     }

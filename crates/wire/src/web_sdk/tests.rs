@@ -132,7 +132,21 @@ fn who_somebody_is_does_not_hang_on_another_property() {
         r#"{"type":"profile","isOUL":true,"profile":{"Identity":"u1","Name":"Jo","Email":"","Phone":"n/a","n":{"$incr":"x"}},"af":{"lib":"w"}}"#,
         &expect![[r#"
             1790000000 Identity=u1 ObjectId=GUID put:Name="Jo"
-            rejected email_invalid Person(ObjectId, "GUID")"#]],
+            rejected email_invalid Person(Identity, "u1")"#]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","isOUL":true,"profile":{"Identity":"u1","Name":"Jo","p":{"a":{"b":{"c":{"d":1}}}}}}"#,
+        &expect![[r#"
+            1790000000 Identity=u1 ObjectId=GUID 
+            rejected nested_too_deep Person(Identity, "u1")"#]],
+    );
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"FBID":"f","Name":"Jo","p":{"a":{"b":{"c":{"d":1}}}}}}"#,
+        &expect![[r#"
+            1790000000 Fbid=f ObjectId=GUID 
+            rejected nested_too_deep Person(Fbid, "f")"#]],
     );
     check(
         "push",

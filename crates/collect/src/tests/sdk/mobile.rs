@@ -54,6 +54,8 @@ async fn a_batch_is_taken_and_answered_so_that_it_is_not_sent_again() {
         &tap,
         &tap,
         "u1 identify identity \"u1\"",
+        // In the time of its owner, too.
+        &identify,
         &link,
         "u1 incr n 2",
     ];

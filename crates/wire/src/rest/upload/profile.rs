@@ -30,15 +30,29 @@ pub(super) fn decode<'a>(
 pub(crate) fn decode_sdk(
     data: Option<Value<'_>>,
 ) -> Result<(Content<'_>, Option<RejectReason>), RejectReason> {
-    match read(data, None)? {
-        (_, Some(RejectReason::KeyTwice)) => Err(RejectReason::KeyTwice),
-        read => Ok(read),
+    match read(data, None) {
+        Ok((_, Some(RejectReason::KeyTwice))) => Err(RejectReason::KeyTwice),
+        Ok(read) => Ok(read),
+        Err(RejectReason::KeyTwice) => Err(RejectReason::KeyTwice),
+        // Whoever signs in is known, whatever else is wrong.
+        Err(reason) => {
+            let mut identities = data.map_or_else(Vec::new, identities).into_iter();
+            let alias = identities.next();
+            if identities.any(|it| Some(&it) != alias.as_ref()) {
+                return Err(RejectReason::KeyTwice);
+            }
+            let changes = Vec::new();
+            Ok((Content::Profile { changes, alias }, Some(reason)))
+        }
     }
 }
 
 /// The identities in it, as far as they can be read.
-pub(super) fn identities(data: Value<'_>) -> Vec<Cow<'_, str>> {
+pub(crate) fn identities(data: Value<'_>) -> Vec<Cow<'_, str>> {
     let mut identities = Vec::new();
+    if data.kind != Kind::Object {
+        return identities;
+    }
     data.members(|key, value| {
         if key.decode().is_some_and(|key| is_alias(&key)) {
             identities.extend(name(value).ok().flatten());

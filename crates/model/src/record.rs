@@ -263,7 +263,8 @@ pub struct Link {
     pub id: RecordId,
     /// The device, or the older identity.
     pub from: PersonKey,
-    /// The identity that it belongs to.
+    /// The identity that it belongs to; of an [`LinkKind::Unlink`] the device itself, or, as it was written
+    /// once, whose it was.
     pub to: PersonKey,
     /// Since when.
     pub ts: Timestamp,

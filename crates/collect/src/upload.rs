@@ -13,6 +13,7 @@ use http::StatusCode;
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
 use model::{ErrorKind, Timestamp};
+use std::collections::HashMap;
 use wire::rest::upload;
 
 use crate::idempotency::{Answered, Begun, Claim, UploadKey};
@@ -106,7 +107,8 @@ async fn take(
     };
     if let Some(claim) = &claim {
         let secret = &call.caller.rules.person_key_secret;
-        derive_for_upload(secret, &claim.salt(), &mut entries);
+        let sent = admitted.as_sent();
+        derive_for_upload(secret, &claim.salt(), sent, &mut entries);
     }
     if let Err(refusal) = commit(state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);
@@ -203,7 +205,7 @@ pub(crate) async fn undecodable(
         let secret = &sent.rules.person_key_secret;
         let upload = UploadKey::of(sent.rules.id, secret, key, sent.query, bytes);
         let salt = state.answers().salt(&upload, received_at);
-        derive_for_upload(secret, &salt, &mut entries);
+        derive_for_upload(secret, &salt, &HashMap::new(), &mut entries);
     }
     let facts = Facts {
         reason: refusal.reason(),

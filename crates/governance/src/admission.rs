@@ -13,11 +13,12 @@ mod tests;
 use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+use std::collections::HashMap;
 
-use crate::announced::{KeySet, pair};
+use crate::announced::KeySet;
 use crate::{AccountRules, Announced, Announcements, LeftOutProperty};
-use links::Links;
-use stages::{Kept, Keyed, Name, Visible};
+use links::{Links, NewLink};
+use stages::{Kept, Keyed, LeftOut, Name, Visible};
 
 /// How and when an upload came.
 #[derive(Clone, Copy)]
@@ -47,7 +48,7 @@ pub struct Admitted {
     announcements: Announcements,
     reached: Vec<Reach>,
     left_out: Vec<LeftOutProperty>,
-    moved: Vec<(RecordId, Timestamp)>,
+    as_sent: HashMap<RecordId, AsSent>,
     processed: u32,
     suppressed: u32,
 }
@@ -63,6 +64,18 @@ pub struct Reach {
     pub kind: IdentityKind,
     /// Since when.
     pub ts: Timestamp,
+}
+
+/// What a record said where the account's rules keep something else: an id that follows from content
+/// follows from this, whatever the rules are when it is sent again.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct AsSent {
+    /// The time of a change of a person that was too far ahead; an event carries it itself.
+    pub ts: Option<Timestamp>,
+    /// The properties of an event of which some are left out.
+    pub properties: Option<RawJson>,
+    /// All steps of a change of a person of which some are left out.
+    pub changes: Option<Vec<Change>>,
 }
 
 impl Admitted {
@@ -111,11 +124,10 @@ impl Admitted {
         &self.left_out
     }
 
-    /// Changes of people whose time was too far ahead, and the time that was sent: unlike events, they
-    /// do not carry it.
+    /// Records that say something else than was sent, and what that was.
     #[must_use]
-    pub fn moved(&self) -> &[(RecordId, Timestamp)] {
-        &self.moved
+    pub const fn as_sent(&self) -> &HashMap<RecordId, AsSent> {
+        &self.as_sent
     }
 
     /// What to pass to [`Announced::remember`] once the entries are durable.
@@ -152,6 +164,9 @@ pub fn admit(
     }
     for keyed in keyed(rules, &mut batch.records, announced) {
         admission.consider(keyed);
+    }
+    for link in std::mem::take(&mut admission.links).of_devices() {
+        admission.link(link);
     }
     if decoder_rejected {
         admission.out.rejections.sort_by_key(|it| it.position);
@@ -222,41 +237,29 @@ impl Admission<'_> {
             ts_sent,
             left_out,
         } = visible.into_kept();
-        self.out.left_out.extend(left_out);
-        // A device beside an identity has its name in that one's time.
-        let is_alone = |name: &Name| name.kind != IdentityKind::ObjectId || name.key == person;
-        for name in names.iter().filter(|it| !it.known && is_alone(it)) {
-            self.announce(name.key, name.key.0, name.kind, name.text(submission), ts);
+        let LeftOut {
+            properties,
+            mut as_sent,
+        } = left_out;
+        self.out.left_out.extend(properties);
+        for name in names.iter().filter(|it| !it.is_beside()) {
+            self.announce(name, submission, ts);
         }
-        for link in links::of(&names, person, self.placed(ts)) {
-            if self.rules.suppressed.hides(link.from, ts)
-                || self.rules.suppressed.hides(link.to, ts)
-            {
-                continue;
+        let is_hidden = |link: &NewLink| {
+            let suppressed = &self.rules.suppressed;
+            suppressed.hides(link.from, ts) || suppressed.hides(link.to, ts)
+        };
+        let mut links = links::of(&names, person, self.placed(ts));
+        links.retain(|it| !is_hidden(it));
+        for link in links {
+            // A device beside an identity has its name in that one's time.
+            let mut beside = names.iter().filter(|it| it.is_beside());
+            if let Some(device) = beside.find(|it| it.key == link.from) {
+                self.announce(device, submission, link.ts);
             }
-            let device = names.iter().find(|it| it.key == link.from && !is_alone(it));
-            if let Some(device) = device {
-                let owner = pair(link.from, link.to);
-                if !self.announced.read().contains(&owner) {
-                    self.announce(
-                        device.key,
-                        owner,
-                        device.kind,
-                        device.text(submission),
-                        link.ts,
-                    );
-                    if self.announcing.insert(device.key.0) {
-                        self.out.announcements.0.push(device.key.0);
-                    }
-                }
-            }
-            if self
-                .links
-                .is_news(&link, self.announced, &mut self.out.announcements.0)
-            {
-                let id = self.next_id();
-                let received_at = self.arrival.received_at;
-                self.push(Record::Link(link.into_record(id, received_at)));
+            let announcing = &mut self.out.announcements.0;
+            if let Some(link) = self.links.take(link, self.announced, announcing) {
+                self.link(link);
             }
         }
         let id = self.next_id();
@@ -273,6 +276,7 @@ impl Admission<'_> {
                 context,
             } => {
                 let name: Box<str> = name.into();
+                self.note(id, as_sent);
                 self.push(Record::Event(Event {
                     id,
                     person,
@@ -288,7 +292,8 @@ impl Admission<'_> {
             }
             Content::Profile { changes, .. } if changes.is_empty() => {}
             Content::Profile { changes, .. } => {
-                self.out.moved.extend(ts_sent.map(|sent| (id, sent)));
+                as_sent.ts = ts_sent;
+                self.note(id, as_sent);
                 self.push(Record::ProfileChange(ProfileChange {
                     id,
                     person,
@@ -314,35 +319,45 @@ impl Admission<'_> {
         }
     }
 
-    /// Writes down what a person key stands for, unless this upload did so before: `once` says when that
-    /// is the same.
-    fn announce(
-        &mut self,
-        key: PersonKey,
-        once: [u8; 16],
-        kind: IdentityKind,
-        name: &str,
-        ts: Timestamp,
-    ) {
-        if !self.announcing.insert(once) {
+    /// Writes down what a person key stands for, unless this process did so before.
+    fn announce(&mut self, name: &Name, submission: &Submission<'_>, ts: Timestamp) {
+        if name.known || !self.announcing.insert(name.once) {
             return;
         }
-        let Ok(value) = RawJson::of(name) else { return };
-        self.out.announcements.0.push(once);
+        let Ok(value) = RawJson::of(name.text(submission)) else {
+            return;
+        };
+        self.out.announcements.0.push(name.once);
+        // Where a device has its name beside an identity, it needs no other.
+        if name.is_beside() && self.announcing.insert(name.key.0) {
+            self.out.announcements.0.push(name.key.0);
+        }
         let change = Change {
-            property: Box::from(kind.as_str()),
+            property: Box::from(name.kind.as_str()),
             op: ChangeOp::Identify,
             value,
         };
         let record = ProfileChange {
             id: self.next_id(),
-            person: key,
+            person: name.key,
             ts,
             received_at: self.arrival.received_at,
             source: self.arrival.source,
             changes: vec![change],
         };
         self.push(Record::ProfileChange(record));
+    }
+
+    fn note(&mut self, id: RecordId, as_sent: AsSent) {
+        if as_sent != AsSent::default() {
+            self.out.as_sent.insert(id, as_sent);
+        }
+    }
+
+    fn link(&mut self, link: NewLink) {
+        let id = self.next_id();
+        let received_at = self.arrival.received_at;
+        self.push(Record::Link(link.into_record(id, received_at)));
     }
 
     /// Keeps a refused record for review, and its refusal for the answer.

@@ -279,28 +279,37 @@ impl Dictionary {
         }
     }
 
-    /// Takes the steps out of a change of a person that the account does not want.
-    pub(crate) fn judge_profile(&self, changes: &mut Vec<Change>) -> Vec<LeftOutProperty> {
+    /// Takes the steps out of a change of a person that the account does not want. None when all are
+    /// wanted; otherwise all that were sent, and what is left out.
+    pub(crate) fn judge_profile(
+        &self,
+        changes: &mut Vec<Change>,
+    ) -> Option<(Vec<Change>, Vec<LeftOutProperty>)> {
         let policy = self.policy;
         if policy.undefined_profile == Unfit::Accept && policy.mismatched_profile == Unfit::Accept {
-            return Vec::new();
+            return None;
         }
-        let mut left_out = Vec::new();
-        changes.retain(|change| {
-            let Some(reason) = self.unfit_of_person(change) else {
-                return true;
-            };
+        let unwanted = |change: &Change| {
+            let reason = self.unfit_of_person(change)?;
             let decided = match reason {
                 LeftOutReason::Undefined => policy.undefined_profile,
                 LeftOutReason::Mismatch => policy.mismatched_profile,
             };
-            if decided == Unfit::Drop {
-                let name = Name::ProfileProperty(change.property.clone());
-                left_out.push(LeftOutProperty { name, reason });
-            }
-            decided == Unfit::Accept
+            (decided == Unfit::Drop).then_some(reason)
+        };
+        if changes.iter().all(|it| unwanted(it).is_none()) {
+            return None;
+        }
+        let (sent, mut left_out) = (changes.clone(), Vec::new());
+        changes.retain(|change| {
+            let Some(reason) = unwanted(change) else {
+                return true;
+            };
+            let name = Name::ProfileProperty(change.property.clone());
+            left_out.push(LeftOutProperty { name, reason });
+            false
         });
-        left_out
+        Some((sent, left_out))
     }
 
     /// What does not fit in one step of a change.

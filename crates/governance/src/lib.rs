@@ -22,7 +22,7 @@ mod rules;
 mod suppression;
 mod terms;
 
-pub use admission::{Admitted, Arrival, Reach, admit};
+pub use admission::{Admitted, Arrival, AsSent, Reach, admit};
 pub use allowlist::Allowlist;
 pub use announced::{Announced, Announcements};
 pub use api_encryption::{AnswerKey, ApiEncryption, ApiEncryptionPolicy, ApiKey};

@@ -4,6 +4,7 @@
 //! moment on the same device has the same id, so that what finds two of an id keeps one. Two that are
 //! the same within one batch are two: their ordinals differ.
 
+use governance::AsSent;
 use model::record::{Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::{PersonKeySecret, RecordId, Secret, Timestamp};
 use std::collections::HashMap;
@@ -44,56 +45,50 @@ fn digest(key: &Secret<[u8; 32]>, bytes: &[u8]) -> [u8; 16] {
 /// Gives every record of a batch the id that follows from what it says. `salt` tells batches apart
 /// whose equal records are not the same: those of other devices, and a browser numbers its requests.
 ///
-/// Names and links are left alone: writing one twice changes nothing. `moved` says which changes of
-/// people have another time than was sent, and which was.
+/// Names and links are left alone: writing one twice changes nothing. `sent` says what was sent of
+/// records that say something else.
 pub(super) fn derive(
     secret: &PersonKeySecret,
     salt: &[u8],
-    moved: &[(RecordId, Timestamp)],
+    sent: &HashMap<RecordId, AsSent>,
     entries: &mut [Entry],
 ) {
     let key = purpose_key(secret, "record id");
     let own = |entry: &&mut Entry| follows_from_content(&entry.record);
-    let times = Times::Sent(moved);
-    assign(&key, salt, times, entries.iter_mut().filter(own));
+    let own = entries.iter_mut().filter(own);
+    assign(&key, salt, sent, Times::Counted, own);
 }
 
 /// Gives every record of one upload the id that follows from the upload, which `salt` names, and from
 /// its place among equal ones. The time counts for nothing: where none was sent it is the upload's.
-pub(crate) fn derive_for_upload(secret: &PersonKeySecret, salt: &[u8], entries: &mut [Entry]) {
+pub(crate) fn derive_for_upload(
+    secret: &PersonKeySecret,
+    salt: &[u8],
+    sent: &HashMap<RecordId, AsSent>,
+    entries: &mut [Entry],
+) {
     let key = purpose_key(secret, "upload's record id");
-    assign(&key, salt, Times::Ignored, entries.iter_mut());
+    assign(&key, salt, sent, Times::Ignored, entries.iter_mut());
 }
 
-/// Which times count.
-#[derive(Debug, Clone, Copy)]
-enum Times<'m> {
-    /// None.
+/// Whether times are part of what a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Counted,
     Ignored,
-    /// Those that were sent; where a change has another now, they stand here.
-    Sent(&'m [(RecordId, Timestamp)]),
-}
-
-impl Times<'_> {
-    /// The time of a change of a person as it was sent.
-    fn of(self, change: &ProfileChange) -> Timestamp {
-        let moved = match self {
-            Self::Ignored => &[],
-            Self::Sent(moved) => moved,
-        };
-        let sent = moved.iter().find(|(id, _)| *id == change.id);
-        sent.map_or(change.ts, |(_, sent)| *sent)
-    }
 }
 
 fn assign<'e>(
     key: &Secret<[u8; 32]>,
     salt: &[u8],
-    times: Times<'_>,
+    sent: &HashMap<RecordId, AsSent>,
+    times: Times,
     entries: impl Iterator<Item = &'e mut Entry>,
 ) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
+    let as_it_is = AsSent::default();
     for entry in entries {
+        let sent = sent.get(&entry.record.id()).unwrap_or(&as_it_is);
         let mut hasher = Content {
             hasher: blake3::Hasher::new_keyed(key.expose()),
             times,
@@ -101,11 +96,11 @@ fn assign<'e>(
         hasher.bytes(salt);
         let id = match &mut entry.record {
             Record::Event(event) => {
-                hasher.event(event);
+                hasher.event(event, sent);
                 &mut event.id
             }
             Record::ProfileChange(change) => {
-                hasher.profile_change(change);
+                hasher.profile_change(change, sent);
                 &mut change.id
             }
             Record::Quarantined(quarantined) => {
@@ -127,12 +122,12 @@ fn assign<'e>(
 }
 
 /// A hash over parts of which each says how long it is.
-struct Content<'m> {
+struct Content {
     hasher: blake3::Hasher,
-    times: Times<'m>,
+    times: Times,
 }
 
-impl Content<'_> {
+impl Content {
     fn bytes(&mut self, bytes: &[u8]) {
         self.hasher
             .update(&(bytes.len() as u64).to_le_bytes())
@@ -140,13 +135,12 @@ impl Content<'_> {
     }
 
     fn time(&mut self, time: Timestamp) {
-        match self.times {
-            Times::Ignored => {}
-            Times::Sent(_) => self.bytes(&time.ms().to_le_bytes()),
+        if self.times == Times::Counted {
+            self.bytes(&time.ms().to_le_bytes());
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event, sent: &AsSent) {
         self.bytes(b"event");
         self.bytes(&event.person.0);
         let session = match event.source {
@@ -159,14 +153,15 @@ impl Content<'_> {
         self.bytes(&session.to_le_bytes());
         self.time(event.ts_sent.unwrap_or(event.ts));
         self.bytes(event.name.as_bytes());
-        self.bytes(event.properties.as_str().as_bytes());
+        let properties = sent.properties.as_ref().unwrap_or(&event.properties);
+        self.bytes(properties.as_str().as_bytes());
     }
 
-    fn profile_change(&mut self, change: &ProfileChange) {
+    fn profile_change(&mut self, change: &ProfileChange, sent: &AsSent) {
         self.bytes(b"profile");
         self.bytes(&change.person.0);
-        self.time(self.times.of(change));
-        for step in &change.changes {
+        self.time(sent.ts.unwrap_or(change.ts));
+        for step in sent.changes.as_ref().unwrap_or(&change.changes) {
             self.bytes(step.op.as_str().as_bytes());
             self.bytes(step.property.as_bytes());
             self.bytes(step.value.as_str().as_bytes());
@@ -184,8 +179,10 @@ impl Content<'_> {
 #[cfg(test)]
 mod tests {
     use super::{derive, device_id, nonce};
+    use governance::AsSent;
     use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Record, Source};
     use model::{AccountId, PersonKey, RawJson, RecordId, Secret, Timestamp};
+    use std::collections::HashMap;
 
     fn tap(second: i64, properties: &str) -> Entry {
         let ts = Timestamp::from_seconds(second);
@@ -208,7 +205,7 @@ mod tests {
     }
 
     fn ids(salt: &[u8], mut entries: Vec<Entry>) -> Vec<RecordId> {
-        derive(&Secret::new([3; 32]), salt, &[], &mut entries);
+        derive(&Secret::new([3; 32]), salt, &HashMap::new(), &mut entries);
         entries.iter().map(|it| it.record.id()).collect()
     }
 
@@ -255,15 +252,32 @@ mod tests {
                     value: RawJson::parse("1").unwrap(),
                 }],
             };
-            let moved = [(change.id, Timestamp::from_seconds(sent))];
+            let sent = AsSent {
+                ts: Some(Timestamp::from_seconds(sent)),
+                ..AsSent::default()
+            };
+            let sent = HashMap::from([(change.id, sent)]);
             let record = Record::ProfileChange(change);
             let account = AccountId::installation();
             let mut entries = [Entry { account, record }];
-            derive(&Secret::new([3; 32]), b"", &moved, &mut entries);
+            derive(&Secret::new([3; 32]), b"", &sent, &mut entries);
             entries[0].record.id()
         };
         assert_eq!(ids(1, 900_000), ids(2, 900_000));
         assert_ne!(ids(1, 900_000), ids(1, 900_001));
+    }
+
+    #[test]
+    fn a_record_of_which_something_is_left_out_has_the_id_of_all_that_was_sent() {
+        let whole = ids(b"", vec![tap(1, "{\"n\":1,\"new\":2}")]);
+        let mut entries = [tap(1, "{\"n\":1}")];
+        let sent = AsSent {
+            properties: Some(RawJson::parse("{\"n\":1,\"new\":2}").unwrap()),
+            ..AsSent::default()
+        };
+        let sent = HashMap::from([(entries[0].record.id(), sent)]);
+        derive(&Secret::new([3; 32]), b"", &sent, &mut entries);
+        assert_eq!([entries[0].record.id()], whole[..]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use governance::{AccountRules, Admitted, Arrival};
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
 use model::{Secret, Timestamp};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids;
@@ -42,7 +43,7 @@ impl Intake {
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
         let secret = &rules.person_key_secret;
-        ids::derive(secret, salt, admitted.moved(), &mut entries);
+        ids::derive(secret, salt, admitted.as_sent(), &mut entries);
         entries.iter_mut().for_each(|entry| kept(entry, keep));
         let facts = Facts {
             account: Some(rules.id),
@@ -96,7 +97,7 @@ impl Intake {
             account: rules.id,
             record,
         }];
-        ids::derive(&rules.person_key_secret, b"", &[], &mut entries);
+        ids::derive(&rules.person_key_secret, b"", &HashMap::new(), &mut entries);
         let facts = Facts {
             account: Some(rules.id),
             ..Facts::default()

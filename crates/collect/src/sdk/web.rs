@@ -48,6 +48,7 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         opt_out: told.opt_out,
         is_out: told.is_out,
         discarded: &discarded,
+        remembers_discarded: told.remembers_discarded,
     };
     if !wants_json(headers) {
         return reply::script(answer.script(), facts);
@@ -82,6 +83,7 @@ struct Told {
     number: u64,
     opt_out: Option<bool>,
     is_out: bool,
+    remembers_discarded: bool,
 }
 
 /// Reads the message and decides on its records. A message of no known account is refused.
@@ -197,6 +199,7 @@ impl Arrived<'_> {
             number: query.number,
             opt_out: query.opt_out,
             is_out: message.is_opted_out(query),
+            remembers_discarded: query.remembers_discarded,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use model::record::{Link, LinkKind};
 use model::{IdentityKind, PersonKey, RecordId, Timestamp};
-use std::collections::HashMap;
 
 use super::stages::Name;
 use crate::Announced;
@@ -60,42 +59,55 @@ pub(super) fn of(names: &[Name], primary: PersonKey, ts: Timestamp) -> Vec<NewLi
     links
 }
 
-/// What this upload has linked so far.
+/// What this upload links.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    devices: HashMap<PersonKey, (PersonKey, Timestamp)>,
+    devices: Vec<NewLink>,
     aliases: Vec<[u8; 16]>,
 }
 
 impl Links {
-    /// Whether a link must be written. An alias holds for good, so once is enough. A device may go
-    /// to and fro, and other nodes see it too: only a repetition within one upload, not earlier
-    /// than the first, is no news.
-    pub(super) fn is_news(
+    /// Takes a link, and gives it back if it is to be written now. An alias holds for good, so once is
+    /// enough. A device may go to and fro: what is written of it is decided when all is known.
+    pub(super) fn take(
         &mut self,
-        link: &NewLink,
+        link: NewLink,
         announced: &Announced,
         announcing: &mut Vec<[u8; 16]>,
-    ) -> bool {
-        match link.kind {
-            LinkKind::Alias => {
-                let key = pair(link.from, link.to);
-                if announced.read().contains(&key) || self.aliases.contains(&key) {
-                    return false;
-                }
-                self.aliases.push(key);
-                announcing.push(key);
-                true
-            }
-            LinkKind::Device => {
-                let known = self.devices.get(&link.from);
-                if known.is_some_and(|&(to, since)| to == link.to && since <= link.ts) {
-                    return false;
-                }
-                self.devices.insert(link.from, (link.to, link.ts));
-                true
-            }
-            LinkKind::Unlink => true,
+    ) -> Option<NewLink> {
+        if link.kind == LinkKind::Device {
+            self.devices.push(link);
+            return None;
         }
+        let key = pair(link.from, link.to);
+        if announced.read().contains(&key) || self.aliases.contains(&key) {
+            return None;
+        }
+        self.aliases.push(key);
+        announcing.push(key);
+        Some(link)
+    }
+
+    /// The links of devices that are to be written. Where a device stays with one identity, the first
+    /// and the last moment are enough, whatever other uploads say of it before, after and between; each
+    /// change of hands is written, in whatever order the records came.
+    pub(super) fn of_devices(mut self) -> Vec<NewLink> {
+        // Links of one moment stay in the order in which they came.
+        self.devices.sort_by_key(|it| (it.from, it.ts));
+        let mut news: Vec<NewLink> = Vec::new();
+        for run in self
+            .devices
+            .chunk_by(|a, b| (a.from, a.to) == (b.from, b.to))
+        {
+            let [first, .., last] = run else {
+                news.extend(run);
+                continue;
+            };
+            news.push(*first);
+            if last.ts != first.ts {
+                news.push(*last);
+            }
+        }
+        news
     }
 }

@@ -5,8 +5,8 @@ use arrayvec::ArrayVec;
 use model::submission::{Content, RejectReason, Rejection, Submission};
 use model::{IdentityKind, PersonKey, Timestamp, limit};
 
-use super::{Reach, rejection};
-use crate::announced::Table;
+use super::{AsSent, Reach, rejection};
+use crate::announced::{Table, pair};
 use crate::dictionary::Verdict;
 use crate::{AccountRules, LeftOutProperty};
 
@@ -17,11 +17,29 @@ pub(super) struct Name {
     pub(super) key: PersonKey,
     /// It is `profileData.identity`.
     pub(super) alias: bool,
-    /// This process has written down what the key stands for.
+    /// What is announced of it: its key, and of a device beside an identity, whose time its name is
+    /// written in, the pair of both.
+    pub(super) once: [u8; 16],
+    /// This process has announced it.
     pub(super) known: bool,
 }
 
 impl Name {
+    fn new(kind: IdentityKind, key: PersonKey, alias: bool) -> Self {
+        Self {
+            kind,
+            key,
+            alias,
+            once: key.0,
+            known: false,
+        }
+    }
+
+    /// Whether it is a device beside the identity that it belongs to.
+    pub(super) fn is_beside(&self) -> bool {
+        self.once != self.key.0
+    }
+
     /// The name in plain text, from the record that it was taken from.
     pub(super) fn text<'s>(&self, submission: &'s Submission<'_>) -> &'s str {
         if self.alias {
@@ -58,7 +76,15 @@ pub(super) struct Timed<'s, 'a> {
 }
 
 /// A record that the account's dictionary wants, and properties of it that it does not.
-pub(super) struct Wanted<'s, 'a>(Timed<'s, 'a>, Vec<LeftOutProperty>);
+pub(super) struct Wanted<'s, 'a>(Timed<'s, 'a>, LeftOut);
+
+/// What the account's dictionary has taken out of a record.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    pub(super) properties: Vec<LeftOutProperty>,
+    /// What was there before.
+    pub(super) as_sent: AsSent,
+}
 
 /// A record that may be kept.
 pub(super) struct Visible<'s, 'a>(Kept<'s, 'a>);
@@ -70,8 +96,7 @@ pub(super) struct Kept<'s, 'a> {
     pub(super) names: Names,
     pub(super) ts: Timestamp,
     pub(super) ts_sent: Option<Timestamp>,
-    /// Properties that the dictionary has taken out.
-    pub(super) left_out: Vec<LeftOutProperty>,
+    pub(super) left_out: LeftOut,
 }
 
 impl<'s, 'a> Visible<'s, 'a> {
@@ -87,12 +112,7 @@ impl<'s, 'a> Keyed<'s, 'a> {
         let mut names: Names = submission
             .names
             .iter()
-            .map(|(kind, name)| Name {
-                kind,
-                key: rules.person_key(kind, name),
-                alias: false,
-                known: false,
-            })
+            .map(|(kind, name)| Name::new(kind, rules.person_key(kind, name), false))
             .collect();
         if let Content::Profile {
             alias: Some(alias), ..
@@ -101,16 +121,16 @@ impl<'s, 'a> Keyed<'s, 'a> {
             let kind = IdentityKind::Identity;
             let key = rules.person_key(kind, alias);
             if names.iter().all(|it| it.key != key) {
-                names.push(Name {
-                    kind,
-                    key,
-                    alias: true,
-                    known: false,
-                });
+                names.push(Name::new(kind, key, true));
             }
         }
         // The decoder refuses a record without a name; were one to come, it would be nobody's.
         let person = names.first().map_or(PersonKey([0; 16]), |it| it.key);
+        for name in &mut names {
+            if name.kind == IdentityKind::ObjectId && name.key != person {
+                name.once = pair(name.key, person);
+            }
+        }
         Self {
             submission,
             person,
@@ -118,10 +138,10 @@ impl<'s, 'a> Keyed<'s, 'a> {
         }
     }
 
-    /// Notes which of the names this process has written down.
+    /// Notes which of the names this process has announced.
     pub(super) fn look_up(&mut self, announced: &Table) {
         for name in &mut self.names {
-            name.known = announced.contains(&name.key.0);
+            name.known = announced.contains(&name.once);
         }
     }
 
@@ -160,8 +180,15 @@ impl<'s, 'a> Timed<'s, 'a> {
                 name, properties, ..
             } => (name, properties),
             Content::Profile { changes, .. } => {
-                let left_out = rules.dictionary.judge_profile(changes);
-                return Ok(Wanted(self, left_out));
+                let unwanted = rules.dictionary.judge_profile(changes);
+                let left_out = unwanted.map(|(changes, properties)| LeftOut {
+                    properties,
+                    as_sent: AsSent {
+                        changes: Some(changes),
+                        ..AsSent::default()
+                    },
+                });
+                return Ok(Wanted(self, left_out.unwrap_or_default()));
             }
         };
         let verdict = if rules.discarded_events.contains(name.as_ref()) {
@@ -169,12 +196,12 @@ impl<'s, 'a> Timed<'s, 'a> {
         } else {
             rules.dictionary.judge(name, properties)
         };
-        let mut left_out = Vec::new();
+        let mut left_out = LeftOut::default();
         match verdict {
             Verdict::Keep => {}
             Verdict::KeepOnly(known, others) => {
-                *properties = known;
-                left_out = others;
+                left_out.as_sent.properties = Some(std::mem::replace(properties, known));
+                left_out.properties = others;
             }
             Verdict::Refuse(reason) => return Err(rejection(submission, reason)),
         }

@@ -7,9 +7,10 @@ use model::{
     IdentityKind, LedgerPosition, PersonKey, RawJson, RecordIds, Secret, SeededRandom, Timestamp,
     WriterId,
 };
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Admitted, Arrival, Reach, admit};
+use super::{Admitted, Arrival, AsSent, Reach, admit};
 use crate::{
     AccountRules, Announced, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, SdkTokenRule,
     Stretch, Suppressions,
@@ -198,7 +199,9 @@ fn a_device_beside_an_identity_belongs_to_it() {
     );
     let (u1, u2, g1) = (identity("u1"), identity("u2"), device("__g1"));
     let belongs = |to| (g1, to, LinkKind::Device);
-    assert_eq!(links(&all), [belongs(u1), belongs(u2), belongs(u1)]);
+    // The first and the last moment of each stretch.
+    let stretches = [belongs(u1), belongs(u1), belongs(u2), belongs(u1)];
+    assert_eq!(links(&all), stretches);
     let people: Vec<_> = all
         .entries()
         .iter()
@@ -213,6 +216,28 @@ fn a_device_beside_an_identity_belongs_to_it() {
     assert_eq!(people, [u1, u1, u2, u1, g1]);
     // The device in the time of each.
     assert_eq!(identified(&all).len(), 4);
+}
+
+#[test]
+fn a_device_changes_hands_in_the_order_of_time_however_records_are_sorted() {
+    let at = |s| Timestamp::from_seconds(1_763_000_000 + s);
+    let used = |by, s| event(named(by, "__g1"), "a", Some(at(s)));
+    let moments = |records| {
+        let all = admitted(&rules(), records);
+        let link = |entry: &Entry| match &entry.record {
+            Record::Link(it) => Some((it.to, it.ts)),
+            _ => None,
+        };
+        all.entries().iter().filter_map(link).collect::<Vec<_>>()
+    };
+    let (u1, u2) = (identity("u1"), identity("u2"));
+    // Sorted by person, as a back-fill is.
+    let sorted = vec![used("u1", 10), used("u1", 30), used("u2", 20)];
+    assert_eq!(moments(sorted), [(u1, at(10)), (u2, at(20)), (u1, at(30))]);
+    let backwards = vec![used("u1", 30), used("u1", 20), used("u1", 10)];
+    assert_eq!(moments(backwards), [(u1, at(10)), (u1, at(30))]);
+    let at_once = vec![used("u1", 10), used("u1", 10), used("u2", 10)];
+    assert_eq!(moments(at_once), [(u1, at(10)), (u2, at(10))]);
 }
 
 #[test]
@@ -294,7 +319,11 @@ fn the_time_of_a_change_that_was_moved_is_told_beside_it() {
     let admitted = admitted(&rules(), vec![change(day), change(day + 1)]);
     let last = admitted.entries().last().unwrap().record.id();
     let sent = now().plus(Duration::from_secs(day + 1));
-    assert_eq!(admitted.moved(), [(last, sent)]);
+    let sent = AsSent {
+        ts: Some(sent),
+        ..AsSent::default()
+    };
+    assert_eq!(admitted.as_sent(), &HashMap::from([(last, sent)]));
 }
 
 #[test]

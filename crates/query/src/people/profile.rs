@@ -285,6 +285,12 @@ impl PersonView {
         self.events.is_empty() && self.changed_at.is_none()
     }
 
+    /// When `key` was theirs: nothing when it never was.
+    pub fn stretches(&self, key: PersonKey) -> impl Iterator<Item = Stretch> {
+        let theirs = self.keys.iter().filter(move |(it, _)| *it == key);
+        theirs.map(|(_, stretch)| *stretch)
+    }
+
     /// When they first and last did something; only where their events were read.
     pub(crate) fn seen(&self) -> Option<Seen> {
         let first = self.events.values().map(|it| it.first_seen).min()?;

@@ -108,14 +108,13 @@ impl Engine {
         let changes = self.changes_of(&mut reader, &names).await?;
         for (person, mut changes) in changes.people {
             changes.sort_by_key(|it| it.place);
-            let (mut now, mut then) = (Profile::default(), Profile::default());
-            for it in &changes {
-                now.apply(it.key, it.op, &it.property, &it.value);
-                if cut_off.is_none_or(|cut_off| it.place.1 <= cut_off) {
-                    then.apply(it.key, it.op, &it.property, &it.value);
-                }
-            }
-            if holds(&now, &then) != of_strangers {
+            let now = folded(changes.iter());
+            let then = cut_off.map(|cut_off| {
+                let known = changes.iter().filter(|it| it.place.1 <= cut_off);
+                folded(known)
+            });
+            let then = then.as_ref().unwrap_or(&now);
+            if holds(&now, then) != of_strangers {
                 add(&mut exceptions, &mut reader, person);
             }
         }
@@ -176,6 +175,14 @@ struct Changes {
 /// Bytes of memory, twice the change itself: it is moved to its person.
 fn bytes_of(placed: &Placed) -> usize {
     placed.property.len() + placed.value.as_str().len() + 2 * size_of::<Placed>()
+}
+
+fn folded<'p>(changes: impl Iterator<Item = &'p Placed>) -> Profile {
+    let mut profile = Profile::default();
+    for it in changes {
+        profile.apply(it.key, it.op, &it.property, &it.value);
+    }
+    profile
 }
 
 /// Every key of a person, each for the time in which it was theirs.

@@ -190,13 +190,11 @@ async fn change(
     kept.map_err(Error::Commit)
 }
 
-/// A change of one property of one person, made by this call.
 /// Under which key and when a change of a person is written: now, or the last moment that the key was
 /// theirs. A device that is somebody else's by now would carry it to that one.
 fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
     let key = view.key?;
-    let own = view.keys.iter().filter(|(it, _)| *it == key);
-    let stretches: Vec<Stretch> = own.map(|(_, stretch)| *stretch).collect();
+    let stretches: Vec<Stretch> = view.stretches(key).collect();
     if stretches.is_empty() || stretches.iter().any(|it| it.contains(now)) {
         return Some((key, now));
     }
@@ -205,6 +203,7 @@ fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
     Some((key, last))
 }
 
+/// A change of one property of one person, made by this call.
 fn profile_change(
     id: RecordId,
     person: PersonKey,

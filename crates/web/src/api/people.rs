@@ -30,10 +30,7 @@ pub(super) fn event(row: &EventRow, with: With, time_zone: &TimeZone) -> String 
 /// that are somebody else's by now are left out: who sends to their tokens would reach that one.
 fn shown<T>(view: &PersonView, first: Option<PersonKey>, show: impl FnOnce(Person<'_>) -> T) -> T {
     let profile = &view.profile;
-    let is_theirs = |key: &PersonKey| {
-        let mut keys = view.keys.iter();
-        keys.any(|(it, stretch)| it == key && stretch.to.is_none())
-    };
+    let is_theirs = |key: &PersonKey| view.stretches(*key).any(|it| it.to.is_none());
     let devices = profile.devices.iter();
     let devices = devices.filter(|(key, _)| Some(**key) == first || is_theirs(key));
     let mut devices: Vec<_> = devices.collect();

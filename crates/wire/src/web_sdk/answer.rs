@@ -29,6 +29,8 @@ pub struct Answer<'a> {
     pub is_out: bool,
     /// Events that the account does not want.
     pub discarded: &'a [&'a str],
+    /// The browser remembers some. It adds what it is told to that: that there are none is told too.
+    pub remembers_discarded: bool,
 }
 
 impl Answer<'_> {
@@ -81,7 +83,7 @@ impl Answer<'_> {
     /// What the SDK is to remember and to send back.
     fn told(&self) -> String {
         let mut members = Vec::new();
-        if !self.discarded.is_empty() {
+        if !self.discarded.is_empty() || self.remembers_discarded {
             let names: Vec<_> = self
                 .discarded
                 .iter()

@@ -3,9 +3,12 @@
 use model::Timestamp;
 use std::borrow::Cow;
 
+use super::lz::decompress_from_base64;
 use crate::rest::url::{Plus, value};
 use crate::sdk;
 
+/// How a list of events that is not empty begins in what the browser sends back of earlier answers.
+const DISCARDED: &str = "\"d_e\":[\"";
 /// The longest number.
 const DIGITS_MAX: usize = 15;
 
@@ -30,6 +33,8 @@ pub struct Query<'q> {
     pub opt_out: Option<bool>,
     /// `useIP`: the peer's address may be kept.
     pub uses_ip: bool,
+    /// `arp`: what the browser remembers of earlier answers names events that are not wanted.
+    pub remembers_discarded: bool,
     /// `type`: what kind of message it is.
     pub call: Call,
 }
@@ -100,6 +105,9 @@ impl<'q> Query<'q> {
             session: small("s"),
             opt_out: truth("optOut"),
             uses_ip: truth("useIP") == Some(true),
+            remembers_discarded: text("arp")
+                .and_then(|it| decompress_from_base64(&it))
+                .is_some_and(|it| it.contains(DISCARDED)),
             call: Call::of(text("type").as_deref()),
         })
     }

@@ -289,6 +289,7 @@ fn answers_are_to_the_letter() {
         opt_out: None,
         is_out: false,
         discarded: &[],
+        remembers_discarded: false,
     };
     let check = |answer: Answer<'_>, script: &Expect, json: &Expect| {
         script.assert_eq(&answer.script());
@@ -351,6 +352,18 @@ fn answers_are_to_the_letter() {
         ],
         &expect![[
             r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef:OO","sid":1790000000,"rf":false,"rn":"3"}}"#
+        ]],
+    );
+    check(
+        Answer {
+            remembers_discarded: true,
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{\"d_e\":[]}});$WZRK_WR.s('0123456789abcdef0123456789abcdef',1790000000,false,3);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{"d_e":[]}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":false,"rn":"3"}}"#
         ]],
     );
     // An id that could close the string is never said.

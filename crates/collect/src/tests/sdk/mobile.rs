@@ -14,6 +14,8 @@ use super::{kept, send};
 use crate::tests::harness::{ACCOUNT, NOW, Room};
 
 const PHONE: &str = "__0123456789abcdef0123456789abcdef";
+/// The answer to a batch where the account wants every event.
+const TAKEN: &str = r#"{"arp":{"d_e":[]}}"#;
 
 /// A batch of two taps of one second and a profile.
 fn batch(token: &str) -> String {
@@ -44,7 +46,7 @@ async fn a_batch_is_taken_and_answered_so_that_it_is_not_sent_again() {
     let answer = send(&room, android(&room).body(batch("").into()).unwrap())
         .await
         .unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, TAKEN));
     assert!(!answer.headers.contains_key("x-wzrk-rd"));
     let identify = format!("{PHONE} identify objectId \"{PHONE}\"");
     let tap = format!("android {PHONE} Tap {{\"n\":1}}");
@@ -126,7 +128,7 @@ async fn an_encrypted_batch_gets_an_encrypted_answer() {
     let bytes = |key: &str| STANDARD.decode(body[key].as_str().unwrap()).unwrap();
     let opened =
         seal::transit::open(&key, bytes("itv").try_into().unwrap(), &bytes("itp")).unwrap();
-    assert_eq!(opened, b"{}");
+    assert_eq!(opened, TAKEN.as_bytes());
     assert_eq!(
         kept(&room)
             .await
@@ -150,7 +152,7 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
         let answer = send(&room, android(&room).body(body.into()).unwrap())
             .await
             .unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{body}");
+        assert_eq!((answer.status, answer.body.as_str()), (200, TAKEN), "{body}");
         assert_eq!(
             kept(&room).await,
             ["quarantined 0 the message cannot be read"],
@@ -175,7 +177,7 @@ async fn what_does_not_unpack_of_a_known_sender_is_kept_as_it_came() {
         let answer = send(&room, request.body(body.into()).unwrap())
             .await
             .unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+        assert_eq!((answer.status, answer.body.as_str()), (200, TAKEN));
         let expected = ["quarantined 0 the message cannot be read"];
         assert_eq!(kept(&room).await, expected, "{encoding}");
         // A stranger's is a stranger's.

@@ -223,6 +223,25 @@ async fn discarded_events_are_told_and_refused() {
 }
 
 #[tokio::test]
+async fn a_browser_that_remembers_discarded_events_is_told_that_there_are_none() {
+    let room = Room::new().await;
+    for (remembered, told) in [
+        (r#"{"d_e":["GDY2"]}"#, r#"tr({"arp":{"d_e":[]}});"#),
+        (r#"{"j_n":"x","d_e":["GDY2","R3hQ"]}"#, r#"tr({"arp":{"d_e":[]}});"#),
+        (r#"{"d_e":[]}"#, r#"tr({"arp":{}});"#),
+        ("{}", r#"tr({"arp":{}});"#),
+    ] {
+        let packed = lz_str::compress_to_base64(remembered);
+        let packed = packed.replace('+', "%2B").replace('=', "%3D");
+        let parameters = format!("&type=push&arp={packed}");
+        let answer = script(&room, EVENT, &parameters).await.unwrap();
+        assert!(answer.body.contains(told), "{remembered} {}", answer.body);
+    }
+    let answer = script(&room, EVENT, "&type=push&arp=no").await.unwrap();
+    assert!(answer.body.contains(r#"tr({"arp":{}});"#), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_is_answered_and_stored_once() {
     let room = Room::new().await;
     let first = script(&room, EVENT, "&type=push").await.unwrap();

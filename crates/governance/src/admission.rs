@@ -13,6 +13,7 @@ mod tests;
 use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::announced::KeySet;
@@ -76,6 +77,8 @@ pub struct AsSent {
     pub properties: Option<RawJson>,
     /// All steps of a change of a person of which some are left out.
     pub changes: Option<Vec<Change>>,
+    /// A refused record of which only the reason is kept.
+    pub record: Option<RawJson>,
 }
 
 impl Admitted {
@@ -324,7 +327,12 @@ impl Admission<'_> {
         if name.known || !self.announcing.insert(name.once) {
             return;
         }
-        let Ok(value) = RawJson::of(name.text(submission)) else {
+        let text = name.text(submission);
+        let text = match name.kind {
+            IdentityKind::ObjectId => self.rules.device_name(text),
+            IdentityKind::Identity | IdentityKind::Fbid | IdentityKind::Gpid => Cow::Borrowed(text),
+        };
+        let Ok(value) = RawJson::of(&*text) else {
             return;
         };
         self.out.announcements.0.push(name.once);
@@ -370,14 +378,23 @@ impl Admission<'_> {
             }
         };
         if !hidden {
+            let id = self.next_id();
             let body = match rejection.subject {
-                Subject::Ambiguous => Vec::new(),
+                Subject::Ambiguous => {
+                    let record = Some(rejection.record.clone());
+                    let as_sent = AsSent {
+                        record,
+                        ..AsSent::default()
+                    };
+                    self.note(id, as_sent);
+                    Vec::new()
+                }
                 Subject::Nobody | Subject::Person(..) => {
                     rejection.record.as_str().as_bytes().to_vec()
                 }
             };
             let quarantined = Quarantined {
-                id: self.next_id(),
+                id,
                 received_at: self.arrival.received_at,
                 source: self.arrival.source,
                 person,

@@ -5,6 +5,7 @@
 
 use jiff::tz::TimeZone;
 use model::{AccountId, IdentityKind, PersonKey, PersonKeySecret, Timestamp, limit};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use crate::{
     Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, SdkTokenRule,
     Suppressions,
 };
+
+/// What a device's name begins with when an id for advertising follows (iOS).
+const ADVERTISING_DEVICE: &str = "-g";
 
 /// The rules of every account.
 #[derive(Debug, Clone, Default)]
@@ -128,7 +132,23 @@ impl AccountRules {
     /// What tables hold instead of `identity`.
     #[must_use]
     pub fn person_key(&self, kind: IdentityKind, identity: &str) -> PersonKey {
-        PersonKey::of(&self.person_key_secret, self.id, kind, identity)
+        let key = |name: &str| PersonKey::of(&self.person_key_secret, self.id, kind, name);
+        match kind {
+            IdentityKind::ObjectId => key(&self.device_name(identity)),
+            IdentityKind::Identity | IdentityKind::Fbid | IdentityKind::Gpid => key(identity),
+        }
+    }
+
+    /// What a device is called here: as it calls itself, unless that has an id for advertising in it.
+    /// What stands for one follows from it, and is no key to it.
+    #[must_use]
+    pub fn device_name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if !name.starts_with(ADVERTISING_DEVICE) {
+            return Cow::Borrowed(name);
+        }
+        let kind = IdentityKind::ObjectId;
+        let key = PersonKey::of(&self.person_key_secret, self.id, kind, name);
+        Cow::Owned(format!("-{key}").to_uppercase())
     }
 
     /// The passcode that `text` is; none when it is wrong. Whether its terms are met is the caller's

@@ -294,6 +294,7 @@ impl<'a> Scanner<'a> {
         Ok(facts)
     }
 
+    /// An array and the objects in it are one level, as the SDKs count.
     fn audited_array(&mut self, depth: usize) -> Result<Facts, Malformed> {
         let below = depth.checked_sub(1).ok_or(Malformed)?;
         let mut facts = Facts {
@@ -302,7 +303,12 @@ impl<'a> Scanner<'a> {
         };
         self.array(|scanner| {
             facts.members = facts.members.saturating_add(1);
-            scanner.inner(below, &mut facts)
+            let is_object = scanner.peek() == Some(b'{');
+            let others = std::mem::take(&mut facts.levels);
+            scanner.inner(below, &mut facts)?;
+            let levels = facts.levels.saturating_sub(u32::from(is_object));
+            facts.levels = levels.max(others);
+            Ok(())
         })?;
         Ok(facts)
     }

@@ -9,7 +9,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use facts::{Facts, without_advertising};
+pub(crate) use facts::{Facts, location, without_advertising};
 pub use sealed::{Sealed, sealed_answer};
 
 use model::submission::{Content, Names, RejectReason, Rejection, Subject};
@@ -25,6 +25,23 @@ pub(crate) const FETCH: &str = "wzrk_fetch";
 /// What could not be read as a message of an SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Undecodable;
+
+/// What [`FETCH`] asks for in its `t` when it is the account's variables.
+const VARIABLES: &str = "4";
+
+/// Whether an event is an SDK's question for the account's variables.
+pub(crate) fn wants_variables(name: Option<Value<'_>>, data: Option<Value<'_>>) -> bool {
+    let is_question = name
+        .and_then(|it| it.string())
+        .is_some_and(|it| it == FETCH);
+    let mut wants = false;
+    if let Some(data) = data.filter(|it| is_question && it.kind == Kind::Object) {
+        data.members(|key, value| {
+            wants |= value.text == VARIABLES && key.decode().is_some_and(|it| it == "t");
+        });
+    }
+    wants
+}
 
 /// Whether `text` can be a device's id.
 #[must_use]

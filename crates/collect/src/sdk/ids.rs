@@ -5,9 +5,10 @@
 //! the same within one batch are two: their ordinals differ.
 
 use governance::AsSent;
-use model::record::{Entry, Event, ProfileChange, Quarantined, Record, Source};
-use model::{PersonKeySecret, RecordId, Secret, Timestamp};
+use model::record::{ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
+use model::{PersonKey, PersonKeySecret, RecordId, Secret, Timestamp};
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::seen::follows_from_content;
 
@@ -86,6 +87,7 @@ fn assign<'e>(
     entries: impl Iterator<Item = &'e mut Entry>,
 ) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
+    let mut moments = HashMap::new();
     let as_it_is = AsSent::default();
     for entry in entries {
         let sent = sent.get(&entry.record.id()).unwrap_or(&as_it_is);
@@ -101,10 +103,11 @@ fn assign<'e>(
             }
             Record::ProfileChange(change) => {
                 hasher.profile_change(change, sent);
+                place(&mut moments, change);
                 &mut change.id
             }
             Record::Quarantined(quarantined) => {
-                hasher.quarantined(quarantined);
+                hasher.quarantined(quarantined, sent);
                 &mut quarantined.id
             }
             Record::Link(_) | Record::Request(_) => continue,
@@ -119,6 +122,17 @@ fn assign<'e>(
         *ordinal = ordinal.saturating_add(1);
         *id = RecordId(digest(key, &whole));
     }
+}
+
+/// Ids that follow from content say nothing of an order: of the changes that a batch makes to one person
+/// in one moment each is placed a millisecond after the one before it. Names have no order.
+fn place(moments: &mut HashMap<(PersonKey, Timestamp), u64>, change: &mut ProfileChange) {
+    if change.changes.iter().all(|it| it.op == ChangeOp::Identify) {
+        return;
+    }
+    let before = moments.entry((change.person, change.ts)).or_default();
+    change.ts = change.ts.plus(Duration::from_millis(*before));
+    *before = before.saturating_add(1);
 }
 
 /// A hash over parts of which each says how long it is.
@@ -168,11 +182,14 @@ impl Content {
         }
     }
 
-    fn quarantined(&mut self, quarantined: &Quarantined) {
+    fn quarantined(&mut self, quarantined: &Quarantined, sent: &AsSent) {
         self.bytes(b"quarantined");
         self.bytes(&quarantined.code.to_le_bytes());
         self.bytes(quarantined.error.as_bytes());
-        self.bytes(&quarantined.body);
+        match &sent.record {
+            Some(record) => self.bytes(record.as_str().as_bytes()),
+            None => self.bytes(&quarantined.body),
+        }
     }
 }
 
@@ -265,6 +282,43 @@ mod tests {
         };
         assert_eq!(ids(1, 900_000), ids(2, 900_000));
         assert_ne!(ids(1, 900_000), ids(1, 900_001));
+    }
+
+    #[test]
+    fn changes_of_one_moment_stay_in_order_and_keep_their_ids() {
+        let change = |person: u8, second: i64, plan: &str| {
+            let ts = Timestamp::from_seconds(second);
+            let record = Record::ProfileChange(ProfileChange {
+                id: RecordId([0; 16]),
+                person: PersonKey([person; 16]),
+                ts,
+                received_at: ts,
+                source: Source::Android,
+                changes: vec![Change {
+                    property: "plan".into(),
+                    op: ChangeOp::Put,
+                    value: RawJson::parse(plan).unwrap(),
+                }],
+            });
+            let account = AccountId::installation();
+            Entry { account, record }
+        };
+        let placed = |mut entries: Vec<Entry>| {
+            derive(&Secret::new([3; 32]), b"", &HashMap::new(), &mut entries);
+            let of = |it: &Entry| match &it.record {
+                Record::ProfileChange(it) => (it.id, it.ts.ms()),
+                other => panic!("{other:?}"),
+            };
+            entries.iter().map(of).collect::<Vec<_>>()
+        };
+        let (free, pro) = (change(1, 7, r#""free""#), change(1, 7, r#""pro""#));
+        let others = [change(2, 7, r#""free""#), change(1, 8, r#""free""#)];
+        let batch = [vec![free.clone(), pro.clone(), free], others.to_vec()].concat();
+        let all = placed(batch);
+        let times: Vec<_> = all.iter().map(|(_, ms)| *ms).collect();
+        assert_eq!(times, [7_000, 7_001, 7_002, 7_000, 8_000]);
+        // Alone it is the record that it was in the batch.
+        assert_eq!(placed(vec![pro]), [(all[1].0, 7_000)]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Intake {
     from: (Source, Timestamp),
     /// The key under which the sender wants its answer.
     pub(super) answer_key: Option<Secret<[u8; 32]>>,
+    /// The sender asks for the account's variables.
+    pub(super) wants_variables: bool,
 }
 
 impl Intake {
@@ -58,6 +60,7 @@ impl Intake {
             facts,
             from: (source, received_at),
             answer_key: None,
+            wants_variables: false,
         }
     }
 
@@ -109,6 +112,7 @@ impl Intake {
             facts,
             from: (source, received_at),
             answer_key: None,
+            wants_variables: false,
         }
     }
 

@@ -98,7 +98,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         Ok(facts) => facts,
         Err((refusal, facts)) => return refusal.respond(facts),
     };
-    let answer = mobile_sdk::answer(&discarded(&intake.rules));
+    let answer = mobile_sdk::answer(&discarded(&intake.rules), intake.wants_variables);
     match (intake::sealed(&state, &intake, answer), &intake.answer_key) {
         (Ok(body), None) => reply::ok(body, facts),
         (Ok(body), Some(_)) => reply::sealed(body, facts),
@@ -201,6 +201,12 @@ fn take(
         Some(Ok(Body::Plain(upload))) => Some(*upload),
         Some(Ok(Body::Sealed(_)) | Err(_)) | None => None,
     };
+    if claim.name.is_none() {
+        let name = upload.as_ref().and_then(Upload::account);
+        if let Some(rules) = account(state, name.as_deref()) {
+            head.hash_peer(&peer_key(&rules));
+        }
+    }
     let verified = claim.verify(state, upload.as_ref());
     let from = (claim.source(upload.as_ref()), now);
     // Where the body cannot be read, only headers can tell whose it is.
@@ -217,14 +223,14 @@ fn take(
     };
     if upload.uses_ip() {
         head.keep_peer();
-    } else {
-        head.hash_peer(&peer_key(&rules));
     }
     let batch = upload.batch(from.0);
     let device = upload.device();
-    let keep = |item: &str| mobile_sdk::keep(item, &device);
+    let kept_as = rules.device_name(&device).into_owned();
+    let keep = |item: &str| mobile_sdk::keep(item, &kept_as);
     let salt = device.as_bytes();
     let mut intake = Intake::of_records(state, rules, batch, from, salt, &keep);
+    intake.wants_variables = upload.wants_variables();
     intake.answer_key = answer_key;
     Ok(intake)
 }

@@ -40,6 +40,7 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         Err((refusal, facts)) => return shared(refusal.respond(facts)),
     };
     let discarded = discarded(&intake.rules);
+    let tells_discarded = told.remembers_discarded || !discarded.is_empty();
     let answer = Answer {
         device: &told.device,
         session: told.session,
@@ -47,8 +48,8 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         number: told.number,
         opt_out: told.opt_out,
         is_out: told.is_out,
-        discarded: &discarded,
-        remembers_discarded: told.remembers_discarded,
+        discarded: tells_discarded.then_some(&discarded),
+        wants_variables: intake.wants_variables,
     };
     if !wants_json(headers) {
         return reply::script(answer.script(), facts);
@@ -153,7 +154,7 @@ impl Arrived<'_> {
         if self.query.uses_ip && !told.is_out {
             self.head.keep_peer();
         }
-        // The browser numbers its requests: two clicks of one second are two.
+        // Each page numbers its requests, and a browser its pages: two clicks of one second are two.
         let seconds = u64::from(self.query.seconds.unwrap_or(0));
         // A device that it is told now is another when the request comes again.
         let device = message.device(self.query).unwrap_or_default();
@@ -161,9 +162,11 @@ impl Arrived<'_> {
         for number in [seconds, self.query.number, self.query.sequence] {
             salt.extend_from_slice(&number.to_le_bytes());
         }
+        salt.extend_from_slice(message.page().as_bytes());
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
         let keep = |message: &str| web_sdk::keep(message, self.query, &told.device);
-        let intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);
+        let mut intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);
+        intake.wants_variables = message.wants_variables();
         Taken { intake, told }
     }
 

@@ -219,6 +219,26 @@ fn a_device_beside_an_identity_belongs_to_it() {
 }
 
 #[test]
+fn a_device_named_by_an_advertising_id_is_called_otherwise() {
+    let ad = "-gEA7583CD-A667-48BC-B806-42ECB2B48606";
+    let all = admitted(&rules(), vec![event(named("", ad), "a", None)]);
+    let called = rules().device_name(ad).into_owned();
+    assert!(called.starts_with('-') && called.len() == 33, "{called}");
+    let told = format!("objectId \"{called}\"");
+    assert_eq!(identified(&all), [(device(ad), told)]);
+    // Under either name it is the same device, and of another account it is another.
+    assert_eq!(device(ad), device(&called));
+    let other = AccountRules {
+        person_key_secret: Secret::new([2; 32]),
+        ..rules()
+    };
+    assert_ne!(other.device_name(ad), called);
+    for id in ["__gEA7583CD", "-EA7583CD", "abc"] {
+        assert_eq!(rules().device_name(id), id);
+    }
+}
+
+#[test]
 fn a_device_changes_hands_in_the_order_of_time_however_records_are_sorted() {
     let at = |s| Timestamp::from_seconds(1_763_000_000 + s);
     let used = |by, s| event(named(by, "__g1"), "a", Some(at(s)));

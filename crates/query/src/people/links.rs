@@ -16,6 +16,7 @@ use model::record::{LinkKind, Table};
 use model::{PartId, PersonKey, PersonMap, RecordId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -328,17 +329,28 @@ impl Links {
             let links = map.by_from.get(&key).into_iter().flatten();
             uses.extend(links.filter(|it| it.kind != LinkKind::Alias && self.seen(key, it)));
         }
-        uses.sort_unstable();
-        let owned: Arc<[Owned]> = stretches(&uses).into();
+        let owned: Arc<[Owned]> = stretches(&mut uses).into();
         self.uses.insert(key, Arc::clone(&owned));
         owned
     }
 }
 
-/// The stretches that links in order make. The first one reaches back to the beginning.
-fn stretches(uses: &[Use]) -> Vec<Owned> {
+/// The stretches that links make. The first one reaches back to the beginning. What was received before
+/// an unlink ends there, whatever time it names: the clock that it was told by may have been ahead.
+fn stretches(uses: &mut [Use]) -> Vec<Owned> {
+    let is_unlink = |it: &&Use| it.kind == LinkKind::Unlink;
+    let unlinks: Vec<Use> = uses.iter().filter(is_unlink).copied().collect();
+    for link in uses.iter_mut().filter(|it| it.kind != LinkKind::Unlink) {
+        let later = unlinks
+            .iter()
+            .filter(|it| link.received_at <= it.received_at);
+        if let Some(end) = later.map(|it| it.ts).min() {
+            link.ts = link.ts.min(end.minus(Duration::from_millis(1)));
+        }
+    }
+    uses.sort_unstable();
     let mut owned: Vec<Owned> = Vec::new();
-    for link in uses {
+    for link in uses.iter() {
         let by = match link.kind {
             LinkKind::Device => Some(link.to),
             LinkKind::Alias | LinkKind::Unlink => None,

@@ -190,13 +190,17 @@ async fn change(
     kept.map_err(Error::Commit)
 }
 
-/// Under which key and when a change of a person is written: now, or the last moment that the key was
-/// theirs. A device that is somebody else's by now would carry it to that one.
+/// Under which key and when a change of a person is written: now, behind what was told by a clock that is
+/// ahead, or the last moment that the key was theirs. A device that is somebody else's by now would carry
+/// it to that one.
 fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
     let key = view.key?;
     let stretches: Vec<Stretch> = view.stretches(key).collect();
-    if stretches.is_empty() || stretches.iter().any(|it| it.contains(now)) {
-        return Some((key, now));
+    let is_theirs = |at| stretches.is_empty() || stretches.iter().any(|it| it.contains(at));
+    let behind = view.changed_at.map(|it| it.plus(Duration::from_millis(1)));
+    let behind = behind.filter(|it| *it > now);
+    if let Some(at) = behind.into_iter().chain([now]).find(|it| is_theirs(*it)) {
+        return Some((key, at));
     }
     let ends = stretches.iter().filter_map(|it| it.to);
     let last = ends.max()?.minus(Duration::from_millis(1));

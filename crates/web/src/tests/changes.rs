@@ -1,6 +1,7 @@
 //! Calls that change what is known of people: subscriptions, numbers, devices.
 
 use expect_test::expect;
+use model::Clock as _;
 use std::time::Duration;
 
 use super::harness::{CONTROL_WRITES, JOURNAL_WRITES, NOTHING, Room};
@@ -163,6 +164,41 @@ async fn a_device_that_changed_hands_is_its_newest_owner_s_alone() {
     assert_eq!(profile(&room, "u3").await["phone"], "+14155551234");
     let counted = room.get("/1/profile.json?identity=u3").await.json();
     assert_eq!(counted["record"]["objectId"], DEVICE, "{counted}");
+}
+
+#[tokio::test]
+async fn what_a_clock_that_is_ahead_has_told_does_not_outlast_a_change() {
+    const DEVICE: &str = "__g9e75c0d1ab";
+    let room = Room::new().await;
+    let ahead = room.clock.now().seconds() + 600;
+    let told = [
+        format!(
+            r#"{{"type":"profile","identity":"u1","ts":{ahead},"profileData":{{"Phone":"+14155551234"}}}}"#
+        ),
+        format!(
+            r#"{{"type":"event","identity":"u1","objectId":"{DEVICE}","ts":{ahead},"evtName":"Viewed"}}"#
+        ),
+    ];
+    room.upload(&[&told[0], &told[1]]).await;
+    room.clock.advance(Duration::from_secs(1));
+    let number = r#"{"d":[{"type":"phone","value":"+14155551234"}]}"#;
+    let answer = room.post("/1/disassociate", number).await.json();
+    assert_eq!(answer["processed"], 1);
+    assert_eq!(profile(&room, "u1").await.get("phone"), None);
+
+    room.post("/1/demerge/profiles.json", r#"{"identities":"u1"}"#)
+        .await;
+    for seconds in [1, 1_200] {
+        room.clock.advance(Duration::from_secs(seconds));
+        room.upload(&[&format!(
+            r#"{{"type":"event","objectId":"{DEVICE}","evtName":"Alone"}}"#
+        )])
+        .await;
+    }
+    let device = format!("/1/profile.json?objectId={DEVICE}");
+    let device = room.get(&device).await.json();
+    assert_eq!(device["record"].get("identity"), None, "{device}");
+    assert_eq!(device["record"]["events"]["Alone"]["count"], 2, "{device}");
 }
 
 #[tokio::test]

@@ -133,7 +133,15 @@ fn facts_tell_of_keys_and_nesting() {
     check(
         "[{\"a\":1},{\"a\":1}]",
         Facts {
-            levels: 2,
+            levels: 1,
+            members: 2,
+            ..plain
+        },
+    );
+    check(
+        "[[{\"a\":[1]}],{}]",
+        Facts {
+            levels: 3,
             members: 2,
             ..plain
         },
@@ -150,7 +158,7 @@ fn facts_tell_of_keys_and_nesting() {
         "[{\"a\":1,\"b\":2,\"a\":3}]",
         Facts {
             key_twice: true,
-            levels: 2,
+            levels: 1,
             members: 1,
             ..plain
         },

@@ -1,6 +1,9 @@
 //! One element of the array: a record, or what is said of device and account.
 
-use crate::json::{Kind, Value};
+use std::borrow::Cow;
+
+use crate::json::{DEPTH, Kind, Scanner, Value};
+use crate::sdk;
 
 /// The members of an element that are read; everything else is ignored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,13 +65,26 @@ impl<'a> Item<'a> {
 }
 
 /// An item that was refused, as it is kept for review: a body of its own, so that it can be read
-/// again.
+/// again, without ids for advertising.
 #[must_use]
 pub fn keep(item: &str, device: &str) -> String {
+    let item = without_advertising(item);
     match serde_json::to_string(device) {
         Ok(device) => format!("[{{\"type\":\"meta\",\"g\":{device}}},{item}]"),
-        Err(_) => item.to_owned(),
+        Err(_) => item.into_owned(),
     }
+}
+
+/// The app's start carries the app fields once more.
+fn without_advertising(item: &str) -> Cow<'_, str> {
+    let Ok(value) = Scanner::new(item).value(DEPTH) else {
+        return Cow::Borrowed(item);
+    };
+    let data = Item::of(&value, 1).event_data;
+    let clean = data.and_then(|it| Some((it.text, sdk::without_advertising(it)?)));
+    clean.map_or(Cow::Borrowed(item), |(sent, clean)| {
+        Cow::Owned(item.replace(sent, clean.as_str()))
+    })
 }
 
 /// The text of a string.

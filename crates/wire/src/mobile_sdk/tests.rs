@@ -6,7 +6,7 @@ use model::record::Source;
 use model::submission::{Batch, Content};
 use proptest::prelude::*;
 
-use super::{Body, Hello, ITEMS_MAX, Upload, answer, authority, decode, source};
+use super::{Body, Hello, ITEMS_MAX, Upload, answer, authority, decode, keep, source};
 
 fn upload(text: &str) -> Upload<'_> {
     match decode(text.as_bytes()).unwrap() {
@@ -102,7 +102,7 @@ fn the_start_of_an_app_does_not_keep_an_advertising_id_either() {
         Source::Android,
         r#"[{"type":"meta","g":"__1"},
             {"type":"event","evtName":"App Launched","evtData":{"Version":"1.2","GoogleAdID":"ad","GoogleAdIDLimit":false,"n":[1]}},
-            {"type":"event","evtName":"App Launched","evtData":{"IDFA":"ad"}},
+            {"type":"event","evtName":"App Launched","evtData":{"IDFA":"ad","ifa":"ad","mt_ifa":"ad","mt_GoogleAdID":"ad","gaid":"ad"}},
             {"type":"event","evtName":"App Launched"}]"#,
         &expect![[r#"
             2 0 ObjectId=__1 device:Android={}
@@ -112,6 +112,63 @@ fn the_start_of_an_app_does_not_keep_an_advertising_id_either() {
             4 0 ObjectId=__1 device:Android={}
             4 0 ObjectId=__1 App Launched {} session=None "#]],
     );
+}
+
+#[test]
+fn a_refused_start_of_an_app_is_kept_without_its_advertising_id() {
+    let item =
+        r#"{"type":"event","evtName":"App Launched","evtData":{"GoogleAdID":"ad","n":1},"ep":9}"#;
+    assert_eq!(
+        keep(item, "__1"),
+        r#"[{"type":"meta","g":"__1"},{"type":"event","evtName":"App Launched","evtData":{"n":1},"ep":9}]"#
+    );
+    let other = r#"{"type":"event","evtName":"Tap","ep":9}"#;
+    assert_eq!(
+        keep(other, "__1"),
+        format!(r#"[{{"type":"meta","g":"__1"}},{other}]"#)
+    );
+}
+
+#[test]
+fn a_ping_tells_where_the_device_is() {
+    check(
+        Source::Ios,
+        r#"[{"type":"meta","g":"-1","af":{"Latitude":19.07,"Longitude":72.87}},{"type":"ping","ep":9}]"#,
+        &expect!["2 9 ObjectId=-1 put:Latitude=19.07 put:Longitude=72.87"],
+    );
+    check(
+        Source::Ios,
+        r#"[{"type":"meta","g":"-1","af":{"Latitude":"x"}},{"type":"ping","ep":9}]"#,
+        &expect![""],
+    );
+}
+
+#[test]
+fn what_is_too_much_in_an_event_is_left_out() {
+    let long = "k".repeat(121);
+    let many: Vec<String> = (0..300).map(|n| format!("\"p{n}\":{n}")).collect();
+    let batch = |data: &str| {
+        let text = format!(
+            r#"[{{"type":"meta","g":"-1"}},{{"type":"event","evtName":"E","evtData":{data},"ep":9}}]"#
+        );
+        show(&upload(&text).batch(Source::Ios))
+    };
+    let shown = batch(&format!(
+        r#"{{"a":1,"{long}":2,"deep":{{"a":{{"b":{{"c":{{"d":1}}}}}}}},"b":[{{"c":[{{"d":1}}]}}]}}"#
+    ));
+    expect![[r#"
+        2 9 ObjectId=-1 E {"a":1,"b":[{"c":[{"d":1}]}]} session=None 
+        2 rejected key_invalid Person(ObjectId, "-1")"#]]
+    .assert_eq(&shown);
+    let shown = batch(&format!("{{{}}}", many.join(",")));
+    assert!(shown.contains("\"p255\":255}"), "{shown}");
+    assert!(
+        shown.ends_with("2 rejected event_properties_too_many Person(ObjectId, \"-1\")"),
+        "{shown}"
+    );
+    // Which of two is meant cannot be told.
+    let shown = batch(&format!(r#"{{"a":1,"a":2,"{long}":3}}"#));
+    expect!["2 rejected key_twice Ambiguous"].assert_eq(&shown);
 }
 
 #[test]
@@ -272,9 +329,10 @@ fn query_strings_hosts_and_answers() {
     ] {
         assert_eq!(authority(host), expect);
     }
-    assert_eq!(answer(&[]), r#"{"arp":{"d_e":[]}}"#);
+    assert_eq!(answer(&[], false), r#"{"arp":{"d_e":[]}}"#);
+    assert_eq!(answer(&[], true), r#"{"arp":{"d_e":[]},"vars":{}}"#);
     assert_eq!(
-        answer(&["Old", "a\"b"]),
+        answer(&["Old", "a\"b"], false),
         r#"{"arp":{"d_e":["Old","a\"b"]}}"#
     );
 }

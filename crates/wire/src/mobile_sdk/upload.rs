@@ -132,6 +132,13 @@ impl<'a> Upload<'a> {
         self.items.iter().any(|it| &*it.kind() == kind)
     }
 
+    /// Whether the SDK asks for the account's variables.
+    #[must_use]
+    pub fn wants_variables(&self) -> bool {
+        let mut items = self.items.iter();
+        items.any(|it| sdk::wants_variables(it.event_name, it.event_data))
+    }
+
     /// Whether the peer's address may be kept.
     #[must_use]
     pub fn uses_ip(&self) -> bool {
@@ -183,6 +190,7 @@ impl<'a> Upload<'a> {
             device: self.device(),
             facts: self.facts().json(),
             platform: self.platform(source),
+            location: sdk::location(self.meta.and_then(|it| it.app_fields)),
             batch: Batch::default(),
         };
         for item in &self.items {
@@ -200,6 +208,7 @@ struct Reader<'a> {
     device: Box<str>,
     facts: Option<RawJson>,
     platform: Box<str>,
+    location: Vec<Change>,
     batch: Batch<'a>,
 }
 
@@ -209,8 +218,10 @@ impl<'a> Reader<'a> {
             return Err(RejectReason::KeyTwice);
         }
         match &*item.kind() {
-            "ping" | "page" => return Ok(()),
-            "event" | "profile" | "data" => {}
+            "page" => return Ok(()),
+            // It says nothing but where the device is, where that is told.
+            "ping" if self.location.is_empty() => return Ok(()),
+            "ping" | "event" | "profile" | "data" => {}
             _ => return Err(RejectReason::TypeUnknown),
         }
         if self.device.is_empty() {
@@ -220,6 +231,14 @@ impl<'a> Reader<'a> {
             return Err(RejectReason::ObjectIdInvalid);
         }
         match &*item.kind() {
+            "ping" => {
+                let content = Content::Profile {
+                    changes: self.location.clone(),
+                    alias: None,
+                };
+                self.push(item, sdk::device_names(&self.device), content);
+                Ok(())
+            }
             "event" => self.event(item),
             "profile" => {
                 let profile = sdk::profile(item.profile, &self.device)?;
@@ -238,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     fn event(&mut self, item: &Item<'a>) -> Result<(), RejectReason> {
-        let decoded = event::decode_sdk(item.event_name, item.event_data)?;
+        let (decoded, fault) = event::decode_sdk(item.event_name, item.event_data)?;
         let Content::Event {
             name,
             mut properties,
@@ -253,7 +272,9 @@ impl<'a> Reader<'a> {
         if name == APP_LAUNCHED {
             self.push_facts(item);
             // Its properties are those of `af` once more.
-            properties = sdk::without_advertising(item.event_data).unwrap_or(properties);
+            let sent = Scanner::whole(properties.as_str()).ok();
+            let clean = sent.and_then(sdk::without_advertising);
+            properties = clean.unwrap_or(properties);
         }
         let (session, context) = (sdk::seconds(item.session), self.facts.clone());
         let content = Content::Event {
@@ -263,7 +284,7 @@ impl<'a> Reader<'a> {
             context,
         };
         self.push(item, sdk::device_names(&self.device), content);
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     /// Writes down what is known of the device.

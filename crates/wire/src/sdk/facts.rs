@@ -4,6 +4,7 @@
 //! advertising are left out: nobody has consented to their being kept.
 
 use model::RawJson;
+use model::record::{Change, ChangeOp};
 
 use crate::json::{Kind, Value};
 
@@ -17,8 +18,19 @@ const VALUE_BYTES_MAX: usize = 256;
 /// Bytes of the whole object, but for one long value.
 const FACTS_BYTES_MAX: usize = 4 * 1024;
 
-/// Members that are never kept.
-const REFUSED: [&str; 5] = ["GoogleAdID", "GoogleAdIDLimit", "IDFA", "idfa", "adid"];
+/// Ids for advertising, in small letters: they are never kept.
+const ADVERTISING: [&str; 6] = [
+    "googleadid",
+    "googleadidlimit",
+    "idfa",
+    "ifa",
+    "gaid",
+    "adid",
+];
+/// What stands before the name when several people have used the device.
+const OF_MANY_USERS: &str = "mt_";
+/// The app fields that tell where the device is.
+const COORDINATES: [&str; 2] = ["Latitude", "Longitude"];
 
 /// A JSON object that is being written.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +64,7 @@ impl Facts {
         let is_scalar = matches!(value.kind, Kind::String | Kind::Number | Kind::Bool);
         let fits = value.text.len() <= bytes_max && name.len() <= NAME_BYTES_MAX;
         let is_full = self.names.len() >= MEMBERS_MAX || self.text.len() >= FACTS_BYTES_MAX;
-        let is_refused = is_full || REFUSED.contains(&name);
+        let is_refused = is_full || is_advertising(name);
         if !is_scalar || !fits || is_refused || self.names.iter().any(|it| **it == *name) {
             return;
         }
@@ -78,11 +90,11 @@ impl Facts {
 }
 
 /// An object without ids for advertising among its members; none when there are none in it.
-pub(crate) fn without_advertising(object: Option<Value<'_>>) -> Option<RawJson> {
+pub(crate) fn without_advertising(object: Value<'_>) -> Option<RawJson> {
     let (mut text, mut is_refused) = (String::from("{"), false);
-    object?.members(|key, value| {
+    object.members(|key, value| {
         let name = key.decode().unwrap_or_default();
-        if REFUSED.contains(&&*name) {
+        if is_advertising(&name) {
             is_refused = true;
         } else if let Ok(quoted) = serde_json::to_string(&*name) {
             text.push_str(if text.len() > 1 { "," } else { "" });
@@ -93,6 +105,30 @@ pub(crate) fn without_advertising(object: Option<Value<'_>>) -> Option<RawJson> 
     });
     text.push('}');
     is_refused.then(|| RawJson::from_checked(&text))
+}
+
+/// Whether a member of that name is an id for advertising.
+fn is_advertising(name: &str) -> bool {
+    let name = name.strip_prefix(OF_MANY_USERS).unwrap_or(name);
+    ADVERTISING.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+/// Where the device is, when the app fields tell it, as changes of its person.
+pub(crate) fn location(fields: Option<Value<'_>>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if let Some(fields) = fields.filter(|it| it.kind == Kind::Object) {
+        fields.members(|key, value| {
+            let key = key.decode().unwrap_or_default();
+            if value.kind == Kind::Number && COORDINATES.contains(&&*key) {
+                changes.push(Change {
+                    property: Box::from(&*key),
+                    op: ChangeOp::Put,
+                    value: RawJson::from_checked(value.text),
+                });
+            }
+        });
+    }
+    changes
 }
 
 /// The read-out API's name of an app field; most have none.

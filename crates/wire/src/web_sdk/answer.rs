@@ -27,10 +27,11 @@ pub struct Answer<'a> {
     pub opt_out: Option<bool>,
     /// The browser has opted out before: its id keeps the mark.
     pub is_out: bool,
-    /// Events that the account does not want.
-    pub discarded: &'a [&'a str],
-    /// The browser remembers some. It adds what it is told to that: that there are none is told too.
-    pub remembers_discarded: bool,
+    /// Events that the account does not want; none when nothing is to be said of them. The browser adds
+    /// what it is told to what it remembers: there an empty list ends the one before.
+    pub discarded: Option<&'a [&'a str]>,
+    /// The SDK asks for the account's variables. There are none, but what waits for them goes on.
+    pub wants_variables: bool,
 }
 
 impl Answer<'_> {
@@ -83,9 +84,8 @@ impl Answer<'_> {
     /// What the SDK is to remember and to send back.
     fn told(&self) -> String {
         let mut members = Vec::new();
-        if !self.discarded.is_empty() || self.remembers_discarded {
-            let names: Vec<_> = self
-                .discarded
+        if let Some(discarded) = self.discarded {
+            let names: Vec<_> = discarded
                 .iter()
                 .map(|it| format!("\"{}\"", mixed(it)))
                 .collect();
@@ -95,7 +95,12 @@ impl Answer<'_> {
             // It replaces what was remembered of the person before.
             members.push(String::from("\"isOUL\":true"));
         }
-        format!("{{\"arp\":{{{}}}}}", members.join(","))
+        let variables = if self.wants_variables {
+            ",\"vars\":{}"
+        } else {
+            ""
+        };
+        format!("{{\"arp\":{{{}}}{variables}}}", members.join(","))
     }
 }
 

@@ -30,6 +30,8 @@ struct Fields<'a> {
     id: Option<Value<'a>>,
     g: Option<Value<'a>>,
     s: Option<Value<'a>>,
+    pg: Option<Value<'a>>,
+    rc: Option<Value<'a>>,
     af: Option<Value<'a>>,
     kind: Option<Value<'a>>,
     evt_name: Option<Value<'a>>,
@@ -57,6 +59,8 @@ impl<'a> Fields<'a> {
             "id" => &mut self.id,
             "g" => &mut self.g,
             "s" => &mut self.s,
+            "pg" => &mut self.pg,
+            "rc" => &mut self.rc,
             "af" => &mut self.af,
             "type" => &mut self.kind,
             "evtName" => &mut self.evt_name,
@@ -139,14 +143,16 @@ impl<'a> Message<'a> {
     }
 
     /// The browser's id; none when it has none yet, and when another person signs in who was not
-    /// here before: a new one is due then.
+    /// here before: a new one is due then. (A first sign-in that had to wait for the browser's id comes
+    /// with it, and without the mark of a reset: it is the anonymous person who signs in.)
     #[must_use]
     pub fn device(&self, query: &Query<'_>) -> Option<Box<str>> {
         let own = self.fields.g.and_then(|it| it.string());
         if let Some(id) = own.as_deref().and_then(device) {
             return Some(Box::from(id));
         }
-        if self.is_login() {
+        let is_reset = self.fields.rc.is_some_and(|it| it.text == "true");
+        if self.is_login() && is_reset {
             return None;
         }
         query.device.as_deref().map(Box::from)
@@ -159,6 +165,19 @@ impl<'a> Message<'a> {
         let own = self.fields.g.and_then(|it| it.string());
         let is_marked = query.is_marked_out || own.is_some_and(|it| is_marked_out(&it));
         is_marked && query.opt_out != Some(false)
+    }
+
+    /// How many pages the browser had shown, as it stands in the text: each page numbers its requests
+    /// anew.
+    #[must_use]
+    pub fn page(&self) -> &'a str {
+        self.fields.pg.map_or("", |it| it.text)
+    }
+
+    /// Whether the SDK asks for the account's variables.
+    #[must_use]
+    pub fn wants_variables(&self) -> bool {
+        sdk::wants_variables(self.fields.evt_name, self.fields.evt_data)
     }
 
     /// The session that the browser is in.
@@ -191,12 +210,17 @@ impl<'a> Message<'a> {
         let kind = self.fields.kind.and_then(|it| it.string());
         match (kind.as_deref(), query.call) {
             (Some("event"), _) => {
-                if let Some(content) = self.event(query)? {
+                let (content, fault) = self.event(query)?;
+                if let Some(content) = content {
                     self.push(batch, at, sdk::device_names(device), content);
                 }
+                return fault.map_or(Ok(()), Err);
             }
             (Some("profile"), _) => {
-                let profile = sdk::profile(self.fields.profile, device)?;
+                let mut profile = sdk::profile(self.fields.profile, device)?;
+                if let Content::Profile { changes, .. } = &mut profile.content {
+                    changes.extend(sdk::location(self.fields.af));
+                }
                 // At most two come of a message: a fault goes before what the next page says anyway.
                 if self.is_login() && profile.fault.is_none() {
                     self.push(batch, at, sdk::device_names(device), self.facts());
@@ -234,9 +258,12 @@ impl<'a> Message<'a> {
         });
     }
 
-    /// The event; none for the SDK's own question.
-    fn event(&self, query: &Query<'_>) -> Result<Option<Content<'a>>, RejectReason> {
-        let decoded = event::decode_sdk(self.fields.evt_name, self.fields.evt_data)?;
+    /// The event, none for the SDK's own question; and why something of it was left out.
+    fn event(
+        &self,
+        query: &Query<'_>,
+    ) -> Result<(Option<Content<'a>>, Option<RejectReason>), RejectReason> {
+        let (decoded, fault) = event::decode_sdk(self.fields.evt_name, self.fields.evt_data)?;
         let Content::Event {
             name, properties, ..
         } = decoded
@@ -244,15 +271,16 @@ impl<'a> Message<'a> {
             return Err(RejectReason::Internal);
         };
         if name == FETCH {
-            return Ok(None);
+            return Ok((None, None));
         }
         let context = Facts::of_app_fields(self.fields.af).json();
-        Ok(Some(Content::Event {
+        let content = Content::Event {
             name,
             properties,
             session: self.session(query),
             context,
-        }))
+        };
+        Ok((Some(content), fault))
     }
 
     /// What is known of the browser and the page that it shows.

@@ -126,6 +126,17 @@ fn profiles_carry_operators_and_identities() {
 }
 
 #[test]
+fn where_a_browser_is_is_known_of_its_person() {
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"tz":"GMT+0530"},"af":{"lib":"w","Latitude":19.07,"Longitude":72.87}}"#,
+        &expect![[
+            r#"1790000000 ObjectId=GUID put:tz="GMT+0530" put:Latitude=19.07 put:Longitude=72.87"#
+        ]],
+    );
+}
+
+#[test]
 fn who_somebody_is_does_not_hang_on_another_property() {
     check(
         "push",
@@ -231,7 +242,10 @@ fn a_browser_keeps_its_id_until_another_person_signs_in() {
     check("{}", "abc:OO", Some("abc"));
     check("{}", "abc%3AOO", Some("abc"));
     check(r#"{"g":"abc:OO"}"#, "", Some("abc"));
-    check(r#"{"isOUL":true}"#, "abc", None);
+    check(r#"{"isOUL":true,"rc":true}"#, "abc", None);
+    check(r#"{"isOUL":true}"#, "", None);
+    // The first sign-in has waited for the browser's id.
+    check(r#"{"isOUL":true}"#, "abc", Some("abc"));
     check(r#"{"isOUL":true,"g":"kept"}"#, "abc", Some("kept"));
     check(r#"{"g":"');alert(1)//"}"#, "", None);
     check(r#"{"g":7}"#, "%27", None);
@@ -288,8 +302,8 @@ fn answers_are_to_the_letter() {
         number: 3,
         opt_out: None,
         is_out: false,
-        discarded: &[],
-        remembers_discarded: false,
+        discarded: None,
+        wants_variables: false,
     };
     let check = |answer: Answer<'_>, script: &Expect, json: &Expect| {
         script.assert_eq(&answer.script());
@@ -332,7 +346,7 @@ fn answers_are_to_the_letter() {
     check(
         Answer {
             is_login: true,
-            discarded: &["Old", "Caf\u{e9} '</script>"],
+            discarded: Some(&["Old", "Caf\u{e9} '</script>"]),
             ..answer
         },
         &expect![
@@ -356,7 +370,7 @@ fn answers_are_to_the_letter() {
     );
     check(
         Answer {
-            remembers_discarded: true,
+            discarded: Some(&[]),
             ..answer
         },
         &expect![
@@ -364,6 +378,18 @@ fn answers_are_to_the_letter() {
         ],
         &expect![[
             r#"{"tr":{"arp":{"d_e":[]}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":false,"rn":"3"}}"#
+        ]],
+    );
+    check(
+        Answer {
+            wants_variables: true,
+            ..answer
+        },
+        &expect![
+            "$WZRK_WR.tr({\"arp\":{},\"vars\":{}});$WZRK_WR.s('0123456789abcdef0123456789abcdef',1790000000,false,3);"
+        ],
+        &expect![[
+            r#"{"tr":{"arp":{},"vars":{}},"meta":{"g":"0123456789abcdef0123456789abcdef","sid":1790000000,"rf":false,"rn":"3"}}"#
         ]],
     );
     // An id that could close the string is never said.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::stream::{self, StreamExt as _};
 use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
-use model::record::Peer;
+use model::record::{Peer, Record};
 use model::{Credential, CredentialUse, Secret, Timestamp};
 use serde_json::{Value, json};
 
@@ -152,7 +152,11 @@ async fn what_cannot_be_read_of_a_known_sender_is_kept_and_answered_as_a_success
         let answer = send(&room, android(&room).body(body.into()).unwrap())
             .await
             .unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (200, TAKEN), "{body}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, TAKEN),
+            "{body}"
+        );
         assert_eq!(
             kept(&room).await,
             ["quarantined 0 the message cannot be read"],
@@ -345,6 +349,36 @@ async fn variables_are_taken_from_who_shows_the_token() {
         assert!(send(&room, request(body)).await.is_none());
     }
     assert_eq!(kept(&room).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_advertising_id_that_names_a_device_reaches_no_disk() {
+    const AD: &str = "-gEA7583CDA66748BCB80642ECB2B48606";
+    let room = Room::new().await;
+    let body = batch("").replace(PHONE, AD);
+    let refused = r#"{"type":"event"}"#;
+    let body = body.replacen("},", &format!("}},{refused},"), 2);
+    let answer = send(&room, android(&room).body(body.into()).unwrap()).await;
+    assert_eq!(answer.unwrap().status, 200);
+    let all = format!("{:?} {:?}", room.entries().await, kept(&room).await);
+    let bodies = room.entries().await;
+    let bodies = bodies.iter().filter_map(|it| match &it.record {
+        Record::Quarantined(it) => Some(String::from_utf8(it.body.clone()).unwrap()),
+        _ => None,
+    });
+    let bodies: Vec<_> = bodies.collect();
+    assert!(!bodies.is_empty());
+    assert!(!all.contains(&AD[2..]) && !bodies.concat().contains(&AD[2..]));
+}
+
+#[tokio::test]
+async fn an_sdk_that_asks_for_variables_is_told_that_there_are_none() {
+    let room = Room::new().await;
+    let fetch = json!({"type":"event","evtName":"wzrk_fetch","evtData":{"t":4},"ep":1_790_000_000});
+    let meta = json!({"type":"meta","g":PHONE,"id":ACCOUNT});
+    let body = json!([meta, fetch]).to_string();
+    let answer = send(&room, android(&room).body(body.into()).unwrap()).await;
+    assert_eq!(answer.unwrap().body, r#"{"arp":{"d_e":[]},"vars":{}}"#);
 }
 
 #[tokio::test]

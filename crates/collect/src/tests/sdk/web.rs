@@ -227,7 +227,10 @@ async fn a_browser_that_remembers_discarded_events_is_told_that_there_are_none()
     let room = Room::new().await;
     for (remembered, told) in [
         (r#"{"d_e":["GDY2"]}"#, r#"tr({"arp":{"d_e":[]}});"#),
-        (r#"{"j_n":"x","d_e":["GDY2","R3hQ"]}"#, r#"tr({"arp":{"d_e":[]}});"#),
+        (
+            r#"{"j_n":"x","d_e":["GDY2","R3hQ"]}"#,
+            r#"tr({"arp":{"d_e":[]}});"#,
+        ),
         (r#"{"d_e":[]}"#, r#"tr({"arp":{}});"#),
         ("{}", r#"tr({"arp":{}});"#),
     ] {
@@ -238,7 +241,11 @@ async fn a_browser_that_remembers_discarded_events_is_told_that_there_are_none()
         assert!(answer.body.contains(told), "{remembered} {}", answer.body);
     }
     let answer = script(&room, EVENT, "&type=push&arp=no").await.unwrap();
-    assert!(answer.body.contains(r#"tr({"arp":{}});"#), "{}", answer.body);
+    assert!(
+        answer.body.contains(r#"tr({"arp":{}});"#),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
@@ -258,6 +265,49 @@ async fn a_request_that_is_sent_again_is_answered_and_stored_once() {
         .filter(|it| it.contains("Viewed"))
         .count();
     assert_eq!((clicks, room.lines().await.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn pages_of_one_second_number_their_requests_anew() {
+    let room = Room::new().await;
+    for page in 1..=2 {
+        let message = EVENT.replace("\"id\"", &format!("\"pg\":{page},\"id\""));
+        for _ in 0..2 {
+            script(&room, &message, "&type=push").await.unwrap();
+        }
+    }
+    let kept = kept(&room).await;
+    let views = kept.iter().filter(|it| it.contains("Viewed"));
+    assert_eq!(views.count(), 2);
+}
+
+#[tokio::test]
+async fn a_first_sign_in_that_had_to_wait_is_of_the_anonymous_browser() {
+    let room = Room::new().await;
+    let login = r#"{"type":"profile","profile":{"Identity":"u1"},"isOUL":true,"id":"TEST-1"}"#;
+    let answer = fetch(&room, login, "&type=push&gc=abc&s=1789999000").await;
+    let body: Value = serde_json::from_str(&answer.unwrap().body).unwrap();
+    assert_eq!(body["meta"]["g"], "abc");
+    assert_eq!(body["meta"]["rf"], true);
+    assert!(kept(&room).await.contains(&String::from("abc is u1")));
+    let other = login
+        .replace("u1", "u2")
+        .replace("\"isOUL\"", "\"rc\":true,\"isOUL\"");
+    let answer = fetch(&room, &other, "&type=push&gc=abc").await;
+    let body: Value = serde_json::from_str(&answer.unwrap().body).unwrap();
+    assert_ne!(body["meta"]["g"], "abc");
+}
+
+#[tokio::test]
+async fn a_browser_that_asks_for_variables_is_told_that_there_are_none() {
+    let room = Room::new().await;
+    let asks =
+        r#"{"type":"event","evtName":"wzrk_fetch","evtData":{"t":4},"id":"TEST-1","g":"abc"}"#;
+    let answer = script(&room, asks, "&type=push").await.unwrap();
+    let told = r#"tr({"arp":{},"vars":{}});"#;
+    assert!(answer.body.contains(told), "{}", answer.body);
+    let other = script(&room, EVENT, "&type=push").await.unwrap();
+    assert!(!other.body.contains("vars"), "{}", other.body);
 }
 
 #[tokio::test]

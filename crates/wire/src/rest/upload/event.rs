@@ -23,12 +23,51 @@ pub(super) fn decode<'a>(
     of_name(name, data)
 }
 
-/// An event of an SDK, which raises the system's events too: its users cannot.
+/// An event of an SDK, which raises the system's events too: its users cannot. Nobody who could mend it
+/// is told what is wrong, so properties that break a rule are left out, and the rest is taken. Beside it
+/// stands why.
 pub(crate) fn decode_sdk<'a>(
     name: Option<Value<'a>>,
     data: Option<Value<'a>>,
-) -> Result<Content<'a>, RejectReason> {
-    of_name(event_name(name)?, data)
+) -> Result<(Content<'a>, Option<RejectReason>), RejectReason> {
+    let name = event_name(name)?;
+    let reason = match of_name(name.clone(), data) {
+        Ok(content) => return Ok((content, None)),
+        Err(reason) => reason,
+    };
+    let data = present(data).filter(|it| it.kind == Kind::Object && !it.facts.key_twice);
+    let properties = data.map(|it| sound_properties(&name, it)).ok_or(reason)?;
+    Ok((event(name, properties), Some(reason)))
+}
+
+/// The properties of an event that break no rule, as many as an event may have.
+fn sound_properties(event: &str, data: Value<'_>) -> RawJson {
+    let (mut text, mut count) = (String::from("{"), 0_usize);
+    data.members(|key, value| {
+        let key = key.decode().unwrap_or_default();
+        let members_max = match value.kind {
+            Kind::Object => limit::EVENT_PROPERTIES_MAX,
+            _ if event == "Charged" && key == "Items" => CHARGED_ITEMS_MAX,
+            _ => usize::MAX,
+        };
+        let is_sound = !key.is_empty()
+            && key.chars().count() <= limit::PROPERTY_KEY_CHARS_MAX
+            && !value.facts.too_many
+            && value.facts.members <= members_max
+            && audit(&value, LEVELS_MAX.saturating_sub(1)).is_ok();
+        if is_sound
+            && count < limit::EVENT_PROPERTIES_MAX
+            && let Ok(quoted) = serde_json::to_string(&*key)
+        {
+            text.push_str(if count > 0 { "," } else { "" });
+            text.push_str(&quoted);
+            text.push(':');
+            text.push_str(value.text);
+            count = count.saturating_add(1);
+        }
+    });
+    text.push('}');
+    RawJson::from_checked(&text)
 }
 
 fn of_name<'a>(name: Cow<'a, str>, data: Option<Value<'a>>) -> Result<Content<'a>, RejectReason> {
@@ -42,12 +81,16 @@ fn of_name<'a>(name: Cow<'a, str>, data: Option<Value<'a>>) -> Result<Content<'a
             RawJson::from_checked(data.text)
         }
     };
-    Ok(Content::Event {
+    Ok(event(name, properties))
+}
+
+const fn event(name: Cow<'_, str>, properties: RawJson) -> Content<'_> {
+    Content::Event {
         name,
         properties,
         session: None,
         context: None,
-    })
+    }
 }
 
 fn event_name(value: Option<Value<'_>>) -> Result<Cow<'_, str>, RejectReason> {

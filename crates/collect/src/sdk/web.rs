@@ -48,7 +48,7 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         number: told.number,
         opt_out: told.opt_out,
         is_out: told.is_out,
-        discarded: tells_discarded.then_some(&discarded),
+        discarded: tells_discarded.then_some(discarded.as_slice()),
         wants_variables: intake.wants_variables,
     };
     if !wants_json(headers) {

@@ -71,6 +71,8 @@ pub(crate) struct NotTaken {
     pub(crate) refusal: Refusal,
     /// Bytes that had been read.
     pub(crate) size_bytes: u64,
+    /// What came of it does not unpack, whatever it is refused for.
+    pub(crate) is_malformed: bool,
     /// Of a malformed body, as it came, what is kept for review.
     pub(crate) kept: Bytes,
 }
@@ -80,6 +82,7 @@ impl NotTaken {
         Self {
             refusal,
             size_bytes: size as u64,
+            is_malformed: refusal == Refusal::Malformed,
             kept: Bytes::new(),
         }
     }
@@ -156,7 +159,8 @@ impl Drop for Charge {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes, as it comes and unpacked.
+/// Reads a body of at most `bytes_max` bytes, as it comes and unpacked. What is left of a body that is
+/// not taken can still be read.
 ///
 /// # Errors
 /// [`Refusal::TooLarge`], [`Refusal::UnsupportedEncoding`], [`Refusal::Malformed`] (it does not
@@ -164,16 +168,16 @@ impl Drop for Charge {
 /// [`Refusal::Broken`] (it did not come to its end).
 pub(crate) async fn read(
     headers: &HeaderMap,
-    mut body: Body,
+    body: &mut Body,
     bytes_max: usize,
     budget: &Budget,
 ) -> Result<Received, NotTaken> {
     let mut size = 0_usize;
-    let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(NotTaken::new(Refusal::TooLarge, 0));
     }
+    let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
     let mut charge = Charge::none(budget);
     let mut packed = Packed::default();
     let mut sink = Sink::new(encoding, bytes_max);
@@ -184,7 +188,7 @@ pub(crate) async fn read(
         };
         size = size.saturating_add(data.len());
         if size > bytes_max {
-            return Err(NotTaken::new(Refusal::TooLarge, size));
+            return Err(packed.refuse(Refusal::TooLarge, size));
         }
         if encoding != Encoding::Identity {
             packed.keep(&data);
@@ -202,7 +206,7 @@ pub(crate) async fn read(
             held => held,
         };
         held.and_then(|held| charge.hold(held.saturating_add(packed.kept.len())))
-            .map_err(|refusal| NotTaken::new(refusal, size))?;
+            .map_err(|refusal| packed.refuse(refusal, size))?;
         if encoding != Encoding::Identity {
             // A small piece may unpack to much: others have their turn before the next one.
             tokio::task::yield_now().await;
@@ -242,6 +246,13 @@ impl Packed {
         let more = data.get(..room).unwrap_or(data);
         self.kept.extend_from_slice(more);
     }
+
+    fn refuse(&self, refusal: Refusal, size: usize) -> NotTaken {
+        NotTaken {
+            is_malformed: self.is_broken,
+            ..NotTaken::new(refusal, size)
+        }
+    }
 }
 
 /// Whether a body of these headers is in an encoding that is undone here, or in none.
@@ -266,17 +277,17 @@ fn cause(error: &axum::Error) -> Refusal {
     Refusal::Broken
 }
 
-/// Reads a body to its end and keeps nothing of it, so that the answer reaches whoever is still
-/// sending. Stops at the limit.
-pub(crate) async fn drain(mut body: Body) -> u64 {
-    let mut size = 0_u64;
-    while size <= limit::BODY_BYTES_MAX as u64 {
+/// Reads a body of which `size_bytes` have come on to its end and keeps nothing of it, so that the
+/// answer reaches whoever is still sending. Stops at the limit; how much came in all.
+pub(crate) async fn drain(mut body: Body, mut size_bytes: u64) -> u64 {
+    while size_bytes <= limit::BODY_BYTES_MAX as u64 {
         let Some(Ok(frame)) = body.frame().await else {
             break;
         };
-        size = size.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
+        let more = frame.data_ref().map_or(0, |data| data.len() as u64);
+        size_bytes = size_bytes.saturating_add(more);
     }
-    size
+    size_bytes
 }
 
 /// The one encoding of a body.

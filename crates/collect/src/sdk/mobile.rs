@@ -56,7 +56,7 @@ pub(super) async fn upload(state: Of<State>, request: Request) -> Response {
 }
 
 async fn answer(Of(state): Of<State>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
     };
@@ -77,7 +77,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let as_it_is = is_known && !body::is_readable(&parts.headers);
     let as_it_is = as_it_is.then(HeaderMap::new);
     let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
-    let read = body::read(of_body, body, bytes_max, budget).await;
+    let read = body::read(of_body, &mut body, bytes_max, budget).await;
     let (taken, size_bytes) = match &read {
         Ok(body) => (
             take(&state, &head, &parts.headers, &claim, &body.bytes),

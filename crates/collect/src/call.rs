@@ -119,8 +119,9 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         query,
         key: key.as_deref(),
     };
-    let (bytes_max, budget) = (limit::BODY_BYTES_MAX, state.bodies());
-    let read = body::read(&parts.headers, &mut body, bytes_max, budget).await;
+    let charge = state.api_bodies().for_account(caller.account());
+    let bytes_max = limit::BODY_BYTES_MAX;
+    let read = body::read(&parts.headers, &mut body, bytes_max, charge).await;
     let body = match read {
         Ok(body) => body,
         Err(not_taken) => {
@@ -192,8 +193,9 @@ fn known(state: &State, request: &Request) -> Option<Facts> {
 
 /// Answers a stranger whose request could have been a call; drops anything else in silence.
 async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, mut body: Body) -> Response {
-    let (bytes_max, budget) = (STRANGER_BODY_BYTES_MAX, state.strangers());
-    let read = body::read(&parts.headers, &mut body, bytes_max, budget).await;
+    let charge = state.strangers().for_stranger();
+    let bytes_max = STRANGER_BODY_BYTES_MAX;
+    let read = body::read(&parts.headers, &mut body, bytes_max, charge).await;
     let (refusal, size_bytes) = match read {
         Ok(it) if is_json(&it.bytes) || is_encrypted_for_us(stranger, parts) => {
             (stranger.refusal, it.size_bytes)

@@ -102,7 +102,7 @@ async fn an_upload_that_does_not_unpack_is_kept_as_it_came() {
         _ => None,
     });
     assert_eq!(kept.as_deref(), Some(&b"not gzip"[..]));
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_body_is_read_to_the_limit_and_no_further() {
             .all(|(_, line)| line.size_bytes <= 17 * mib as u64),
         "{lines:?}"
     );
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_bomb_ends_at_the_limit() {
             .unwrap();
         assert_eq!(answer.status, 413, "{answer:?}");
     }
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Reading a body: never more than the limit, counted before and after decompression.
 //!
 //! One encoding at most is undone, piece by piece, into a buffer that cannot grow past the limit;
-//! a stream that unpacks out of proportion ends early. All bodies in memory share one budget, and
-//! those of senders that are not known a small one of their own.
+//! a stream that unpacks out of proportion ends early. The bodies of a plane that are in memory share
+//! one budget, of which an account has a part, and those of senders that are not known a small one of
+//! their own.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,16 +12,19 @@ use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use model::limit;
+use model::{AccountId, limit};
+use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::upload::UNDECODABLE_BYTES_KEPT_MAX;
 use crate::{Facts, Refusal};
 
-/// Bytes of all bodies that are in memory at a time.
-const BODIES_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// Bytes of all bodies of one plane that are in memory at a time: what comes to the one, where a token
+/// that every app shows is enough, takes nothing from the other.
+const PLANE_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// Bytes of those of one account. The largest body, and as much again to unpack or decrypt it, must fit.
+const ACCOUNT_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes of those whose senders are not known: they take nothing from the others.
 const STRANGERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes that are made room for because they are announced, before as many have come.
@@ -71,6 +75,8 @@ pub(crate) struct NotTaken {
     pub(crate) refusal: Refusal,
     /// Bytes that had been read.
     pub(crate) size_bytes: u64,
+    /// What came of it does not unpack, whatever it is refused for.
+    pub(crate) is_malformed: bool,
     /// Of a malformed body, as it came, what is kept for review.
     pub(crate) kept: Bytes,
 }
@@ -80,6 +86,7 @@ impl NotTaken {
         Self {
             refusal,
             size_bytes: size as u64,
+            is_malformed: refusal == Refusal::Malformed,
             kept: Bytes::new(),
         }
     }
@@ -93,88 +100,159 @@ impl NotTaken {
     }
 }
 
-/// The memory that bodies share.
+/// The memory that bodies share. A cheap handle.
 #[derive(Debug, Clone)]
-pub struct Budget {
-    held: Arc<AtomicUsize>,
+pub struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     bytes_max: usize,
+    held: Mutex<Held>,
+}
+
+/// What is in memory now.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: usize,
+    /// How much of it is whose, of the accounts that hold any.
+    of_accounts: HashMap<AccountId, usize>,
 }
 
 impl Budget {
-    /// For bodies of known senders.
-    pub(crate) fn of_known() -> Self {
-        Self {
-            held: Arc::default(),
-            bytes_max: BODIES_BYTES_MAX,
-        }
+    /// For bodies of known senders on one plane.
+    pub(crate) fn of_plane() -> Self {
+        Self::of(PLANE_BYTES_MAX)
     }
 
     /// For bodies of all others.
     pub(crate) fn of_strangers() -> Self {
-        Self {
-            bytes_max: STRANGERS_BYTES_MAX,
-            ..Self::of_known()
+        Self::of(STRANGERS_BYTES_MAX)
+    }
+
+    fn of(bytes_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            bytes_max,
+            held: Mutex::default(),
+        }))
+    }
+
+    /// What a body of an account is charged to.
+    pub(crate) fn for_account(&self, account: AccountId) -> Charge {
+        self.charge(Some(account))
+    }
+
+    /// What a body of nobody's is charged to.
+    pub(crate) fn for_stranger(&self) -> Charge {
+        self.charge(None)
+    }
+
+    fn charge(&self, account: Option<AccountId>) -> Charge {
+        Charge {
+            budget: self.clone(),
+            account,
+            bytes: 0,
         }
     }
 
     /// Bytes that are held now.
     #[must_use]
     pub fn bytes_held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.held().bytes
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Held {
+    /// Takes `more` bytes for an account, or for nobody; nothing when there is no room.
+    fn take(
+        &mut self,
+        account: Option<AccountId>,
+        more: usize,
+        bytes_max: usize,
+    ) -> Result<(), Refusal> {
+        let bytes = self.bytes.saturating_add(more);
+        if bytes > bytes_max {
+            return Err(Refusal::Busy);
+        }
+        if let Some(account) = account {
+            let before = self.of_accounts.get(&account).copied().unwrap_or_default();
+            let of_account = before.saturating_add(more);
+            if of_account > ACCOUNT_BYTES_MAX {
+                return Err(Refusal::Busy);
+            }
+            self.of_accounts.insert(account, of_account);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn give_back(&mut self, account: Option<AccountId>, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let Some(account) = account else {
+            return;
+        };
+        if let Some(of_account) = self.of_accounts.get_mut(&account) {
+            *of_account = of_account.saturating_sub(bytes);
+            if *of_account == 0 {
+                self.of_accounts.remove(&account);
+            }
+        }
+    }
+}
+
+/// The memory of one body; given back on drop.
 #[derive(Debug)]
-struct Charge {
+pub(crate) struct Charge {
     budget: Budget,
+    /// Whose it is; none of a sender that is not known.
+    account: Option<AccountId>,
     bytes: usize,
 }
 
 impl Charge {
-    fn none(budget: &Budget) -> Self {
-        Self {
-            budget: budget.clone(),
-            bytes: 0,
-        }
-    }
-
     /// Takes as much as is needed to hold `bytes` in all.
     fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.bytes);
-        let before = self.budget.held.fetch_add(more, Ordering::Relaxed);
-        self.bytes = self.bytes.saturating_add(more);
-        if before.saturating_add(more) > self.budget.bytes_max {
-            return Err(Refusal::Busy);
+        if more == 0 {
+            return Ok(());
         }
+        let bytes_max = self.budget.0.bytes_max;
+        self.budget.held().take(self.account, more, bytes_max)?;
+        self.bytes = self.bytes.saturating_add(more);
         Ok(())
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.bytes > 0 {
+            self.budget.held().give_back(self.account, self.bytes);
+        }
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes, as it comes and unpacked.
+/// Reads a body of at most `bytes_max` bytes, as it comes and unpacked. What is left of a body that is
+/// not taken can still be read.
 ///
 /// # Errors
 /// [`Refusal::TooLarge`], [`Refusal::UnsupportedEncoding`], [`Refusal::Malformed`] (it does not
-/// unpack: it is read to its end all the same), [`Refusal::Busy`] (the shared memory is in use) and
-/// [`Refusal::Broken`] (it did not come to its end).
+/// unpack: it is read to its end all the same), [`Refusal::Busy`] (the memory that it is charged to is
+/// in use) and [`Refusal::Broken`] (it did not come to its end).
 pub(crate) async fn read(
     headers: &HeaderMap,
-    mut body: Body,
+    body: &mut Body,
     bytes_max: usize,
-    budget: &Budget,
+    mut charge: Charge,
 ) -> Result<Received, NotTaken> {
     let mut size = 0_usize;
-    let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(NotTaken::new(Refusal::TooLarge, 0));
     }
-    let mut charge = Charge::none(budget);
+    let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
     let mut packed = Packed::default();
     let mut sink = Sink::new(encoding, bytes_max);
     while let Some(frame) = body.frame().await {
@@ -184,7 +262,7 @@ pub(crate) async fn read(
         };
         size = size.saturating_add(data.len());
         if size > bytes_max {
-            return Err(NotTaken::new(Refusal::TooLarge, size));
+            return Err(packed.refuse(Refusal::TooLarge, size));
         }
         if encoding != Encoding::Identity {
             packed.keep(&data);
@@ -202,7 +280,7 @@ pub(crate) async fn read(
             held => held,
         };
         held.and_then(|held| charge.hold(held.saturating_add(packed.kept.len())))
-            .map_err(|refusal| NotTaken::new(refusal, size))?;
+            .map_err(|refusal| packed.refuse(refusal, size))?;
         if encoding != Encoding::Identity {
             // A small piece may unpack to much: others have their turn before the next one.
             tokio::task::yield_now().await;
@@ -242,6 +320,13 @@ impl Packed {
         let more = data.get(..room).unwrap_or(data);
         self.kept.extend_from_slice(more);
     }
+
+    fn refuse(&self, refusal: Refusal, size: usize) -> NotTaken {
+        NotTaken {
+            is_malformed: self.is_broken,
+            ..NotTaken::new(refusal, size)
+        }
+    }
 }
 
 /// Whether a body of these headers is in an encoding that is undone here, or in none.
@@ -266,17 +351,17 @@ fn cause(error: &axum::Error) -> Refusal {
     Refusal::Broken
 }
 
-/// Reads a body to its end and keeps nothing of it, so that the answer reaches whoever is still
-/// sending. Stops at the limit.
-pub(crate) async fn drain(mut body: Body) -> u64 {
-    let mut size = 0_u64;
-    while size <= limit::BODY_BYTES_MAX as u64 {
+/// Reads a body of which `size_bytes` have come on to its end and keeps nothing of it, so that the
+/// answer reaches whoever is still sending. Stops at the limit; how much came in all.
+pub(crate) async fn drain(mut body: Body, mut size_bytes: u64) -> u64 {
+    while size_bytes <= limit::BODY_BYTES_MAX as u64 {
         let Some(Ok(frame)) = body.frame().await else {
             break;
         };
-        size = size.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
+        let more = frame.data_ref().map_or(0, |data| data.len() as u64);
+        size_bytes = size_bytes.saturating_add(more);
     }
-    size
+    size_bytes
 }
 
 /// The one encoding of a body.

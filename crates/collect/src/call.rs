@@ -77,7 +77,7 @@ impl Call {
 /// # Errors
 /// The response that says why not.
 pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<Call, Response> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let caller = match Caller::of(state, &parts.headers, parts.extensions.get()) {
         Ok(caller) => caller,
         Err(stranger) => return Err(turn_away(state, stranger, &parts, body).await),
@@ -119,7 +119,9 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         query,
         key: key.as_deref(),
     };
-    let read = body::read(&parts.headers, body, limit::BODY_BYTES_MAX, state.bodies()).await;
+    let charge = state.api_bodies().for_account(caller.account());
+    let bytes_max = limit::BODY_BYTES_MAX;
+    let read = body::read(&parts.headers, &mut body, bytes_max, charge).await;
     let body = match read {
         Ok(body) => body,
         Err(not_taken) => {
@@ -190,42 +192,34 @@ fn known(state: &State, request: &Request) -> Option<Facts> {
 }
 
 /// Answers a stranger whose request could have been a call; drops anything else in silence.
-async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, body: Body) -> Response {
-    let facts = Facts {
-        account: stranger.account,
-        ..Facts::default()
-    };
-    let is_long = http_body::Body::size_hint(&body).lower() > STRANGER_BODY_BYTES_MAX as u64;
-    if is_long {
-        // Too much to be looked at. It is read all the same, or the answer would be lost.
-        let size_bytes = body::drain(body).await;
-        return stranger.refusal.respond(Facts {
-            size_bytes,
-            ..facts
-        });
-    }
-    let read = body::read(
-        &parts.headers,
-        body,
-        STRANGER_BODY_BYTES_MAX,
-        state.strangers(),
-    )
-    .await;
+async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, mut body: Body) -> Response {
+    let charge = state.strangers().for_stranger();
+    let bytes_max = STRANGER_BODY_BYTES_MAX;
+    let read = body::read(&parts.headers, &mut body, bytes_max, charge).await;
     let (refusal, size_bytes) = match read {
-        Ok(body) if is_json(&body.bytes) || is_encrypted_for_us(stranger, parts) => {
-            (stranger.refusal, body.size_bytes)
+        Ok(it) if is_json(&it.bytes) || is_encrypted_for_us(stranger, parts) => {
+            (stranger.refusal, it.size_bytes)
         }
-        Ok(body) => (Refusal::Undecodable, body.size_bytes),
+        Ok(it) => (Refusal::Undecodable, it.size_bytes),
         Err(NotTaken {
             refusal: refusal @ (Refusal::Broken | Refusal::TooSlow),
             size_bytes,
             ..
         }) => (refusal, size_bytes),
+        // Too much to be looked at, or no memory for that. It is read all the same, or the answer
+        // would be lost.
+        Err(NotTaken {
+            refusal: Refusal::TooLarge | Refusal::Busy,
+            size_bytes,
+            is_malformed: false,
+            ..
+        }) => (stranger.refusal, body::drain(body, size_bytes).await),
         Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
     };
     refusal.respond(Facts {
+        account: stranger.account,
         size_bytes,
-        ..facts
+        ..Facts::default()
     })
 }
 

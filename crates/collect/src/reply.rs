@@ -64,7 +64,7 @@ pub enum Refusal {
     KeyReused,
     /// The account has as many calls in progress as it may.
     TooManyCalls,
-    /// The memory for bodies is in use.
+    /// The memory for bodies, or the account's part of it, is in use.
     Busy,
     /// What was asked could not be made durable, or read; the outcome of a write is unknown.
     Unavailable,

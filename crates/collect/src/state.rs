@@ -47,7 +47,8 @@ struct Inner {
     parts: Parts,
     ceilings: Ceilings,
     announced: Announced,
-    bodies: Budget,
+    api_bodies: Budget,
+    collect_bodies: Budget,
     strangers: Budget,
     seen: Seen,
     answers: Answers,
@@ -71,7 +72,8 @@ impl State {
             drops,
             ceilings: Ceilings::default(),
             announced: Announced::default(),
-            bodies: Budget::of_known(),
+            api_bodies: Budget::of_plane(),
+            collect_bodies: Budget::of_plane(),
             strangers: Budget::of_strangers(),
             seen: Seen::default(),
             answers: Answers::default(),
@@ -202,10 +204,16 @@ impl State {
         self.0.public_name.get().map(|name| &**name)
     }
 
-    /// The memory that bodies of known senders take.
+    /// The memory that bodies of known senders take on the api plane.
     #[must_use]
-    pub fn bodies(&self) -> &Budget {
-        &self.0.bodies
+    pub fn api_bodies(&self) -> &Budget {
+        &self.0.api_bodies
+    }
+
+    /// The memory that bodies of known senders take on the collect plane.
+    #[must_use]
+    pub fn collect_bodies(&self) -> &Budget {
+        &self.0.collect_bodies
     }
 
     /// The memory that bodies take whose senders are not known.

@@ -39,9 +39,14 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         Err(response) => return response,
     };
     let now = state.clock().now();
+    let key = if is_dry_run(&call.query) {
+        Ok(None)
+    } else {
+        key
+    };
     let text = match key {
-        Ok(Some(text)) if !is_dry_run(&call.query) => text,
-        Ok(_) => return take(&state, &call, now, None).await,
+        Ok(Some(text)) => text,
+        Ok(None) => return take(&state, &call, now, None).await,
         Err(refusal) => return refusal.respond(call.facts),
     };
     let rules = &call.caller.rules;

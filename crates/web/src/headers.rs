@@ -71,7 +71,8 @@ const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "content-type, idempotency-key, x-clevertap-account-id, x-clevertap-passcode",
+            "content-encoding, content-type, idempotency-key, x-clevertap-account-id, \
+             x-clevertap-passcode",
         ),
     ),
     (

@@ -53,14 +53,15 @@ async fn answer(
     kind: Option<&str>,
     words: &'static str,
 ) -> Response {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
     };
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
     claim.hash_peer(state, &head);
-    let read = body::read(&parts.headers, body, BODY_BYTES_MAX, state.strangers()).await;
+    let charge = state.strangers().for_stranger();
+    let read = body::read(&parts.headers, &mut body, BODY_BYTES_MAX, charge).await;
     let body = match read {
         Ok(body) => body,
         Err(not_taken) => return not_taken.in_silence(),

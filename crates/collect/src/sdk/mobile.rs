@@ -56,7 +56,7 @@ pub(super) async fn upload(state: Of<State>, request: Request) -> Response {
 }
 
 async fn answer(Of(state): Of<State>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
     };
@@ -64,20 +64,23 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let claim = Claim::of(&parts.headers, &hello);
     // Before the body: should its sender go away, the address is not kept either.
     claim.hash_peer(&state, &head);
-    let is_known = claim.verify(&state, None).is_ok();
+    let known = claim.verify(&state, None).ok();
+    let is_known = known.is_some();
     if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
         voice.allow();
     }
-    let (bytes_max, budget) = if is_known {
-        (limit::BODY_BYTES_MAX, state.bodies())
-    } else {
-        (STRANGER_BODY_BYTES_MAX, state.strangers())
+    let (bytes_max, charge) = match known {
+        Some(rules) => (
+            limit::BODY_BYTES_MAX,
+            state.collect_bodies().for_account(rules.id),
+        ),
+        None => (STRANGER_BODY_BYTES_MAX, state.strangers().for_stranger()),
     };
     // What a known sender has packed in a way that is not undone here is read as it is.
     let as_it_is = is_known && !body::is_readable(&parts.headers);
     let as_it_is = as_it_is.then(HeaderMap::new);
     let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
-    let read = body::read(of_body, body, bytes_max, budget).await;
+    let read = body::read(of_body, &mut body, bytes_max, charge).await;
     let (taken, size_bytes) = match &read {
         Ok(body) => (
             take(&state, &head, &parts.headers, &claim, &body.bytes),

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use http::Request;
 use model::record::Record;
 use std::io::Write as _;
@@ -28,6 +28,20 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 fn endless(count: usize, size: usize) -> Body {
     let piece = move || Ok::<_, std::io::Error>(vec![b' '; size]);
     Body::from_stream(stream::iter((0..count).map(move |_| piece())))
+}
+
+/// In small pieces: no length is announced.
+fn in_pieces(bytes: &[u8]) -> Body {
+    let piece = |piece: &[u8]| Ok::<_, std::io::Error>(piece.to_vec());
+    let pieces: Vec<_> = bytes.chunks(1_000).map(piece).collect();
+    Body::from_stream(stream::iter(pieces))
+}
+
+/// Whoever has mistyped a passcode.
+fn mistyped() -> http::request::Builder {
+    Request::post("/1/upload")
+        .header("x-clevertap-account-id", "TEST-1")
+        .header("x-clevertap-passcode", "wrong")
 }
 
 #[tokio::test]
@@ -88,7 +102,7 @@ async fn an_upload_that_does_not_unpack_is_kept_as_it_came() {
         _ => None,
     });
     assert_eq!(kept.as_deref(), Some(&b"not gzip"[..]));
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -108,7 +122,7 @@ async fn a_body_is_read_to_the_limit_and_no_further() {
             .all(|(_, line)| line.size_bytes <= 17 * mib as u64),
         "{lines:?}"
     );
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -131,7 +145,7 @@ async fn a_bomb_ends_at_the_limit() {
             .unwrap();
         assert_eq!(answer.status, 413, "{answer:?}");
     }
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -213,4 +227,70 @@ async fn a_stranger_is_answered_only_what_could_have_been_a_call() {
         .await
         .unwrap();
     assert_eq!(answer.body, unknown);
+}
+
+#[tokio::test]
+async fn a_stranger_s_body_that_is_longer_than_is_looked_at_is_read_to_its_end_and_answered() {
+    let room = Room::new().await;
+    let numbers: Vec<u32> = (0..20_000).collect();
+    let long = serde_json::to_vec(&numbers).unwrap();
+    // Packed, it is shorter than what is looked at.
+    let cases = [
+        ("gzip", gzip(&long)),
+        ("deflate", deflate(&long)),
+        ("identity", long),
+    ];
+    let mib = 1 << 20;
+    let mut bodies = vec![("identity", endless(1_000, mib), 17 * mib)];
+    for (encoding, bytes) in cases {
+        let size = bytes.len();
+        bodies.push((encoding, in_pieces(&bytes), size));
+        bodies.push((encoding, Body::from(bytes), size));
+    }
+    let mut sizes = Vec::new();
+    for (encoding, body, size) in bodies {
+        let request = mistyped().header("Content-Encoding", encoding);
+        let answer = room.send(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(answer.status, 401, "{encoding}, {size}: {answer:?}");
+        sizes.push(size as u64);
+    }
+    let lines = room.not_served().await;
+    let mut read: Vec<_> = lines.iter().map(|(_, line)| line.size_bytes).collect();
+    sizes.sort_unstable();
+    read.sort_unstable();
+    assert_eq!(read, sizes);
+    assert_eq!(room.state.strangers().bytes_held(), 0);
+}
+
+#[tokio::test]
+async fn a_stranger_s_body_that_does_not_unpack_is_dropped_however_long_it_is() {
+    let room = Room::new().await;
+    for encoding in ["gzip", "deflate"] {
+        for size in [1_500, 100_000] {
+            let request = mistyped().header("Content-Encoding", encoding);
+            let body = in_pieces(&vec![0xff; size]);
+            let answer = room.send(request.body(body).unwrap()).await;
+            assert_eq!(answer, None, "{encoding}, {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_answered_while_others_hold_the_memory_for_such_bodies() {
+    let room = Room::new().await;
+    let mib = 1 << 20;
+    let waiting = (0..16).map(|_| {
+        // Nearly all of a body, and then nothing more.
+        let piece = stream::iter([Ok::<_, std::io::Error>(vec![b' '; mib - 1])]);
+        let body = Body::from_stream(piece.chain(stream::pending()));
+        room.send_to_collect(Room::anonymous("POST", "/a1").body(body).unwrap())
+    });
+    let mut waiting = std::pin::pin!(futures::future::join_all(waiting));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    assert_eq!(room.state.strangers().bytes_held(), 16 * (mib - 1));
+    let answer = room
+        .send(mistyped().body(Body::from(UPLOAD)).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 401, "{answer:?}");
 }

@@ -84,7 +84,7 @@ async fn a_call_is_taken_under_each_key_in_force_in_both_forms() {
     // In plain as before.
     assert_eq!(room.upload(EVENT).await.unwrap().status, 200);
     assert_eq!(kept(&room).await, (5, 0));
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_packed_bomb_is_stopped_before_it_is_opened() {
         .header("Content-Encoding", "gzip");
     let request = request.body(Body::from(packed.finish().unwrap())).unwrap();
     assert_eq!(room.send(request).await.unwrap().status, 413);
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::{from_fn, from_fn_with_state};
 use futures::stream::BoxStream;
-use governance::{AccountRules, NewPasscode, PasscodeRule, PasscodeTerms, Rules};
+use governance::{AccountRules, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms, Rules};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
@@ -43,7 +43,7 @@ pub(super) struct Room {
     journal: Journal,
     api: Router,
     collect: Router,
-    _rules: watch::Sender<Arc<Rules>>,
+    rules: watch::Sender<Arc<Rules>>,
 }
 
 /// What came back; none in silence.
@@ -107,13 +107,23 @@ impl Room {
             collect: router(&state),
             passcode: passcode.text.expose().clone(),
             reached: reached_here,
-            _rules: sender,
+            rules: sender,
             state,
             store,
             clock: manual,
             journal,
             api,
         }
+    }
+
+    /// Adds an account whose SDK token is the other one's.
+    pub(super) fn add_account(&self, id: &str) {
+        let id: AccountId = id.parse().unwrap();
+        let token = PasscodeHash::of(&self.passcode);
+        let rules = AccountRules::new(id, "another", TimeZone::UTC, Secret::new([8; 32]), token);
+        self.rules.send_modify(|all| {
+            Arc::make_mut(all).accounts.insert(id, Arc::new(rules));
+        });
     }
 
     /// A request with the account's credentials.

@@ -87,6 +87,9 @@ async fn browsers_may_call_the_api_and_never_with_their_credentials() {
             .header("Access-Control-Request-Headers", "x-clevertap-account-id");
         let preflight = room.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(preflight.status, 204);
+        let allowed = "content-encoding, content-type, idempotency-key, x-clevertap-account-id, \
+                       x-clevertap-passcode";
+        assert_eq!(preflight.headers["access-control-allow-headers"], allowed);
         let called = room.request("POST", "/1/now.json").header("Origin", origin);
         let called = room.send(called.body(Body::empty()).unwrap()).await;
         assert_eq!(called.status, 200, "{called:?}");

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use governance::{PasscodeHash, SdkTokenRule};
 use http::Request;
@@ -207,11 +208,41 @@ async fn what_strangers_send_takes_no_memory_from_known_senders() {
         _ = &mut waiting => panic!("most wait for the rest"),
         () = std::future::ready(()) => {}
     }
-    assert_eq!(room.state.bodies().bytes_held(), 0);
+    assert_eq!(room.state.collect_bodies().bytes_held(), 0);
     let held = room.state.strangers().bytes_held();
     assert!((15 * mib..17 * mib).contains(&held), "{held}");
     let answer = send(&room, android(&room).body(batch("").into()).unwrap()).await;
     assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn what_one_account_sends_takes_no_memory_from_others_nor_from_the_api() {
+    let room = Room::new().await;
+    room.add_account("TEST-2");
+    let other = || {
+        let body = batch(&room.passcode).replace(ACCOUNT, "TEST-2");
+        let request = bare("/a1?z=TEST-2").header("X-CleverTap-Token", &room.passcode);
+        send(&room, request.body(body.into()).unwrap())
+    };
+    let mine = || send(&room, android(&room).body(batch("").into()).unwrap());
+    let large = Bytes::from(vec![b' '; (16 << 20) - 1]);
+    let waiting = (0..12).map(|_| {
+        // All but a byte, which does not come.
+        let piece = stream::iter([Ok::<_, std::io::Error>(large.clone())]);
+        let body = Body::from_stream(piece.chain(stream::pending()));
+        send(&room, android(&room).body(body).unwrap())
+    });
+    let mut waiting = Box::pin(futures::future::join_all(waiting));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let held = room.state.collect_bodies().bytes_held();
+    assert_eq!(held, 3 * large.len());
+    assert_eq!(mine().await.unwrap().status, 503);
+    assert_eq!(other().await.unwrap().status, 200);
+    assert_eq!(room.upload(r#"{"d":[]}"#).await.unwrap().status, 200);
+    // Whoever goes away gives its memory back.
+    drop(waiting);
+    assert_eq!(room.state.collect_bodies().bytes_held(), 0);
+    assert_eq!(mine().await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::{Actor, Result};
 use errors::Finding;
 
 /// Names of one account that are kept.
-const NAMES_MAX: usize = 20_000;
+pub const NAMES_MAX: usize = 20_000;
 /// Kinds of errors of one account, by source and name, that are kept apart; of others the names are
 /// not kept.
 const ERRORS_MAX: usize = 5_000;

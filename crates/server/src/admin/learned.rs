@@ -77,13 +77,15 @@ pub(super) async fn errors(
     Ok(Value::Null)
 }
 
-/// Writes down what was left out of events and counted in memory alone.
+/// Writes down what was left out of events and counted in memory alone. What cannot be written is kept
+/// for the next time.
 pub(crate) async fn write_left_out(installation: &Installation) -> Result<()> {
-    let left_out = installation.collect().take_left_out();
+    let mut left_out = installation.collect().take_left_out();
     if left_out.is_empty() {
         return Ok(());
     }
-    let counted = installation.control().count_left_out(left_out).await;
+    let counted = installation.control().count_left_out(&mut left_out).await;
+    installation.collect().put_back_left_out(left_out);
     counted.context("failed to count properties that were left out")
 }
 

@@ -1,9 +1,10 @@
 //! Uploads that are sent again under the same `Idempotency-Key`.
 //!
 //! Within a day the same key with the same body is answered as before and stores nothing; with another
-//! body it is refused. It may forget (at a restart, or when there are too many answers to hold): the
+//! body it is refused. It may forget (at a restart, or when an account has too many to hold): the
 //! records of such an upload have ids that follow from the key and the body, so that what is stored
-//! twice is one record to every reader. It must never answer from memory what is not durable.
+//! twice is one record to every reader. It must never answer from memory what is not durable, nor forget
+//! the uploads of one account for those of another that has more.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,12 +22,15 @@ const HEADER: &str = "idempotency-key";
 const KEY_CHARS_MAX: usize = 255;
 /// How long a key is remembered.
 const REMEMBERED: Duration = Duration::from_millis(limit::UPLOAD_REPEATED_MS_MAX);
-/// Bytes of answers in one generation; two generations are held.
+/// Bytes of one generation of an account's uploads; two generations are held.
 const GENERATION_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes that an answer takes beside its body.
-const ANSWER_BYTES: usize = 192;
-/// Uploads without an answer in one generation, about 100 bytes each; two generations are held.
-const UNANSWERED_MAX: usize = 16_384;
+/// Bytes of the uploads of all accounts.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes that an upload takes beside the body of its answer.
+const UPLOAD_BYTES: usize = 192;
+/// Bytes of an answer's body that are kept: a longer one, which says much of what was rejected, is made
+/// again.
+const BODY_BYTES_KEPT_MAX: usize = 16 * 1024;
 
 /// One upload's key and body, as a keyed hash of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,7 +98,19 @@ impl UploadKey {
 pub(crate) struct Answered {
     pub(crate) accepted: u32,
     pub(crate) rejected: u32,
-    pub(crate) body: Bytes,
+    /// None where it is to be made again.
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Answered {
+    pub(crate) fn new(accepted: u32, rejected: u32, body: &Bytes) -> Self {
+        let is_kept = body.len() <= BODY_BYTES_KEPT_MAX;
+        Self {
+            accepted,
+            rejected,
+            body: is_kept.then(|| body.clone()),
+        }
+    }
 }
 
 /// Answers of the last day.
@@ -107,38 +123,97 @@ pub(crate) struct Answers {
 
 #[derive(Debug, Default)]
 struct Held {
-    young: HashMap<(AccountId, [u8; 16]), Slot>,
-    old: HashMap<(AccountId, [u8; 16]), Slot>,
+    accounts: HashMap<AccountId, OfAccount>,
+    /// Of all of them.
+    bytes: usize,
     claimed: HashMap<(AccountId, [u8; 16]), ()>,
-    young_bytes: usize,
-    /// When uploads first came that were not answered: what they brought may be durable all the same,
-    /// or on its way.
-    unanswered: HashMap<UploadKey, Timestamp>,
-    unanswered_old: HashMap<UploadKey, Timestamp>,
+}
+
+/// The uploads of one account.
+#[derive(Debug, Default)]
+struct OfAccount {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    /// By their keys.
+    uploads: HashMap<[u8; 16], Upload>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Upload {
+    body: [u8; 16],
+    /// When it was answered; when it first came where it was not.
+    at: Timestamp,
+    /// None where it was not: what it brought may be durable all the same, or on its way.
+    answered: Option<Answered>,
 }
 
 impl Held {
-    /// When the upload first came, as far as that is known.
-    fn began(&self, upload: &UploadKey, now: Timestamp) -> Timestamp {
-        let young = self.unanswered.get(upload);
-        let known = young.or_else(|| self.unanswered_old.get(upload)).copied();
-        let known = known.filter(|it| now.since(*it) < REMEMBERED);
-        known.unwrap_or(now)
+    fn find(&self, upload: &UploadKey, now: Timestamp) -> Option<&Upload> {
+        let own = self.accounts.get(&upload.account)?;
+        let young = own.young.uploads.get(&upload.key);
+        let known = young.or_else(|| own.old.uploads.get(&upload.key));
+        known.filter(|it| now.since(it.at) < REMEMBERED)
     }
 
-    fn leave_unanswered(&mut self, upload: UploadKey, began: Timestamp) {
-        if self.unanswered.len() >= UNANSWERED_MAX {
-            self.unanswered_old = std::mem::take(&mut self.unanswered);
+    /// When the upload first came, as far as that is known.
+    fn began(&self, upload: &UploadKey, now: Timestamp) -> Timestamp {
+        let known = self.find(upload, now);
+        let known = known.filter(|it| it.answered.is_none() && it.body == upload.body);
+        known.map_or(now, |it| it.at)
+    }
+
+    /// Remembers an upload, in place of older ones of its account and, where there are too many in
+    /// all, of the account that has most.
+    fn keep(&mut self, key: &UploadKey, at: Timestamp, answered: Option<Answered>) {
+        let upload = Upload {
+            body: key.body,
+            at,
+            answered,
+        };
+        let own = self.accounts.entry(key.account).or_default();
+        let before = own.bytes();
+        own.add(key.key, upload);
+        self.bytes = self.bytes.saturating_sub(before) + own.bytes();
+        while self.bytes > BYTES_MAX {
+            let Some(most) = self.accounts.values_mut().max_by_key(|it| it.bytes()) else {
+                return;
+            };
+            self.bytes = self.bytes.saturating_sub(most.turn_over());
         }
-        self.unanswered.insert(upload, began);
     }
 }
 
-#[derive(Debug, Clone)]
-struct Slot {
-    at: Timestamp,
-    body: [u8; 16],
-    answered: Answered,
+impl OfAccount {
+    const fn bytes(&self) -> usize {
+        self.young.bytes.saturating_add(self.old.bytes)
+    }
+
+    fn add(&mut self, key: [u8; 16], upload: Upload) {
+        if self.young.bytes > GENERATION_BYTES_MAX {
+            self.turn_over();
+        }
+        self.young.bytes += upload.bytes();
+        let replaced = self.young.uploads.insert(key, upload);
+        let replaced = replaced.map_or(0, |it| it.bytes());
+        self.young.bytes = self.young.bytes.saturating_sub(replaced);
+    }
+
+    /// Forgets the older generation; how many bytes it had.
+    fn turn_over(&mut self) -> usize {
+        std::mem::replace(&mut self.old, std::mem::take(&mut self.young)).bytes
+    }
+}
+
+impl Upload {
+    fn bytes(&self) -> usize {
+        let body = self.answered.as_ref().and_then(|it| it.body.as_ref());
+        UPLOAD_BYTES + body.map_or(0, Bytes::len)
+    }
 }
 
 /// What is known of an upload.
@@ -146,8 +221,8 @@ struct Slot {
 pub(crate) enum Begun<'a> {
     /// It is new, and this request's alone until the claim is dropped.
     New(Claim<'a>),
-    /// It was answered so.
-    Before(Answered),
+    /// It was answered so, at that time.
+    Before(Answered, Timestamp),
     /// Its key was used for another body.
     OtherBody,
 }
@@ -173,13 +248,13 @@ impl Answers {
             {
                 let mut held = self.lock();
                 if !held.claimed.contains_key(&name) {
-                    let known = held.young.get(&name).or_else(|| held.old.get(&name));
-                    match known.filter(|it| now.since(it.at) < REMEMBERED) {
-                        Some(slot) if slot.body == upload.body => {
-                            return Begun::Before(slot.answered.clone());
-                        }
-                        Some(_) => return Begun::OtherBody,
-                        None => {}
+                    if let Some(known) = held.find(&upload, now)
+                        && let Some(answered) = &known.answered
+                    {
+                        return match known.body == upload.body {
+                            true => Begun::Before(answered.clone(), known.at),
+                            false => Begun::OtherBody,
+                        };
                     }
                     held.claimed.insert(name, ());
                     let began = held.began(&upload, now);
@@ -216,18 +291,7 @@ impl Claim<'_> {
     pub(crate) fn durable(mut self, now: Timestamp, answered: Answered) {
         self.is_durable = true;
         let mut held = self.answers.lock();
-        if held.young_bytes > GENERATION_BYTES_MAX {
-            held.old = std::mem::take(&mut held.young);
-            held.young_bytes = 0;
-        }
-        held.young_bytes += answered.body.len().saturating_add(ANSWER_BYTES);
-        let slot = Slot {
-            at: now,
-            body: self.upload.body,
-            answered,
-        };
-        held.young
-            .insert((self.upload.account, self.upload.key), slot);
+        held.keep(&self.upload, now, Some(answered));
     }
 }
 
@@ -237,9 +301,70 @@ impl Drop for Claim<'_> {
         let mut held = self.answers.lock();
         held.claimed.remove(&name);
         if !self.is_durable {
-            held.leave_unanswered(self.upload, self.began);
+            held.keep(&self.upload, self.began, None);
         }
         drop(held);
         self.answers.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Answered, Answers, BODY_BYTES_KEPT_MAX, BYTES_MAX, Begun, UPLOAD_BYTES, UploadKey,
+    };
+    use bytes::Bytes;
+    use model::{AccountId, Secret, Timestamp};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+    fn upload(account: AccountId, number: u32, body: &str) -> UploadKey {
+        let secret = Secret::new([7; 32]);
+        UploadKey::of(account, &secret, &number.to_string(), "", body.as_bytes())
+    }
+
+    /// Has so many uploads answered.
+    async fn answer(answers: &Answers, account: AccountId, uploads: u32, body: &Bytes) {
+        for number in 0..uploads {
+            let begun = answers.begin(upload(account, number, ""), NOW).await;
+            let Begun::New(claim) = begun else {
+                panic!("upload {number} is new")
+            };
+            claim.durable(NOW, Answered::new(1, 0, body));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_that_has_many_makes_only_its_own_forgotten() {
+        let answers = Answers::default();
+        let accounts = ["A-1", "A-2", "A-3", "A-4"];
+        let [quiet, loud @ ..] = accounts.map(|it| it.parse::<AccountId>().unwrap());
+        answer(&answers, quiet, 1, &Bytes::from_static(b"{}")).await;
+        let long = Bytes::from(vec![b' '; BODY_BYTES_KEPT_MAX]);
+        for account in loud {
+            answer(&answers, account, 1_200, &long).await;
+            let first = answers.begin(upload(account, 0, ""), NOW).await;
+            assert!(matches!(first, Begun::New(_)), "{account}");
+            let last = answers.begin(upload(account, 1_199, ""), NOW).await;
+            assert!(matches!(last, Begun::Before(..)), "{account}");
+        }
+        let same = answers.begin(upload(quiet, 0, ""), NOW).await;
+        assert!(matches!(same, Begun::Before(..)), "{same:?}");
+        let other = answers.begin(upload(quiet, 0, "other"), NOW).await;
+        assert!(matches!(other, Begun::OtherBody), "{other:?}");
+        let held = answers.lock();
+        let bytes = held.accounts.values().map(|it| it.bytes());
+        assert_eq!(bytes.sum::<usize>(), held.bytes);
+        assert!(held.bytes <= BYTES_MAX, "{}", held.bytes);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_answered_takes_room_once() {
+        let answers = Answers::default();
+        let account = "A-1".parse().unwrap();
+        for _ in 0..3 {
+            drop(answers.begin(upload(account, 0, ""), NOW).await);
+        }
+        assert_eq!(answers.lock().bytes, UPLOAD_BYTES);
     }
 }

@@ -171,10 +171,15 @@ impl State {
     }
 
     /// What was left out since it was last asked, taken away: the caller sees to it that it is
-    /// written down. A process that ends before loses it.
+    /// written down, or puts it back. A process that ends before loses it.
     #[must_use]
     pub fn take_left_out(&self) -> Vec<LeftOut> {
         self.0.left_out.take()
+    }
+
+    /// Puts back what could not be written down.
+    pub fn put_back_left_out(&self, left_out: Vec<LeftOut>) {
+        self.0.left_out.put_back(left_out);
     }
 
     /// When credentials were accepted last.

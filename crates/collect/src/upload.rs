@@ -59,20 +59,34 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     );
     match state.answers().begin(key, now).await {
         Begun::New(claim) => take(&state, &call, now, Some((text.as_str(), claim))).await,
-        Begun::Before(answered) => {
-            let facts = Facts {
-                accepted: answered.accepted,
-                rejected: answered.rejected,
-                reason: "repeated",
-                ..call.facts
-            };
-            match commit(&state, &call.head, StatusCode::OK, &facts, Vec::new()).await {
-                Ok(()) => reply::ok(answered.body, facts),
-                Err(refusal) => refusal.respond(call.facts),
-            }
-        }
+        Begun::Before(answered, at) => repeat(&state, &call, answered, at).await,
         Begun::OtherBody => Refusal::KeyReused.respond(call.facts),
     }
+}
+
+/// Answers an upload as when it came at `received_at`. Nothing is kept of it now but the line.
+async fn repeat(state: &State, call: &Call, before: Answered, received_at: Timestamp) -> Response {
+    let facts = Facts {
+        accepted: before.accepted,
+        rejected: before.rejected,
+        reason: "repeated",
+        ..call.facts
+    };
+    let again = || answer_again(state, call, received_at);
+    let body = before.body.map_or_else(again, Ok);
+    let committed = commit(state, &call.head, StatusCode::OK, &facts, Vec::new()).await;
+    match committed.and(body) {
+        Ok(body) => reply::ok(body, facts),
+        Err(refusal) => refusal.respond(call.facts),
+    }
+}
+
+/// What the account's rules make of an upload that came at `received_at`: its answer.
+fn answer_again(state: &State, call: &Call, received_at: Timestamp) -> Result<Bytes, Refusal> {
+    let batch = upload::decode(call.bytes()).map_err(|_| Refusal::Malformed)?;
+    let admitted = admit(state, call, batch, received_at);
+    let answer = upload::answer(admitted.processed(), admitted.rejections());
+    Ok(Bytes::from(answer))
 }
 
 /// Takes an upload that is new, as far as anybody knows; `claimed` is its key and the claim to that.
@@ -128,13 +142,7 @@ async fn take(
         count("suppressed", suppressed);
     }
     if let Some(claim) = claim {
-        let body = body.clone();
-        let answered = Answered {
-            accepted,
-            rejected,
-            body,
-        };
-        claim.durable(received_at, answered);
+        claim.durable(received_at, Answered::new(accepted, rejected, &body));
     }
     reply::ok(body, facts)
 }

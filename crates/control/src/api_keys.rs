@@ -18,8 +18,8 @@ use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::{Actor, Error, Result};
 
-/// Keys of one account, retired ones too.
-const KEYS_MAX: usize = 100;
+/// Retired keys of one account that are kept, the newest. The audit log knows of all.
+const RETIRED_MAX: i64 = 100;
 /// Keys of one account that are accepted at a time.
 const ACCEPTED_MAX: usize = 4;
 /// The longest time that an older key is accepted beside a newer one.
@@ -393,10 +393,6 @@ fn check_room(
     if stored.keys.iter().any(|key| key.id == key_id) {
         return Err(Error::Conflict("drew a number twice: try again".to_owned()));
     }
-    if stored.keys.len() >= KEYS_MAX {
-        let text = format!("an account has at most {KEYS_MAX} keys, retired ones too");
-        return Err(Error::Invalid(text));
-    }
     match (stored.has_current(now), rotate) {
         (true, None) => {
             let text = "there is a key already: rotate it";
@@ -446,7 +442,7 @@ async fn end_current(session: &mut Session, id: AccountId, end: Timestamp) -> Re
     .map_err(Error::database("end a key"))
 }
 
-/// Removes the private halves of keys whose time is over.
+/// Removes the private halves of keys whose time is over, and the oldest of the retired keys.
 async fn forget_ended(session: &mut Session, id: AccountId, now: Timestamp) -> Result<()> {
     sqlx::query(
         "UPDATE api_keys SET private_key_sealed = NULL, retired_at = accepted_until \
@@ -456,8 +452,18 @@ async fn forget_ended(session: &mut Session, id: AccountId, now: Timestamp) -> R
     .bind(now.ms())
     .execute(session.connection())
     .await
+    .map_err(Error::database("retire keys whose time is over"))?;
+    sqlx::query(
+        "DELETE FROM api_keys WHERE account = $1 AND retired_at IS NOT NULL AND id NOT IN \
+         (SELECT id FROM api_keys WHERE account = $1 AND retired_at IS NOT NULL \
+         ORDER BY retired_at DESC, created_at DESC, id LIMIT $2)",
+    )
+    .bind(id.as_str().to_owned())
+    .bind(RETIRED_MAX)
+    .execute(session.connection())
+    .await
     .map(|_| ())
-    .map_err(Error::database("retire keys whose time is over"))
+    .map_err(Error::database("forget retired keys"))
 }
 
 async fn retire(session: &mut Session, id: AccountId, key_id: u32, now: Timestamp) -> Result<()> {

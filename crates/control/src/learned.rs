@@ -13,7 +13,7 @@ use model::learned::{KindCounts, Learned, LeftOut, Name, Refused, ValueKind};
 use model::{AccountId, RecordId, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::control::Control;
@@ -23,7 +23,7 @@ use crate::{Actor, Result};
 use errors::Finding;
 
 /// Names of one account that are kept.
-const NAMES_MAX: usize = 20_000;
+pub const NAMES_MAX: usize = 20_000;
 /// Kinds of errors of one account, by source and name, that are kept apart; of others the names are
 /// not kept.
 const ERRORS_MAX: usize = 5_000;
@@ -231,22 +231,31 @@ impl Control {
             .collect())
     }
 
-    /// Counts properties that were left out of records before those were kept.
+    /// Counts properties that were left out of records before those were kept, and takes them out of
+    /// `left_out`: what is in it afterwards is not counted.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when they cannot be made durable.
-    pub async fn count_left_out(&self, left_out: Vec<LeftOut>) -> Result<()> {
+    /// [`model::ErrorKind::Unavailable`] when they cannot be made durable. If `left_out` is empty all the
+    /// same, they are in the database, and on the volumes before anything else is.
+    pub async fn count_left_out(&self, left_out: &mut Vec<LeftOut>) -> Result<()> {
         let sealer = Arc::clone(&self.sealer);
-        self.database
+        let waiting = Arc::new(Mutex::new(std::mem::take(left_out)));
+        let uncounted = Arc::clone(&waiting);
+        let written = self
+            .database
             .write(move |session| {
                 Box::pin(async move {
+                    let left_out = lock(&waiting).clone();
                     for (account, found) in errors::of_left_out(left_out) {
                         store::save_errors(session, &sealer, account, found).await?;
                     }
+                    lock(&waiting).clear();
                     Ok(())
                 })
             })
-            .await
+            .await;
+        left_out.append(&mut lock(&uncounted));
+        written
     }
 
     async fn known_names(&self, id: AccountId) -> Result<BTreeMap<Name, Known>> {
@@ -255,6 +264,10 @@ impl Control {
             .read(move |session| Box::pin(async move { store::read(session, &sealer, id).await }))
             .await
     }
+}
+
+fn lock(waiting: &Mutex<Vec<LeftOut>>) -> MutexGuard<'_, Vec<LeftOut>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn view((name, known): (&Name, &Known)) -> NameView {

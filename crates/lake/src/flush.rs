@@ -6,7 +6,7 @@
 
 use model::catalog::{Consumed, Publication};
 use model::record::{Entry, Record, Table};
-use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp};
+use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp, WriterId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -69,7 +69,11 @@ impl Lake {
         let ledger = keep.ledger();
         let now = self.clock.now();
         let settings = self.settings.clone();
-        let stored = self.stored(&commits).await?;
+        let entries = commits.iter().flat_map(|(commit, entries)| {
+            let writer = commit.writer;
+            entries.iter().map(move |entry| (writer, entry))
+        });
+        let stored = self.stored(probes(entries)).await?;
         let (parts, (report, lessons)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;
@@ -95,18 +99,24 @@ impl Lake {
 /// The records of each account and table that are in parts already.
 pub(crate) type Stored = HashMap<(AccountId, Table), HashSet<RecordId>>;
 
-impl Lake {
-    async fn stored(&self, commits: &[(CommitId, Arc<Vec<Entry>>)]) -> Result<Stored> {
-        let mut probes: BTreeMap<(AccountId, Table), Vec<Probe>> = BTreeMap::new();
-        for (commit, entries) in commits {
-            for entry in entries.iter() {
-                let table = entry.record.table();
-                if may_come_twice(table) {
-                    let probes = probes.entry((entry.account, table)).or_default();
-                    probes.push(Probe::of(&entry.record, commit.writer));
-                }
-            }
+/// What is looked for in parts, by account and table.
+pub(crate) type Probes = BTreeMap<(AccountId, Table), Vec<Probe>>;
+
+/// What to look for of entries that stand in commits of these writers.
+pub(crate) fn probes<'a>(entries: impl IntoIterator<Item = (WriterId, &'a Entry)>) -> Probes {
+    let mut probes = Probes::new();
+    for (writer, entry) in entries {
+        let table = entry.record.table();
+        if may_come_twice(table) {
+            let probes = probes.entry((entry.account, table)).or_default();
+            probes.push(Probe::of(&entry.record, writer));
         }
+    }
+    probes
+}
+
+impl Lake {
+    pub(crate) async fn stored(&self, probes: Probes) -> Result<Stored> {
         let mut stored = Stored::new();
         for ((account, table), probes) in probes {
             let view = self.catalog.view(Some(account), &[table]).await;

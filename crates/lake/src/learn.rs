@@ -4,15 +4,16 @@
 //! It costs one look-up an event more than planning alone. It must never keep a value.
 
 use model::learned::{KindCounts, Learned, Name, Refused, VALUE_BYTES_MAX, ValueKind};
-use model::record::{ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
+use model::record::{ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source, Table};
 use model::submission::RejectReason;
-use model::{AccountId, RecordId, Timestamp};
+use model::{AccountId, CommitId, RecordId, Timestamp};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::plan::{Counts, Plan};
 use crate::schema::PropertyType;
 use crate::shred::{self, Key};
+use crate::{Lake, Result, flush};
 
 /// The reason of what was refused without a record.
 const UNDECODABLE: &str = "undecodable";
@@ -50,9 +51,34 @@ impl Lessons {
     }
 }
 
+impl Lake {
+    /// What is learned of an account's records in a commit of the journal. What is in a part, or among
+    /// the records `seen` in commits before, which these join, came again and counts nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` when the catalog or the store does not answer, `Corrupt` when a part cannot be read.
+    pub async fn learn(
+        &self,
+        account: AccountId,
+        commit: CommitId,
+        entries: &[Entry],
+        seen: &mut HashSet<(Table, RecordId)>,
+    ) -> Result<Lessons> {
+        let own: Vec<&Entry> = entries.iter().filter(|it| it.account == account).collect();
+        let probes = flush::probes(own.iter().map(|it| (commit.writer, *it)));
+        let stored = self.stored(probes).await?;
+        let new = own.into_iter().filter(|it| {
+            let (table, id) = (it.record.table(), it.record.id());
+            let of_table = stored.get(&(account, table));
+            of_table.is_none_or(|stored| !stored.contains(&id)) && seen.insert((table, id))
+        });
+        Ok(learn(new))
+    }
+}
+
 /// What is learned of `entries`, in any order; a record that comes twice counts twice.
 #[must_use]
-pub fn learn<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Lessons {
+pub(crate) fn learn<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Lessons {
     let mut accounts: BTreeMap<AccountId, Vec<&Record>> = BTreeMap::new();
     for entry in entries {
         accounts

@@ -41,7 +41,7 @@ pub use filter::{ExpireReport, RewriteReport};
 pub use flush::FlushReport;
 pub use garbage::GarbageReport;
 pub use keep::Keep;
-pub use learn::{Lessons, learn};
+pub use learn::Lessons;
 pub use property::PropertyReader;
 pub use record_index::{Probe, RecordIndex, may_come_twice};
 pub use rows::tail_batches;

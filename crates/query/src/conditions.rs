@@ -23,7 +23,8 @@ pub struct PropertyFilter {
     pub value: RawJson,
 }
 
-/// How a property is compared. Numbers compare as numbers, everything else as text.
+/// How a property is compared. Numbers compare as numbers, also where they are in a text; everything
+/// else as text, a date (`$D_…`) too. What is no number is neither greater nor less than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// The same: `5` and `"5"` are, and so are `true` and `"True"`.
@@ -233,11 +234,12 @@ impl Value {
         lower.contains(&wanted.lower)
     }
 
-    /// As numbers, where both are.
+    /// As numbers, where both are; a number has no place among what is none.
     fn order(&self, wanted: &Wanted) -> Option<Ordering> {
         match (self.number, wanted.number) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
-            _ => Some(self.text.as_str().cmp(self.wanted_text(wanted))),
+            (None, None) => Some(self.text.as_str().cmp(self.wanted_text(wanted))),
+            (Some(_), None) | (None, Some(_)) => None,
         }
     }
 }

@@ -13,13 +13,11 @@ const BODY: &str = r#"{"d":[{"type":"event","identity":"u1","evtName":"Viewed"},
     {"type":"event","identity":"u1","evtName":"Viewed"},
     {"type":"event","identity":"u1","evtName":"App Launched"}]}"#;
 
-async fn send(room: &Room, key: &str, body: &'static str) -> Answer {
+async fn send(room: &Room, key: &str, body: impl Into<Body>) -> Answer {
     let request = room
         .request("POST", "/1/upload")
         .header("Idempotency-Key", key);
-    room.send(request.body(Body::from(body)).unwrap())
-        .await
-        .unwrap()
+    room.send(request.body(body.into()).unwrap()).await.unwrap()
 }
 
 async fn events(room: &Room) -> Vec<RecordId> {
@@ -54,6 +52,37 @@ async fn the_same_key_and_body_is_stored_once_and_answered_alike() {
     room.upload(BODY).await;
     room.upload(BODY).await;
     assert_eq!(events(&room).await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_made_again_as_of_its_time() {
+    let room = Room::new().await;
+    // Half an hour younger than the oldest that is kept.
+    let oldest = NOW.minus(Duration::from_hours(365 * 24)).ms() / 1_000 + 1_800;
+    let body = format!(
+        r#"{{"d":[{{"type":"event","identity":"u1","ts":{oldest},"evtName":"Viewed"}},
+        {{"type":"event","identity":"u1","evtName":"App Launched","evtData":{{"a":"{}"}}}}]}}"#,
+        "x".repeat(50_000)
+    );
+    let first = send(&room, "k1", body.clone()).await;
+    assert!(
+        first
+            .body
+            .starts_with(r#"{"status":"partial","processed":1,"#)
+    );
+    assert!(first.body.len() > 50_000);
+    room.clock.advance(Duration::from_hours(1));
+    assert_eq!(send(&room, "k1", body).await, first);
+    assert_eq!(send(&room, "k1", BODY).await.status, 422);
+    assert_eq!(events(&room).await.len(), 1);
+    let lines = room.lines().await;
+    let told = lines
+        .iter()
+        .map(|(_, it)| (&*it.reason, it.accepted, it.rejected));
+    assert_eq!(
+        told.take(2).collect::<Vec<_>>(),
+        [("", 1, 1), ("repeated", 1, 1)]
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use model::{AccountId, Clock as _, ErrorKind};
 use std::time::Duration;
 
 use super::support::{Faulty, World, operator};
-use crate::{ApiEncryptionView, ApiKeyState, AuditFilter, Control};
+use crate::{ApiEncryptionView, ApiKeyState, ApiKeyView, AuditFilter, Control};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -156,4 +156,32 @@ async fn no_more_keys_are_accepted_at_a_time_than_may_be() {
     assert_eq!(many.unwrap_err().kind(), ErrorKind::Conflict);
     let long = control.rotate_api_key(&operator(), id, DAY * 91).await;
     assert_eq!(long.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn keys_are_rotated_for_ever_and_the_newest_retired_ones_are_kept() {
+    let world = World::new(413);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let id = account(&control).await;
+    let mut view = control.create_api_key(&operator(), id).await.unwrap();
+    let mut made = Vec::new();
+    for _ in 0..105 {
+        made.insert(0, view.keys[0].key_id);
+        world.clock.advance(DAY);
+        let rotated = control
+            .rotate_api_key(&operator(), id, Duration::ZERO)
+            .await;
+        view = rotated.unwrap();
+    }
+    let retired = |key: &&ApiKeyView| key.state == ApiKeyState::Retired;
+    let kept: Vec<_> = view
+        .keys
+        .iter()
+        .filter(retired)
+        .map(|it| it.key_id)
+        .collect();
+    assert_eq!(kept, made[..100]);
+    assert_eq!(view.keys.len(), 101);
+    assert_eq!(rules(&control, id).keys.len(), 1);
 }

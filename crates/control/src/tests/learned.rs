@@ -6,7 +6,7 @@ use model::learned::{KindCounts, Learned, LeftOut, LeftOutReason, Name, Refused,
 use model::record::Source;
 use model::{AccountId, ErrorKind, RecordId, Timestamp, WriterId};
 
-use super::support::{Faulty, World, operator};
+use super::support::{Fault, Faulty, World, operator};
 use crate::{Control, DictionaryChange, ErrorView};
 
 const WRITER: WriterId = WriterId { node: 1, start: 1 };
@@ -202,7 +202,7 @@ async fn what_the_account_does_not_know_is_an_error_once_it_knows_something() {
         first_seen: AT,
         last_seen: AT,
     };
-    control.count_left_out(vec![left_out]).await.unwrap();
+    control.count_left_out(&mut vec![left_out]).await.unwrap();
     let refused = Refused {
         account: id,
         source: Source::Web,
@@ -320,11 +320,11 @@ async fn a_declared_kind_goes_before_the_first_one_and_people_s_properties_are_k
         first_seen: AT,
         last_seen: AT,
     };
-    let dropped = vec![
+    let mut dropped = vec![
         left_out(LeftOutReason::Undefined, 8),
         left_out(LeftOutReason::Mismatch, 9),
     ];
-    control.count_left_out(dropped).await.unwrap();
+    control.count_left_out(&mut dropped).await.unwrap();
     let found = errors(&control, id).await;
     let expected = [
         ("profile_type_mismatch_accepted", None, Some("points"), 4),
@@ -338,5 +338,39 @@ async fn a_declared_kind_goes_before_the_first_one_and_people_s_properties_are_k
             5,
         ),
     ];
+    assert_eq!(shown(&found), expected);
+}
+
+#[tokio::test]
+async fn what_could_not_be_counted_comes_back_and_nothing_counts_twice() {
+    let world = World::new(426);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Faulty::new();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let id = shop(&control).await;
+    let left_out = |count| {
+        vec![LeftOut {
+            account: id,
+            source: Source::Web,
+            name: property("Known", "z"),
+            reason: LeftOutReason::Undefined,
+            count,
+            first_seen: AT,
+            last_seen: AT,
+        }]
+    };
+    store.fail_after(0, Fault::Before);
+    let (mut first, mut second) = (left_out(1), left_out(20));
+    for waiting in [&mut first, &mut second] {
+        let error = control.count_left_out(waiting).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    // The first is in the database, and on its way to the volumes.
+    assert_eq!((first, &second), (Vec::new(), &left_out(20)));
+    store.heal();
+    control.count_left_out(&mut second).await.unwrap();
+    assert_eq!(second, []);
+    let found = errors(&control, id).await;
+    let expected = [("property_undefined_dropped", Some("Known"), Some("z"), 21)];
     assert_eq!(shown(&found), expected);
 }

@@ -2,11 +2,12 @@
 
 use model::learned::{Name, ValueKind};
 use model::record::{Change, ChangeOp, Entry, Record, Source};
-use model::{RawJson, Timestamp};
-use std::collections::BTreeMap;
+use model::{CommitId, RawJson, Timestamp, WriterId};
+use std::collections::{BTreeMap, HashSet};
 
 use super::world::{World, account, everyone, person, run, small, without};
-use crate::learn;
+use crate::Lessons;
+use crate::learn::learn;
 
 fn entries(records: Vec<Record>) -> Vec<Entry> {
     let entry = |record| Entry {
@@ -134,9 +135,49 @@ fn what_was_learned_travels_with_the_publication_and_hidden_people_teach_nothing
 }
 
 #[test]
+fn what_came_again_teaches_nothing_wherever_it_stands() {
+    run(async {
+        let world = World::new(small());
+        let flushed = world.event(person(1), 0, r#"{"a":1}"#);
+        world
+            .flush(account(1), vec![flushed.clone()], &everyone())
+            .await
+            .unwrap();
+        let twice = world.event(person(2), 0, r#"{"b":1}"#);
+        // Its id is that of what it became when it was replayed.
+        let Record::Quarantined(mut refused) = world.others(person(2)).swap_remove(2) else {
+            unreachable!()
+        };
+        refused.id = twice.id();
+        let records = vec![
+            flushed,
+            twice.clone(),
+            twice,
+            Record::Quarantined(refused.clone()),
+            Record::Quarantined(refused),
+        ];
+        let entries = entries(records);
+        let (mut seen, mut all) = (HashSet::new(), Lessons::default());
+        for number in [2, 3] {
+            let commit = CommitId {
+                writer: WriterId { node: 1, start: 1 },
+                number,
+            };
+            let learned = world.lake.learn(account(1), commit, &entries, &mut seen);
+            all.add(learned.await.unwrap());
+        }
+        let names = all.learned.iter().map(|it| (it.name.clone(), it.count));
+        let expected = [(Name::Event("Charged".into()), 1), (property("b"), 1)];
+        assert_eq!(names.collect::<BTreeMap<_, _>>(), expected.into());
+        let refused: Vec<_> = all.refused.iter().map(|it| it.count).collect();
+        assert_eq!(refused, [1]);
+    });
+}
+
+#[test]
 fn lessons_of_many_commits_are_put_together() {
     let world = World::new(small());
-    let mut all = crate::Lessons::default();
+    let mut all = Lessons::default();
     for n in 0..30_000 {
         let name = format!(r#"{{"p{}":1}}"#, n % 50);
         all.add(learn(&entries(vec![world.event(person(1), n, &name)])));

@@ -7,6 +7,7 @@ use lake::Lessons;
 use model::catalog::Catalog as _;
 use model::{AccountId, WriterId};
 use serde_json::Value;
+use std::collections::HashSet;
 use tokio::sync::mpsc;
 
 use super::Frame;
@@ -77,17 +78,19 @@ pub(super) async fn errors(
     Ok(Value::Null)
 }
 
-/// Writes down what was left out of events and counted in memory alone.
+/// Writes down what was left out of events and counted in memory alone. What cannot be written is kept
+/// for the next time.
 pub(crate) async fn write_left_out(installation: &Installation) -> Result<()> {
-    let left_out = installation.collect().take_left_out();
+    let mut left_out = installation.collect().take_left_out();
     if left_out.is_empty() {
         return Ok(());
     }
-    let counted = installation.control().count_left_out(left_out).await;
+    let counted = installation.control().count_left_out(&mut left_out).await;
+    installation.collect().put_back_left_out(left_out);
     counted.context("failed to count properties that were left out")
 }
 
-/// What the journal holds of an account beyond the watermarks, and these.
+/// What the journal holds of an account beyond the watermarks, each record once, and these.
 async fn fresh(
     installation: &Installation,
     id: AccountId,
@@ -95,7 +98,7 @@ async fn fresh(
     let watermarks = watermarks(installation).await?;
     let journal = installation.journal();
     let _held = journal.hold();
-    let mut lessons = Lessons::default();
+    let (mut lessons, mut seen) = (Lessons::default(), HashSet::new());
     for commit in journal.live() {
         let of_writer = watermarks.iter().find(|(of, _)| *of == commit.id.writer);
         if of_writer.is_some_and(|(_, number)| commit.id.number <= *number) {
@@ -103,7 +106,11 @@ async fn fresh(
         }
         let entries = journal.read(commit.id).await;
         let entries = entries.context("failed to read the journal")?;
-        lessons.add(lake::learn(entries.iter().filter(|it| it.account == id)));
+        let learned = installation
+            .lake()
+            .learn(id, commit.id, &entries, &mut seen);
+        let learned = Box::pin(learned).await;
+        lessons.add(learned.context("failed to look up which records are in parts")?);
     }
     Ok((watermarks, lessons))
 }

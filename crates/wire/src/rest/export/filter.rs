@@ -64,7 +64,7 @@ pub enum FilterValue {
     AnyOf(Vec<Self>),
 }
 
-/// How a property is compared.
+/// How a property is compared. A number is above or below numbers alone, a text texts alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operator {
     /// The same value.
@@ -75,13 +75,13 @@ pub enum Operator {
     Contains,
     /// A text that does not hold the value, or none.
     NotContains,
-    /// A number above it.
+    /// Above it.
     GreaterThan,
-    /// A number above or equal to it.
+    /// Above or equal to it.
     GreaterThanEquals,
-    /// A number below it.
+    /// Below it.
     LessThan,
-    /// A number below or equal to it.
+    /// Below or equal to it.
     LessThanEquals,
     /// Any value.
     Exists,

@@ -37,7 +37,7 @@ pub use drops::{Drops, Flush, OTHER_PATHS, Refused};
 pub use encryption::encrypt_answers;
 pub use peer::{hashed_peer, network};
 pub use preset::Preset;
-pub use replay::{Replayed, replay};
+pub use replay::{Replayed, is_replayable, replay};
 pub use reply::Refusal;
 pub use request_log::{Facts, Head, Line, cleaned_method, cleaned_path, log_requests};
 pub use router::{no_proxy, router};

@@ -1,11 +1,14 @@
-//! Drops: what was refused in silence. Counted exactly, kept in bounded space.
+//! Drops: what was refused in silence. Counted exactly, kept in bounded space. And what strangers were
+//! told, once it is much.
 //!
 //! Each drop is one line of the request log as long as they are few. When more come than a budget
 //! of lines allows, they are gathered: the drops of one plane, reason and path become two lines, the
 //! first and the last of them, and the last one says how many more it stands for (its `rejected`,
 //! which a dropped request has no other use for). Paths beyond a limit are gathered under
 //! [`OTHER_PATHS`], and so are those that senders choose once a day has had its number of new ones:
-//! whoever groups drops by path must hold every path that there is. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
+//! whoever groups drops by path must hold every path that there is. The other lines of strangers go to the
+//! journal's queue, and beyond a budget of their own are gathered as drops are, by account, outcome and
+//! status besides. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
 //! is ever forgotten, or counted twice, because a flush failed. A line never holds a credential, a
 //! query string, a header or a body.
 
@@ -21,8 +24,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use gathered::OTHER_PATHS;
-use gathered::{Budget, Gathered, Groups, Kind};
+use gathered::{Budget, Gathered, Groups, Kind, entries};
+pub use gathered::{GATHERED, OTHER_PATHS};
 
 /// Lines that wait in memory.
 const LINES_WAITING_MAX: usize = 8_192;
@@ -81,6 +84,10 @@ struct Waiting {
     lines: Vec<RequestLine>,
     gathered: Groups,
     budget: Budget,
+    /// Of strangers, and no drops.
+    strangers: Groups,
+    /// How many lines of strangers may be offered to the journal.
+    strangers_budget: Budget,
     /// The latest time that a flush has said: what is dropped after it is later.
     flushed_until: Option<Timestamp>,
     /// Hashes of the reasons and paths of senders' choice that the day has had.
@@ -152,16 +159,29 @@ impl Drops {
         waiting.take(now, line);
     }
 
+    /// Gathers the line of a stranger's request that is no drop. As long as they are few it is given
+    /// back: it is to be offered to the journal as any other.
+    pub(crate) fn gather(&self, account: AccountId, line: RequestLine) -> Option<RequestLine> {
+        let now = self.0.clock.monotonic();
+        let mut waiting = self.0.waiting();
+        if waiting.strangers_budget.take(now) {
+            return Some(line);
+        }
+        waiting.strangers.add(now, account, line);
+        None
+    }
+
     /// Whether anything waits to be made durable.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let waiting = self.0.waiting();
-        !waiting.lines.is_empty() || !waiting.gathered.is_empty()
+        !waiting.lines.is_empty() || !waiting.gathered.is_empty() || !waiting.strangers.is_empty()
     }
 
-    /// Makes drops durable. With [`Flush::All`], everything that happened before the call is in the
-    /// journal when it returns, and so is everything with the time that it returns or an earlier one:
-    /// what is dropped from then on is later. Dropping the future does not lose or double anything.
+    /// Makes drops durable, and what else was gathered. With [`Flush::All`], everything that was dropped
+    /// before the call is in the journal when it returns, and so is everything with the time that it
+    /// returns or an earlier one: what is dropped from then on is later. Dropping the future does not lose
+    /// or double anything.
     ///
     /// # Errors
     /// What the journal says; the drops wait on.
@@ -180,26 +200,31 @@ impl Inner {
 
     async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let _alone = self.flushing.lock().await;
-        let (lines, gathered, until) = {
+        let (lines, gathered, strangers, until) = {
             let mut waiting = self.waiting();
             let now = self.clock.monotonic();
             let until = waiting.time_of_drop(self.clock.now());
             waiting.flushed_until = Some(until);
             let lines = mem::take(&mut waiting.lines);
             let gathered = waiting.gathered.take(which, now);
-            (lines, gathered, until)
+            let strangers = waiting.strangers.take(which, now);
+            (lines, gathered, strangers, until)
         };
-        if lines.is_empty() && gathered.is_empty() {
+        if lines.is_empty() && gathered.is_empty() && strangers.is_empty() {
             return Ok(until);
         }
-        let summaries = gathered.iter().flat_map(|(_, it)| it.lines());
-        let entries = lines.iter().cloned().chain(summaries).map(|line| Entry {
+        let lines_kept = lines.iter().cloned().map(|line| Entry {
             account: AccountId::installation(),
             record: Record::Request(Box::new(line)),
         });
-        let appended = self.journal.append(entries.collect()).await;
+        let all = lines_kept
+            .chain(entries(&gathered))
+            .chain(entries(&strangers));
+        let appended = self.journal.append(all.collect()).await;
         if appended.is_err() {
-            self.waiting().put_back(lines, gathered);
+            let mut waiting = self.waiting();
+            waiting.put_back(lines, gathered);
+            waiting.strangers.put_back(strangers);
         }
         appended.map(|()| until)
     }
@@ -235,7 +260,7 @@ impl Waiting {
         if self.lines.len() < LINES_WAITING_MAX && self.budget.take(now) {
             self.lines.push(line);
         } else {
-            self.gathered.add(now, line);
+            self.gathered.add(now, AccountId::installation(), line);
         }
     }
 

@@ -33,7 +33,7 @@ pub use body::{Budget, Received, TooSlow};
 pub use call::{Call, Ceiling, enter, unknown_url, wrong_method};
 pub use connection::{Connection, Silence, Voice};
 pub use credentials::Caller;
-pub use drops::{Drops, Flush, OTHER_PATHS, Refused};
+pub use drops::{Drops, Flush, GATHERED, OTHER_PATHS, Refused};
 pub use encryption::encrypt_answers;
 pub use peer::{hashed_peer, network};
 pub use preset::Preset;

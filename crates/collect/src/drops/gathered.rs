@@ -1,7 +1,8 @@
 //! Lines of the request log in bounded space: how many are kept one by one, and what becomes of the
-//! others.
+//! others: two of each kind, of which the last says for how many more it stands.
 
-use model::record::{Plane, RequestLine};
+use model::AccountId;
+use model::record::{Entry, Outcome, Plane, Record, RequestLine};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use super::Flush;
 
 /// The path that stands for every path beyond the limit.
 pub const OTHER_PATHS: &str = "(other)";
+/// The reason of a line that stands for more requests that were served. Its `rejected` says for how many,
+/// as that of any request that was not served.
+pub const GATHERED: &str = "gathered";
 
 /// Lines that are kept one by one before the others are gathered.
 pub(super) const LINES_BURST: u64 = 4_096;
@@ -57,7 +61,10 @@ impl Budget {
 /// What tells gathered lines apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
+    account: AccountId,
     plane: Plane,
+    outcome: Outcome,
+    status: u16,
     reason: Box<str>,
     path: Box<str>,
 }
@@ -80,9 +87,12 @@ impl Groups {
         self.0.is_empty()
     }
 
-    pub(super) fn add(&mut self, now: Duration, mut line: RequestLine) {
+    pub(super) fn add(&mut self, now: Duration, account: AccountId, mut line: RequestLine) {
         let mut kind = Kind {
+            account,
             plane: line.plane,
+            outcome: line.outcome,
+            status: line.status,
             reason: line.reason.clone(),
             path: line.path.clone(),
         };
@@ -143,9 +153,24 @@ impl Gathered {
     pub(super) fn lines(&self) -> impl Iterator<Item = RequestLine> {
         let more = self.count.saturating_sub(2);
         let last = (self.count > 1).then(|| RequestLine {
+            reason: match self.last.outcome {
+                Outcome::Answered if more > 0 => Box::from(GATHERED),
+                Outcome::Answered | Outcome::Refused | Outcome::Dropped => self.last.reason.clone(),
+            },
             rejected: u32::try_from(more).unwrap_or(u32::MAX),
             ..self.last.clone()
         });
         std::iter::once(self.first.clone()).chain(last)
     }
+}
+
+/// What was taken out, as it is written down.
+pub(super) fn entries(taken: &[(Kind, Gathered)]) -> impl Iterator<Item = Entry> {
+    taken.iter().flat_map(|(kind, gathered)| {
+        let account = kind.account;
+        gathered.lines().map(move |line| Entry {
+            account,
+            record: Record::Request(Box::new(line)),
+        })
+    })
 }

@@ -65,6 +65,9 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     // Before the body: should its sender go away, the address is not kept either.
     claim.hash_peer(&state, &head);
     let is_known = claim.verify(&state, None).is_ok();
+    if is_known {
+        head.let_in();
+    }
     if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
         voice.allow();
     }
@@ -208,6 +211,7 @@ fn take(
         Some(_) => verified?,
         None => verified.map_err(|_| Refusal::Undecodable)?,
     };
+    head.let_in();
     page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
     if is_sealed && !rules.takes_encrypted {
         return Err(Dropped::of(&rules, Refusal::EncryptionOff));

@@ -65,6 +65,9 @@ impl Caller {
             });
         };
         state.uses().passcode(rules.id, &passcode.name, now);
+        if let Some(head) = head {
+            head.let_in();
+        }
         Ok(Self {
             passcode_name: passcode.name.clone(),
             terms: passcode.terms.clone(),

@@ -1,42 +1,39 @@
-//! Drops: what was refused in silence. Counted exactly, kept in bounded space.
+//! Drops: what was refused in silence. Counted exactly, kept in bounded space. And what strangers were
+//! told, once it is much.
 //!
 //! Each drop is one line of the request log as long as they are few. When more come than a budget
 //! of lines allows, they are gathered: the drops of one plane, reason and path become two lines, the
 //! first and the last of them, and the last one says how many more it stands for (its `rejected`,
 //! which a dropped request has no other use for). Paths beyond a limit are gathered under
 //! [`OTHER_PATHS`], and so are those that senders choose once a day has had its number of new ones:
-//! whoever groups drops by path must hold every path that there is. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
+//! whoever groups drops by path must hold every path that there is. The other lines of strangers go to the
+//! journal's queue, and beyond a budget of their own are gathered as drops are, by account, outcome and
+//! status besides. What waits is in memory until [`Drops::flush`] has made it durable; nothing of it
 //! is ever forgotten, or counted twice, because a flush failed. A line never holds a credential, a
 //! query string, a header or a body.
+
+mod gathered;
 
 use journal::Journal;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
 use model::{AccountId, Clock, RecordIds, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::BuildHasher as _;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The path that stands for every path beyond the limit.
-pub const OTHER_PATHS: &str = "(other)";
+use gathered::{Budget, Gathered, Groups, Kind, entries};
+pub use gathered::{GATHERED, OTHER_PATHS};
 
-/// Lines that are kept one by one before drops are gathered.
-const LINES_BURST: u64 = 4_096;
-/// How many lines a second become free for that.
-const LINES_A_SECOND: u64 = 8;
 /// Lines that wait in memory.
 const LINES_WAITING_MAX: usize = 8_192;
-/// Paths that are gathered apart from each other at a time.
-const PATHS_MAX: usize = 128;
 /// Reasons and paths of senders' choice that are told apart in a day. All of a retention are grouped,
 /// and held, whenever drops are listed: 360,000 in 90 days, of some 150 bytes each. What is known is in
 /// memory alone: a restart begins a new day, which is no harm, for strangers restart nothing.
 const NEW_PATHS_A_DAY_MAX: usize = 4_000;
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long drops are gathered, unless everything is asked for.
-const GATHER: Duration = Duration::from_secs(10);
 
 /// One drop, as the listener knows it before there is a request, or without one.
 #[derive(Debug, Clone)]
@@ -82,31 +79,15 @@ pub(crate) enum PathOf {
     Sender,
 }
 
-/// What tells gathered drops apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Kind {
-    plane: Plane,
-    reason: Box<str>,
-    path: Box<str>,
-}
-
-/// Drops of one kind.
-#[derive(Debug)]
-struct Gathered {
-    count: u64,
-    since: Duration,
-    first: RequestLine,
-    last: RequestLine,
-}
-
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<RequestLine>,
-    gathered: HashMap<Kind, Gathered>,
-    /// Lines that may still be kept one by one, thousandths.
-    budget: u64,
-    /// When the budget was last added to; none before the first drop.
-    counted: Option<Duration>,
+    gathered: Groups,
+    budget: Budget,
+    /// Of strangers, and no drops.
+    strangers: Groups,
+    /// How many lines of strangers may be offered to the journal.
+    strangers_budget: Budget,
     /// The latest time that a flush has said: what is dropped after it is later.
     flushed_until: Option<Timestamp>,
     /// Hashes of the reasons and paths of senders' choice that the day has had.
@@ -178,16 +159,29 @@ impl Drops {
         waiting.take(now, line);
     }
 
+    /// Gathers the line of a stranger's request that is no drop. As long as they are few it is given
+    /// back: it is to be offered to the journal as any other.
+    pub(crate) fn gather(&self, account: AccountId, line: RequestLine) -> Option<RequestLine> {
+        let now = self.0.clock.monotonic();
+        let mut waiting = self.0.waiting();
+        if waiting.strangers_budget.take(now) {
+            return Some(line);
+        }
+        waiting.strangers.add(now, account, line);
+        None
+    }
+
     /// Whether anything waits to be made durable.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let waiting = self.0.waiting();
-        !waiting.lines.is_empty() || !waiting.gathered.is_empty()
+        !waiting.lines.is_empty() || !waiting.gathered.is_empty() || !waiting.strangers.is_empty()
     }
 
-    /// Makes drops durable. With [`Flush::All`], everything that happened before the call is in the
-    /// journal when it returns, and so is everything with the time that it returns or an earlier one:
-    /// what is dropped from then on is later. Dropping the future does not lose or double anything.
+    /// Makes drops durable, and what else was gathered. With [`Flush::All`], everything that was dropped
+    /// before the call is in the journal when it returns, and so is everything with the time that it
+    /// returns or an earlier one: what is dropped from then on is later. Dropping the future does not lose
+    /// or double anything.
     ///
     /// # Errors
     /// What the journal says; the drops wait on.
@@ -206,28 +200,31 @@ impl Inner {
 
     async fn flush(&self, which: Flush) -> journal::Result<Timestamp> {
         let _alone = self.flushing.lock().await;
-        let (lines, gathered, until) = {
+        let (lines, gathered, strangers, until) = {
             let mut waiting = self.waiting();
             let now = self.clock.monotonic();
             let until = waiting.time_of_drop(self.clock.now());
             waiting.flushed_until = Some(until);
             let lines = mem::take(&mut waiting.lines);
-            let is_due =
-                |it: &Gathered| which == Flush::All || now.saturating_sub(it.since) >= GATHER;
-            let gathered: Vec<_> = waiting.gathered.extract_if(|_, it| is_due(it)).collect();
-            (lines, gathered, until)
+            let gathered = waiting.gathered.take(which, now);
+            let strangers = waiting.strangers.take(which, now);
+            (lines, gathered, strangers, until)
         };
-        if lines.is_empty() && gathered.is_empty() {
+        if lines.is_empty() && gathered.is_empty() && strangers.is_empty() {
             return Ok(until);
         }
-        let summaries = gathered.iter().flat_map(|(_, it)| it.lines());
-        let entries = lines.iter().cloned().chain(summaries).map(|line| Entry {
+        let lines_kept = lines.iter().cloned().map(|line| Entry {
             account: AccountId::installation(),
             record: Record::Request(Box::new(line)),
         });
-        let appended = self.journal.append(entries.collect()).await;
+        let all = lines_kept
+            .chain(entries(&gathered))
+            .chain(entries(&strangers));
+        let appended = self.journal.append(all.collect()).await;
         if appended.is_err() {
-            self.waiting().put_back(lines, gathered);
+            let mut waiting = self.waiting();
+            waiting.put_back(lines, gathered);
+            waiting.strangers.put_back(strangers);
         }
         appended.map(|()| until)
     }
@@ -260,48 +257,10 @@ impl Waiting {
     }
 
     fn take(&mut self, now: Duration, line: RequestLine) {
-        let full = LINES_BURST * 1_000;
-        let elapsed = self.counted.map_or(u64::MAX, |at| {
-            u64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(u64::MAX)
-        });
-        self.counted = Some(now);
-        let more = elapsed.saturating_mul(LINES_A_SECOND);
-        self.budget = self.budget.saturating_add(more).min(full);
-        if self.budget >= 1_000 && self.lines.len() < LINES_WAITING_MAX {
-            self.budget -= 1_000;
+        if self.lines.len() < LINES_WAITING_MAX && self.budget.take(now) {
             self.lines.push(line);
         } else {
-            self.gather(now, line);
-        }
-    }
-
-    fn gather(&mut self, now: Duration, mut line: RequestLine) {
-        let mut kind = Kind {
-            plane: line.plane,
-            reason: line.reason.clone(),
-            path: line.path.clone(),
-        };
-        if self.gathered.len() >= PATHS_MAX && !self.gathered.contains_key(&kind) {
-            kind.path = Box::from(OTHER_PATHS);
-            line.path = Box::from(OTHER_PATHS);
-        }
-        match self.gathered.get_mut(&kind) {
-            Some(found) => {
-                found.count += 1;
-                found.last = line;
-            }
-            None => {
-                let first = line.clone();
-                self.gathered.insert(
-                    kind,
-                    Gathered {
-                        count: 1,
-                        since: now,
-                        first,
-                        last: line,
-                    },
-                );
-            }
+            self.gathered.add(now, AccountId::installation(), line);
         }
     }
 
@@ -309,36 +268,14 @@ impl Waiting {
     fn put_back(&mut self, mut lines: Vec<RequestLine>, gathered: Vec<(Kind, Gathered)>) {
         lines.append(&mut self.lines);
         self.lines = lines;
-        for (kind, older) in gathered {
-            match self.gathered.get_mut(&kind) {
-                Some(newer) => {
-                    newer.count += older.count;
-                    newer.since = older.since;
-                    newer.first = older.first;
-                }
-                None => {
-                    self.gathered.insert(kind, older);
-                }
-            }
-        }
-    }
-}
-
-impl Gathered {
-    /// One line for one drop; for more, the first and the last, which stands for the rest as well.
-    fn lines(&self) -> impl Iterator<Item = RequestLine> {
-        let more = self.count.saturating_sub(2);
-        let last = (self.count > 1).then(|| RequestLine {
-            rejected: u32::try_from(more).unwrap_or(u32::MAX),
-            ..self.last.clone()
-        });
-        std::iter::once(self.first.clone()).chain(last)
+        self.gathered.put_back(gathered);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, LINES_BURST, NEW_PATHS_A_DAY_MAX, OTHER_PATHS, PATHS_MAX, Waiting};
+    use super::gathered::{Budget, Gathered, LINES_BURST, PATHS_MAX};
+    use super::{DAY, Flush, NEW_PATHS_A_DAY_MAX, OTHER_PATHS, Waiting};
     use model::record::{Outcome, Peer, Plane, RequestLine};
     use model::{RecordId, Timestamp};
     use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -367,7 +304,7 @@ mod tests {
     /// What the lines that leave say, by path: how many, the first and the last time.
     fn told(waiting: &Waiting) -> BTreeMap<String, (u64, i64, i64)> {
         let mut told = BTreeMap::new();
-        let gathered = waiting.gathered.values().flat_map(super::Gathered::lines);
+        let gathered = waiting.gathered.all().flat_map(Gathered::lines);
         for line in waiting.lines.iter().cloned().chain(gathered) {
             let at = line.at.ms();
             let (count, first, last) =
@@ -402,7 +339,7 @@ mod tests {
         let told = told(&waiting);
         assert_eq!(told.values().map(|it| it.0).sum::<u64>(), 1_000_000);
         assert!(told.contains_key(OTHER_PATHS));
-        assert!(waiting.gathered.len() <= PATHS_MAX + 1);
+        assert!(waiting.gathered.all().len() <= PATHS_MAX + 1);
         assert!(waiting.lines.len() as u64 <= LINES_BURST + 10 * 8 + 1);
     }
 
@@ -442,7 +379,7 @@ mod tests {
             paths in proptest::collection::vec(0..4_u8, 0..200),
             failures in proptest::collection::vec(proptest::bool::ANY, 0..200),
         ) {
-            let mut waiting = Waiting { budget: 0, counted: Some(Duration::ZERO), ..Waiting::default() };
+            let mut waiting = Waiting { budget: Budget::spent(), ..Waiting::default() };
             let mut truth = BTreeMap::new();
             let mut failures = failures.into_iter().chain(std::iter::repeat(false));
             for (number, path) in (0..).zip(paths) {
@@ -454,7 +391,7 @@ mod tests {
                 (*first, *last) = (at.min(*first), at.max(*last));
                 if failures.next() == Some(true) {
                     let lines = std::mem::take(&mut waiting.lines);
-                    let gathered = waiting.gathered.drain().collect();
+                    let gathered = waiting.gathered.take(Flush::All, Duration::ZERO);
                     waiting.put_back(lines, gathered);
                 }
             }

@@ -27,6 +27,31 @@ pub enum Replayed {
     NotReplayable,
 }
 
+/// Whether what came so can be read again.
+#[must_use]
+pub fn is_replayable(source: Source) -> bool {
+    Dialect::of(source).is_some()
+}
+
+/// What a record is read by.
+#[derive(Debug, Clone, Copy)]
+enum Dialect {
+    Rest,
+    Web,
+    Mobile,
+}
+
+impl Dialect {
+    const fn of(source: Source) -> Option<Self> {
+        match source {
+            Source::Rest => Some(Self::Rest),
+            Source::Web => Some(Self::Web),
+            Source::Android | Source::Ios => Some(Self::Mobile),
+            Source::Console => None,
+        }
+    }
+}
+
 /// Replays one record, or a body that could not be decoded.
 ///
 /// # Errors
@@ -64,8 +89,9 @@ fn decide(
 ) -> Result<Admitted, Replayed> {
     let rules = state.rules();
     let rules = rules.account(account).ok_or(Replayed::NotReplayable)?;
-    let body = plain(quarantined);
-    let batch = read(account, quarantined.source, &body)?;
+    let dialect = Dialect::of(quarantined.source).ok_or(Replayed::NotReplayable)?;
+    let body = plain(dialect, quarantined);
+    let batch = read(dialect, account, quarantined.source, &body)?;
     if batch.records.is_empty() && batch.rejections.is_empty() {
         return Err(refused("there is nothing in it to be stored"));
     }
@@ -88,31 +114,36 @@ fn refused(why: &str) -> Replayed {
 }
 
 /// The bytes that its dialect's decoder reads.
-fn plain(quarantined: &Quarantined) -> Cow<'_, [u8]> {
+fn plain(dialect: Dialect, quarantined: &Quarantined) -> Cow<'_, [u8]> {
     let body = quarantined.body.as_slice();
-    match quarantined.source {
-        Source::Rest if quarantined.code != 0 => Cow::Owned([b"{\"d\":[", body, b"]}"].concat()),
-        Source::Android | Source::Ios => match mobile_sdk::decode(body) {
+    match dialect {
+        Dialect::Rest if quarantined.code != 0 => Cow::Owned([b"{\"d\":[", body, b"]}"].concat()),
+        Dialect::Mobile => match mobile_sdk::decode(body) {
             Ok(Body::Sealed(it)) => {
                 let opened = seal::transit::open(&it.key, it.nonce, &it.payload);
                 opened.map_or(Cow::Borrowed(body), Cow::Owned)
             }
             Ok(Body::Plain(_)) | Err(_) => Cow::Borrowed(body),
         },
-        Source::Rest | Source::Web | Source::Console => Cow::Borrowed(body),
+        Dialect::Rest | Dialect::Web => Cow::Borrowed(body),
     }
 }
 
 /// Decodes it by its dialect.
-fn read(account: AccountId, source: Source, body: &[u8]) -> Result<Batch<'_>, Replayed> {
-    match source {
-        Source::Rest => upload::decode(body).map_err(|_| refused("the body is not an upload")),
-        Source::Web => {
+fn read(
+    dialect: Dialect,
+    account: AccountId,
+    source: Source,
+    body: &[u8],
+) -> Result<Batch<'_>, Replayed> {
+    match dialect {
+        Dialect::Rest => upload::decode(body).map_err(|_| refused("the body is not an upload")),
+        Dialect::Web => {
             let text = std::str::from_utf8(body).ok();
             let batch = text.and_then(|it| web_sdk::reread(it).ok());
             batch.ok_or_else(|| refused("the message cannot be read"))
         }
-        Source::Android | Source::Ios => match mobile_sdk::decode(body) {
+        Dialect::Mobile => match mobile_sdk::decode(body) {
             Ok(Body::Plain(upload))
                 if upload.account().is_none_or(|it| *it == *account.as_str()) =>
             {
@@ -120,7 +151,6 @@ fn read(account: AccountId, source: Source, body: &[u8]) -> Result<Batch<'_>, Re
             }
             Ok(_) | Err(_) => Err(refused("the message cannot be read")),
         },
-        Source::Console => Err(Replayed::NotReplayable),
     }
 }
 

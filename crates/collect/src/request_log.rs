@@ -44,6 +44,8 @@ struct HeadParts {
     method: Box<str>,
     path: Box<str>,
     path_of: PathOf,
+    /// The caller has shown a credential that is good.
+    is_let_in: AtomicBool,
     /// Whether the line is in a commit that the journal has taken: the layer writes none then.
     taken: AtomicBool,
     /// The key that the answer is encrypted to, once the caller is known and has asked for that.
@@ -70,6 +72,7 @@ impl Head {
             path_of,
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
+            is_let_in: AtomicBool::new(false),
             taken: AtomicBool::new(false),
             answer_key: OnceLock::new(),
         }))
@@ -136,6 +139,11 @@ impl Head {
         self.0.is_peer_kept.store(true, Ordering::Relaxed);
     }
 
+    /// The caller is no stranger: its line is not gathered with those of strangers.
+    pub fn let_in(&self) {
+        self.0.is_let_in.store(true, Ordering::Relaxed);
+    }
+
     /// From now on the answer is encrypted, whatever it says.
     pub(crate) fn encrypt_answer(&self, key: AnswerKey) {
         self.0.answer_key.get_or_init(|| key);
@@ -160,11 +168,21 @@ impl Head {
         self.0.hashed_peer.get().unwrap_or(&self.0.peer)
     }
 
-    /// The line of this request.
+    /// The line of this request, as an entry of whose it is.
     pub(crate) fn line(&self, state: &State, status: Option<StatusCode>, facts: &Facts) -> Entry {
+        entry(facts.owner(), self.request_line(state, status, facts))
+    }
+
+    fn request_line(
+        &self,
+        state: &State,
+        status: Option<StatusCode>,
+        facts: &Facts,
+    ) -> RequestLine {
         let head = &*self.0;
         let elapsed = state.clock().monotonic().saturating_sub(head.started);
-        let line = RequestLine {
+        let outcome = outcome(status);
+        RequestLine {
             id: state.record_ids().batch()(0),
             at: head.at,
             plane: head.plane,
@@ -173,18 +191,24 @@ impl Head {
             method: head.method.clone(),
             path: head.path.clone(),
             status: status.map_or(0, |status| status.as_u16()),
-            outcome: outcome(status),
+            outcome,
             reason: Box::from(facts.reason),
             size_bytes: facts.size_bytes,
             accepted: facts.accepted,
-            rejected: facts.rejected,
+            // Of what was not served it says for how many more a line stands.
+            rejected: match outcome {
+                Outcome::Answered => facts.rejected,
+                Outcome::Refused | Outcome::Dropped => 0,
+            },
             duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        };
-        let account = facts.account.unwrap_or_else(AccountId::installation);
-        Entry {
-            account,
-            record: Record::Request(Box::new(line)),
         }
+    }
+}
+
+fn entry(account: AccountId, line: RequestLine) -> Entry {
+    Entry {
+        account,
+        record: Record::Request(Box::new(line)),
     }
 }
 
@@ -204,6 +228,13 @@ pub struct Facts {
     pub rejected: u32,
     /// When the line is written.
     pub line: Line,
+}
+
+impl Facts {
+    /// Whose log the line is in.
+    fn owner(&self) -> AccountId {
+        self.account.unwrap_or_else(AccountId::installation)
+    }
 }
 
 /// When the line of a request is written.
@@ -267,10 +298,11 @@ pub async fn log_requests(
     }
     open.is_closed = true;
     let status = status(&response);
-    let line = head.line(&state, status, &facts);
-    match (status, line.record) {
-        (None, Record::Request(line)) => state.drops().record(*line, head.0.path_of),
-        (_, record) => offer(&state, &Entry { record, ..line }),
+    if status.is_none() {
+        let line = head.request_line(&state, status, &facts);
+        state.drops().record(line, head.0.path_of);
+    } else {
+        leave(&state, &head, status, &facts);
     }
     count(&head, status, facts.reason);
     response
@@ -294,14 +326,22 @@ impl Drop for Open<'_> {
             ..Facts::default()
         };
         if !self.head.0.taken.load(Ordering::Relaxed) {
-            offer(self.state, &self.head.line(self.state, None, &facts));
+            leave(self.state, self.head, None, &facts);
         }
         count(self.head, None, facts.reason);
     }
 }
 
-fn offer(state: &State, line: &Entry) {
-    if !state.journal().offer(line) {
+/// Leaves a line that nobody waits for. Those of strangers are gathered when they are many: they push no
+/// line of a caller who was let in out of the journal's queue, and fill no volume.
+fn leave(state: &State, head: &Head, status: Option<StatusCode>, facts: &Facts) {
+    let line = head.request_line(state, status, facts);
+    let line = match head.0.is_let_in.load(Ordering::Relaxed) {
+        true => Some(line),
+        false => state.drops().gather(facts.owner(), line),
+    };
+    let is_lost = line.is_some_and(|it| !state.journal().offer(&entry(facts.owner(), it)));
+    if is_lost {
         metrics::counter!("strongroom_request_lines_lost_total").increment(1);
     }
 }

@@ -375,7 +375,8 @@ pub struct RequestLine {
     pub size_bytes: u64,
     /// Records accepted.
     pub accepted: u32,
-    /// Records rejected.
+    /// Records rejected. Of a request that was not served, and under the reason `gathered`: for how many
+    /// more requests the line stands.
     pub rejected: u32,
     /// Time from the head to the answer's being ready, microseconds.
     pub duration_us: u64,

@@ -74,6 +74,7 @@ async fn answer(
         Ok(rules) => rules,
         Err(refusal) => return Dropped::from(refusal).respond(size_bytes),
     };
+    head.let_in();
     head.hash_peer(&peer_key(&rules));
     let checked = check_if_any(&rules, &parts.headers);
     if let Err(refusal) = checked {

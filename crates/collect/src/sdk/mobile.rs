@@ -66,6 +66,9 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     claim.hash_peer(&state, &head);
     let known = claim.verify(&state, None).ok();
     let is_known = known.is_some();
+    if is_known {
+        head.let_in();
+    }
     if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
         voice.allow();
     }
@@ -217,6 +220,7 @@ fn take(
         Some(_) => verified?,
         None => verified.map_err(|_| Refusal::Undecodable)?,
     };
+    head.let_in();
     page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
     if is_sealed && !rules.takes_encrypted {
         return Err(Dropped::of(&rules, Refusal::EncryptionOff));

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
-use super::harness::{NOW, Room};
+use super::harness::{ACCOUNT, NOW, Room};
 use crate::{Facts, Flush, Refusal, Refused, hashed_peer, log_requests};
 
 #[tokio::test]
@@ -102,6 +102,63 @@ async fn a_url_of_ours_has_its_path_whatever_strangers_have_asked_for() {
     assert_eq!((count("/0"), count("/9999")), (1, 0));
     assert_eq!((count("/a1"), count("/y")), (1, 0));
     assert_eq!(count("(other)"), 10_001 - 4_000);
+}
+
+#[tokio::test]
+async fn what_strangers_are_told_is_counted_exactly_and_takes_little_room() {
+    const FLOOD: u32 = 6_000;
+    let room = Room::new().await;
+    for number in 0..FLOOD {
+        let request = Room::anonymous("POST", "/1/upload");
+        let request = match number % 2 {
+            0 => request,
+            _ => request
+                .header("X-CleverTap-Account-Id", ACCOUNT)
+                .header("X-CleverTap-Passcode", "wrong"),
+        };
+        let answer = room.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.unwrap().status, 401);
+    }
+    let fetch = r#"[{"type":"meta","g":"__0123456789abcdef0123456789abcdef","id":"TEST-1"},
+        {"type":"event","evtName":"wzrk_fetch","evtData":{"t":7},"ep":1790000000}]"#;
+    for _ in 0..10 {
+        let stranger = Room::anonymous("OPTIONS", "/a")
+            .header("Origin", "https://shop.test")
+            .header("Access-Control-Request-Method", "GET")
+            .body(Body::empty());
+        let phone = Room::anonymous("POST", "/content")
+            .header("X-CleverTap-Account-Id", ACCOUNT)
+            .header("X-CleverTap-Token", &room.passcode)
+            .body(Body::from(fetch));
+        for (request, status) in [(stranger, 204), (phone, 200)] {
+            let answer = room.send_to_collect(request.unwrap()).await;
+            assert_eq!(answer.unwrap().status, status);
+        }
+    }
+    room.not_served().await;
+    let lines = room.lines().await;
+    assert!(lines.len() < 4_200, "{}", lines.len());
+    for (account, reason) in [("0", "unknown_account"), (ACCOUNT, "invalid_credentials")] {
+        let of_kind = lines.iter().filter(|(of, _)| of.as_str() == account);
+        let of_kind = of_kind.filter(|(_, it)| &*it.reason == reason);
+        let mut requests = 0;
+        for (_, line) in of_kind {
+            assert_eq!((line.status, line.outcome), (401, Outcome::Refused));
+            requests += 1 + line.rejected;
+        }
+        assert_eq!(requests, FLOOD / 2, "{reason}");
+    }
+    let of_path = |path: &str| -> Vec<(String, String, u32)> {
+        let of_path = lines.iter().filter(|(_, it)| &*it.path == path);
+        of_path
+            .map(|(account, it)| (account.clone(), it.reason.to_string(), it.rejected))
+            .collect()
+    };
+    let line =
+        |account: &str, reason: &str, more: u32| (account.to_owned(), reason.to_owned(), more);
+    assert_eq!(of_path("/a"), [line("0", "", 0), line("0", "gathered", 8)]);
+    // Whoever was let in has a line each.
+    assert_eq!(of_path("/content"), vec![line(ACCOUNT, "", 0); 10]);
 }
 
 #[tokio::test]

@@ -232,34 +232,28 @@ impl Control {
             .await
     }
 
-    /// Gives up the oldest entries of each optional sink for which more waits than may, in the log that
-    /// has the most of them. Says how many.
+    /// Gives up the oldest entries of an optional sink for which more waits than may, in the log that
+    /// has the most of them. Says how many. What it is being sent meanwhile may be among them.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when it cannot be written.
-    pub async fn trim_sinks(&self) -> Result<u64> {
+    pub async fn trim_sink(&self, sink: &str) -> Result<u64> {
         let gate = Arc::clone(&self.sink_gate);
         let is_over = |it: &Waiting| !it.is_required && it.entries > it.max;
-        if !gate.all().values().any(is_over) {
+        let Some(terms) = gate.all().remove(sink).filter(is_over) else {
             return Ok(0);
-        }
+        };
+        let sink = sink.to_owned();
         self.database
             .write(move |session| {
                 Box::pin(async move {
-                    let mut given_up = 0_u64;
-                    for (name, terms) in gate.all() {
-                        if terms.is_required {
-                            continue;
-                        }
-                        let mut waits = waiting(session, &name).await?;
-                        let lost = trim(&mut waits, terms.max);
-                        for (account, it) in &waits {
-                            advance(session, &name, *account, it.position).await?;
-                        }
-                        count_dropped(session, &name, lost).await?;
-                        gate.note(&name, waits.values().map(|it| it.entries()).sum());
-                        given_up = given_up.saturating_add(lost);
+                    let mut waits = waiting(session, &sink).await?;
+                    let given_up = trim(&mut waits, terms.max);
+                    for (account, it) in &waits {
+                        advance(session, &sink, *account, it.position).await?;
                     }
+                    count_dropped(session, &sink, given_up).await?;
+                    gate.note(&sink, waits.values().map(|it| it.entries()).sum());
                     Ok(given_up)
                 })
             })

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::listed::print_rows;
 use super::output::{note, print, print_json};
-use super::table::{Table, cell};
+use super::table::{Table, cell, harmless};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{Request, call};
 
@@ -269,7 +269,7 @@ fn with_credentials(mut account: Value) -> String {
     )
 }
 
-/// An object's members, one a line.
+/// An object's members, one a line. What a value holds drives no terminal.
 pub(super) fn fields(value: &Value) -> String {
     let members = value.as_object();
     let width = members
@@ -286,7 +286,7 @@ pub(super) fn fields(value: &Value) -> String {
             format!(
                 "{}  {}\n",
                 paint.dim(&format!("{name:<width$}")),
-                cell(value)
+                harmless(&cell(value))
             )
         })
         .collect()

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use super::table::harmless;
 use crate::failure::Failure;
 
 /// Prints text to standard output.
@@ -30,13 +31,12 @@ pub(super) fn note(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-/// Says what went wrong: the chain of causes, once.
+/// Says what went wrong: the chain of causes, once. A message may quote what somebody sent.
 pub(super) fn complain(failure: &Failure) {
     let paint = Paint::for_stream(io::stderr().is_terminal());
-    let mut messages = failure.chain.iter();
-    let first = messages
-        .next()
-        .map_or("something went wrong", String::as_str);
+    let mut messages = failure.chain.iter().map(|it| harmless(it));
+    let first = messages.next();
+    let first = first.as_deref().unwrap_or("something went wrong");
     note(&format!("{} {first}", paint.bad("error:")));
     for message in messages {
         note(&format!("  {} {message}", paint.dim("because:")));

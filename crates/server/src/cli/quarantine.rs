@@ -113,17 +113,7 @@ impl Command {
                 if whose.format.json {
                     return print_json(&shown);
                 }
-                let text: String = fields(&shown)
-                    .chars()
-                    .map(|c| {
-                        if c.is_control() && c != '\n' && c != '\u{1b}' {
-                            '\u{fffd}'
-                        } else {
-                            c
-                        }
-                    })
-                    .collect();
-                print(text)
+                print(fields(&shown))
             }
             Self::Replay { records, whose } => {
                 let done = whose.ask(QuarantineAct::Replay { records })?;

@@ -21,7 +21,7 @@ impl Table {
     /// A table with these columns.
     pub(super) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
         Self {
-            head: head.into_iter().map(Into::into).collect(),
+            head: head.into_iter().map(|it| printable(&it.into())).collect(),
             rows: Vec::new(),
         }
     }
@@ -92,17 +92,29 @@ impl Table {
 
 /// One cell: no control characters (they could drive the terminal), and not too long.
 fn printable(cell: &str) -> String {
-    let hostile = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
-    let mut text: String = cell
-        .chars()
-        .map(|c| if hostile(c) { '\u{fffd}' } else { c })
-        .take(CELL_CHARS_MAX)
-        .collect();
+    let mut text: String = cell.chars().map(tamed).take(CELL_CHARS_MAX).collect();
     if cell.chars().count() > CELL_CHARS_MAX {
         text.pop();
         text.push('…');
     }
     text
+}
+
+/// Text of any length that drives no terminal; its lines stay.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| if c == '\n' { c } else { tamed(c) })
+        .collect()
+}
+
+/// What stands for a character that could drive the terminal, or turn the text around it; any other as
+/// it is.
+fn tamed(c: char) -> char {
+    match c {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
 }
 
 /// A JSON value as a cell: text without its quotes, nothing for null, lists and objects as they are

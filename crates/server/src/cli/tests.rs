@@ -1,7 +1,8 @@
 //! The command line is sound, and changes of its help are seen.
 
+use super::account::fields;
 use super::output::Paint;
-use super::table::{Table, bytes};
+use super::table::{Table, bytes, harmless};
 use super::{Arguments, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
@@ -47,6 +48,21 @@ fn tables_are_aligned_and_drive_no_terminal() {
         long long long long long long long long long long long long…     30
     "#]]
     .assert_eq(&table.render(Paint::off()));
+}
+
+#[test]
+fn what_somebody_sent_drives_no_terminal() {
+    let sent = "a\u{1b}[2J\u{9b}31m\r\u{202e}b\u{2066}c\nd";
+    let kept = "a\u{fffd}[2J\u{fffd}31m\u{fffd}\u{fffd}b\u{fffd}c\nd";
+    assert_eq!(harmless(sent), kept);
+    let shown = fields(&json!({ "body": sent }));
+    assert!(shown.ends_with(&format!("  {kept}\n")), "{shown:?}");
+    // Columns may be named by who sent the properties.
+    let mut table = Table::new([sent]);
+    table.push(["1"]);
+    let shown = table.render(Paint::off());
+    let head = kept.replace('\n', "\u{fffd}");
+    assert_eq!(shown.lines().next(), Some(head.as_str()));
 }
 
 #[test]

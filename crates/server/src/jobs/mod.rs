@@ -33,6 +33,7 @@ use crate::compose::Installation;
 use crate::config::Jobs;
 pub(crate) use alerts::Receiver;
 pub(crate) use certificates::watch as watch_certificates;
+pub(crate) use sinks::start as serve_sinks;
 pub(crate) use uses::run as write_uses;
 
 /// A job, as an operator names it.
@@ -196,7 +197,7 @@ async fn run_once(installation: &Installation, job: Job, turn: Turn) -> Result<V
             let _guard = installation.guards().mail.lock().await;
             mail::run(installation).await
         }
-        Job::Sinks => sinks::run(installation).await,
+        Job::Sinks => sinks::run(installation, turn).await,
         Job::Alerts => {
             let _guard = installation.guards().alerts.lock().await;
             alerts::run(installation).await
@@ -231,6 +232,8 @@ pub(crate) fn start(
             }
         });
     }
+    let interval = Job::Sinks.interval(installation.settings());
+    serve_sinks(tasks, installation, interval, stop);
     tasks.spawn(drops::write(Arc::clone(installation), stop.clone()));
     if let Some(names) = installation.take_reached() {
         tasks.spawn(reached::run(Arc::clone(installation), names, stop.clone()));

@@ -1,7 +1,7 @@
 //! The audit log leaves for the places that the operator has named.
 //!
-//! What waits is in the control database ([`control::SinkProgress`]); here is who takes it. One turn
-//! gives each sink what waits for it, the sinks beside each other, so that a slow one keeps up no other.
+//! What waits is in the control database ([`control::SinkProgress`]); here is who takes it. Each sink is
+//! served by itself, in turns that end, so that a slow one keeps up no other and nobody who waits.
 
 mod http;
 mod syslog;
@@ -14,21 +14,26 @@ use model::{Clock, Timestamp};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::config::{self, Way};
 use crate::heads::Heads;
+
+/// After so much time a turn begins no other batch.
+const TURN_MAX: Duration = Duration::from_secs(10);
 
 /// Every sink of the installation.
 #[derive(Debug)]
 pub(crate) struct Sinks {
     control: Control,
     clock: Arc<dyn Clock>,
-    sinks: Vec<Sink>,
+    sinks: Vec<Arc<Sink>>,
 }
 
+/// One of them.
 #[derive(Debug)]
-struct Sink {
+pub(crate) struct Sink {
     name: String,
     address: String,
     /// Held while it is spoken to.
@@ -98,12 +103,12 @@ impl Sinks {
                     Speaker::Syslog(Box::new(syslog.with_context(fail)?))
                 }
             };
-            Ok(Sink {
+            Ok(Arc::new(Sink {
                 name: it.name.clone(),
                 address: it.address.clone(),
                 speaker: Mutex::new(speaker),
                 state: Lock::default(),
-            })
+            }))
         });
         Ok(Self {
             control: control.clone(),
@@ -112,23 +117,47 @@ impl Sinks {
         })
     }
 
-    /// Gives every sink what waits for it, until nothing does or it takes no more. Says how many entries
-    /// were taken.
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Arc<Sink>] {
+        &self.sinks
+    }
+
+    /// Gives every sink a turn, the sinks beside each other. Says how many entries were taken.
     ///
     /// # Errors
     /// When the control database does not answer. A sink that takes nothing is no error: it is down.
     pub(crate) async fn turn(&self) -> Result<u64> {
-        if self.sinks.is_empty() {
-            return Ok(0);
-        }
         let turns = self.sinks.iter().map(|sink| self.serve(sink));
-        let taken: Vec<u64> = futures::future::join_all(turns).await;
-        self.control
-            .trim_sinks()
-            .await
-            .context("failed to give up what is too much for a sink")?;
+        let taken = futures::future::join_all(turns).await;
         self.look().await?;
-        Ok(taken.into_iter().sum())
+        taken.into_iter().sum()
+    }
+
+    /// Gives a sink what waits for it, until nothing does, it takes no more or its turn is over; then
+    /// gives up what is too much for it. Says how many entries were taken.
+    ///
+    /// # Errors
+    /// As of [`Sinks::turn`].
+    pub(crate) async fn serve(&self, sink: &Sink) -> Result<u64> {
+        let mut speaker = sink.speaker.lock().await;
+        let began = self.clock.monotonic();
+        let mut taken = 0_u64;
+        while self.clock.monotonic().saturating_sub(began) < TURN_MAX {
+            match speaker.step(&self.control, &sink.name).await {
+                Ok(Step::Took(entries)) => {
+                    sink.took(entries, self.clock.now());
+                    taken = taken.saturating_add(entries);
+                }
+                Ok(Step::Idle) => break,
+                Err(error) => {
+                    sink.failed(&error, self.clock.now());
+                    break;
+                }
+            }
+        }
+        let trimmed = self.control.trim_sink(&sink.name).await;
+        trimmed.context("failed to give up what is too much for a sink")?;
+        Ok(taken)
     }
 
     /// Reads how far each is.
@@ -136,6 +165,9 @@ impl Sinks {
     /// # Errors
     /// When the control database does not answer.
     pub(crate) async fn look(&self) -> Result<()> {
+        if self.sinks.is_empty() {
+            return Ok(());
+        }
         let progress = self.control.sinks().await;
         for it in progress.context("failed to read how far the sinks are")? {
             let Some(sink) = self.sinks.iter().find(|sink| sink.name == it.name) else {
@@ -175,45 +207,13 @@ impl Sinks {
         });
         views.collect()
     }
+}
 
-    async fn serve(&self, sink: &Sink) -> u64 {
-        let mut speaker = sink.speaker.lock().await;
-        let mut taken = 0_u64;
-        loop {
-            let step = match &mut *speaker {
-                Speaker::Http(http) => http.step(&self.control, &sink.name).await,
-                Speaker::Syslog(syslog) => syslog.step(&self.control, &sink.name).await,
-            };
-            let now = self.clock.now();
-            let mut health = sink.health();
-            match step {
-                Ok(Step::Took(entries)) => {
-                    if health.down.take().is_some() {
-                        tracing::info!(
-                            sink = sink.name,
-                            "a sink of the audit log takes entries again"
-                        );
-                    }
-                    let name = sink.name.clone();
-                    metrics::counter!("strongroom_audit_sink_taken_total", "sink" => name)
-                        .increment(entries);
-                    health.taken_at = Some(now);
-                    health.taken = health.taken.saturating_add(entries);
-                    taken = taken.saturating_add(entries);
-                }
-                Ok(Step::Idle) => return taken,
-                Err(error) => {
-                    if health.down.is_none() {
-                        tracing::warn!(
-                            sink = sink.name,
-                            "a sink of the audit log is down: {error:#}"
-                        );
-                    }
-                    let since = health.down.as_ref().map_or(now, |it| it.1);
-                    health.down = Some((format!("{error:#}"), since));
-                    return taken;
-                }
-            }
+impl Speaker {
+    async fn step(&mut self, control: &Control, name: &str) -> Result<Step> {
+        match self {
+            Self::Http(http) => http.step(control, name).await,
+            Self::Syslog(syslog) => syslog.step(control, name).await,
         }
     }
 }
@@ -227,6 +227,37 @@ enum Step {
 }
 
 impl Sink {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn took(&self, entries: u64, now: Timestamp) {
+        let mut health = self.health();
+        if health.down.take().is_some() {
+            tracing::info!(
+                sink = self.name,
+                "a sink of the audit log takes entries again"
+            );
+        }
+        let name = self.name.clone();
+        metrics::counter!("strongroom_audit_sink_taken_total", "sink" => name).increment(entries);
+        health.taken_at = Some(now);
+        health.taken = health.taken.saturating_add(entries);
+    }
+
+    fn failed(&self, error: &anyhow::Error, now: Timestamp) {
+        let mut health = self.health();
+        if health.down.is_none() {
+            tracing::warn!(
+                sink = self.name,
+                "a sink of the audit log is down: {error:#}"
+            );
+        }
+        let since = health.down.as_ref().map_or(now, |it| it.1);
+        health.down = Some((format!("{error:#}"), since));
+    }
+
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

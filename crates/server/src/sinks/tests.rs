@@ -9,10 +9,14 @@ use http::{HeaderMap, StatusCode};
 use model::{AccountId, ErrorKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::compose::Installation;
 use crate::config::Sink;
@@ -42,6 +46,14 @@ struct Receiver {
     status: AtomicU16,
     lines: Mutex<Vec<Value>>,
     heads: Mutex<Vec<HeaderMap>>,
+    /// Told of each batch that it has taken.
+    took: Notify,
+    /// Whether it answers only when it is let.
+    is_slow: AtomicBool,
+    /// Told of each batch that such a one is sent.
+    asked: Notify,
+    /// Lets it answer.
+    answers: Notify,
 }
 
 impl Receiver {
@@ -51,6 +63,10 @@ impl Receiver {
             ..Self::default()
         });
         let take = |State(it): State<Arc<Self>>, headers: HeaderMap, body: Bytes| async move {
+            if it.is_slow.load(Ordering::SeqCst) {
+                it.asked.notify_one();
+                it.answers.notified().await;
+            }
             let status = StatusCode::from_u16(it.status.load(Ordering::SeqCst)).unwrap();
             if status.is_success() {
                 let lines = body
@@ -59,6 +75,7 @@ impl Receiver {
                 let lines = lines.map(|line| serde_json::from_slice(line).unwrap());
                 it.lines.lock().unwrap().extend(lines);
                 it.heads.lock().unwrap().push(headers);
+                it.took.notify_one();
             }
             (status, [("location", "http://127.0.0.1:9/elsewhere")])
         };
@@ -71,6 +88,20 @@ impl Receiver {
             axum::serve(listener, router).await.unwrap();
         }));
         (receiver, format!("http://{address}/in"))
+    }
+
+    async fn slow() -> (Arc<Self>, String) {
+        let (receiver, url) = Self::start().await;
+        receiver.is_slow.store(true, Ordering::SeqCst);
+        (receiver, url)
+    }
+
+    /// Returns when it has an account's entry of that number.
+    async fn has(&self, account: AccountId, sequence: u64) {
+        let last = || self.sequences().get(account.as_str())?.last().copied();
+        while last() < Some(sequence) {
+            self.took.notified().await;
+        }
     }
 
     fn answer(&self, status: u16) {
@@ -267,6 +298,60 @@ async fn an_optional_sink_that_is_too_far_behind_loses_the_oldest_and_says_so() 
     let found = receiver.sequences();
     let own = &found[account.as_str()];
     assert_eq!(own.split_at(1), (&[1][..], &[8, 9, 10, 11][..]));
+}
+
+#[tokio::test]
+async fn a_sink_that_is_never_done_keeps_up_no_other() {
+    let folder = Folder::new().await;
+    let (slow, slow_url) = Receiver::slow().await;
+    let (receiver, url) = Receiver::start().await;
+    let required = Sink {
+        required: true,
+        ..sink("siem", url)
+    };
+    let installation = open(&folder, &[sink("slow", slow_url), required]).await;
+    let installation = Arc::new(installation);
+    let account = account(&installation).await;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    crate::jobs::serve_sinks(&tasks, &installation, Duration::ZERO, &stop);
+    for sequence in 2..7 {
+        slow.asked.notified().await;
+        // Before the slow one has taken a batch, there is another.
+        act(&installation, account).await.unwrap();
+        receiver.has(account, sequence).await;
+        slow.answers.notify_one();
+    }
+    slow.asked.notified().await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    installation.sinks().look().await.unwrap();
+    for number in 0..2 {
+        assert_eq!(view(&installation, number).state, "up", "{number}");
+    }
+    let own = &receiver.sequences()[account.as_str()];
+    assert!(own[0] == 1 && is_gapless(own), "{own:?}");
+}
+
+#[tokio::test]
+async fn a_turn_ends_though_there_is_always_more() {
+    let folder = Folder::new().await;
+    let (slow, url) = Receiver::slow().await;
+    let installation = open(&folder, &[sink("slow", url)]).await;
+    let account = account(&installation).await;
+    let meanwhile = async {
+        slow.asked.notified().await;
+        act(&installation, account).await.unwrap();
+        folder.clock.advance(super::TURN_MAX);
+        slow.answers.notify_one();
+    };
+    let (turned, ()) = tokio::join!(installation.sinks().turn(), meanwhile);
+    assert!(turned.unwrap() > 0);
+    let view = view(&installation, 0);
+    assert!(
+        view.state == "up" && view.progress.waiting > 0,
+        "it is not asked again: {view:?}"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! asked. Each is an entry of the account's audit log.
 //!
 //! Whoever guesses must not fill the log: of one account and one peer there is an entry a minute, which
-//! tells how many came since the one before. The request log has each of them.
+//! tells how many came since the one before. The request log counts each of them.
 
 use axum::extract::{Request, State as Of};
 use axum::middleware::Next;

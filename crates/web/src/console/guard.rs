@@ -7,7 +7,7 @@
 use axum::extract::{Request, State as Of};
 use axum::middleware::Next;
 use axum::response::Response;
-use collect::{Connection, Facts, Line};
+use collect::{Connection, Facts, Head, Line};
 use control::{Act, Stage};
 use http::{HeaderValue, Method, header};
 use model::AccountId;
@@ -32,6 +32,11 @@ pub(crate) async fn guard(
         Ok(visit) => visit,
         Err(error) => return refused::unavailable(&error),
     };
+    if let Some(head) = request.extensions().get::<Head>()
+        && visit.signed_in().is_some()
+    {
+        head.let_in();
+    }
     let nonce = visit.nonce().to_owned();
     let mut response = admit(&state, entry, visit, request, next).await;
     let policy = format!(

@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
+use collect::GATHERED;
 use control::authz;
 
 use super::overview::times;
@@ -191,8 +192,10 @@ fn line(row: &Row, times: &Times) -> Result<Line> {
         other => Badge::new(Tone::Plain, other),
     };
     let (accepted, rejected) = (number(row, "accepted"), number(row, "rejected"));
+    let was_served = text(row, "outcome") == "answered" && text(row, "reason") != GATHERED;
     let records = match (accepted, rejected) {
         (0, 0) => String::new(),
+        (0, more) if !was_served => format!("and {} more", plural(more, "request")),
         (accepted, 0) => count(accepted),
         (accepted, rejected) => format!("{} + {} rejected", count(accepted), count(rejected)),
     };

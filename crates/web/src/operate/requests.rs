@@ -17,6 +17,13 @@ const PAGE_MAX: u32 = 10_000;
 /// Characters of what is searched for: as many as the longest path that is logged has.
 const WORD_CHARS_MAX: usize = 128;
 
+/// For how many more requests a line stands, of the table `requests`.
+pub(crate) const MORE: &str =
+    "CASE WHEN outcome <> 'answered' OR reason = 'gathered' THEN rejected ELSE 0 END";
+/// The records of a request that were rejected, of the table `requests`.
+pub(crate) const REJECTED: &str =
+    "CASE WHEN outcome = 'answered' AND reason <> 'gathered' THEN rejected ELSE 0 END";
+
 /// Which lines of the request log are wanted. What is none does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
@@ -318,7 +325,16 @@ fn described(search: &Search) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Order, Search, beginnings, network, parse_cursor, refuse_an_address, statement};
+    use super::{
+        MORE, Order, REJECTED, Search, beginnings, network, parse_cursor, refuse_an_address,
+        statement,
+    };
+
+    #[test]
+    fn what_a_line_stands_for_is_told_by_the_reason_that_collect_writes() {
+        let reason = format!("reason = '{}'", collect::GATHERED);
+        assert!(MORE.contains(&reason) && REJECTED.contains(&reason.replace('=', "<>")));
+    }
 
     #[test]
     fn what_is_searched_for_cannot_leave_its_quotes() {

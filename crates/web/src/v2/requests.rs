@@ -142,7 +142,8 @@ pub(crate) struct Request {
     size_bytes: u64,
     /// Records accepted.
     accepted: u64,
-    /// Records rejected.
+    /// Records rejected. Of a request that was not served, and under the reason `gathered`: for how many
+    /// more requests the line stands.
     rejected: u64,
     /// How long it took, microseconds.
     duration_us: u64,

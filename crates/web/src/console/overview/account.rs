@@ -15,6 +15,7 @@ use crate::console::view::{
     html, link, plural, share,
 };
 use crate::operate::quarantine::{self, ErrorGroup};
+use crate::operate::requests::{MORE, REJECTED};
 use crate::operate::rows_under;
 use crate::{Error, Result, State};
 
@@ -95,16 +96,12 @@ pub(super) async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer
 
 async fn find(staff: &Staff, state: &State, policy: &ReadPolicy, period: &Period) -> Result<Found> {
     let analyses = staff.may(Act::Analyse);
-    let requests = bins(
-        state,
-        policy,
-        "requests",
-        period,
-        "true",
-        &[],
-        "count(*) AS n, sum(accepted) AS accepted, sum(rejected) AS rejected, \
-         sum(CASE WHEN outcome = 'answered' THEN 0 ELSE 1 END) AS refused",
+    let sums = format!(
+        "CAST(sum(1 + {MORE}) AS BIGINT) AS n, sum(accepted) AS accepted, \
+         sum({REJECTED}) AS rejected, \
+         CAST(sum(CASE WHEN outcome = 'answered' THEN 0 ELSE 1 + {MORE} END) AS BIGINT) AS refused"
     );
+    let requests = bins(state, policy, "requests", period, "true", &[], &sums);
     let events = async {
         match analyses {
             true => events_over_time(state, policy, &period.query(None), period)

@@ -13,6 +13,7 @@ use crate::console::view::{
     Answer, Chart, Fields, Mark, Rank, Ranks, Section, Series, Shell, Tone, bytes, count, html,
     link, plural,
 };
+use crate::operate::requests::MORE;
 use crate::operate::{drops, number, text};
 use crate::state::Volumes;
 use crate::{Error, Result, State};
@@ -118,20 +119,17 @@ async fn requests_of_all(state: &State, period: &Period) -> Result<Vec<Bin>> {
             .collect()
     };
     let mut all = Vec::new();
+    let sums = format!("CAST(sum(1 + {MORE}) AS BIGINT) AS n, sum(size_bytes) AS bytes");
     for account in accounts {
         let policy = ReadPolicy::new(account, Arc::default());
-        let (condition, sums) = (
-            "outcome <> 'dropped'",
-            "count(*) AS n, sum(size_bytes) AS bytes",
-        );
         let found = bins(
             state,
             &policy,
             "requests",
             period,
-            condition,
+            "outcome <> 'dropped'",
             &["plane"],
-            sums,
+            &sums,
         );
         all.extend(found.await?);
     }

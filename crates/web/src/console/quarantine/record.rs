@@ -5,7 +5,6 @@ use axum::extract::{Path, State as Of};
 use axum::response::Response;
 use control::{Act, QuarantineMark};
 use model::RecordId;
-use model::record::Source;
 
 use super::desk;
 use crate::console::overview::times;
@@ -86,7 +85,7 @@ async fn open(staff: &Staff, state: &State, record: &str) -> Answer {
         body: sees.then(|| pretty(shown, is_cut)),
         is_cut,
         may_change: staff.may(Act::ManageQuarantine),
-        is_replayable: mark.is_none() && found.source == Source::Rest,
+        is_replayable: mark.is_none() && collect::is_replayable(found.source),
         path,
     })
 }

@@ -14,6 +14,7 @@ use crate::console::view::{
     answer, count, file, html, share, unusable,
 };
 use crate::error::{Error, redirect};
+use crate::operate::requests::MORE;
 use crate::operate::{moment, number, rows_of, text};
 use crate::{Result, State};
 
@@ -341,7 +342,7 @@ async fn versions(state: &State, account: AccountId) -> Result<Vec<VersionLine>>
     let since = moment(state.clock().now().minus(REPORT));
     let sql = format!(
         "SELECT plane, tls_version, reason = 'refused_tls' AS refused, \
-         CAST(sum(1 + CASE WHEN outcome = 'dropped' THEN rejected ELSE 0 END) AS BIGINT) AS count \
+         CAST(sum(1 + {MORE}) AS BIGINT) AS count \
          FROM requests WHERE ts >= {since} AND tls_version <> '' \
          GROUP BY plane, tls_version, reason = 'refused_tls' ORDER BY plane, tls_version"
     );

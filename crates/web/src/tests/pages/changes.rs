@@ -2,10 +2,11 @@
 
 use control::{Action, AuditOutcome};
 use governance::access::SystemRole;
-use model::{IdentityKind, PersonKey};
+use model::record::{Entry, Quarantined, Record, Source};
+use model::{IdentityKind, PersonKey, RecordId};
 
 use super::visitor::{HOSTILE, Visitor, link_to, location, refuse, room};
-use crate::tests::harness::{CONTROL_WRITES, JOURNAL_WRITES, NOTHING, Room};
+use crate::tests::harness::{CONTROL_WRITES, JOURNAL_WRITES, NOTHING, NOW, Room};
 
 fn key_of(room: &Room, identity: &str) -> PersonKey {
     let rules = room
@@ -195,6 +196,32 @@ async fn quarantined_records_are_replayed_and_deleted() {
             404,
             "{wrong:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_record_offers_its_replay_whatever_sent_it() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for (number, source) in (1..).zip(Source::ALL) {
+        let id = RecordId([number; 16]);
+        let quarantined = Quarantined {
+            id,
+            received_at: NOW,
+            source,
+            person: None,
+            code: 528,
+            error: "event_discarded".into(),
+            body: b"{}".to_vec(),
+        };
+        let record = Record::Quarantined(Box::new(quarantined));
+        let account = room.account;
+        let kept = vec![Entry { account, record }];
+        room.collect.journal().append(kept).await.unwrap();
+        let page = admin.get(&format!("/quarantine/{id}")).await;
+        assert_eq!(page.status, 200, "{source:?}");
+        let is_offered = page.body.contains("value=\"replay\"");
+        assert_eq!(is_offered, source != Source::Console, "{source:?}");
     }
 }
 

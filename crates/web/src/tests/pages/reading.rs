@@ -1,11 +1,17 @@
 //! Pages that are read.
 
+use axum::body::Body;
 use control::{Action, Audit, AuditOutcome};
 use governance::access::{Component, Level, Rights, Standing, SystemRole};
+use http::Request;
 use model::IdentityKind;
+use serde_json::json;
+use std::time::Duration;
 
 use super::visitor::{HOSTILE, Visitor, link_to, location, room};
 use crate::console::pages::PAGES;
+use crate::operate::drops::groups;
+use crate::operate::requests::{Search, search};
 use crate::tests::harness::Room;
 
 /// What stands in patterns for something that is there.
@@ -370,4 +376,38 @@ async fn tables_download_and_formulas_do_not_run() {
             assert!(!line.split(',').any(is_formula), "{path}: {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_takes_little_room_and_is_counted_exactly() {
+    const FLOOD: u64 = 4_500;
+    let room = Room::new().await;
+    for number in 0..FLOOD {
+        let request = Request::get(format!("/{number}")).body(Body::empty());
+        let answer = room.send_to_console(request.unwrap()).await;
+        assert_eq!(answer.status, 404);
+    }
+    let operator = control::Actor::os_user("tester");
+    let wanted = Search {
+        reason: Some(String::from("not_found")),
+        limit: 10_000,
+        ..Search::default()
+    };
+    let found = search(&room.state, &operator, &wanted).await.unwrap();
+    assert!(found.lines.len() < 4_300, "{}", found.lines.len());
+    let each = found.lines.iter().map(|it| {
+        assert_eq!(
+            (&it["outcome"], &it["status"]),
+            (&json!("refused"), &json!(404))
+        );
+        1 + it["rejected"].as_u64().unwrap()
+    });
+    assert_eq!(each.sum::<u64>(), FLOOD);
+    assert!(groups(&room.state, &operator).await.unwrap().is_empty());
+    room.clock.advance(Duration::from_secs(60));
+    let visitor = Visitor::new(&room, SystemRole::Operator);
+    let page = visitor.get("/overview").await.body;
+    assert!(page.contains("<dt>Requests</dt><dd>4,500</dd>"), "{page}");
+    let page = visitor.get("/requests?path=%28other%29").await.body;
+    assert!(page.contains("requests more</td>"), "{page}");
 }

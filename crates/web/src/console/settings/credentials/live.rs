@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::console::staff::Staff;
 use crate::console::view::{Badge, Moment, Times, Tone, count};
 use crate::operate::quarantine::groups;
+use crate::operate::requests::REJECTED;
 use crate::operate::{Row, moment, number, rows_under, text, time};
 use crate::{Error, Result, State};
 
@@ -41,8 +42,8 @@ impl Live {
         let policy = staff.policy().ok_or(Error::Absent)?;
         let since = times.now().minus(LIVE);
         let sql = format!(
-            "SELECT ts, plane, path, outcome, reason, accepted, rejected FROM requests \
-             WHERE ts >= {} AND plane <> 'console' ORDER BY ts DESC LIMIT 500",
+            "SELECT ts, plane, path, outcome, reason, accepted, {REJECTED} AS rejected \
+             FROM requests WHERE ts >= {} AND plane <> 'console' ORDER BY ts DESC LIMIT 500",
             moment(since)
         );
         let rows = rows_under(state, &policy, &sql).await?;

@@ -33,6 +33,7 @@ use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record
 use super::proxies;
 use super::report::Report;
 use super::stream::{Patient, discard};
+use super::streams::Streams;
 use super::strict::Strict;
 use super::{Listener, Shared};
 
@@ -215,8 +216,17 @@ async fn serve_http2(
     stop: CancellationToken,
 ) {
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
-    let io = TokioIo::new(Frames::new(tls, requests.heads.room(), report.clone()));
-    let service = service_fn(|request| requests.clone().answer(request));
+    let streams = Streams::default();
+    let io = TokioIo::new(Frames::new(
+        tls,
+        requests.heads.room(),
+        report.clone(),
+        streams.clone(),
+    ));
+    let service = service_fn(|request| {
+        streams.begin();
+        requests.clone().answer(request)
+    });
     let mut connection = std::pin::pin!(http2(shared).serve_connection(io, service));
     let sent = || report.sent();
     tokio::select! {

@@ -20,6 +20,7 @@ mod peers;
 mod proxies;
 mod report;
 mod stream;
+mod streams;
 mod strict;
 #[cfg(test)]
 mod tests;

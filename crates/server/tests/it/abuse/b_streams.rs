@@ -1,0 +1,90 @@
+//! B: streams of HTTP/2 that are not sound, each one drop, and no word of the library's own.
+
+use serde_json::json;
+
+use super::{expect, reasons};
+use crate::harness::{Account, Installation};
+use crate::raw::{DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WHOLE, block, kinds};
+
+/// The head of an upload, with more headers; its body is still to come.
+fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/1/upload"),
+        ("x-clevertap-account-id", &account.id),
+        ("x-clevertap-passcode", &account.passcode),
+    ];
+    Frame::new(HEADERS, 4, 1, block(&[&fields[..], more].concat()))
+}
+
+#[tokio::test]
+async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let (scheme, host) = ((":scheme", "https"), (":authority", "localhost"));
+    let preflight = block(&[
+        (":method", "OPTIONS"),
+        scheme,
+        host,
+        (":path", "/a"),
+        ("origin", "https://shop.example"),
+        ("access-control-request-method", "GET"),
+    ]);
+    // A head that unpacks to 160,000 bytes, from a table.
+    let mut bomb = block(&[(":method", "GET"), scheme, host, (":path", "/")]);
+    bomb.extend([0x40, 1, b'x', 127, 0x81, 0x1e]);
+    bomb.extend(vec![b'v'; 127 + 1 + 0x1e * 128]);
+    bomb.extend(vec![0xbe; 40]);
+    let mut http2 = Http2::open(&door).await;
+    let given_up = [
+        Frame::new(HEADERS, WHOLE, 1, preflight),
+        Frame::new(RST_STREAM, 0, 1, [0, 0, 0, 8]),
+    ];
+    assert!(http2.send(&given_up).await);
+    // What comes behind it has been refused, so it has been answered.
+    http2.ask(&[Frame::get(3, "GET", "/x")]).await;
+    http2.send(&[Frame::new(HEADERS, WHOLE, 5, bomb)]).await;
+    let back = http2.rest().await;
+    assert!(!kinds(&back).contains(&HEADERS), "{back:?}");
+    assert_eq!(
+        reasons(&room),
+        expect([("head_too_large", 1), ("unknown_url", 1)])
+    );
+}
+
+#[tokio::test]
+async fn b17_a_body_that_is_not_sound_is_one_drop() {
+    let room = Installation::new();
+    let account = room.account("bodies");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let head = upload(&account, &[("content-length", "10")]);
+    let bodies = [
+        // More than was announced, less than that, and trailers that are no end.
+        Frame::new(DATA, 0, 1, [b' '; 20]),
+        Frame::new(DATA, 1, 1, [b' '; 5]),
+        Frame::new(HEADERS, 4, 1, block(&[("x", "y")])),
+    ];
+    for body in bodies {
+        let mut http2 = Http2::open(&door).await;
+        let frames = http2.ask(&[head.clone(), body]).await;
+        assert!(!kinds(&frames).contains(&HEADERS), "{frames:?}");
+    }
+    // Of a head that is none nobody else tells, whatever comes behind it.
+    let fields = [(":method", "POST"), (":scheme", "https")];
+    let frames = [
+        Frame::new(HEADERS, 4, 1, block(&fields)),
+        Frame::new(DATA, 1, 1, *b"body"),
+    ];
+    Http2::open(&door).await.ask(&frames).await;
+    // Whoever reads a body has seen by now how it ends.
+    let event = json!({"type":"event","identity":"u","evtName":"E"});
+    server.client(&account).upload(vec![event]).await;
+    assert_eq!(
+        reasons(&room),
+        expect([("body_broken", 3), ("http2_stream", 1)])
+    );
+}

@@ -56,6 +56,37 @@ async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
 }
 
 #[tokio::test]
+async fn b17_a_connect_with_a_body_is_one_drop_and_cuts_nobody_off() {
+    let room = Installation::new();
+    let account = room.account("beside");
+    let server = room.serve();
+    let body = json!({"d":[{"type":"event","identity":"u","evtName":"E"}]}).to_string();
+    let (half, rest) = body.as_bytes().split_at(10);
+    let connect = [
+        (":method", "CONNECT"),
+        (":authority", "localhost"),
+        ("content-length", "5"),
+    ];
+    let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
+    let frames = http2
+        .ask(&[
+            upload(&account, &[]),
+            Frame::new(DATA, 0, 1, half),
+            Frame::new(HEADERS, 4, 3, block(&connect)),
+            Frame::new(DATA, 1, 1, rest),
+        ])
+        .await;
+    let of = |stream: u32| -> Vec<u8> {
+        let frames = frames.iter().filter(|it| it.stream == stream);
+        frames.map(|it| it.kind).collect()
+    };
+    assert!(of(1).contains(&HEADERS), "{frames:?}");
+    assert_eq!(of(3), [RST_STREAM]);
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+    assert_eq!(reasons(&room), expect([("unknown_url", 1)]));
+}
+
+#[tokio::test]
 async fn b17_a_body_that_is_not_sound_is_one_drop() {
     let room = Installation::new();
     let account = room.account("bodies");

@@ -146,8 +146,8 @@ impl Requests {
         let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
         let preset = judged.map(collect::Preset);
         let left = Left::default();
-        let is_http2 = request.version() == Version::HTTP_2;
-        let timed = |body| Body::new(Timed::new(body, left.clone(), self.stall));
+        let version = request.version();
+        let timed = |body| Body::new(Timed::new(body, version, left.clone(), self.stall));
         let mut request = request.map(timed);
         let mut about = self.report.about().clone();
         if self.is_proxied
@@ -167,7 +167,11 @@ impl Requests {
         }
         self.report.answer();
         // Of HTTP/1, what is left is read when the connection is closed for it.
-        let left = if is_http2 { left } else { Left::default() };
+        let left = if version == Version::HTTP_2 {
+            left
+        } else {
+            Left::default()
+        };
         Ok(response.map(|body| token.hold(body, left)))
     }
 }

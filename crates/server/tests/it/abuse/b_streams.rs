@@ -56,6 +56,39 @@ async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
 }
 
 #[tokio::test]
+async fn b17_an_upload_that_is_given_up_is_no_upload() {
+    const PING: u8 = 6;
+    let room = Installation::new();
+    let account = room.account("given-up");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let event = json!({"type":"event","identity":"u","evtName":"E"});
+    let body = json!({"d":[event.clone()]}).to_string();
+    let (half, _) = body.as_bytes().split_at(10);
+    let length = body.len().to_string();
+    let lengths: [&[(&str, &str)]; 2] = [&[], &[("content-length", &length)]];
+    for more in lengths {
+        // Without an error, and cancelled.
+        for code in [0, 8] {
+            let mut http2 = Http2::open(&door).await;
+            let frames = [
+                upload(&account, more),
+                Frame::new(DATA, 0, 1, half),
+                Frame::new(RST_STREAM, 0, 1, [0, 0, 0, code]),
+                Frame::new(PING, 0, 0, [0; 8]),
+            ];
+            assert!(http2.send(&frames).await);
+            while http2.next().await.unwrap().kind != PING {}
+        }
+    }
+    // Whoever reads a body has seen by now how it ends.
+    server.client(&account).upload(vec![event]).await;
+    assert_eq!(reasons(&room), expect([("body_broken", 4)]));
+    assert_eq!(room.count(&account, "SELECT count(*) FROM quarantine"), 0);
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+}
+
+#[tokio::test]
 async fn b17_a_connect_with_a_body_is_one_drop_and_cuts_nobody_off() {
     let room = Installation::new();
     let account = room.account("beside");

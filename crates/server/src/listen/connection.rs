@@ -112,7 +112,7 @@ pub(super) async fn serve(
         report: Report::new(about, shared.drops.clone()),
         busy: Busy::default(),
         heads,
-        is_proxied: shared.proxies.iter().any(|it| it.contains(peer.ip())),
+        is_proxied: shared.is_proxy(peer.ip()),
         proxies: Arc::from(shared.proxies.as_slice()),
         stall: shared.limits.stall_timeout(),
     };

@@ -120,6 +120,27 @@ async fn b17_a_connect_with_a_body_is_one_drop_and_cuts_nobody_off() {
 }
 
 #[tokio::test]
+async fn b01_a_body_whose_length_is_said_twice_goes_nowhere() {
+    let room = Installation::new();
+    let account = room.account("lengths");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    for second in ["8", "9"] {
+        let head = upload(
+            &account,
+            &[("content-length", "8"), ("content-length", second)],
+        );
+        let body = Frame::new(DATA, 1, 1, *b"{\"d\":[]}");
+        let frames = Http2::open(&door).await.ask(&[head, body]).await;
+        assert!(!kinds(&frames).contains(&HEADERS), "{second} {frames:?}");
+    }
+    assert_eq!(
+        reasons(&room),
+        expect([("http2_stream", 1), ("length_ambiguous", 1)])
+    );
+}
+
+#[tokio::test]
 async fn b17_a_body_that_is_not_sound_is_one_drop() {
     let room = Installation::new();
     let account = room.account("bodies");

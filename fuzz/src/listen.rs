@@ -114,10 +114,16 @@ pub(crate) fn frames(input: &[u8]) {
     };
     let now = Instant::now();
     let came = |size: usize| {
-        let mut inbound = Inbound::new(now);
+        let (mut inbound, mut opened) = (Inbound::new(now), Vec::new());
         let mut pieces = bytes.chunks(size.max(1));
-        let outcome = pieces.try_for_each(|piece| inbound.push(piece, now));
+        let outcome = pieces.try_for_each(|mut piece| -> Result<(), Fault> {
+            while !piece.is_empty() {
+                opened.extend(inbound.push(&mut piece, now)?);
+            }
+            Ok(())
+        });
         assert!(outcome.is_err() || inbound.block_bytes() <= limit::HEAD_BYTES_MAX);
+        let outcome = outcome.map(|()| opened);
         (outcome, inbound.is_in_head(), inbound.block_bytes())
     };
     assert_eq!(came(bytes.len()), came(usize::from(*size)));

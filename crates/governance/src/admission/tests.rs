@@ -240,7 +240,7 @@ fn a_device_named_by_an_advertising_id_is_called_otherwise() {
 
 #[test]
 fn a_device_changes_hands_in_the_order_of_time_however_records_are_sorted() {
-    let at = |s| Timestamp::from_seconds(1_763_000_000 + s);
+    let at = |s: i64| Timestamp::from_seconds(1_763_000_000 + s);
     let used = |by, s| event(named(by, "__g1"), "a", Some(at(s)));
     let moments = |records| {
         let all = admitted(&rules(), records);

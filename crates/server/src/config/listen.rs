@@ -31,7 +31,8 @@ section! {
         /// Connections at a time on one plane; more wait in the system's queue. 1 to 100000.
         connections_max: u32 = 4_096,
         /// Connections at a time of one peer (one IPv4 address, one IPv6 /64) on one plane; more are
-        /// closed. 1 to 100000.
+        /// closed. Whoever is no trusted proxy has half of the plane's at most: where the system's
+        /// limit of open files is low, these are fewer than `connections_max`. 1 to 100000.
         connections_per_peer_max: u32 = 2_048,
         /// Time for a TLS handshake, milliseconds. 100 to 60000.
         handshake_timeout_ms: u32 = 10_000,

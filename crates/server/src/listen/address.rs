@@ -4,7 +4,7 @@
 //! built from it. A request that names another host than its TLS session did was sent by somebody
 //! who tries something, and is dropped.
 
-use http::{Request, header};
+use http::{HeaderName, Request, header};
 use model::limit;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,13 +33,11 @@ impl Names {
         if query.bytes().filter(|byte| *byte == b'&').count() >= PARAMETERS_MAX {
             return Some("too_many_parameters");
         }
-        if request
-            .headers()
-            .get_all(header::HOST)
-            .iter()
-            .nth(1)
-            .is_some()
-        {
+        let is_doubled = |name: HeaderName| request.headers().get_all(name).iter().nth(1).is_some();
+        if is_doubled(header::CONTENT_LENGTH) {
+            return Some("length_ambiguous");
+        }
+        if is_doubled(header::HOST) {
             return Some("host");
         }
         let named = request.headers().get(header::HOST);
@@ -161,15 +159,25 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_are_none() {
+    fn two_hosts_are_none_and_neither_are_two_lengths() {
         let names = Names {
             asked: None,
             covered: [Box::from("localhost")].into(),
         };
-        let request = Request::get("/")
-            .header("Host", "localhost")
-            .header("Host", "localhost");
-        assert_eq!(names.judge(&request.body(()).unwrap()), Some("host"));
+        let judge = |headers: &[(&str, &str)]| {
+            let request = Request::post("/").header("Host", "localhost");
+            let request = headers.iter().fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            });
+            names.judge(&request.body(()).unwrap())
+        };
+        assert_eq!(judge(&[("Content-Length", "5")]), None);
+        assert_eq!(judge(&[("Host", "localhost")]), Some("host"));
+        let ambiguous = Some("length_ambiguous");
+        for second in ["5", "6"] {
+            let lengths = [("Content-Length", "5"), ("Content-Length", second)];
+            assert_eq!(judge(&lengths), ambiguous, "{second}");
+        }
     }
 
     #[test]

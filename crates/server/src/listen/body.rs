@@ -3,6 +3,7 @@
 //! answer whose stream or connection is closed under them.
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use model::limit;
@@ -24,6 +25,7 @@ pub(super) const LINGER_BYTES_MAX: usize = limit::BODY_BYTES_MAX;
 #[derive(Debug)]
 pub(super) struct Timed {
     body: Option<Incoming>,
+    version: Version,
     /// Where it goes when nobody reads it any more.
     left: Left,
     /// When all of it is too late; moves on with every byte.
@@ -34,10 +36,11 @@ pub(super) struct Timed {
 
 impl Timed {
     /// Fails once nothing has come for `stall`, or less than the slowest rate after it.
-    pub(super) fn new(body: Incoming, left: Left, stall: Duration) -> Self {
+    pub(super) fn new(body: Incoming, version: Version, left: Left, stall: Duration) -> Self {
         let overall = Instant::now() + stall;
         Self {
             body: Some(body),
+            version,
             left,
             overall,
             stall,
@@ -58,7 +61,7 @@ impl Body for Timed {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        match Pin::new(body).poll_frame(cx) {
+        match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 this.overall += Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND_MIN);
@@ -67,6 +70,11 @@ impl Body for Timed {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Broken(error)))),
+            // The library takes a stream that is reset without an error for a body that has ended. What
+            // it says of HTTP/1 is so, and it cannot tell there that chunks have ended.
+            Poll::Ready(None) if this.version == Version::HTTP_2 && !body.is_end_stream() => {
+                Poll::Ready(Some(Err(Error::CutOff)))
+            }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
                 Poll::Ready(Some(Err(Error::TooSlow(collect::TooSlow))))
@@ -152,6 +160,9 @@ pub(crate) enum Error {
     /// The sender stopped sending.
     #[error("the sender stopped sending")]
     TooSlow(#[source] collect::TooSlow),
+    /// The sender gave its stream up.
+    #[error("the sender gave the stream up")]
+    CutOff,
     /// The connection or the framing broke.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),

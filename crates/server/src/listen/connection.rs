@@ -16,6 +16,7 @@ use model::limit;
 use model::record::Plane;
 use rustls::ProtocolVersion;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,6 +34,7 @@ use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record
 use super::proxies;
 use super::report::Report;
 use super::stream::{Patient, discard};
+use super::streams::Streams;
 use super::strict::Strict;
 use super::{Listener, Shared};
 
@@ -66,17 +68,8 @@ pub(super) async fn serve(
     if tcp.set_nodelay(true).is_err() {
         return;
     }
-    let handshake = handshake(tcp, listener, shared);
-    let tls = match tokio::time::timeout(shared.limits.handshake_timeout(), handshake).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(refusal)) => return refuse(&refusal, peer, listener.plane, shared),
-        Err(_) => {
-            let refusal = Refusal {
-                reason: "handshake_timeout",
-                offered: "",
-            };
-            return refuse(&refusal, peer, listener.plane, shared);
-        }
+    let Some(tls) = secure(tcp, peer, listener, shared).await else {
+        return;
     };
     let (_, session) = tls.get_ref();
     let tls_version = match session.protocol_version() {
@@ -110,7 +103,7 @@ pub(super) async fn serve(
         report: Report::new(about, shared.drops.clone()),
         busy: Busy::default(),
         heads,
-        is_proxied: shared.proxies.iter().any(|it| it.contains(peer.ip())),
+        is_proxied: shared.is_proxy(peer.ip()),
         proxies: Arc::from(shared.proxies.as_slice()),
         stall: shared.limits.stall_timeout(),
     };
@@ -144,8 +137,8 @@ impl Requests {
         let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
         let preset = judged.map(collect::Preset);
         let left = Left::default();
-        let is_http2 = request.version() == Version::HTTP_2;
-        let timed = |body| Body::new(Timed::new(body, left.clone(), self.stall));
+        let version = request.version();
+        let timed = |body| Body::new(Timed::new(body, version, left.clone(), self.stall));
         let mut request = request.map(timed);
         let mut about = self.report.about().clone();
         if self.is_proxied
@@ -165,7 +158,11 @@ impl Requests {
         }
         self.report.answer();
         // Of HTTP/1, what is left is read when the connection is closed for it.
-        let left = if is_http2 { left } else { Left::default() };
+        let left = if version == Version::HTTP_2 {
+            left
+        } else {
+            Left::default()
+        };
         Ok(response.map(|body| token.hold(body, left)))
     }
 }
@@ -215,12 +212,21 @@ async fn serve_http2(
     stop: CancellationToken,
 ) {
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
-    let io = TokioIo::new(Frames::new(tls, requests.heads.room(), report.clone()));
-    let service = service_fn(|request| requests.clone().answer(request));
+    let streams = Streams::default();
+    let io = TokioIo::new(Frames::new(
+        tls,
+        requests.heads.room(),
+        report.clone(),
+        streams.clone(),
+    ));
+    let service = service_fn(|request| {
+        streams.begin();
+        requests.clone().answer(request)
+    });
     let mut connection = std::pin::pin!(http2(shared).serve_connection(io, service));
     let sent = || report.sent();
     tokio::select! {
-        ended = connection.as_mut() => drop(ended),
+        () = served(connection.as_mut(), &streams, &report) => {}
         idle = busy.idle(shared.limits.head_timeout(), shared.limits.stall_timeout(), sent) => {
             if idle == Idle::Nothing && report.is_in_head() {
                 report.refuse("head_timeout");
@@ -233,6 +239,19 @@ async fn serve_http2(
                 () = busy.quiet() => {}
             }
         }
+    }
+}
+
+/// Returns when a connection over HTTP/2 has ended. At a CONNECT that announces a body the library
+/// returns as well, without a word and with requests in progress. That is one drop; the library goes
+/// on when it is asked to.
+async fn served(
+    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    streams: &Streams,
+    report: &Report,
+) {
+    while connection.as_mut().await.is_ok() && streams.settle() {
+        report.refuse_head("unknown_url", 0, "CONNECT".into(), Box::default());
     }
 }
 
@@ -272,42 +291,69 @@ struct Refusal {
     offered: &'static str,
 }
 
-async fn handshake(
-    mut tcp: TcpStream,
+/// The handshake, in its time; none when the connection was refused. That is counted before the socket
+/// is closed: whoever has seen the close finds the drop.
+async fn secure(
+    tcp: TcpStream,
+    peer: SocketAddr,
     listener: &Listener,
     shared: &Shared,
-) -> Result<TlsStream<Patient>, Refusal> {
-    let first = first_bytes(&mut tcp).await.map_err(|reason| {
-        discard(&tcp);
-        Refusal {
-            reason,
-            offered: "",
+) -> Option<TlsStream<Patient>> {
+    let limit = shared.limits.handshake_timeout();
+    let mut handshake = std::pin::pin!(handshake(tcp, peer, listener, shared));
+    if let Ok(tls) = tokio::time::timeout(limit, handshake.as_mut()).await {
+        return tls;
+    }
+    let refusal = Refusal {
+        reason: "handshake_timeout",
+        offered: "",
+    };
+    refuse(&refusal, peer, listener.plane, shared);
+    None
+}
+
+async fn handshake(
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    listener: &Listener,
+    shared: &Shared,
+) -> Option<TlsStream<Patient>> {
+    let refuse = |reason, offered| {
+        refuse(&Refusal { reason, offered }, peer, listener.plane, shared);
+    };
+    let first = match first_bytes(&mut tcp).await {
+        Ok(first) => first,
+        Err(reason) => {
+            refuse(reason, "");
+            discard(&tcp);
+            return None;
         }
-    })?;
+    };
     let hello = Hello::read(&first);
     let offered = hello.version();
     if hello == Hello::NotTls {
         // Not even an alert: whoever does not speak TLS learns nothing.
+        refuse("not_tls", offered);
         discard(&tcp);
-        return Err(Refusal {
-            reason: "not_tls",
-            offered,
-        });
+        return None;
     }
     if hello.is_too_old() {
         // The library would first miss extensions that such clients do not know, and say that.
-        turn_away(tcp, &first).await;
-        return Err(Refusal {
-            reason: "tls_version",
-            offered,
-        });
+        let is_read = read_rest(&mut tcp, &first).await.is_ok();
+        refuse("tls_version", offered);
+        if is_read {
+            turn_away(&mut tcp).await;
+        }
+        return None;
     }
     let stream = Patient::new(tcp, first, shared.limits.stall_timeout());
-    let accepted = listener.acceptor.accept(stream).await;
-    accepted.map_err(|error| Refusal {
-        reason: reason(&error),
-        offered,
-    })
+    let accepted = listener.acceptor.accept(stream).into_fallible().await;
+    accepted
+        .map_err(|(error, stream)| {
+            refuse(reason(&error), offered);
+            drop(stream);
+        })
+        .ok()
 }
 
 /// The first bytes of a connection, or why there are none: whatever is not TLS is known by its first
@@ -328,14 +374,16 @@ async fn first_bytes(tcp: &mut TcpStream) -> Result<[u8; BYTES], &'static str> {
     Ok(first)
 }
 
-/// Tells a client that its version of TLS is too old. Its hello is read to its end first: closing
-/// with bytes unread would reset the connection, and the alert with it.
-async fn turn_away(mut tcp: TcpStream, first: &[u8; BYTES]) {
-    let rest = (&mut tcp)
-        .take(rest_of_record(first))
-        .read_to_end(&mut Vec::new())
-        .await;
-    if rest.is_ok() && tcp.write_all(&ALERT_TOO_OLD).await.is_ok() {
+/// Reads a client's hello to its end: closing with bytes unread would reset the connection, and what
+/// is said last with it.
+async fn read_rest(tcp: &mut TcpStream, first: &[u8; BYTES]) -> std::io::Result<usize> {
+    let mut rest = tcp.take(rest_of_record(first));
+    rest.read_to_end(&mut Vec::new()).await
+}
+
+/// Tells a client that its version of TLS is too old.
+async fn turn_away(tcp: &mut TcpStream) {
+    if tcp.write_all(&ALERT_TOO_OLD).await.is_ok() {
         // Whoever has gone meanwhile does not hear it.
         drop(tcp.shutdown().await);
     }

@@ -113,6 +113,11 @@ impl Cursor {
         None
     }
 
+    /// Whether the last frame has come to its end, and no other has begun.
+    const fn is_between_frames(&self) -> bool {
+        self.left == 0 && self.head_bytes == 0
+    }
+
     /// Takes what has come of the frame.
     fn payload<'a>(&mut self, bytes: &mut &'a [u8]) -> &'a [u8] {
         let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
@@ -133,6 +138,8 @@ pub(super) struct Inbound {
     /// The last frame that began is part of a block of headers.
     is_of_block: bool,
     last_stream: u32,
+    /// The stream that a head opens, until all of it has come.
+    opening: Option<u32>,
     resets: Budget,
     control: Budget,
 }
@@ -149,16 +156,18 @@ impl Inbound {
             block: None,
             is_of_block: false,
             last_stream: 0,
+            opening: None,
             resets: Budget::new(RESETS, now),
             control: Budget::new(CONTROL, now),
         }
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes, at most to the end of a head that opens a stream; says which one. Who
+    /// gives it up in the same breath is taken at his word.
     ///
     /// # Errors
     /// Why the connection is to be cut.
-    pub(super) fn push(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, bytes: &mut &[u8], now: Instant) -> Result<Option<u32>, Fault> {
         while let (Some(wanted), Some((first, rest))) =
             (PREFACE.get(self.preface), bytes.split_first())
         {
@@ -166,16 +175,30 @@ impl Inbound {
                 return Err(Fault::Http2Preface);
             }
             self.preface += 1;
-            bytes = rest;
+            *bytes = rest;
         }
         while !bytes.is_empty() {
             if self.cursor.left > 0 {
-                self.cursor.payload(&mut bytes);
-            } else if let Some(head) = self.cursor.head(&mut bytes) {
+                self.cursor.payload(bytes);
+            } else if let Some(head) = self.cursor.head(bytes) {
                 self.frame(head, now)?;
             }
+            let opened = self.opened(bytes);
+            if opened.is_some() {
+                return Ok(opened);
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The stream whose head has come to its end, where `rest` does not begin with its reset.
+    fn opened(&mut self, rest: &[u8]) -> Option<u32> {
+        let is_complete = self.block.is_none() && self.cursor.is_between_frames();
+        let stream = self.opening.filter(|_| is_complete)?;
+        if is_reset(rest, stream) {
+            return None;
+        }
+        self.opening.take()
     }
 
     /// Whether a block of headers has begun and is not complete, or the preface.
@@ -216,7 +239,11 @@ impl Inbound {
         self.is_of_block = matches!(head.kind, HEADERS | CONTINUATION);
         match head.kind {
             HEADERS => {
-                self.last_stream = self.last_stream.max(head.stream);
+                // One of a stream that is open is the end of its body.
+                if head.stream > self.last_stream {
+                    self.last_stream = head.stream;
+                    self.opening = Some(head.stream);
+                }
                 self.control.add(CONTROL_FOR_PROGRESS);
                 self.block(head, (bytes, 0))
             }
@@ -247,15 +274,23 @@ impl Inbound {
     }
 }
 
+/// Whether the next frame, all of which has come, resets a stream.
+fn is_reset(bytes: &[u8], stream: u32) -> bool {
+    let [0, 0, 4, RST_STREAM, _, s0, s1, s2, s3, _, _, _, _, ..] = bytes else {
+        return false;
+    };
+    u32::from_be_bytes([*s0 & 0x7f, *s1, *s2, *s3]) == stream
+}
+
 /// Something of note that goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Out {
-    /// The head of an answer.
-    Head,
+    /// The head of an answer, with its stream.
+    Head(u32),
     /// A frame of an answer's body, with its length.
     Data(u32),
     /// A stream is reset, with the error code.
-    Reset(u32),
+    Reset { stream: u32, code: u32 },
     /// The connection is ended, with the error code.
     GoAway(u32),
 }
@@ -265,6 +300,7 @@ pub(super) enum Out {
 pub(super) struct Outbound {
     cursor: Cursor,
     kind: u8,
+    stream: u32,
     /// The last four bytes seen of the frame: an error code stands there, of the first eight.
     code: u32,
     seen: usize,
@@ -278,9 +314,10 @@ impl Outbound {
                 let Some(head) = self.cursor.head(&mut bytes) else {
                     return;
                 };
-                (self.kind, self.code, self.seen) = (head.kind, 0, 0);
+                (self.kind, self.stream) = (head.kind, head.stream);
+                (self.code, self.seen) = (0, 0);
                 match head.kind {
-                    HEADERS => on(Out::Head),
+                    HEADERS => on(Out::Head(head.stream)),
                     DATA => on(Out::Data(head.bytes)),
                     _ => {}
                 }
@@ -299,7 +336,10 @@ impl Outbound {
                     on(if self.kind == GOAWAY {
                         Out::GoAway(self.code)
                     } else {
-                        Out::Reset(self.code)
+                        Out::Reset {
+                            stream: self.stream,
+                            code: self.code,
+                        }
                     });
                 }
             }
@@ -308,6 +348,6 @@ impl Outbound {
 
     /// Whether a frame of ours may follow.
     pub(super) const fn is_between_frames(&self) -> bool {
-        self.cursor.left == 0 && self.cursor.head_bytes == 0
+        self.cursor.is_between_frames()
     }
 }

@@ -1,11 +1,14 @@
 //! A TLS stream that follows the frames of HTTP/2 in both directions.
 //!
 //! Inwards it bounds what costs us more than it costs the peer: blocks of headers, resets, and frames
-//! that carry nothing. Outwards it lets no head of an answer pass that is not an answer of ours: the
-//! library would answer a head that is too large by itself. A connection that breaks a bound is told
-//! to calm down (GOAWAY) and cut; nothing here looks into a header or a body.
+//! that carry nothing. The library is given one head at a time, so that it is known which streams are
+//! requests ([`Streams`]). Outwards no head of an answer passes but on one of these: the library would
+//! answer a head that is too large by itself. A connection that breaks a bound is told to calm down
+//! (GOAWAY) and cut; nothing here looks into a header or a body.
 
+use bytes::Bytes;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,11 +20,17 @@ use super::framing::Fault;
 use super::heads::Room;
 use super::report::Report;
 use super::stream::{Patient, farewell};
+use super::streams::Streams;
 
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Frames {
     tls: TlsStream<Patient>,
+    /// What has come behind a head, and waits until the library has taken that.
+    held: Bytes,
+    /// The library has been given a head and has not asked for more since.
+    is_paused: bool,
+    streams: Streams,
     inbound: Inbound,
     /// Of the block of headers that is coming in.
     room: Room,
@@ -33,9 +42,17 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(tls: TlsStream<Patient>, room: Room, report: Report) -> Self {
+    pub(super) fn new(
+        tls: TlsStream<Patient>,
+        room: Room,
+        report: Report,
+        streams: Streams,
+    ) -> Self {
         Self {
             tls,
+            held: Bytes::new(),
+            is_paused: false,
+            streams,
             inbound: Inbound::new(Instant::now()),
             room,
             outbound: Outbound::default(),
@@ -56,14 +73,43 @@ impl Frames {
         )
     }
 
+    /// How many of the next bytes the library may be given now.
+    fn admit(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let mut rest = bytes;
+        let opened = self.inbound.push(&mut rest, Instant::now())?;
+        if !self.room.set(self.inbound.block_bytes()) {
+            return Err(Fault::HeadTooLarge);
+        }
+        self.report.set_in_head(self.inbound.is_in_head());
+        if let Some(stream) = opened {
+            self.streams.give(stream);
+            self.is_paused = true;
+        }
+        Ok(bytes.len().saturating_sub(rest.len()))
+    }
+
+    /// Gives the library more of what has come before.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        let held = mem::take(&mut self.held);
+        let come = held.slice(..held.len().min(buffer.remaining()));
+        let count = self.admit(&come).map_err(|fault| self.fail(fault))?;
+        buffer.put_slice(come.get(..count).unwrap_or_default());
+        self.held = held.slice(count..);
+        Ok(())
+    }
+
     /// Whether everything of `slices` may be written.
     fn judge(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<()> {
         let mut trial = self.outbound;
-        let mut heads = 0;
+        let mut are_ours = true;
         for slice in slices {
-            trial.push(slice, |out| heads += usize::from(out == Out::Head));
+            trial.push(slice, |out| {
+                if let Out::Head(stream) = out {
+                    are_ours &= self.streams.is_request(stream);
+                }
+            });
         }
-        if heads > self.report.answers() {
+        if !are_ours {
             return Err(self.fail(Fault::HeadTooLarge));
         }
         Ok(())
@@ -72,6 +118,7 @@ impl Frames {
     /// So many bytes of `slices` have been written.
     fn written(&mut self, slices: &[io::IoSlice<'_>], mut count: usize) {
         let Self {
+            streams,
             inbound,
             outbound,
             is_ended,
@@ -82,22 +129,24 @@ impl Frames {
             let part = slice.get(..count.min(slice.len())).unwrap_or_default();
             count -= part.len();
             outbound.push(part, |out| match out {
-                Out::Head => {
-                    report.heads_sent(1);
+                Out::Head(_) => {
+                    report.moved(1);
                     inbound.answered();
                 }
                 Out::Data(bytes) => {
                     report.moved(bytes.into());
                     inbound.progressed();
                 }
-                Out::Reset(code) => {
-                    if let Some(reason) = reset_reason(code) {
+                Out::Reset { stream, code } => {
+                    // A request has its line already, or gets it from whoever reads its body.
+                    let was_request = streams.reset(stream);
+                    if let Some(reason) = reset_reason(code).filter(|_| !was_request) {
                         report.refuse(reason);
                     }
                 }
                 Out::GoAway(code) => {
                     if let Some(reason) = go_away_reason(code)
-                        && !std::mem::replace(is_ended, true)
+                        && !mem::replace(is_ended, true)
                     {
                         report.refuse(reason);
                     }
@@ -139,6 +188,15 @@ impl AsyncRead for Frames {
             let error = io::Error::new(io::ErrorKind::InvalidData, "the connection is cut");
             return Poll::Ready(Err(error));
         }
+        if mem::take(&mut this.is_paused) {
+            // Now it hands the request on, and then it asks again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.streams.settle();
+        if !this.held.is_empty() {
+            return Poll::Ready(this.give(buffer));
+        }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.tls).poll_read(cx, buffer));
         let came = buffer.filled().get(before..).unwrap_or_default();
@@ -150,16 +208,17 @@ impl AsyncRead for Frames {
             }
             return Poll::Ready(read);
         }
-        let mut judged = this.inbound.push(came, Instant::now());
-        if judged.is_ok() && !this.room.set(this.inbound.block_bytes()) {
-            judged = Err(Fault::HeadTooLarge);
+        match this.admit(came) {
+            Ok(count) => {
+                this.held = Bytes::copy_from_slice(came.get(count..).unwrap_or_default());
+                buffer.set_filled(before.saturating_add(count));
+                Poll::Ready(Ok(()))
+            }
+            Err(fault) => {
+                buffer.set_filled(before);
+                Poll::Ready(Err(this.fail(fault)))
+            }
         }
-        this.report.set_in_head(this.inbound.is_in_head());
-        if let Err(fault) = judged {
-            buffer.set_filled(before);
-            return Poll::Ready(Err(this.fail(fault)));
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -216,9 +216,9 @@ impl Framing {
         }
     }
 
-    /// Whether a head has begun and is not complete.
+    /// Whether a head has begun and is not complete. An empty line before it is nobody's request.
     pub(super) fn is_in_head(&self) -> bool {
-        !self.head.is_empty()
+        !self.head.is_empty() && (self.lines > 0 || self.head.len() > self.line_start)
     }
 
     /// Bytes of the head that is coming in.

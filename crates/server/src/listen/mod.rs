@@ -20,6 +20,7 @@ mod peers;
 mod proxies;
 mod report;
 mod stream;
+mod streams;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use axum::Router;
 use collect::{Drops, Refused};
 use governance::Network;
 use model::record::Plane;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -82,6 +83,23 @@ pub(crate) struct Shared {
     pub(crate) connections_max: u32,
 }
 
+impl Shared {
+    /// Whether a peer is a proxy whose word is taken.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|it| it.contains(peer))
+    }
+
+    /// Connections at a time of one peer on one plane. A proxy stands for many.
+    fn connections_of(&self, peer: IpAddr) -> u32 {
+        let most = self.limits.connections_per_peer_max;
+        if self.is_proxy(peer) {
+            most
+        } else {
+            peers::share(most, self.connections_max)
+        }
+    }
+}
+
 /// Opens a listening socket.
 ///
 /// # Errors
@@ -114,7 +132,7 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
             continue;
         };
         metrics::counter!("strongroom_connections_total", "plane" => plane).increment(1);
-        let most = shared.limits.connections_per_peer_max;
+        let most = shared.connections_of(peer.ip());
         let Some(counted) = peers.enter(peer.ip(), most) else {
             shared
                 .drops

@@ -44,6 +44,11 @@ impl Drop for Counted {
     }
 }
 
+/// How many of a plane's connections one peer may have: half of them at most, when `wanted` is more.
+pub(super) fn share(wanted: u32, connections: u32) -> u32 {
+    wanted.min((connections / 2).max(1))
+}
+
 /// Whose connection it is: an IPv4 address, or the /64 that one IPv6 customer has.
 fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -57,7 +62,21 @@ fn group(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::Peers;
+    use super::{Peers, share};
+
+    #[test]
+    fn no_share_is_more_than_half() {
+        let cases = [
+            (2_048, 4_096, 2_048),
+            (2_048, 1_194, 597),
+            (2_048, 42, 21),
+            (16, 42, 16),
+            (2_048, 1, 1),
+        ];
+        for (wanted, connections, expected) in cases {
+            assert_eq!(share(wanted, connections), expected, "{connections}");
+        }
+    }
 
     #[test]
     fn a_peer_has_its_share_and_gets_it_back() {

@@ -2,7 +2,7 @@
 
 use collect::{Connection, Drops, Refused, Voice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What one connection shares between its reading, its writing and its requests.
 #[derive(Debug, Clone)]
@@ -14,8 +14,6 @@ struct Inner {
     drops: Drops,
     /// Lets an interim answer out, once it is known who sends the request that is being handled.
     voice: Voice,
-    /// Answers of ours that have not begun to be written.
-    answers: AtomicUsize,
     /// Something of ours may be written: at least one request has been answered.
     is_answered: AtomicBool,
     /// A head has begun and is not complete.
@@ -30,7 +28,6 @@ impl Report {
             about,
             drops,
             voice: Voice::default(),
-            answers: AtomicUsize::new(0),
             is_answered: AtomicBool::new(false),
             is_in_head: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -78,7 +75,6 @@ impl Report {
 
     /// A request is answered: its head may be written.
     pub(super) fn answer(&self) {
-        self.0.answers.fetch_add(1, Ordering::Relaxed);
         self.0.is_answered.store(true, Ordering::Relaxed);
     }
 
@@ -90,17 +86,6 @@ impl Report {
     /// Whether interim answers may be written.
     pub(super) fn may_go_on(&self) -> bool {
         self.0.voice.is_allowed()
-    }
-
-    /// Answers whose heads have not been written.
-    pub(super) fn answers(&self) -> usize {
-        self.0.answers.load(Ordering::Relaxed)
-    }
-
-    /// The heads of so many answers have been written.
-    pub(super) fn heads_sent(&self, count: usize) {
-        self.0.answers.fetch_sub(count, Ordering::Relaxed);
-        self.moved(count as u64);
     }
 
     /// So many bytes of answers have been written.

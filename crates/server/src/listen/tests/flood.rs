@@ -14,13 +14,21 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Pushes all of `bytes`.
+fn push(inbound: &mut Inbound, mut bytes: &[u8], now: Instant) -> Result<(), Fault> {
+    while !bytes.is_empty() {
+        inbound.push(&mut bytes, now)?;
+    }
+    Ok(())
+}
+
 /// After how many of these frames the connection is cut, and why.
 fn flood(frame: &[u8], most: usize) -> Option<(usize, &'static str)> {
     let now = Instant::now();
     let mut inbound = Inbound::new(now);
-    inbound.push(PREFACE, now).unwrap();
+    push(&mut inbound, PREFACE, now).unwrap();
     (1..=most).find_map(|count| {
-        let fault = inbound.push(frame, now).err()?;
+        let fault = push(&mut inbound, frame, now).err()?;
         Some((count, fault.reason()))
     })
 }
@@ -52,7 +60,7 @@ fn floods_end_after_a_bounded_number_of_frames() {
 fn what_honest_clients_do_goes_on_for_ever() {
     let mut now = Instant::now();
     let mut inbound = Inbound::new(now);
-    inbound.push(PREFACE, now).unwrap();
+    push(&mut inbound, PREFACE, now).unwrap();
     for _ in 0..100_000 {
         // A request with a body, the window for its answer, a cancelled one now and then.
         for bytes in [
@@ -62,13 +70,13 @@ fn what_honest_clients_do_goes_on_for_ever() {
             frame(8, 0, 1, &[0, 0, 0, 1]),
             frame(3, 0, 1, &[0; 4]),
         ] {
-            inbound.push(&bytes, now).unwrap();
+            push(&mut inbound, &bytes, now).unwrap();
         }
         inbound.answered();
     }
     for _ in 0..100_000 {
         now += Duration::from_secs(10);
-        inbound.push(&frame(6, 0, 0, &[0; 8]), now).unwrap();
+        push(&mut inbound, &frame(6, 0, 0, &[0; 8]), now).unwrap();
     }
 }
 
@@ -90,16 +98,51 @@ fn a_head_is_incomplete_until_its_last_byte() {
     for (pieces, expected) in cases {
         let mut inbound = Inbound::new(now);
         for piece in pieces {
-            inbound.push(piece, now).unwrap();
+            push(&mut inbound, piece, now).unwrap();
         }
         assert_eq!(inbound.is_in_head(), expected, "{pieces:?}");
     }
 }
 
 #[test]
+fn no_more_is_taken_than_one_head_at_a_time() {
+    /// Of each piece that is taken, how long it is and which stream it opens.
+    type Taken = [(usize, Option<u32>)];
+    let now = Instant::now();
+    let head = frame(1, 4, 1, b"xx");
+    let cut = [frame(1, 0, 1, b"head"), frame(9, 4, 1, b"more")].concat();
+    let data = frame(0, 1, 1, b"body");
+    let trailers = frame(1, 5, 1, b"x");
+    let empty = frame(1, 5, 3, b"");
+    let reset = frame(3, 0, 1, &[0; 4]);
+    let cases: [(&[&[u8]], &Taken); 7] = [
+        (&[&head, &data], &[(11, Some(1)), (13, None)]),
+        (&[&cut, &data], &[(26, Some(1)), (13, None)]),
+        (&[&head, &data, &trailers], &[(11, Some(1)), (23, None)]),
+        (&[&head, &empty], &[(11, Some(1)), (9, Some(3))]),
+        // What is given up at once, and what may yet be.
+        (&[&head, &reset, &empty], &[(24, Some(1)), (9, Some(3))]),
+        (&[&head, &reset[..12]], &[(11, Some(1)), (12, None)]),
+        (&[&empty, &reset], &[(9, Some(3)), (13, None)]),
+    ];
+    for (frames, expected) in cases {
+        let bytes = frames.concat();
+        let mut inbound = Inbound::new(now);
+        push(&mut inbound, PREFACE, now).unwrap();
+        let (mut rest, mut taken) = (bytes.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            let before = rest.len();
+            let opened = inbound.push(&mut rest, now).unwrap();
+            taken.push((before - rest.len(), opened));
+        }
+        assert_eq!(taken, expected, "{frames:?}");
+    }
+}
+
+#[test]
 fn another_preface_is_a_fault() {
     let now = Instant::now();
-    let outcome = Inbound::new(now).push(b"GET / HTTP/1.1\r\n", now);
+    let outcome = push(&mut Inbound::new(now), b"GET / HTTP/1.1\r\n", now);
     assert_eq!(outcome, Err(Fault::Http2Preface));
 }
 
@@ -113,7 +156,12 @@ fn what_goes_out_is_known_however_it_is_cut() {
         frame(7, 0, 0, &[0, 0, 0, 5, 0, 0, 0, 11, 9, 9, 9, 9]),
     ]
     .concat();
-    let expected = [Out::Head, Out::Data(6), Out::Reset(1), Out::GoAway(11)];
+    let expected = [
+        Out::Head(1),
+        Out::Data(6),
+        Out::Reset { stream: 3, code: 1 },
+        Out::GoAway(11),
+    ];
     for size in 1..=bytes.len() {
         let mut outbound = Outbound::default();
         let mut seen = Vec::new();

@@ -38,6 +38,24 @@ fn sound_requests_pass_unchanged() {
     }
 }
 
+#[test]
+fn a_head_begins_behind_the_empty_line_that_old_clients_leave_behind_a_body() {
+    let cases = [
+        (String::new(), false),
+        (post("Content-Length: 3\r\n", "abc"), false),
+        (post("Content-Length: 3\r\n", "abc\r\n"), false),
+        (post("Content-Length: 3\r\n", "abc\r\nG"), true),
+        ("\r\nGET / HTTP/1.1\r\n".to_owned(), true),
+        ("GET / HTTP/1.1\r\n".to_owned(), true),
+        ("G".to_owned(), true),
+    ];
+    for (bytes, expected) in cases {
+        let mut framing = Framing::default();
+        framing.push(bytes.as_bytes(), &mut Vec::new()).unwrap();
+        assert_eq!(framing.is_in_head(), expected, "{bytes:?}");
+    }
+}
+
 /// Each is found, for its reason, and nothing of it is handed on.
 fn check(cases: &[(String, &str)]) {
     for (bytes, reason) in cases {

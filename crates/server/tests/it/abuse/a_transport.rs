@@ -221,8 +221,18 @@ async fn a09_a_request_for_another_host_is_dropped() {
 
 #[tokio::test]
 async fn a_peer_cannot_take_every_connection() {
+    check_connections("connections_per_peer_max", 3).await;
+}
+
+#[tokio::test]
+async fn a_peer_cannot_take_every_connection_where_there_are_few() {
+    check_connections("connections_max", 6).await;
+}
+
+/// With the key set so, a peer has three connections.
+async fn check_connections(key: &str, value: u32) {
     let room = Installation::new();
-    configure(&room, "connections_per_peer_max", 3);
+    configure(&room, key, value);
     let server = room.serve();
     let door = Door::of(&room, &server, "collect");
     let mut held = Vec::new();

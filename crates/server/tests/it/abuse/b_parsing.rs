@@ -1,7 +1,7 @@
 //! B: what an HTTP parser might forgive. Collect says nothing, the other planes a status and nothing more.
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{expect, is_alive, reasons};
 use crate::harness::{Installation, text};
@@ -151,6 +151,24 @@ async fn b03_a_head_that_breaks_off_is_counted_however_the_peer_closes() {
     tls.get_mut().0.shutdown().await.unwrap();
     rest(&mut tls).await;
     assert_eq!(reasons(&room), expect([("head_broken", 3)]));
+}
+
+#[tokio::test]
+async fn b03_an_empty_line_behind_a_request_is_no_head() {
+    let room = Installation::new();
+    let account = room.account("line");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let hello = format!("GET /hello?z={} HTTP/1.1\r\n{HOST}\r\n\r\n", account.id);
+    let mut tls = door.tls("localhost", b"http/1.1").await;
+    tls.write_all(hello.as_bytes()).await.unwrap();
+    tls.flush().await.unwrap();
+    let mut start = [0; 12];
+    tls.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    tls.shutdown().await.unwrap();
+    rest(&mut tls).await;
+    assert_eq!(reasons(&room), expect([]));
 }
 
 #[tokio::test]

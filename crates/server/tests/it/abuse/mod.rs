@@ -5,6 +5,7 @@
 mod a_transport;
 mod b_exhaustion;
 mod b_parsing;
+mod b_streams;
 mod c_urls;
 mod d_g_h_console;
 mod i_acts;

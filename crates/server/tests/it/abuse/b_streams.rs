@@ -1,0 +1,175 @@
+//! B: streams of HTTP/2 that are not sound, each one drop, and no word of the library's own.
+
+use serde_json::json;
+
+use super::{expect, reasons};
+use crate::harness::{Account, Installation};
+use crate::raw::{DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WHOLE, block, kinds};
+
+/// The head of an upload, with more headers; its body is still to come.
+fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/1/upload"),
+        ("x-clevertap-account-id", &account.id),
+        ("x-clevertap-passcode", &account.passcode),
+    ];
+    Frame::new(HEADERS, 4, 1, block(&[&fields[..], more].concat()))
+}
+
+#[tokio::test]
+async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
+    let room = Installation::new();
+    let server = room.serve();
+    let door = Door::of(&room, &server, "collect");
+    let (scheme, host) = ((":scheme", "https"), (":authority", "localhost"));
+    let preflight = block(&[
+        (":method", "OPTIONS"),
+        scheme,
+        host,
+        (":path", "/a"),
+        ("origin", "https://shop.example"),
+        ("access-control-request-method", "GET"),
+    ]);
+    // A head that unpacks to 160,000 bytes, from a table.
+    let mut bomb = block(&[(":method", "GET"), scheme, host, (":path", "/")]);
+    bomb.extend([0x40, 1, b'x', 127, 0x81, 0x1e]);
+    bomb.extend(vec![b'v'; 127 + 1 + 0x1e * 128]);
+    bomb.extend(vec![0xbe; 40]);
+    let mut http2 = Http2::open(&door).await;
+    let given_up = [
+        Frame::new(HEADERS, WHOLE, 1, preflight),
+        Frame::new(RST_STREAM, 0, 1, [0, 0, 0, 8]),
+    ];
+    assert!(http2.send(&given_up).await);
+    // What comes behind it has been refused, so it has been answered.
+    http2.ask(&[Frame::get(3, "GET", "/x")]).await;
+    http2.send(&[Frame::new(HEADERS, WHOLE, 5, bomb)]).await;
+    let back = http2.rest().await;
+    assert!(!kinds(&back).contains(&HEADERS), "{back:?}");
+    assert_eq!(
+        reasons(&room),
+        expect([("head_too_large", 1), ("unknown_url", 1)])
+    );
+}
+
+#[tokio::test]
+async fn b17_an_upload_that_is_given_up_is_no_upload() {
+    const PING: u8 = 6;
+    let room = Installation::new();
+    let account = room.account("given-up");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let event = json!({"type":"event","identity":"u","evtName":"E"});
+    let body = json!({"d":[event.clone()]}).to_string();
+    let (half, _) = body.as_bytes().split_at(10);
+    let length = body.len().to_string();
+    let lengths: [&[(&str, &str)]; 2] = [&[], &[("content-length", &length)]];
+    for more in lengths {
+        // Without an error, and cancelled.
+        for code in [0, 8] {
+            let mut http2 = Http2::open(&door).await;
+            let frames = [
+                upload(&account, more),
+                Frame::new(DATA, 0, 1, half),
+                Frame::new(RST_STREAM, 0, 1, [0, 0, 0, code]),
+                Frame::new(PING, 0, 0, [0; 8]),
+            ];
+            assert!(http2.send(&frames).await);
+            while http2.next().await.unwrap().kind != PING {}
+        }
+    }
+    // Whoever reads a body has seen by now how it ends.
+    server.client(&account).upload(vec![event]).await;
+    assert_eq!(reasons(&room), expect([("body_broken", 4)]));
+    assert_eq!(room.count(&account, "SELECT count(*) FROM quarantine"), 0);
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+}
+
+#[tokio::test]
+async fn b17_a_connect_with_a_body_is_one_drop_and_cuts_nobody_off() {
+    let room = Installation::new();
+    let account = room.account("beside");
+    let server = room.serve();
+    let body = json!({"d":[{"type":"event","identity":"u","evtName":"E"}]}).to_string();
+    let (half, rest) = body.as_bytes().split_at(10);
+    let connect = [
+        (":method", "CONNECT"),
+        (":authority", "localhost"),
+        ("content-length", "5"),
+    ];
+    let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
+    let frames = http2
+        .ask(&[
+            upload(&account, &[]),
+            Frame::new(DATA, 0, 1, half),
+            Frame::new(HEADERS, 4, 3, block(&connect)),
+            Frame::new(DATA, 1, 1, rest),
+        ])
+        .await;
+    let of = |stream: u32| -> Vec<u8> {
+        let frames = frames.iter().filter(|it| it.stream == stream);
+        frames.map(|it| it.kind).collect()
+    };
+    assert!(of(1).contains(&HEADERS), "{frames:?}");
+    assert_eq!(of(3), [RST_STREAM]);
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+    assert_eq!(reasons(&room), expect([("unknown_url", 1)]));
+}
+
+#[tokio::test]
+async fn b01_a_body_whose_length_is_said_twice_goes_nowhere() {
+    let room = Installation::new();
+    let account = room.account("lengths");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    for second in ["8", "9"] {
+        let head = upload(
+            &account,
+            &[("content-length", "8"), ("content-length", second)],
+        );
+        let body = Frame::new(DATA, 1, 1, *b"{\"d\":[]}");
+        let frames = Http2::open(&door).await.ask(&[head, body]).await;
+        assert!(!kinds(&frames).contains(&HEADERS), "{second} {frames:?}");
+    }
+    assert_eq!(
+        reasons(&room),
+        expect([("http2_stream", 1), ("length_ambiguous", 1)])
+    );
+}
+
+#[tokio::test]
+async fn b17_a_body_that_is_not_sound_is_one_drop() {
+    let room = Installation::new();
+    let account = room.account("bodies");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let head = upload(&account, &[("content-length", "10")]);
+    let bodies = [
+        // More than was announced, less than that, and trailers that are no end.
+        Frame::new(DATA, 0, 1, [b' '; 20]),
+        Frame::new(DATA, 1, 1, [b' '; 5]),
+        Frame::new(HEADERS, 4, 1, block(&[("x", "y")])),
+    ];
+    for body in bodies {
+        let mut http2 = Http2::open(&door).await;
+        let frames = http2.ask(&[head.clone(), body]).await;
+        assert!(!kinds(&frames).contains(&HEADERS), "{frames:?}");
+    }
+    // Of a head that is none nobody else tells, whatever comes behind it.
+    let fields = [(":method", "POST"), (":scheme", "https")];
+    let frames = [
+        Frame::new(HEADERS, 4, 1, block(&fields)),
+        Frame::new(DATA, 1, 1, *b"body"),
+    ];
+    Http2::open(&door).await.ask(&frames).await;
+    // Whoever reads a body has seen by now how it ends.
+    let event = json!({"type":"event","identity":"u","evtName":"E"});
+    server.client(&account).upload(vec![event]).await;
+    assert_eq!(
+        reasons(&room),
+        expect([("body_broken", 3), ("http2_stream", 1)])
+    );
+}

@@ -300,7 +300,10 @@ impl Drop for Claim<'_> {
         let name = (self.upload.account, self.upload.key);
         let mut held = self.answers.lock();
         held.claimed.remove(&name);
-        if !self.is_durable {
+        // The first that was not answered under a key is what is remembered.
+        let known = held.find(&self.upload, self.began);
+        let is_first = known.is_none_or(|it| it.body == self.upload.body);
+        if !self.is_durable && is_first {
             held.keep(&self.upload, self.began, None);
         }
         drop(held);

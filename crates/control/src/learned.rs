@@ -236,7 +236,8 @@ impl Control {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when they cannot be made durable. If `left_out` is empty all the
-    /// same, they are in the database, and on the volumes before anything else is.
+    /// same, they are in the database, and on the volumes before anything else is; unless the very commit failed
+    /// there: then they are lost.
     pub async fn count_left_out(&self, left_out: &mut Vec<LeftOut>) -> Result<()> {
         let sealer = Arc::clone(&self.sealer);
         let waiting = Arc::new(Mutex::new(std::mem::take(left_out)));

@@ -139,7 +139,7 @@ pub fn is_system_event(name: &str) -> bool {
 }
 
 /// People's properties that are the protocol's: they do not count as the account's own.
-pub const PREDEFINED_PROPERTIES: [&str; 27] = [
+pub const PREDEFINED_PROPERTIES: [&str; 29] = [
     "Name",
     "Email",
     "Phone",
@@ -156,6 +156,8 @@ pub const PREDEFINED_PROPERTIES: [&str; 27] = [
     "GPID",
     "tz",
     "cc",
+    "Latitude",
+    "Longitude",
     "Carrier",
     "Customer Type",
     "MSG-email",

@@ -58,6 +58,7 @@ pub(super) fn derive(
     let own = |entry: &&mut Entry| follows_from_content(&entry.record);
     let own = entries.iter_mut().filter(own);
     assign(&key, salt, sent, Times::Counted, own);
+    receive_in_order(entries);
 }
 
 /// Gives every record of one upload the id that follows from the upload, which `salt` names, and from
@@ -70,6 +71,7 @@ pub(crate) fn derive_for_upload(
 ) {
     let key = purpose_key(secret, "upload's record id");
     assign(&key, salt, sent, Times::Ignored, entries.iter_mut());
+    ascend(entries);
 }
 
 /// Whether times are part of what a record says.
@@ -87,7 +89,6 @@ fn assign<'e>(
     entries: impl Iterator<Item = &'e mut Entry>,
 ) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
-    let mut moments = HashMap::new();
     let as_it_is = AsSent::default();
     for entry in entries {
         let sent = sent.get(&entry.record.id()).unwrap_or(&as_it_is);
@@ -103,7 +104,6 @@ fn assign<'e>(
             }
             Record::ProfileChange(change) => {
                 hasher.profile_change(change, sent);
-                place(&mut moments, change);
                 &mut change.id
             }
             Record::Quarantined(quarantined) => {
@@ -124,15 +124,50 @@ fn assign<'e>(
     }
 }
 
+/// The changes of people among the records of a batch. Names are none: they have no order.
+fn changes(entries: &mut [Entry]) -> impl Iterator<Item = &mut ProfileChange> {
+    entries
+        .iter_mut()
+        .filter_map(|entry| match &mut entry.record {
+            Record::ProfileChange(it)
+                if it.changes.iter().any(|it| it.op != ChangeOp::Identify) =>
+            {
+                Some(it)
+            }
+            Record::ProfileChange(_)
+            | Record::Event(_)
+            | Record::Link(_)
+            | Record::Request(_)
+            | Record::Quarantined(_) => None,
+        })
+}
+
 /// Ids that follow from content say nothing of an order: of the changes that a batch makes to one person
-/// in one moment each is placed a millisecond after the one before it. Names have no order.
-fn place(moments: &mut HashMap<(PersonKey, Timestamp), u64>, change: &mut ProfileChange) {
-    if change.changes.iter().all(|it| it.op == ChangeOp::Identify) {
-        return;
+/// in one moment each counts as received a millisecond after the one before it.
+fn receive_in_order(entries: &mut [Entry]) {
+    let mut moments: HashMap<(PersonKey, Timestamp), u64> = HashMap::new();
+    for change in changes(entries) {
+        let before = moments.entry((change.person, change.ts)).or_default();
+        change.received_at = change.received_at.plus(Duration::from_millis(*before));
+        *before = before.saturating_add(1);
     }
-    let before = moments.entry((change.person, change.ts)).or_default();
-    change.ts = change.ts.plus(Duration::from_millis(*before));
-    *before = before.saturating_add(1);
+}
+
+/// The same for an upload, of which all comes again or nothing: the ids change places, and ascend. When it
+/// was received is where it is looked for.
+fn ascend(entries: &mut [Entry]) {
+    let mut moments: HashMap<(PersonKey, Timestamp), Vec<&mut RecordId>> = HashMap::new();
+    for change in changes(entries) {
+        let ids = moments.entry((change.person, change.ts)).or_default();
+        ids.push(&mut change.id);
+    }
+    for ids in moments.into_values() {
+        let mut ascending: Vec<RecordId> = ids.iter().map(|it| **it).collect();
+        ascending.sort_unstable();
+        for (id, next) in ids.into_iter().zip(ascending) {
+            *id = next;
+        }
+    }
 }
 
 /// A hash over parts of which each says how long it is.
@@ -195,7 +230,7 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
-    use super::{derive, device_id, nonce};
+    use super::{derive, derive_for_upload, device_id, nonce};
     use governance::AsSent;
     use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Record, Source};
     use model::{AccountId, PersonKey, RawJson, RecordId, Secret, Timestamp};
@@ -303,22 +338,34 @@ mod tests {
             let account = AccountId::installation();
             Entry { account, record }
         };
-        let placed = |mut entries: Vec<Entry>| {
-            derive(&Secret::new([3; 32]), b"", &HashMap::new(), &mut entries);
+        let told = |entries: &[Entry]| {
             let of = |it: &Entry| match &it.record {
-                Record::ProfileChange(it) => (it.id, it.ts.ms()),
+                Record::ProfileChange(it) => (it.id, it.received_at.ms()),
                 other => panic!("{other:?}"),
             };
             entries.iter().map(of).collect::<Vec<_>>()
         };
+        let placed = |mut entries: Vec<Entry>| {
+            derive(&Secret::new([3; 32]), b"", &HashMap::new(), &mut entries);
+            told(&entries)
+        };
         let (free, pro) = (change(1, 7, r#""free""#), change(1, 7, r#""pro""#));
         let others = [change(2, 7, r#""free""#), change(1, 8, r#""free""#)];
         let batch = [vec![free.clone(), pro.clone(), free], others.to_vec()].concat();
-        let all = placed(batch);
+        let all = placed(batch.clone());
         let times: Vec<_> = all.iter().map(|(_, ms)| *ms).collect();
         assert_eq!(times, [7_000, 7_001, 7_002, 7_000, 8_000]);
         // Alone it is the record that it was in the batch.
         assert_eq!(placed(vec![pro]), [(all[1].0, 7_000)]);
+
+        for salt in 0..16_u8 {
+            let mut upload = batch.clone();
+            derive_for_upload(&Secret::new([3; 32]), &[salt], &HashMap::new(), &mut upload);
+            let all = told(&upload);
+            assert!(all[0].0 < all[1].0 && all[1].0 < all[2].0, "{salt}");
+            let times: Vec<_> = all.iter().map(|(_, ms)| *ms).collect();
+            assert_eq!(times, [7_000, 7_000, 7_000, 7_000, 8_000]);
+        }
     }
 
     #[test]

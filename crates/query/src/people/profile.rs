@@ -155,6 +155,24 @@ impl Engine {
         .await
     }
 
+    /// When `property` was last changed of each of `people`, as far as it ever was. It may be ahead of
+    /// our clock.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn changed_at(
+        &self,
+        policy: &ReadPolicy,
+        property: &str,
+        people: &BTreeSet<PersonKey>,
+    ) -> Result<BTreeMap<PersonKey, Timestamp>> {
+        self.with_snapshot(policy, &TABLES, move |snapshot| async move {
+            let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
+            reader.changed_at(property, people).await
+        })
+        .await
+    }
+
     /// People who did what `query` says (everybody of whom anything is known when it names no
     /// event), by key, at most `limit`.
     ///

@@ -373,6 +373,32 @@ impl<'a> PeopleReader<'a> {
     }
 }
 
+impl PeopleReader<'_> {
+    /// When `property` was last changed of each of `people`.
+    pub(crate) async fn changed_at(
+        &mut self,
+        property: &str,
+        people: &BTreeSet<PersonKey>,
+    ) -> Result<BTreeMap<PersonKey, Timestamp>> {
+        let of_people = people.iter().flat_map(|it| self.links.keys(*it));
+        let keys: BTreeSet<PersonKey> = of_people.map(|(key, _)| key).collect();
+        let mut changed = Vec::new();
+        let take = |it: Placed| {
+            if keys.contains(&it.key) {
+                changed.push((it.key, it.place.0));
+            }
+        };
+        self.changes(column("property").eq(lit(property)), take)
+            .await?;
+        let mut newest: BTreeMap<PersonKey, Timestamp> = BTreeMap::new();
+        for (key, ts) in changed {
+            let last = newest.entry(self.links.person(key, ts)).or_insert(ts);
+            *last = ts.max(*last);
+        }
+        Ok(newest)
+    }
+}
+
 fn owner(owners: &Owners, key: PersonKey, ts: Timestamp) -> Option<PersonKey> {
     let stretches = owners.get(&key)?;
     stretches

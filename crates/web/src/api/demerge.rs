@@ -66,7 +66,7 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         let name = object_id.as_deref().and_then(|it| RawJson::of(it).ok());
         if let Some(name) = name {
             let (property, op) = (IdentityKind::ObjectId.as_str(), ChangeOp::Identify);
-            let name = profile_change(id(), *device, now, property, op, name.as_str());
+            let name = profile_change(id(), (*device, now), now, property, op, name.as_str());
             records.push(name);
         }
         records.push(reset(id(), *device, now));

@@ -41,10 +41,17 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
         .people_having(&own_policy(call), "Phone", &numbers)
         .await?;
     let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
-    let places = people.iter().filter_map(|(_, view)| place(view, now));
+    let named = people.iter().filter_map(|(_, view)| view.key).collect();
+    let written = state
+        .engine()
+        .changed_at(&own_policy(call), "Phone", &named)
+        .await?;
+    let places = people
+        .iter()
+        .filter_map(|(_, view)| place(view, &written, now));
     let changes: Vec<Record> = (0_u32..)
         .zip(places)
-        .map(|(n, (key, ts))| profile_change(ids(n), key, ts, "Phone", ChangeOp::Delete, "1"))
+        .map(|(n, place)| profile_change(ids(n), place, now, "Phone", ChangeOp::Delete, "1"))
         .collect();
     let about = format!("{accepted} numbers of {} people", changes.len());
     let facts = call.facts;

@@ -190,14 +190,20 @@ async fn change(
     kept.map_err(Error::Commit)
 }
 
-/// Under which key and when a change of a person is written: now, behind what was told by a clock that is
-/// ahead, or the last moment that the key was theirs. A device that is somebody else's by now would carry
-/// it to that one.
-fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
+/// Under which key and when a change of a person is written: now, behind what was `written` of the same
+/// property by a clock that is ahead, or the last moment that the key was theirs. A device that is
+/// somebody else's by now would carry it to that one.
+fn place(
+    view: &PersonView,
+    written: &BTreeMap<PersonKey, Timestamp>,
+    now: Timestamp,
+) -> Option<(PersonKey, Timestamp)> {
     let key = view.key?;
     let stretches: Vec<Stretch> = view.stretches(key).collect();
     let is_theirs = |at| stretches.is_empty() || stretches.iter().any(|it| it.contains(at));
-    let behind = view.changed_at.map(|it| it.plus(Duration::from_millis(1)));
+    let behind = written
+        .get(&key)
+        .map(|it| it.plus(Duration::from_millis(1)));
     let behind = behind.filter(|it| *it > now);
     if let Some(at) = behind.into_iter().chain([now]).find(|it| is_theirs(*it)) {
         return Some((key, at));
@@ -210,7 +216,7 @@ fn place(view: &PersonView, now: Timestamp) -> Option<(PersonKey, Timestamp)> {
 /// A change of one property of one person, made by this call.
 fn profile_change(
     id: RecordId,
-    person: PersonKey,
+    (person, ts): (PersonKey, Timestamp),
     now: Timestamp,
     property: &str,
     op: ChangeOp,
@@ -224,7 +230,7 @@ fn profile_change(
     Record::ProfileChange(ProfileChange {
         id,
         person,
-        ts: now,
+        ts,
         received_at: now,
         source: Source::Rest,
         changes: vec![change],

@@ -75,19 +75,28 @@ async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Resul
             .engine()
             .people_having(&own_policy(call), property, &values)
             .await?;
+        let flag = match channel {
+            Channel::Phone => "MSG-dndPhone",
+            Channel::Email => "MSG-dndEmail",
+            Channel::Whatsapp => "MSG-whatsapp",
+        };
+        let named = people.iter().filter_map(|(_, view)| view.key).collect();
+        let written = state
+            .engine()
+            .changed_at(&own_policy(call), flag, &named)
+            .await?;
         for (value, view) in people {
-            let (Some((person, ts)), Some(subscribed)) = (place(&view, now), wishes.get(&value))
-            else {
+            let place = place(&view, &written, now);
+            let (Some(place), Some(subscribed)) = (place, wishes.get(&value)) else {
                 continue;
             };
             let id = ids(u32::try_from(records.len()).unwrap_or(u32::MAX));
-            let (flag, on) = match channel {
-                Channel::Phone => ("MSG-dndPhone", !subscribed),
-                Channel::Email => ("MSG-dndEmail", !subscribed),
-                Channel::Whatsapp => ("MSG-whatsapp", *subscribed),
+            let on = match channel {
+                Channel::Phone | Channel::Email => !subscribed,
+                Channel::Whatsapp => *subscribed,
             };
             let on = if on { "true" } else { "false" };
-            records.push(profile_change(id, person, ts, flag, ChangeOp::Put, on));
+            records.push(profile_change(id, place, now, flag, ChangeOp::Put, on));
         }
     }
     Ok(records)

@@ -141,6 +141,16 @@ fn a_ping_tells_where_the_device_is() {
         r#"[{"type":"meta","g":"-1","af":{"Latitude":"x"}},{"type":"ping","ep":9}]"#,
         &expect![""],
     );
+    // Each ping is a record: what they share is small, however often and long it stands there.
+    let long = "1".repeat(33);
+    let text = format!(
+        r#"[{{"type":"meta","g":"-1","af":{{"Latitude":1,"Latitude":2,"Longitude":{long}}}}},{{"type":"ping","ep":9}}]"#
+    );
+    check(
+        Source::Ios,
+        &text,
+        &expect!["2 9 ObjectId=-1 put:Latitude=1"],
+    );
 }
 
 #[test]

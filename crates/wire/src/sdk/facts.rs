@@ -31,6 +31,8 @@ const ADVERTISING: [&str; 6] = [
 const OF_MANY_USERS: &str = "mt_";
 /// The app fields that tell where the device is.
 const COORDINATES: [&str; 2] = ["Latitude", "Longitude"];
+/// Bytes of one coordinate.
+const COORDINATE_BYTES_MAX: usize = 32;
 
 /// A JSON object that is being written.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +121,10 @@ pub(crate) fn location(fields: Option<Value<'_>>) -> Vec<Change> {
     if let Some(fields) = fields.filter(|it| it.kind == Kind::Object) {
         fields.members(|key, value| {
             let key = key.decode().unwrap_or_default();
-            if value.kind == Kind::Number && COORDINATES.contains(&&*key) {
+            let is_one = value.kind == Kind::Number
+                && value.text.len() <= COORDINATE_BYTES_MAX
+                && COORDINATES.contains(&&*key);
+            if is_one && changes.iter().all(|it: &Change| *it.property != *key) {
                 changes.push(Change {
                     property: Box::from(&*key),
                     op: ChangeOp::Put,

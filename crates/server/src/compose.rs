@@ -543,6 +543,9 @@ impl Installation {
         if let Err(error) = crate::jobs::write_uses(self).await {
             tracing::warn!("{error:#}");
         }
+        if let Err(error) = crate::admin::write_left_out(self).await {
+            tracing::warn!("{error:#}");
+        }
         self.stop_writer.cancel();
         let writer = self
             .writer

@@ -128,7 +128,12 @@ impl Groups {
 
     /// What was taken out and could not be made durable is gathered on, older than what came meanwhile.
     pub(super) fn put_back(&mut self, taken: Vec<(Kind, Gathered)>) {
-        for (kind, older) in taken {
+        for (mut kind, mut older) in taken {
+            if self.0.len() >= PATHS_MAX && !self.0.contains_key(&kind) {
+                kind.path = Box::from(OTHER_PATHS);
+                older.first.path = Box::from(OTHER_PATHS);
+                older.last.path = Box::from(OTHER_PATHS);
+            }
             match self.0.get_mut(&kind) {
                 Some(newer) => {
                     newer.count += older.count;

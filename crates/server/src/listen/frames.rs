@@ -138,7 +138,7 @@ impl Frames {
                     inbound.progressed();
                 }
                 Out::Reset { stream, code } => {
-                    // A request has its line already, or gets it from whoever reads its body.
+                    // A request has its line already, or gets it when its body breaks off or it is given up.
                     let was_request = streams.reset(stream);
                     if let Some(reason) = reset_reason(code).filter(|_| !was_request) {
                         report.refuse(reason);

@@ -114,6 +114,8 @@ mod tests {
             streams.settle();
         }
         assert_eq!(streams.state().refused.len(), REFUSED_MAX);
-        assert!(!streams.is_request(1) && !streams.is_request(19_999));
+        streams.give(20_001);
+        streams.begin();
+        assert!(!streams.is_request(1) && streams.is_request(20_001));
     }
 }

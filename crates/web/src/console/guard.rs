@@ -67,7 +67,14 @@ async fn admit(
     }
     let here = asked.uri().path().to_owned();
     let act = match entry {
-        Entry::Public => return public(changes, run(asked, next, visit, None).await),
+        Entry::Public => {
+            let is_known = visit.signed_in().is_some();
+            let response = run(asked, next, visit, None).await;
+            return match changes {
+                true => let_in(is_known, response),
+                false => response,
+            };
+        }
         Entry::SignedIn => None,
         Entry::May(act) | Entry::Fresh(act) => Some(act),
     };
@@ -124,10 +131,11 @@ async fn admit(
 }
 
 /// A stranger who changed something, by a sign-in or a link, has been let in: the line is in the
-/// request log before the answer. One who was refused is not waited for.
-fn public(changes: bool, mut response: Response) -> Response {
+/// request log before the answer. One who was refused, or sent to another page, is not waited for.
+fn let_in(is_known: bool, mut response: Response) -> Response {
     let status = response.status();
-    if changes && !status.is_client_error() && !status.is_server_error() {
+    let is_let_in = is_known || response.headers().contains_key(header::SET_COOKIE);
+    if is_let_in && !status.is_client_error() && !status.is_server_error() {
         let known = response.extensions().get::<Facts>().copied();
         response.extensions_mut().insert(Facts {
             line: Line::Awaited,

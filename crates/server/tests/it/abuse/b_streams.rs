@@ -159,9 +159,8 @@ async fn b17_a_body_that_is_not_sound_is_one_drop() {
         assert!(!kinds(&frames).contains(&HEADERS), "{frames:?}");
     }
     // Of a head that is none nobody else tells, whatever comes behind it.
-    let fields = [(":method", "POST"), (":scheme", "https")];
     let frames = [
-        Frame::new(HEADERS, 4, 1, block(&fields)),
+        upload(&account, &[("Upper", "case")]),
         Frame::new(DATA, 1, 1, *b"body"),
     ];
     Http2::open(&door).await.ask(&frames).await;

@@ -160,7 +160,7 @@ async fn b17_a_body_that_is_not_sound_is_one_drop() {
     }
     // Of a head that is none nobody else tells, whatever comes behind it.
     let frames = [
-        upload(&account, &[("Upper", "case")]),
+        upload(&account, &[("connection", "close")]),
         Frame::new(DATA, 1, 1, *b"body"),
     ];
     Http2::open(&door).await.ask(&frames).await;

@@ -23,11 +23,12 @@ pub struct PropertyFilter {
     pub value: RawJson,
 }
 
-/// How a property is compared. Numbers compare as numbers, also where they are in a text; everything
-/// else as text, a date (`$D_…`) too. What is no number is neither greater nor less than one.
+/// How a property is compared. Numbers compare as numbers, also where one of them is in a text, and so do
+/// the seconds of two dates (`$D_…`); everything else as text. What is no number is neither greater nor
+/// less than one. Of a list one element is enough, and for a negation none may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// The same: `5` and `"5"` are, and so are `true` and `"True"`.
+    /// The same: `5` and `"5"` are, and so are `true` and `"True"`; `"5"` and `"05"` are not.
     Equals,
     /// Not the same, or not there.
     NotEquals,
@@ -86,8 +87,37 @@ pub(crate) struct Condition<'a> {
 struct Wanted {
     text: String,
     lower: String,
-    number: Option<f64>,
+    is_text: bool,
+    number: Option<Number>,
 }
+
+/// A number: as it is when it is a whole one, and as near as can be.
+#[derive(Debug, Clone, Copy)]
+struct Number {
+    whole: Option<i128>,
+    near: f64,
+}
+
+impl Number {
+    /// Of a number's text, or of a date's seconds.
+    fn of(text: &str) -> Option<Self> {
+        let text = text.strip_prefix(DATE).unwrap_or(text);
+        Some(Self {
+            whole: text.parse().ok(),
+            near: json_number(text)?,
+        })
+    }
+
+    fn order(self, other: Self) -> Option<Ordering> {
+        match (self.whole, other.whole) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => self.near.partial_cmp(&other.near),
+        }
+    }
+}
+
+/// What a date begins with, before its seconds.
+const DATE: &str = "$D_";
 
 impl<'a> Conditions<'a> {
     /// # Errors
@@ -165,11 +195,21 @@ impl<'a> Condition<'a> {
 
     /// Whether it holds of a value, which is JSON.
     pub(crate) fn holds(&self, value: Option<&str>) -> bool {
-        let Some(value) = value.map(Value::new) else {
+        let Some(value) = value else {
             return self.operator.is_negation();
         };
-        let any =
-            |holds: fn(&Value, &Wanted) -> bool| self.wanted.iter().any(|it| holds(&value, it));
+        let elements = value.starts_with('[').then(|| serde_json::from_str(value));
+        let values: Vec<Value> = match elements {
+            Some(Ok(elements)) => {
+                let elements: Vec<&RawValue> = elements;
+                elements.iter().map(|it| Value::new(it.get())).collect()
+            }
+            Some(Err(_)) | None => vec![Value::new(value)],
+        };
+        let any = |holds: fn(&Value, &Wanted) -> bool| {
+            let mut wanted = self.wanted.iter();
+            wanted.any(|wanted| values.iter().any(|it| holds(it, wanted)))
+        };
         match self.operator {
             Operator::Equals => any(Value::equals),
             Operator::NotEquals => !any(Value::equals),
@@ -190,7 +230,8 @@ impl Wanted {
         let text = json_text(value);
         Self {
             lower: text.to_lowercase(),
-            number: json_number(&text),
+            is_text: value.starts_with('"'),
+            number: Number::of(&text),
             text,
         }
     }
@@ -200,7 +241,8 @@ impl Wanted {
 struct Value {
     text: String,
     lower: OnceCell<String>,
-    number: Option<f64>,
+    number: Option<Number>,
+    is_text: bool,
     is_truth: bool,
 }
 
@@ -209,7 +251,8 @@ impl Value {
     fn new(value: &str) -> Self {
         let text = json_text(value);
         Self {
-            number: json_number(&text),
+            number: Number::of(&text),
+            is_text: value.starts_with('"'),
             is_truth: matches!(value, "true" | "false"),
             lower: OnceCell::new(),
             text,
@@ -226,7 +269,9 @@ impl Value {
     }
 
     fn equals(&self, wanted: &Wanted) -> bool {
-        self.text == self.wanted_text(wanted) || self.order(wanted).is_some_and(Ordering::is_eq)
+        let is_same = self.text == self.wanted_text(wanted);
+        let are_texts = self.is_text && wanted.is_text;
+        is_same || (!are_texts && self.order(wanted).is_some_and(Ordering::is_eq))
     }
 
     fn contains(&self, wanted: &Wanted) -> bool {
@@ -234,10 +279,14 @@ impl Value {
         lower.contains(&wanted.lower)
     }
 
-    /// As numbers, where both are; a number has no place among what is none.
+    /// As numbers, where both are, or both dates; a number has no place among what is none.
     fn order(&self, wanted: &Wanted) -> Option<Ordering> {
+        if self.text.starts_with(DATE) != wanted.text.starts_with(DATE) {
+            let are_none = self.number.is_none() && wanted.number.is_none();
+            return are_none.then(|| self.text.as_str().cmp(self.wanted_text(wanted)));
+        }
         match (self.number, wanted.number) {
-            (Some(a), Some(b)) => a.partial_cmp(&b),
+            (Some(a), Some(b)) => a.order(b),
             (None, None) => Some(self.text.as_str().cmp(self.wanted_text(wanted))),
             (Some(_), None) | (None, Some(_)) => None,
         }

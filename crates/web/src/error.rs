@@ -123,6 +123,11 @@ impl Error {
         if let Self::Commit(refusal) = &self {
             return refusal.respond(facts);
         }
+        // What is shared is used up, or time is: the question may be a good one.
+        if let Self::Query(query::Error::Memory { .. } | query::Error::Time { .. }) = &self {
+            tracing::warn!(error = chain(&self), "a call was not served");
+            return Refusal::Unavailable.respond(facts);
+        }
         match self.kind() {
             ErrorKind::Invalid => Refusal::Malformed.respond(facts),
             ErrorKind::NotFound => Refusal::NotFound.respond(facts),

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use governance::{Stretch, Suppressions};
 use lake::schema::{PERSON_KEY, RECORD_ID, TO_KEY, TS};
 use model::record::{LinkKind, Table};
-use model::{PartId, PersonKey, PersonMap, RecordId, Timestamp};
+use model::{PartId, PersonKey, PersonMap, PersonSet, RecordId, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,26 +36,37 @@ struct Use {
     kind: LinkKind,
 }
 
-/// Links by both ends.
+/// Links by both ends. A device may be linked to one identity very often: whoever goes from end to end
+/// meets each pair once.
 #[derive(Debug, Default)]
 pub(crate) struct LinkMap {
     by_from: PersonMap<Vec<Use>>,
-    by_to: PersonMap<Vec<PersonKey>>,
+    /// The devices of an identity.
+    devices: PersonMap<PersonSet>,
+    /// The older identities that an identity has replaced.
+    replaced: PersonMap<PersonSet>,
     count: usize,
 }
 
 impl LinkMap {
     fn insert(&mut self, from: PersonKey, link: Use) {
         self.by_from.entry(from).or_default().push(link);
-        if link.kind != LinkKind::Unlink {
-            self.by_to.entry(link.to).or_default().push(from);
+        let by_to = match link.kind {
+            LinkKind::Device => Some(&mut self.devices),
+            LinkKind::Alias => Some(&mut self.replaced),
+            LinkKind::Unlink => None,
+        };
+        if let Some(by_to) = by_to {
+            by_to.entry(link.to).or_default().insert(from);
         }
         self.count += 1;
     }
 
     /// Whether some link is of this key.
     fn names(&self, key: PersonKey) -> bool {
-        self.by_from.contains_key(&key) || self.by_to.contains_key(&key)
+        self.by_from.contains_key(&key)
+            || self.devices.contains_key(&key)
+            || self.replaced.contains_key(&key)
     }
 }
 
@@ -252,7 +263,7 @@ impl Links {
             let own = owned.iter().filter(|it| it.by.is_none());
             keys.extend(own.map(|it| (*identity, it.stretch)));
             for map in &self.maps {
-                devices.extend(map.by_to.get(identity).into_iter().flatten().copied());
+                devices.extend(map.devices.get(identity).into_iter().flatten().copied());
             }
         }
         for device in devices {
@@ -290,7 +301,7 @@ impl Links {
                 );
             }
             for map in &self.maps {
-                let sources = map.by_to.get(&key).into_iter().flatten();
+                let sources = map.replaced.get(&key).into_iter().flatten();
                 neighbours.extend(sources.copied().filter(|from| self.is_alias(*from, key)));
             }
             next.extend(neighbours.into_iter().filter(|it| found.insert(*it)));

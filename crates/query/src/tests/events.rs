@@ -170,6 +170,54 @@ async fn page_plan(world: &World, query: &EventsQuery) -> String {
 }
 
 #[tokio::test]
+async fn conditions_go_by_what_values_are() {
+    let world = World::new();
+    let values = [
+        "\"1.10\"",
+        "\"01234\"",
+        "12345678901234567",
+        "\"$D_631152000\"",
+        "\"$D_1104537600\"",
+        "[\"gold\",\"new\"]",
+        "[\"caf\\u00e9\",7]",
+        "[]",
+    ];
+    for (n, value) in (0..).zip(values) {
+        world.write([world.event(person(n), "E", i64::from(n), &format!("{{\"x\":{value}}}"))]);
+    }
+    world.flush().await;
+    for (operator, value, count) in [
+        (Operator::Equals, "\"1.1\"", 0),
+        (Operator::Equals, "1.1", 1),
+        (Operator::Equals, "\"1234\"", 0),
+        (Operator::Equals, "12345678901234568", 0),
+        (Operator::Equals, "\"12345678901234567\"", 1),
+        (Operator::GreaterThan, "12345678901234566", 1),
+        (Operator::GreaterThan, "\"$D_700000000\"", 1),
+        (Operator::LessThan, "\"$D_700000000\"", 1),
+        (Operator::GreaterThan, "700000000", 1),
+        (Operator::Equals, "\"gold\"", 1),
+        (Operator::NotEquals, "\"gold\"", 7),
+        (Operator::Contains, "\"old\"", 1),
+        (Operator::Contains, "\"old\\\",\"", 0),
+        (Operator::Contains, "\"caf\u{e9}\"", 1),
+        (Operator::LessThan, "8", 2),
+    ] {
+        let filters = vec![PropertyFilter {
+            name: "x".into(),
+            operator,
+            value: RawJson::parse(value).unwrap(),
+        }];
+        let query = EventsQuery {
+            filters,
+            ..query("E", 0, DAY)
+        };
+        let found = world.engine.count_events(&policy(), &query).await.unwrap();
+        assert_eq!(found, count, "{operator:?} {value}");
+    }
+}
+
+#[tokio::test]
 async fn counts_and_filters_agree() {
     let world = World::new();
     let values = ["5", "\"5\"", "7.5", "\"Pizza Napoli\"", "true"];

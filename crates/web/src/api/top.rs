@@ -11,7 +11,7 @@ use wire::rest::report::{self, TopGroup, TopValues};
 
 use super::asked::{answered, question};
 use super::counts::is_known;
-use super::cursors::read_as;
+use super::cursors::{self, read_as};
 use super::{audit, enter, respond};
 use crate::{Result, State};
 use wire::rest::Refusal;
@@ -40,7 +40,8 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         return Err(Refusal::InvalidEvent(events.event_name).into());
     }
     // Values may be a person's own.
-    let about = format!("frequent values of {} properties", groups.len());
+    let about = format_args!("frequent values of {} properties", groups.len());
+    let about = cursors::about(&events, about);
     audit(state, call, Action::EventsRead, "events", &about).await?;
     let groups: Vec<(String, TopValues)> = groups
         .iter()

@@ -62,9 +62,11 @@ impl Export {
             let start = day.to_zoned_datetime(time_zone.clone());
             start.map(|it| Timestamp::from_ms(it.timestamp().as_millisecond()))
         };
-        let after = self.to.tomorrow().map_err(|_| Refusal::InvalidDates)?;
         let from = start(self.from).map_err(|_| Refusal::InvalidDates)?;
-        let until = start(after).map_err(|_| Refusal::InvalidDates)?;
+        // The calendar's last day is a usual way to say that there is no end.
+        let after = self.to.tomorrow().ok().and_then(|it| start(it).ok());
+        let last = Timestamp::from_ms(jiff::Timestamp::MAX.as_millisecond());
+        let until = after.unwrap_or(last);
         Ok((from, until))
     }
 }

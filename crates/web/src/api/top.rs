@@ -40,8 +40,11 @@ async fn answer(state: &State, call: &Call) -> Result<String> {
         return Err(Refusal::InvalidEvent(events.event_name).into());
     }
     // Values may be a person's own.
-    let about = format_args!("frequent values of {} properties", groups.len());
-    let about = cursors::about(&events, about);
+    let properties = groups.len();
+    let about = cursors::about(
+        &events,
+        format_args!("frequent values of {properties} properties"),
+    );
     audit(state, call, Action::EventsRead, "events", &about).await?;
     let groups: Vec<(String, TopValues)> = groups
         .iter()

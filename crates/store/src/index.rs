@@ -72,6 +72,15 @@ impl Object {
         }
     }
 
+    /// Whether this is the same write under the same name.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.write_id == other.write_id
+            && self.version == other.version
+            && self.length == other.length
+            && self.created_ms == other.created_ms
+            && self.path == other.path
+    }
+
     pub(crate) fn is_on(&self, index: usize) -> bool {
         self.present.load(Ordering::Acquire) & bit(index) != 0
     }
@@ -216,9 +225,7 @@ impl Index {
     pub(crate) fn forget(&self, object: &Object) {
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&object.path) {
-            entry
-                .garbage
-                .retain(|other| other.write_id != object.write_id);
+            entry.garbage.retain(|other| !other.is(object));
             if entry.current.is_none() && entry.garbage.is_empty() {
                 entries.remove(&object.path);
             }
@@ -227,8 +234,7 @@ impl Index {
 
     /// Whether this write is still the object at its path.
     pub(crate) fn is_current(&self, object: &Object) -> bool {
-        self.current(&object.path)
-            .is_some_and(|now| now.write_id == object.write_id)
+        self.current(&object.path).is_some_and(|now| now.is(object))
     }
 
     /// Whether this write is known, as an object or as garbage.

@@ -336,7 +336,7 @@ impl Inner {
     /// Lists the volumes, builds the index, says in the labels who is out, and repairs what a crash
     /// left half-done.
     async fn start(self: &Arc<Self>) -> Result<()> {
-        let mut found: BTreeMap<(String, u64, [u8; 16]), Object> = BTreeMap::new();
+        let mut found: BTreeMap<ShardName, Object> = BTreeMap::new();
         let serving = self.slots.serving();
         let lists = join_all(serving.iter().map(|serving| serving.place.list())).await;
         let mut failed = Vec::new();
@@ -353,12 +353,12 @@ impl Inner {
                     continue;
                 }
                 self.index.raise_version(name.version);
-                let key = (name.path.clone(), name.version, name.write_id);
-                let object = found.entry(key).or_insert_with(|| Object::named(&name));
-                // The same write with another length or time is a name that somebody changed.
-                if object.name(name.index) == name {
-                    object.set_on(name.index);
-                }
+                let index = name.index;
+                // A name that somebody changed speaks for its own shard alone: the same write with
+                // another length or time is another one.
+                let write = ShardName { index: 0, ..name };
+                let object = found.entry(write).or_insert_with_key(Object::named);
+                object.set_on(index);
             }
         }
         let mut written = self.slots.mark_out(&failed, self.index.version()).await;
@@ -380,7 +380,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn build(self: &Arc<Self>, found: BTreeMap<(String, u64, [u8; 16]), Object>) {
+    async fn build(self: &Arc<Self>, found: BTreeMap<ShardName, Object>) {
         let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
         let mut paths: BTreeMap<Arc<str>, Vec<Arc<Object>>> = BTreeMap::new();
         let mut partial: Vec<Arc<Object>> = Vec::new();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use model::Secret;
 use seal::{KeyRef, ObjectKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -202,15 +202,15 @@ impl Inner {
         if !self.slots.is_ready() {
             return Err(self.slots.too_few(&[]));
         }
-        let mut objects: BTreeMap<[u8; 16], Arc<Object>> = BTreeMap::new();
-        for path in &paths {
+        let distinct: BTreeSet<&String> = paths.iter().collect();
+        let mut objects: Vec<Arc<Object>> = Vec::new();
+        for path in distinct {
             self.index.hide(path);
-            objects.extend(self.index.all(path).into_iter().map(|o| (o.write_id, o)));
+            objects.extend(self.index.all(path));
         }
         if objects.is_empty() {
             return Ok(());
         }
-        let objects: Vec<Arc<Object>> = objects.into_values().collect();
         let failed = self.remove(&objects).await;
         self.slots.mark_out(&failed, self.index.version()).await?;
         self.forget_all(&objects);

@@ -395,6 +395,20 @@ impl SimVolumes {
         disk.now.remove(name).is_some()
     }
 
+    /// The name of a shard on a volume is changed. False when it does not have it.
+    pub fn rename_shard(&self, position: usize, name: &str, to: &str) -> bool {
+        let mut world = self.lock();
+        let Some(disk) = world.disk(position) else {
+            return false;
+        };
+        disk.safe.remove(name);
+        let Some(bytes) = disk.now.remove(name) else {
+            return false;
+        };
+        disk.store(to, &bytes);
+        true
+    }
+
     /// The names of the shards on a volume.
     #[must_use]
     pub fn names(&self, position: usize) -> Vec<String> {

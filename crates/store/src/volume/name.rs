@@ -16,7 +16,7 @@ const FOLDER_BYTES_MAX: usize = 250;
 pub(crate) const PATH_BYTES_MAX: usize = 1_024;
 
 /// A shard's name, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ShardName {
     pub(crate) path: String,
     pub(crate) version: u64,

@@ -5,6 +5,7 @@ use crate::{check_all, get, objects, put_all, subsets};
 use model::ErrorKind;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use std::time::Duration;
 use store::simulated::{SimStore, SimVolumes};
 use store::{Geometry, VolumeState};
 
@@ -233,7 +234,7 @@ fn a_slow_volume_is_marked_out_before_the_answer_and_comes_back() {
         );
         check_all(&store, &expected).await;
         sim.volumes.heal();
-        tokio::time::advance(std::time::Duration::from_secs(120)).await;
+        tokio::time::advance(Duration::from_secs(120)).await;
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
@@ -362,5 +363,61 @@ fn a_write_that_was_never_complete_is_judged_again_when_it_cannot_be_completed()
             }
         }
         assert!(rotted > 0);
+    });
+}
+
+/// A shard's name with a higher number in one of the fields after the path.
+fn with_another(name: &str, field: usize) -> String {
+    let (path, fields) = name.rsplit_once('~').unwrap();
+    let mut fields: Vec<String> = fields.split('-').map(str::to_owned).collect();
+    let number = u64::from_str_radix(&fields[field], 16).unwrap() + 1;
+    fields[field] = format!("{number:x}");
+    format!("{path}~{}", fields.join("-"))
+}
+
+#[test]
+fn names_that_were_changed_on_one_volume_hide_no_object_and_nothing_of_it_is_removed() {
+    const LENGTH: usize = 2;
+    const CREATED: usize = 3;
+    run(async {
+        for geometry in [GEOMETRY, Geometry { data: 1, parity: 1 }] {
+            for field in [LENGTH, CREATED] {
+                let mut sim = SimStore::create(11, geometry).await.unwrap();
+                sim.settings.garbage_age = Duration::ZERO;
+                let store = sim.open().await.unwrap();
+                let expected = objects(1, 6);
+                put_all(&store, &expected).await;
+                drop(store);
+                for name in sim.volumes.names(0) {
+                    let changed = with_another(&name, field);
+                    assert!(sim.volumes.rename_shard(0, &name, &changed));
+                }
+                let store = sim.open().await.unwrap();
+                check_all(&store, &expected).await;
+                assert_eq!(store.repair().await.garbage_removed, 6);
+                check_all(&store, &expected).await;
+                assert_eq!(store.scrub_all(None).await.bad, []);
+                for index in 0..geometry.volumes() {
+                    assert_eq!(sim.volumes.names(index).len(), 6);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
+    run(async {
+        let sim = SimStore::create(12, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        store.put(&Path::from("a"), "x".into()).await.unwrap();
+        drop(store);
+        let name = sim.volumes.names(0).pop().unwrap();
+        assert!(sim.volumes.rename_shard(0, &name, &with_another(&name, 2)));
+        let store = sim.open().await.unwrap();
+        store.delete(&Path::from("a")).await.unwrap();
+        for index in 0..6 {
+            assert_eq!(sim.volumes.names(index), [""; 0]);
+        }
     });
 }

@@ -211,6 +211,16 @@ impl Index {
         }
     }
 
+    /// Makes a write that was found incomplete the object after all; the one before becomes garbage.
+    pub(crate) fn restore(&self, object: &Arc<Object>) {
+        if let Some(entry) = self.lock().get_mut(&object.path) {
+            entry.garbage.retain(|other| !other.is(object));
+            entry
+                .garbage
+                .extend(entry.current.replace(Arc::clone(object)));
+        }
+    }
+
     /// Remembers a write whose shards are to be removed.
     pub(crate) fn add_garbage(&self, object: Arc<Object>) {
         object.doom();
@@ -265,6 +275,14 @@ impl Index {
         self.lock()
             .range::<str, _>((Bound::Excluded(path), Bound::Unbounded))
             .find_map(|(_, entry)| entry.current.clone())
+    }
+
+    /// The garbage that nobody has replaced, deleted or taken back: a volume that is away may hold
+    /// what completes it.
+    pub(crate) fn undecided(&self) -> Vec<Arc<Object>> {
+        let mut garbage = self.garbage();
+        garbage.retain(|object| !object.is_doomed());
+        garbage
     }
 
     pub(crate) fn garbage(&self) -> Vec<Arc<Object>> {

@@ -450,7 +450,7 @@ impl Inner {
 
     /// Looks at every shard of an object and forgets those that are not what they should be. Of one
     /// whose volume does not answer nothing is known: it still counts, and a read says so.
-    async fn verify_present(&self, object: &Object, members: &[usize]) {
+    pub(crate) async fn verify_present(&self, object: &Object, members: &[usize]) {
         for index in members.iter().copied().filter(|index| object.is_on(*index)) {
             match self.fetch_whole(object, index).await {
                 Ok(_) | Err(Fault::Unreachable(_)) => {}

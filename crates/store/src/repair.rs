@@ -225,6 +225,7 @@ impl Inner {
                 Err(error) => report.volumes_out.push((index, error.to_string())),
             }
         }
+        self.judge_again().await;
     }
 
     /// Compares a volume that is out with the objects, makes it equal, and puts it in service.
@@ -271,6 +272,8 @@ impl Inner {
             }
             known.insert(name);
         }
+        let undecided = self.index.undecided();
+        known.extend(undecided.iter().map(|object| object.name(index).encode()));
         let extra = held.difference(&known).cloned().collect();
         (extra, missing)
     }
@@ -309,12 +312,39 @@ impl Inner {
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
-        for object in self.index.below("") {
+        for object in self.index.below("").iter().chain(&self.index.undecided()) {
             if held.contains(&object.name(volume.index).encode()) {
                 object.set_on(volume.index);
             }
         }
         Ok(())
+    }
+
+    /// Judges again what was found incomplete at start, without the volumes that have come back.
+    async fn judge_again(self: &Arc<Self>) {
+        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
+        for object in self.index.undecided() {
+            if !self.is_newest_complete(&object, &members) {
+                continue;
+            }
+            let _path = self.lock_path(&object.path).await;
+            let _gate = Arc::clone(&self.gate).read_owned().await;
+            self.verify_present(&object, &members).await;
+            if self.is_newest_complete(&object, &members) {
+                self.index.restore(&object);
+                let missing = members.iter().filter(|index| !object.is_on(**index));
+                missing.for_each(|index| self.want(&object, *index));
+            }
+        }
+    }
+
+    /// Whether a write that was found incomplete is there k times now, and newer than the object.
+    fn is_newest_complete(&self, object: &Object, members: &[usize]) -> bool {
+        let held = members.iter().filter(|index| object.is_on(**index)).count();
+        let current = self.index.current(&object.path);
+        !object.is_doomed()
+            && held >= self.geometry.data
+            && current.is_none_or(|now| now.version < object.version)
     }
 
     /// Compares the listings of the volumes in service with the objects: wants what is missing,

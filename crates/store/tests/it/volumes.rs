@@ -366,6 +366,39 @@ fn a_write_that_was_never_complete_is_judged_again_when_it_cannot_be_completed()
     });
 }
 
+/// Two volumes are away at start, and one of the others has lost its shard of the object.
+#[test]
+fn volumes_that_come_back_complete_what_was_found_incomplete_without_them() {
+    run(async {
+        for replaced in [false, true] {
+            let sim = SimStore::create(13, GEOMETRY).await.unwrap();
+            let store = sim.open().await.unwrap();
+            let path = Path::from("a");
+            store.put(&path, "acknowledged".into()).await.unwrap();
+            drop(store);
+            let name = sim.volumes.names(3).pop().unwrap();
+            assert!(sim.volumes.drop_shard(3, &name));
+            sim.volumes.lose(4);
+            sim.volumes.lose(5);
+            let store = sim.open().await.unwrap();
+            let error = get(&store, "a").await.unwrap_err();
+            assert_eq!(store::kind(&error), ErrorKind::NotFound, "{error}");
+            let mut expected = "acknowledged";
+            if replaced {
+                expected = "newer";
+                store.put(&path, expected.into()).await.unwrap();
+            }
+            sim.volumes.heal();
+            assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+            assert_eq!(get(&store, "a").await.unwrap(), expected);
+            assert_eq!(store.scrub_all(None).await.bad, []);
+            for index in 0..6 {
+                assert_eq!(sim.volumes.names(index).len(), 1);
+            }
+        }
+    });
+}
+
 /// A shard's name with a higher number in one of the fields after the path.
 fn with_another(name: &str, field: usize) -> String {
     let (path, fields) = name.rsplit_once('~').unwrap();

@@ -304,6 +304,30 @@ async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_shard_that_became_too_long_for_memory_is_wrong_and_repaired() {
+    const BYTES: u64 = 1 << 42;
+    let fixture = Fixture::new(16).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    drop(store);
+    let shard = files(&fixture.volume(2).join("objects")).pop().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&shard).unwrap();
+    file.set_len(BYTES).unwrap();
+    let store = fixture.open().await.unwrap();
+    let report = store.scrub_all(None).await;
+    let bad: Vec<_> = report
+        .bad
+        .iter()
+        .map(|bad| (bad.volume, bad.fault.as_str()))
+        .collect();
+    assert_eq!(bad, [(2, "its length is wrong")]);
+    assert_eq!(report.rebuilt, 1);
+    assert!(fs::metadata(&shard).unwrap().len() < BYTES);
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
 async fn nothing_of_the_plaintext_is_found_in_the_files() {
     let fixture = Fixture::new(8).await;
     let store = fixture.open().await.unwrap();

@@ -69,7 +69,7 @@ pub(crate) struct Made {
 pub(crate) async fn create(options: Options) -> Result<Made> {
     let folder = std::path::absolute(&options.folder)
         .with_context(|| format!("failed to locate `{}`", options.folder.display()))?;
-    refuse_unless_empty(&folder)?;
+    refuse_unless_empty(&folder).await?;
     let volumes = volume_folders(&options.volumes)?;
     let geometry = geometry(volumes.len(), options.data, options.parity)?;
     let mut config = Config {
@@ -97,7 +97,7 @@ pub(crate) async fn create(options: Options) -> Result<Made> {
     };
     let volumes: Vec<PathBuf> = volumes.iter().map(|path| loaded.resolve(path)).collect();
     for volume in &volumes {
-        refuse_unless_empty(volume)?;
+        refuse_unless_empty(volume).await?;
     }
 
     let (clock, random) = (SystemClock::new(), SystemRandom);
@@ -154,17 +154,17 @@ async fn setup_link(installation: &compose::Installation) -> Result<String> {
 }
 
 /// Refuses a folder that holds anything; one that is not there is empty.
-fn refuse_unless_empty(folder: &Path) -> Result<()> {
+async fn refuse_unless_empty(folder: &Path) -> Result<()> {
     use std::io::ErrorKind;
-    let mut entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
+    let vacant = match DirPlace::new(folder).is_vacant().await {
+        Ok(vacant) => vacant,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             return Err(error)
                 .with_context(|| format!("failed to look into `{}`", folder.display()));
         }
     };
-    if entries.next().is_some() {
+    if !vacant {
         bail!(Failure::new(
             Kind::Refused,
             format!(

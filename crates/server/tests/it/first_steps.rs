@@ -55,6 +55,8 @@ fn init_refuses_a_folder_that_is_not_empty() {
 fn init_takes_volumes_and_geometry() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("disk-a"), folder.path().join("disk-b"));
+    // A disk whose file system was just made.
+    std::fs::create_dir_all(one.join("lost+found")).unwrap();
     let room = Installation::with(&[
         "--volume",
         one.to_str().unwrap(),

@@ -23,6 +23,8 @@ use crate::{Place, Shard};
 
 const LABEL: &str = "label";
 const FRESH: &str = "fresh";
+/// What a file system that was just made has in its root.
+const LOST_AND_FOUND: &str = "lost+found";
 /// Up to here a shard is gathered and written with one call.
 const GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -103,8 +105,7 @@ impl Place for DirPlace {
     }
 
     async fn is_vacant(&self) -> io::Result<bool> {
-        self.run(|shared| Ok(fs::read_dir(&shared.root)?.next().is_none()))
-            .await
+        self.run(Shared::is_vacant).await
     }
 
     async fn make(&self) -> io::Result<()> {
@@ -212,6 +213,16 @@ impl Shared {
             }
         }
         dirs.iter().try_for_each(|dir| sync_dir(dir))
+    }
+
+    fn is_vacant(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name() != LOST_AND_FOUND || !entry.file_type()?.is_dir() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn read_label(&self) -> io::Result<Option<Bytes>> {

@@ -57,7 +57,8 @@ pub trait Place: Debug + Send + Sync {
     /// What the operating system says; the old label is then still whole.
     async fn write_label(&self, label: &[u8]) -> io::Result<()>;
 
-    /// Whether the volume is there and holds nothing at all.
+    /// Whether the volume is there and holds nothing at all, but for what a new file system has of
+    /// itself.
     ///
     /// # Errors
     /// What the operating system says.

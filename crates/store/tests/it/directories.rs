@@ -285,6 +285,26 @@ async fn a_directory_that_holds_something_is_neither_made_nor_adopted() {
 }
 
 #[tokio::test]
+async fn the_root_of_a_new_file_system_is_empty_and_becomes_a_volume() {
+    let fixture = Fixture::new(17).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 3);
+    put_all(&store, &expected).await;
+    drop(store);
+    let own = fixture.volume(0).join("lost+found");
+    fs::remove_dir_all(fixture.volume(0)).unwrap();
+    fs::create_dir(fixture.volume(0)).unwrap();
+    fs::write(&own, "a file of that name is somebody's").unwrap();
+    let store = fixture.open().await.unwrap();
+    assert_eq!(store.maintain().await.volumes_back, [0; 0]);
+    fs::remove_file(&own).unwrap();
+    fs::create_dir(&own).unwrap();
+    assert_eq!(store.maintain().await.volumes_back, [0]);
+    assert!(own.is_dir());
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
 async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
     let fixture = Fixture::new(7).await;
     let store = fixture.open().await.unwrap();

@@ -394,10 +394,14 @@ impl Inner {
                 .or_default()
                 .push(object);
         }
-        // A crash leaves the newest ones half-done: these are looked at shard by shard.
+        // A crash leaves the newest ones half-done: these are looked at shard by shard, and so is
+        // what may be nothing but names that somebody changed.
         partial.sort_by_key(|object| std::cmp::Reverse(object.version));
-        for object in partial.iter().take(REPAIRS_AT_OPEN_MAX) {
-            self.verify_present(object, &members).await;
+        for (seen, object) in partial.iter().enumerate() {
+            let rivals = paths.get(&object.path).is_some_and(|all| all.len() > 1);
+            if seen < REPAIRS_AT_OPEN_MAX || (rivals && self.may_be_invented(object, &members)) {
+                self.verify_present(object, &members).await;
+            }
         }
         for (path, writes) in paths {
             self.index.insert(path, self.choose(writes, &members));
@@ -417,6 +421,12 @@ impl Inner {
         for object in current {
             self.complete(&object, &members).await;
         }
+    }
+
+    /// Whether so few volumes name a write that all of them may lie, and enough to be believed.
+    fn may_be_invented(&self, object: &Object, members: &[usize]) -> bool {
+        let held = members.iter().filter(|index| object.is_on(**index)).count();
+        (self.geometry.data..=self.geometry.parity).contains(&held)
     }
 
     /// Makes whole what a crash may have cut short. When that fails because shards that were good a

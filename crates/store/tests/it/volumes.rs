@@ -438,6 +438,32 @@ fn names_that_were_changed_on_one_volume_hide_no_object_and_nothing_of_it_is_rem
     });
 }
 
+/// Where m volumes suffice to read, a name alone could make an object: more of them than are looked
+/// at for repair.
+#[test]
+fn many_names_that_were_changed_hide_no_object_where_one_volume_suffices() {
+    run(async {
+        let geometry = Geometry { data: 1, parity: 1 };
+        let sim = SimStore::create(14, geometry).await.unwrap();
+        let store = sim.open().await.unwrap();
+        let paths: Vec<String> = (0..300).map(|number| format!("{number}")).collect();
+        for path in &paths {
+            store
+                .put(&Path::from(path.as_str()), "x".into())
+                .await
+                .unwrap();
+        }
+        drop(store);
+        for name in sim.volumes.names(0) {
+            assert!(sim.volumes.rename_shard(0, &name, &with_another(&name, 2)));
+        }
+        let store = sim.open().await.unwrap();
+        for path in &paths {
+            assert_eq!(get(&store, path).await.unwrap(), "x");
+        }
+    });
+}
+
 #[test]
 fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
     run(async {

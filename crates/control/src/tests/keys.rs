@@ -247,8 +247,8 @@ async fn installation(world: &World, file: &Path) -> (Arc<Faulty>, InMemory) {
     (store, copied)
 }
 
-fn gone() -> Vec<String> {
-    GONE.iter().map(|path| (*path).to_owned()).collect()
+fn kept() -> Vec<String> {
+    KEPT.iter().map(|path| (*path).to_owned()).collect()
 }
 
 /// What the keyring of today opens of bytes copied earlier.
@@ -299,7 +299,7 @@ async fn destroyed_objects_do_not_open_from_any_old_copy_and_all_others_do() {
         .unwrap();
     let mark = vault.keys.rotate_journal_key().await.unwrap();
     vault.put("journal/w/new").await.unwrap();
-    let destroyed = vault.keys.destroy(&gone(), Some(mark)).await.unwrap();
+    let destroyed = vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
     assert_eq!(destroyed.epoch, 2);
     assert!(
         destroyed.keys >= 4,
@@ -309,6 +309,28 @@ async fn destroyed_objects_do_not_open_from_any_old_copy_and_all_others_do() {
     assert!(vault.opens("journal/w/new").await);
     assert!(!vault.opens(GONE[0]).await && vault.opens(KEPT[1]).await);
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
+}
+
+#[tokio::test]
+async fn only_live_objects_keep_their_keys_and_they_open() {
+    let world = World::new(74);
+    let vault = Vault::over(&world, new_keyring(&world), None, Faulty::new())
+        .await
+        .unwrap();
+    vault.put(GONE[0]).await.unwrap();
+    vault.put(KEPT[0]).await.unwrap();
+    vault.keys.record().await.unwrap();
+    // Not written down yet.
+    vault.put(GONE[1]).await.unwrap();
+    vault.put(KEPT[1]).await.unwrap();
+    let destroyed = vault.keys.destroy(&kept(), None).await.unwrap();
+    assert_eq!(destroyed.keys, 2);
+    for (gone, kept) in GONE.iter().zip(KEPT) {
+        assert!(!vault.opens(gone).await, "{gone} opens");
+        assert!(vault.opens(kept).await, "{kept} does not open");
+    }
+    vault.put("lake/A/events/mixed/later").await.unwrap();
+    assert!(vault.opens("lake/A/events/mixed/later").await);
 }
 
 async fn check_interrupted(good: i64, fault: Fault) -> bool {
@@ -322,7 +344,7 @@ async fn check_interrupted(good: i64, fault: Fault) -> bool {
         .unwrap();
     let mark = vault.keys.rotate_journal_key().await.unwrap();
     store.fail_after(good, fault);
-    let first = vault.keys.destroy(&gone(), Some(mark)).await;
+    let first = vault.keys.destroy(&kept(), Some(mark)).await;
     store.heal();
     drop(vault);
     // The next start, and the job that starts again.
@@ -333,7 +355,7 @@ async fn check_interrupted(good: i64, fault: Fault) -> bool {
     for path in KEPT {
         assert!(vault.opens(path).await, "{path} after {good} {fault:?}");
     }
-    vault.keys.destroy(&gone(), Some(mark)).await.unwrap();
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
     first.is_ok()
 }
@@ -374,13 +396,13 @@ async fn a_destruction_whose_keyring_cannot_be_written_leaves_everything_readabl
     keys.attach(sealing.clone()).await.unwrap();
     let mark = keys.rotate_journal_key().await.unwrap();
     std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
-    assert!(keys.destroy(&gone(), Some(mark)).await.is_err());
+    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
     for path in KEPT {
         assert!(sealing.get(&ObjectPath::from(path)).await.is_ok(), "{path}");
     }
     std::fs::create_dir(dir.path().join("missing")).unwrap();
     keys.prepare().await.unwrap();
-    keys.destroy(&gone(), Some(mark)).await.unwrap();
+    keys.destroy(&kept(), Some(mark)).await.unwrap();
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
     let copy = Keyring::load(&elsewhere).unwrap();
     assert!(copy.epoch_key(copy.epoch() - 1).is_none());
@@ -396,7 +418,7 @@ async fn restored(world: &World, dir: &Path) -> (Keyring, Vec<PathBuf>, Arc<Faul
     let vault = Vault::under(world, keyring, store.clone()).await.unwrap();
     vault.put(KEPT[0]).await.unwrap();
     vault.keys.record().await.unwrap();
-    vault.keys.destroy(&gone(), None).await.unwrap();
+    vault.keys.destroy(&kept(), None).await.unwrap();
     assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
     backup.save(&files[0]).unwrap();
     (backup, files, store)

@@ -2,10 +2,11 @@
 
 use model::{Random, Secret};
 use seal::Keyring;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The keyring in force, and the files that hold it.
 ///
@@ -27,6 +28,31 @@ impl SharedKeyring {
         }
     }
 
+    /// Shares the newest of `keyring` and what its files, `copies`, hold: a file that came back from
+    /// a backup is older than the copies that have followed a deletion since.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Denied`] when a copy holds the keys of another store;
+    /// [`model::ErrorKind::Corrupt`] when one is damaged; [`model::ErrorKind::Unavailable`] when one
+    /// cannot be read. Nothing was written.
+    pub fn open(keyring: Keyring, copies: Vec<PathBuf>) -> Result<Self> {
+        let mut newest = keyring;
+        for copy in &copies {
+            let Some(held) = held(copy, &newest)? else {
+                continue;
+            };
+            if held.epoch() > newest.epoch() {
+                tracing::warn!(
+                    keyring.copy = %copy.display(),
+                    keyring.epoch = held.epoch(),
+                    "a copy of the keyring is newer than the keyring: the copy is used"
+                );
+                newest = held;
+            }
+        }
+        Ok(Self::new(newest, copies))
+    }
+
     /// The keyring in force.
     #[must_use]
     pub fn current(&self) -> Keyring {
@@ -46,7 +72,8 @@ impl SharedKeyring {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when a copy cannot be written: the old keyring stays in
-    /// force, and the call can be made again.
+    /// force, and the call can be made again. [`model::ErrorKind::Denied`] when a copy is newer or of
+    /// another store: no copy was written.
     pub(crate) fn begin_epoch(&self, random: &dyn Random) -> Result<Keyring> {
         let current = self.current();
         let next = if current.has_old_epochs() {
@@ -66,7 +93,8 @@ impl SharedKeyring {
     }
 
     /// Writes the keyring in force to the other copies, if there are any: one that missed the end
-    /// of a rotation follows now.
+    /// of a rotation follows now. To be called once this keyring has opened the key table: a copy
+    /// may be the only one that does.
     ///
     /// # Errors
     /// As [`SharedKeyring::begin_epoch`].
@@ -84,6 +112,11 @@ impl SharedKeyring {
 
     fn replace(&self, next: Keyring) -> Result<Keyring> {
         for copy in &self.copies {
+            if held(copy, &next)?.is_some_and(|held| held.epoch() > next.epoch()) {
+                return Err(refused(copy, "it is newer than the keyring in force"));
+            }
+        }
+        for copy in &self.copies {
             next.save(copy)?;
         }
         self.current
@@ -92,6 +125,29 @@ impl SharedKeyring {
             .clone_from(&next);
         Ok(next)
     }
+}
+
+/// What `copy` holds, when it is a keyring of the same store as `keyring`; none when it is to be
+/// written anew.
+fn held(copy: &Path, keyring: &Keyring) -> Result<Option<Keyring>> {
+    match Keyring::load(copy) {
+        Ok(held) if held.store_id() == keyring.store_id() => Ok(Some(held)),
+        Ok(_) => Err(refused(copy, "it holds the keys of another installation")),
+        Err(seal::Error::KeyringFile { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(None)
+        }
+        // Its mode or its owner is wrong, and writing it anew mends that.
+        Err(seal::Error::KeyringRefused { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refused(copy: &Path, reason: &str) -> Error {
+    let copy = copy.display();
+    Error::Refused(format!(
+        "refused to write over the copy `{copy}` of the keyring: {reason}; name another file in \
+         `keyring.copies`, or move this one away"
+    ))
 }
 
 /// What this crate asks a keyring beside its own questions.

@@ -108,15 +108,17 @@ impl KeyTable {
     /// # Errors
     /// [`model::ErrorKind::Corrupt`] when pieces are missing or are not what was written;
     /// [`model::ErrorKind::NotFound`] when the keyring is older than the table;
+    /// [`model::ErrorKind::Denied`] when a copy of it is newer or of another store;
     /// [`model::ErrorKind::Unavailable`] when the volumes do not answer.
     pub async fn attach(&self, store: Arc<dyn ObjectStore>) -> Result<KeysReport> {
         let mut slot = self.shipper.lock().await;
-        self.keyring.spread()?;
         let generations = objects::list(store.as_ref(), PREFIX).await?;
         let table = load(store.as_ref(), &generations, &self.keyring.current()).await?;
         if generations.is_empty() {
             refuse_data_without_keys(store.as_ref()).await?;
         }
+        // Only now: a keyring that does not open the table must not replace a copy that does.
+        self.keyring.spread()?;
         let last = generations
             .last_key_value()
             .map_or(0, |(generation, _)| *generation);
@@ -251,11 +253,12 @@ impl KeyTable {
         Ok(JournalMark(mark))
     }
 
-    /// Destroys the keys of `objects` (by path), and of every commit that was begun before
-    /// `journal_before`: nothing opens them afterwards, in no copy of the volumes.
+    /// Destroys the keys of every object but those at the paths `live`, and of every commit that was
+    /// begun before `journal_before`: nothing opens them afterwards, in no copy of the volumes.
     ///
-    /// What replaces the objects must be durable, and the commits consumed. Also gone are keys of
-    /// earlier runs that no published object has. Call it again after a failure: it is idempotent.
+    /// It is told what stays, because whoever lists what goes forgets what a crash left behind. All
+    /// that is live must be on the list and durable, nothing may be about to be published, and the
+    /// commits must be consumed. Call it again after a failure: it is idempotent.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the volumes or a copy of the keyring fail: the old
@@ -263,14 +266,14 @@ impl KeyTable {
     /// back; the old epoch key still exists then.
     pub async fn destroy(
         &self,
-        objects: &[String],
+        live: &[String],
         journal_before: Option<JournalMark>,
     ) -> Result<Destroyed> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;
         let (mut changes, removals) = self.with(|table| {
-            let mut removals = table.removals_of_objects(objects);
+            let mut removals = table.removals_but_of(live);
             removals.extend(table.removals_of_strays());
             removals.extend(
                 journal_before

@@ -16,6 +16,9 @@ use std::sync::Arc;
 use crate::part::ROOT;
 use crate::{Error, Lake, Result};
 
+/// Later than everything.
+const END: Timestamp = Timestamp::from_ms(i64::MAX);
+
 /// What the collector did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GarbageReport {
@@ -36,6 +39,20 @@ impl Lake {
     /// # Errors
     /// `Unavailable` from the store or the catalog; calling again goes on.
     pub async fn collect_garbage(&self, before: Timestamp) -> Result<GarbageReport> {
+        let youngest = self.clock.now().minus(self.settings.orphan_age_min);
+        self.collect(before, youngest).await
+    }
+
+    /// Deletes every object of the lake that is no live part's, whenever it was replaced or written:
+    /// a clock that was ahead has no say. To be called only while no act of this lake is under way.
+    ///
+    /// # Errors
+    /// As [`Lake::collect_garbage`].
+    pub async fn collect_everything(&self) -> Result<GarbageReport> {
+        self.collect(END, END).await
+    }
+
+    async fn collect(&self, before: Timestamp, youngest: Timestamp) -> Result<GarbageReport> {
         let mut report = GarbageReport::default();
         let replaced = self.catalog.garbage(before).await;
         let replaced = replaced.map_err(Error::catalog("read the list of replaced parts"))?;
@@ -50,12 +67,11 @@ impl Lake {
             forgotten.map_err(Error::catalog("forget collected parts"))?;
         }
         report.collected = replaced.len();
-        self.collect_orphans(&mut report).await?;
+        self.collect_orphans(youngest, &mut report).await?;
         Ok(report)
     }
 
-    async fn collect_orphans(&self, report: &mut GarbageReport) -> Result<()> {
-        let youngest = self.clock.now().minus(self.settings.orphan_age_min);
+    async fn collect_orphans(&self, youngest: Timestamp, report: &mut GarbageReport) -> Result<()> {
         let old = |it: &ObjectMeta| it.last_modified.timestamp_millis() < youngest.ms();
         // The listing comes before the list of parts: what is published in between is then known.
         let listed = self.store.list(Some(&Path::from(ROOT)));
@@ -76,7 +92,7 @@ impl Lake {
             .map_err(Error::catalog("read the list of parts"))?
             .parts;
         // Replaced parts that are not yet due are named too.
-        let replaced = self.catalog.garbage(Timestamp::from_ms(i64::MAX)).await;
+        let replaced = self.catalog.garbage(END).await;
         let replaced = replaced.map_err(Error::catalog("read the list of replaced parts"))?;
         let path = |it: &Arc<PartMeta>| it.path.clone();
         let named: HashSet<String> = live.iter().chain(&replaced).map(path).collect();

@@ -229,20 +229,25 @@ async fn or_repaired<T>(store: &Store, step: impl AsyncFn() -> Result<T>) -> Res
 
 fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
     let settings = &loaded.config.keyring;
-    let file = loaded.resolve(&settings.file);
+    let files: Vec<PathBuf> = std::iter::once(&settings.file)
+        .chain(&settings.copies)
+        .map(|file| loaded.resolve(file))
+        .collect();
     for volume in &loaded.config.store.volumes {
-        anyhow::ensure!(
-            !file.starts_with(loaded.resolve(volume)),
-            "the keyring `{}` lies on a volume: rule `keys apart from data`",
-            file.display()
-        );
+        let volume = loaded.resolve(volume);
+        if let Some(file) = files.iter().find(|file| file.starts_with(&volume)) {
+            anyhow::bail!(
+                "the keyring `{}` lies on a volume: rule `keys apart from data`",
+                file.display()
+            );
+        }
     }
+    let file = loaded.resolve(&settings.file);
     let keyring = seal::Keyring::load(&file)
         .with_context(|| format!("failed to open the keyring `{}`", file.display()))?;
-    let copies = std::iter::once(file)
-        .chain(settings.copies.iter().map(|copy| loaded.resolve(copy)))
-        .collect();
-    Ok(Arc::new(SharedKeyring::new(keyring, copies)))
+    let keyring =
+        SharedKeyring::open(keyring, files).context("failed to read the copies of the keyring")?;
+    Ok(Arc::new(keyring))
 }
 
 /// A number for this start, which no other start has or will have.

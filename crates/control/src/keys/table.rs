@@ -161,6 +161,23 @@ impl Table {
         recorded.chain(unrecorded).map(Change::Remove).collect()
     }
 
+    /// The removal of the keys of every object whose path is not in `live`, written down or not.
+    pub(super) fn removals_but_of(&self, live: &[String]) -> Vec<Change> {
+        let live: HashSet<&str> = live.iter().map(String::as_str).collect();
+        let recorded = self
+            .by_path
+            .iter()
+            .filter(|(path, _)| !live.contains(path.as_ref()))
+            .flat_map(|(_, ids)| ids)
+            .copied();
+        let unrecorded = self
+            .unrecorded
+            .iter()
+            .filter(|(_, path)| !live.contains(path.as_ref()))
+            .map(|(id, _)| *id);
+        recorded.chain(unrecorded).map(Change::Remove).collect()
+    }
+
     /// The removal of the journal keys made before `sequence`.
     pub(super) fn removals_of_journal(&self, sequence: u64) -> Vec<Change> {
         self.journal

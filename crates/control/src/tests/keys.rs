@@ -7,7 +7,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use seal::{KeyRef, KeySource as _, Keyring};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,15 @@ impl Vault {
         inner: Arc<dyn ObjectStore>,
     ) -> Result<Self, Error> {
         let copies = file.map(Path::to_path_buf).into_iter().collect();
-        let keyring = Arc::new(SharedKeyring::new(keyring, copies));
+        Self::under(world, SharedKeyring::new(keyring, copies), inner).await
+    }
+
+    async fn under(
+        world: &World,
+        keyring: SharedKeyring,
+        inner: Arc<dyn ObjectStore>,
+    ) -> Result<Self, Error> {
+        let keyring = Arc::new(keyring);
         let random = Arc::clone(&world.random);
         let keys = KeyTable::open(Arc::clone(&keyring), world.clock(), Arc::clone(&random));
         let store = Arc::new(Sealing {
@@ -239,8 +247,8 @@ async fn installation(world: &World, file: &Path) -> (Arc<Faulty>, InMemory) {
     (store, copied)
 }
 
-fn gone() -> Vec<String> {
-    GONE.iter().map(|path| (*path).to_owned()).collect()
+fn kept() -> Vec<String> {
+    KEPT.iter().map(|path| (*path).to_owned()).collect()
 }
 
 /// What the keyring of today opens of bytes copied earlier.
@@ -291,7 +299,7 @@ async fn destroyed_objects_do_not_open_from_any_old_copy_and_all_others_do() {
         .unwrap();
     let mark = vault.keys.rotate_journal_key().await.unwrap();
     vault.put("journal/w/new").await.unwrap();
-    let destroyed = vault.keys.destroy(&gone(), Some(mark)).await.unwrap();
+    let destroyed = vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
     assert_eq!(destroyed.epoch, 2);
     assert!(
         destroyed.keys >= 4,
@@ -301,6 +309,28 @@ async fn destroyed_objects_do_not_open_from_any_old_copy_and_all_others_do() {
     assert!(vault.opens("journal/w/new").await);
     assert!(!vault.opens(GONE[0]).await && vault.opens(KEPT[1]).await);
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
+}
+
+#[tokio::test]
+async fn only_live_objects_keep_their_keys_and_they_open() {
+    let world = World::new(74);
+    let vault = Vault::over(&world, new_keyring(&world), None, Faulty::new())
+        .await
+        .unwrap();
+    vault.put(GONE[0]).await.unwrap();
+    vault.put(KEPT[0]).await.unwrap();
+    vault.keys.record().await.unwrap();
+    // Not written down yet.
+    vault.put(GONE[1]).await.unwrap();
+    vault.put(KEPT[1]).await.unwrap();
+    let destroyed = vault.keys.destroy(&kept(), None).await.unwrap();
+    assert_eq!(destroyed.keys, 2);
+    for (gone, kept) in GONE.iter().zip(KEPT) {
+        assert!(!vault.opens(gone).await, "{gone} opens");
+        assert!(vault.opens(kept).await, "{kept} does not open");
+    }
+    vault.put("lake/A/events/mixed/later").await.unwrap();
+    assert!(vault.opens("lake/A/events/mixed/later").await);
 }
 
 async fn check_interrupted(good: i64, fault: Fault) -> bool {
@@ -314,7 +344,7 @@ async fn check_interrupted(good: i64, fault: Fault) -> bool {
         .unwrap();
     let mark = vault.keys.rotate_journal_key().await.unwrap();
     store.fail_after(good, fault);
-    let first = vault.keys.destroy(&gone(), Some(mark)).await;
+    let first = vault.keys.destroy(&kept(), Some(mark)).await;
     store.heal();
     drop(vault);
     // The next start, and the job that starts again.
@@ -325,7 +355,7 @@ async fn check_interrupted(good: i64, fault: Fault) -> bool {
     for path in KEPT {
         assert!(vault.opens(path).await, "{path} after {good} {fault:?}");
     }
-    vault.keys.destroy(&gone(), Some(mark)).await.unwrap();
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
     first.is_ok()
 }
@@ -366,16 +396,83 @@ async fn a_destruction_whose_keyring_cannot_be_written_leaves_everything_readabl
     keys.attach(sealing.clone()).await.unwrap();
     let mark = keys.rotate_journal_key().await.unwrap();
     std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
-    assert!(keys.destroy(&gone(), Some(mark)).await.is_err());
+    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
     for path in KEPT {
         assert!(sealing.get(&ObjectPath::from(path)).await.is_ok(), "{path}");
     }
     std::fs::create_dir(dir.path().join("missing")).unwrap();
     keys.prepare().await.unwrap();
-    keys.destroy(&gone(), Some(mark)).await.unwrap();
+    keys.destroy(&kept(), Some(mark)).await.unwrap();
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
     let copy = Keyring::load(&elsewhere).unwrap();
     assert!(copy.epoch_key(copy.epoch() - 1).is_none());
+}
+
+/// A keyring with a copy, both of which have followed a deletion; then the first came back from a
+/// backup. Returns it, the two files and the volumes.
+async fn restored(world: &World, dir: &Path) -> (Keyring, Vec<PathBuf>, Arc<Faulty>) {
+    let (store, files) = (Faulty::new(), vec![dir.join("keyring"), dir.join("copy")]);
+    let backup = new_keyring(world);
+    backup.save(&files[0]).unwrap();
+    let keyring = SharedKeyring::open(backup.clone(), files.clone()).unwrap();
+    let vault = Vault::under(world, keyring, store.clone()).await.unwrap();
+    vault.put(KEPT[0]).await.unwrap();
+    vault.keys.record().await.unwrap();
+    vault.keys.destroy(&kept(), None).await.unwrap();
+    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
+    backup.save(&files[0]).unwrap();
+    (backup, files, store)
+}
+
+#[tokio::test]
+async fn a_keyring_from_a_backup_gives_way_to_its_newer_copy() {
+    let world = World::new(71);
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, files, store) = restored(&world, dir.path()).await;
+    let keyring = SharedKeyring::open(backup, files.clone()).unwrap();
+    let vault = Vault::under(&world, keyring, store).await.unwrap();
+    assert!(vault.opens(KEPT[0]).await);
+    for file in &files {
+        assert_eq!(Keyring::load(file).unwrap().epoch(), 2, "{file:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_that_does_not_open_the_table_is_written_nowhere() {
+    let world = World::new(72);
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, mut files, store) = restored(&world, dir.path()).await;
+    // A copy's place that is empty: its disk is not there.
+    files.push(dir.path().join("empty"));
+    let keyring = SharedKeyring::new(backup, files.clone());
+    assert!(Vault::under(&world, keyring, store).await.is_err());
+    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
+    assert!(!files[2].exists());
+}
+
+#[tokio::test]
+async fn a_copy_that_is_newer_or_of_another_store_is_not_written_over() {
+    let world = World::new(73);
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("copy")];
+    let own = new_keyring(&world);
+    let newer = own.with_new_epoch(world.random.as_ref());
+    let stranger = Keyring::create(world.random.as_ref());
+    for held in [newer, stranger] {
+        own.save(&files[0]).unwrap();
+        held.save(&files[1]).unwrap();
+        let bytes = std::fs::read(&files[1]).unwrap();
+        let keyring = SharedKeyring::new(own.clone(), files.clone());
+        let error = Vault::under(&world, keyring, Faulty::new()).await;
+        assert_eq!(error.err().unwrap().kind(), ErrorKind::Denied);
+        assert_eq!(std::fs::read(&files[1]).unwrap(), bytes);
+    }
+    // The stranger's is still there.
+    let refused = SharedKeyring::open(own.clone(), files.clone()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+    std::fs::write(&files[1], "a file of another kind").unwrap();
+    let refused = SharedKeyring::open(own, files).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]

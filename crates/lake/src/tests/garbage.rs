@@ -91,3 +91,18 @@ fn objects_that_no_list_names_go_when_they_are_old() {
         }
     });
 }
+
+#[test]
+fn everything_that_is_not_live_goes_whatever_the_clock_says() {
+    run(async {
+        // The clock stands before the parts were replaced and the orphan was written.
+        let world = merged(Timestamp::from_ms(0)).await;
+        let orphan = Path::from("lake/A-1/events/mixed/00.parquet");
+        world.store.put(&orphan, "x".into()).await.unwrap();
+        let report = world.lake.collect_everything().await.unwrap();
+        assert_eq!((report.collected, report.orphans), (4, 1));
+        assert_eq!(report.paths.len(), 5);
+        assert_eq!(world.objects().await.len(), 1);
+        assert_eq!(world.keys(account(1), Table::Events).await.len(), 4);
+    });
+}

@@ -3,20 +3,25 @@
 //!
 //! The steps, each of which can be begun again: a new journal key for commits from now on; all
 //! older commits into parts, without the deleted; parts that still hold rows of theirs rewritten;
-//! the keys of everything replaced, and the old journal keys, destroyed; the objects removed; the
-//! receipt. Until the last step a deletion stays pending, so a crash at any point leads back here.
+//! the keys of every object that is no live part's, and the old journal keys, destroyed; those
+//! objects removed; the receipt. Until the last step a deletion stays pending, so a crash at any
+//! point leads back here.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, Result, bail};
 use control::{Actor, Deletion};
+use lake::GarbageReport;
 use model::catalog::{Catalog as _, PartMeta};
-use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
 use model::{AccountId, ErrorKind, PersonKey, RawJson};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Turn, flush, garbage};
+use super::{Turn, flush};
 use crate::compose::{Installation, Visible};
 
 /// How often a rewrite that met something is tried again at one turn.
@@ -108,20 +113,18 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         works.insert(*account, rewrite(installation, *account, people).await?);
     }
 
-    // Every object that was ever replaced and is still there, whoever replaced it: keys first, so
-    // that a crash before the end finds the same list again.
-    let now = installation.clock().now().plus(Duration::from_millis(1));
-    let garbage = control
-        .garbage(now)
-        .await
-        .context("failed to list replaced parts")?;
-    let paths: Vec<String> = garbage.iter().map(|part| part.path.clone()).collect();
+    // Keys first, so that a crash before the end comes back here. What is not live now will never be:
+    // whoever publishes holds the guard that this job holds.
     let destroyed = installation
         .keys()
-        .destroy(&paths, Some(mark))
+        .destroy(&live_paths(installation).await?, Some(mark))
         .await
-        .context("failed to destroy the keys of replaced objects")?;
-    garbage::collect(installation, now).await?;
+        .context("failed to destroy the keys of what is not live")?;
+    let collected = installation
+        .lake()
+        .collect_everything()
+        .await
+        .context("failed to remove what is not live")?;
     let rules = installation.rules();
     for account in accounts.into_keys() {
         if let Some(rules) = rules.account(account) {
@@ -137,7 +140,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
             works.get(&deletion.account),
             &flushed,
             &destroyed,
-            &paths,
+            &collected,
         );
         let done = control
             .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
@@ -154,10 +157,20 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
     }
     Ok(json!({
         "completed": completed,
-        "objects": paths.len(),
+        "objects": collected.paths.len(),
         "keys_destroyed": destroyed.keys,
         "epoch": destroyed.epoch,
     }))
+}
+
+/// Where every live part of every account is.
+async fn live_paths(installation: &Installation) -> Result<Vec<String>> {
+    let view = installation
+        .control()
+        .view(None, &Table::ALL)
+        .await
+        .context("failed to read the list of parts")?;
+    Ok(view.parts.iter().map(|part| part.path.clone()).collect())
 }
 
 /// Takes the people's rows out of an account's parts.
@@ -240,7 +253,7 @@ fn receipt(
     work: Option<&Work>,
     flushed: &Value,
     destroyed: &control::Destroyed,
-    paths: &[String],
+    collected: &GarbageReport,
 ) -> RawJson {
     let tables: Vec<&str> = Installation::PERSONAL_TABLES
         .iter()
@@ -270,7 +283,7 @@ fn receipt(
         "found": work.map(|work| &work.rows_removed),
         "suppressed_in_journal": flushed.get("suppressed"),
         "replaced": replaced,
-        "objects_destroyed": paths.len(),
+        "objects_destroyed": collected.paths.len(),
         "keys_destroyed": destroyed.keys,
         "epoch": destroyed.epoch,
     });

@@ -1,7 +1,6 @@
 //! Objects that nothing names any more are removed, and the keys that opened them.
 
 use anyhow::{Context as _, Result};
-use model::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,14 +9,9 @@ use crate::compose::Installation;
 /// Removes what was replaced longer ago than the configured age.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     let age = Duration::from_secs(installation.settings().garbage_age_s.into());
-    collect(installation, installation.clock().now().minus(age)).await
-}
-
-/// Removes what was replaced before `before`.
-pub(super) async fn collect(installation: &Installation, before: Timestamp) -> Result<Value> {
     let report = installation
         .lake()
-        .collect_garbage(before)
+        .collect_garbage(installation.clock().now().minus(age))
         .await
         .context("failed to remove replaced parts")?;
     installation

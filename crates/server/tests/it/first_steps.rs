@@ -245,6 +245,21 @@ fn a_keyring_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn a_copy_of_the_keyring_on_a_volume_is_refused() {
+    let room = Installation::new();
+    let copy = room.volumes()[1].join("keyring");
+    let config = std::fs::read_to_string(room.config()).unwrap();
+    let named = format!("copies = [\"{}\"]", copy.display());
+    assert!(config.contains("# copies = []"), "{config}");
+    std::fs::write(room.config(), config.replace("# copies = []", &named)).unwrap();
+    let output = room.run(&["serve"]);
+    assert!(!output.status.success());
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("keys apart from data"), "{complaint}");
+    assert!(!copy.exists());
+}
+
+#[test]
 fn a_volume_of_another_store_is_refused() {
     let (room, other) = (Installation::new(), Installation::new());
     let (ours, theirs) = (&room.volumes()[2], &other.volumes()[2]);

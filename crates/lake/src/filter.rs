@@ -220,6 +220,7 @@ impl Lake {
 
     /// Writes what takes the place of `part`; none when the filter takes nothing out of it.
     async fn replace(&self, part: &Arc<PartMeta>, filter: &Filter) -> Result<Option<Replacement>> {
+        self.settle(filter.keep.ledger()).await?;
         let bytes = self.fetch(part).await?;
         let input = Input {
             meta: Arc::clone(part),

@@ -74,6 +74,7 @@ impl Lake {
             entries.iter().map(move |entry| (writer, entry))
         });
         let stored = self.stored(probes(entries)).await?;
+        self.settle(ledger).await?;
         let (parts, (report, lessons)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;

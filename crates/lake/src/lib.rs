@@ -51,6 +51,7 @@ use model::catalog::Catalog;
 use model::{Clock, Random};
 use object_store::ObjectStore;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The lake of one installation: a handle, cheap to clone.
@@ -65,6 +66,8 @@ pub struct Lake {
     random: Arc<dyn Random>,
     settings: Settings,
     records: Arc<RecordIndex>,
+    /// Whether the outcome of the last publication is unknown.
+    unsettled: Arc<AtomicBool>,
 }
 
 impl Lake {
@@ -85,6 +88,7 @@ impl Lake {
             random,
             settings,
             records,
+            unsettled: Arc::default(),
         }
     }
 }

@@ -127,6 +127,20 @@ fn an_unknown_outcome_deletes_nothing() {
 }
 
 #[test]
+fn while_the_catalog_fails_no_more_objects_are_left() {
+    run(async {
+        let world = World::new(small());
+        for _ in 0..3 {
+            world.catalog.fail_next(ErrorKind::Unavailable);
+            let records = vec![world.event(person(1), 0, "{}")];
+            let flushed = world.flush(account(1), records, &everyone()).await;
+            assert_eq!(flushed.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(world.objects().await.len(), 1);
+        }
+    });
+}
+
+#[test]
 fn a_failing_store_publishes_nothing_and_leaves_nothing() {
     run(async {
         for after in 0..6 {

@@ -20,6 +20,8 @@ const ROUND_BYTES_MAX: u64 = 6 * 1024 * 1024;
 /// Bytes of their entries, decoded, from which on it takes no further commit: what repeats itself is a
 /// hundred times as large in memory as it is stored.
 const ROUND_DECODED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How long a flush that failed waits at most for its next turn.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often a flush that met something is tried again before it is an error.
 const ATTEMPTS_MAX: u32 = 5;
 

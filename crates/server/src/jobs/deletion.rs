@@ -4,7 +4,11 @@
 //! The steps, each of which can be begun again: a new journal key for commits from now on; all
 //! older commits into parts, without the deleted; parts that still hold rows of theirs rewritten;
 //! the keys of everything replaced, and the old journal keys, destroyed; the objects removed; the
-//! receipt. Until the last step a deletion stays pending, so a crash at any point leads back here.
+//! receipt. Until the last step a deletion stays pending, so a crash at any point leads back here; so
+//! does a part that cannot be read, which keeps the deletions of its account and of no other.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, Result, bail};
 use control::{Actor, Deletion};
@@ -16,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Turn, flush, garbage};
+use super::{Turn, flush, garbage, together};
 use crate::compose::{Installation, Visible};
 
 /// How often a rewrite that met something is tried again at one turn.
@@ -103,10 +107,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         let keys = deletion.keys.iter().map(|key| key.person);
         accounts.entry(deletion.account).or_default().extend(keys);
     }
-    let mut works = BTreeMap::new();
-    for (account, people) in &accounts {
-        works.insert(*account, rewrite(installation, *account, people).await?);
-    }
+    let (works, failures) = rewrite_each(installation, &accounts).await;
 
     // Every object that was ever replaced and is still there, whoever replaced it: keys first, so
     // that a crash before the end finds the same list again.
@@ -132,13 +133,10 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
 
     let mut completed = 0;
     for deletion in &started {
-        let receipt = receipt(
-            deletion,
-            works.get(&deletion.account),
-            &flushed,
-            &destroyed,
-            &paths,
-        );
+        let Some(work) = works.get(&deletion.account) else {
+            continue;
+        };
+        let receipt = receipt(deletion, work, &flushed, &destroyed, &paths);
         let done = control
             .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
             .await;
@@ -152,12 +150,28 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
             }
         }
     }
+    together(failures)?;
     Ok(json!({
         "completed": completed,
         "objects": paths.len(),
         "keys_destroyed": destroyed.keys,
         "epoch": destroyed.epoch,
     }))
+}
+
+/// Takes the people's rows out of each account's parts; what was done, and what went wrong elsewhere.
+async fn rewrite_each(
+    installation: &Installation,
+    accounts: &BTreeMap<AccountId, Vec<PersonKey>>,
+) -> (BTreeMap<AccountId, Work>, Vec<anyhow::Error>) {
+    let (mut works, mut failures) = (BTreeMap::new(), Vec::new());
+    for (account, people) in accounts {
+        match rewrite(installation, *account, people).await {
+            Ok(work) => drop(works.insert(*account, work)),
+            Err(error) => failures.push(error),
+        }
+    }
+    (works, failures)
 }
 
 /// Takes the people's rows out of an account's parts.
@@ -237,7 +251,7 @@ fn marker(installation: &Installation) -> Entry {
 /// What was searched, found and replaced: keys and digests only, nobody's data.
 fn receipt(
     deletion: &Deletion,
-    work: Option<&Work>,
+    work: &Work,
     flushed: &Value,
     destroyed: &control::Destroyed,
     paths: &[String],
@@ -247,8 +261,8 @@ fn receipt(
         .map(|table| table.as_str())
         .collect();
     let replaced: Vec<Value> = work
-        .into_iter()
-        .flat_map(|work| &work.replaced)
+        .replaced
+        .iter()
         .map(|part| {
             let digest = blake3::hash(part.path.as_bytes()).to_hex();
             json!({"part": part.id.to_string(), "rows": part.rows, "path_digest": digest.as_str()})
@@ -260,14 +274,14 @@ fn receipt(
         "keys": deletion.keys.len(),
         "searched": {
             "tables": tables,
-            "parts": work.map_or(0, |work| work.searched),
+            "parts": work.searched,
             "journal": "every commit up to the change of its key",
         },
         "not_searched": [
             "bodies in quarantine that could not be decoded: they expire",
             "the request log: it names no person",
         ],
-        "found": work.map(|work| &work.rows_removed),
+        "found": work.rows_removed,
         "suppressed_in_journal": flushed.get("suppressed"),
         "replaced": replaced,
         "objects_destroyed": paths.len(),

@@ -209,6 +209,19 @@ async fn run_once(installation: &Installation, job: Job, turn: Turn) -> Result<V
     }
 }
 
+/// Fails with all that `failures` say; with none of them it does not.
+fn together(mut failures: Vec<anyhow::Error>) -> Result<()> {
+    let Some(last) = failures.pop() else {
+        return Ok(());
+    };
+    if failures.is_empty() {
+        return Err(last);
+    }
+    failures.push(last);
+    let words: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+    Err(anyhow::Error::msg(words.join("; ")))
+}
+
 /// Starts every job; each ends soon after `stop`.
 pub(crate) fn start(
     tasks: &TaskTracker,

@@ -1,11 +1,12 @@
 //! What a deletion reaches, and what keeps it from its end.
 
-use control::{DeletionState, LedgerKey};
+use control::{Deletion, DeletionState, LedgerKey};
 use model::catalog::Catalog as _;
-use model::record::{Entry, Event, Record, Source, Table};
-use model::{AccountId, Clock as _, PersonKey, RawJson, RecordId};
+use model::record::{Entry, Event, Link, LinkKind, Record, Source, Table};
+use model::{AccountId, Clock as _, IdentityKind, PersonKey, RawJson, RecordId};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::compose::Installation;
 use crate::jobs::{self, Job};
@@ -40,26 +41,52 @@ fn event(folder: &Folder, account: AccountId, number: u8, person: PersonKey) -> 
     }
 }
 
+fn link(
+    folder: &Folder,
+    account: AccountId,
+    (from, from_kind): (PersonKey, IdentityKind),
+    (to, kind): (PersonKey, LinkKind),
+    seconds: u64,
+) -> Entry {
+    let ts = folder.clock.now().plus(Duration::from_secs(seconds));
+    let link = Link {
+        id: RecordId([from.0[0], to.0[0]].repeat(8).try_into().unwrap()),
+        from,
+        to,
+        ts,
+        received_at: ts,
+        from_kind,
+        kind,
+    };
+    Entry {
+        account,
+        record: Record::Link(link),
+    }
+}
+
 async fn append(installation: &Installation, entries: Vec<Entry>) {
     installation.journal().append(entries).await.unwrap();
 }
 
 async fn order(installation: &Installation, account: AccountId) {
-    let key = LedgerKey {
-        person: PERSON,
-        from: None,
-        to: None,
-    };
+    let keys = vec![LedgerKey::whole(PERSON)];
     installation
         .control()
-        .request_deletion(operator(), account, vec![key], "a test")
+        .request_deletion(operator(), account, keys, "a test")
         .await
         .unwrap();
 }
 
-async fn state(installation: &Installation, account: AccountId) -> DeletionState {
+async fn deletion(installation: &Installation, account: AccountId) -> Deletion {
     let deletions = installation.control().deletions(operator(), account).await;
-    deletions.unwrap()[0].state
+    deletions.unwrap().remove(0)
+}
+
+/// Events in parts.
+async fn rows(installation: &Installation, account: AccountId) -> u64 {
+    let control = installation.control();
+    let view = control.view(Some(account), &[Table::Events]).await.unwrap();
+    view.parts.iter().map(|it| it.rows).sum()
 }
 
 /// Removes the files whose names hold `name`; how many.
@@ -108,10 +135,57 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
         .unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains(broken.as_str()), "{said}");
-    assert_eq!(
-        state(&installation, broken).await,
-        DeletionState::Running,
-        "it comes again"
-    );
-    assert_eq!(state(&installation, sound).await, DeletionState::Done);
+    let kept = deletion(&installation, broken).await;
+    assert_eq!(kept.state, DeletionState::Running, "it comes again");
+    let done = deletion(&installation, sound).await;
+    assert_eq!(done.state, DeletionState::Done);
+}
+
+#[tokio::test]
+async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    order(&installation, account).await;
+    let other = PersonKey([8; 16]);
+    let from = (other, IdentityKind::Identity);
+    let entries = vec![
+        event(&folder, account, 1, PERSON),
+        event(&folder, account, 2, other),
+        event(&folder, account, 3, PersonKey([9; 16])),
+        link(&folder, account, from, (PERSON, LinkKind::Alias), 0),
+    ];
+    append(&installation, entries).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
+    assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
+    assert_eq!(rows(&installation, account).await, 1);
+}
+
+#[tokio::test]
+async fn a_device_that_others_have_had_leads_to_none_of_them() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    // The device is hidden whole: nobody else was known to have had it.
+    order(&installation, account).await;
+    let device = (PERSON, IdentityKind::ObjectId);
+    let people = [PersonKey([8; 16]), PersonKey([9; 16])];
+    let [first, second] = people.map(|it| (it, LinkKind::Device));
+    let entries = vec![
+        link(&folder, account, device, first, 0),
+        link(&folder, account, device, second, 5),
+        event(&folder, account, 1, people[0]),
+        event(&folder, account, 2, people[1]),
+    ];
+    append(&installation, entries).await;
+    folder.clock.advance(Duration::from_secs(60));
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    assert_eq!(deletion(&installation, account).await.keys.len(), 1);
+    assert_eq!(rows(&installation, account).await, 2);
 }

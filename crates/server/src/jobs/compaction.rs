@@ -1,5 +1,8 @@
 //! Parts of a day are kept few.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::{Context as _, Result};
 use model::AccountId;
 use model::catalog::Catalog as _;

@@ -232,14 +232,14 @@ async fn reached(
     }
     let is_whole = |it: &PersonKey| {
         let mut stretches = hidden.get(it).into_iter().flatten();
-        stretches.any(|it| *it == Stretch::WHOLE)
+        stretches.any(|it| it.is_whole())
     };
     let mut asked: Vec<PersonKey> = hidden.keys().copied().filter(is_whole).collect();
     let mut found = keys_of(installation, account, &asked).await?;
     // A device that is not one person's alone would lead to the others.
     let alone: HashSet<PersonKey> = found
         .iter()
-        .filter(|(_, stretch)| *stretch == Stretch::WHOLE)
+        .filter(|(_, stretch)| stretch.is_whole())
         .map(|(key, _)| *key)
         .collect();
     let asked_before = asked.len();
@@ -265,7 +265,7 @@ async fn keys_of(
     keys: &[PersonKey],
 ) -> Result<Vec<(PersonKey, Stretch)>> {
     let everybody = ReadPolicy::new(account, Arc::default());
-    let found = installation.engine().person_keys(&everybody, keys).await;
+    let found = Box::pin(installation.engine().person_keys(&everybody, keys)).await;
     let found = found.context("failed to read the links of the deleted")?;
     Ok(found.keys)
 }

@@ -2,44 +2,16 @@
 
 use control::{Deletion, DeletionState, LedgerKey};
 use model::catalog::Catalog as _;
-use model::record::{Entry, Event, Link, LinkKind, Record, Source, Table};
-use model::{AccountId, Clock as _, IdentityKind, PersonKey, RawJson, RecordId};
-use std::fs;
-use std::path::Path;
+use model::record::{Entry, Link, LinkKind, Record, Table};
+use model::{AccountId, Clock as _, IdentityKind, PersonKey, RecordId};
 use std::time::Duration;
 
 use crate::compose::Installation;
+use crate::jobs::tests::{account, append, event, lose_part};
 use crate::jobs::{self, Job};
 use crate::testing::{Folder, operator};
 
 const PERSON: PersonKey = PersonKey([7; 16]);
-
-async fn account(installation: &Installation, name: &str) -> AccountId {
-    let made = installation
-        .control()
-        .create_account(operator(), name, "UTC");
-    made.await.unwrap().account_id
-}
-
-fn event(folder: &Folder, account: AccountId, number: u8, person: PersonKey) -> Entry {
-    let now = folder.clock.now();
-    let event = Event {
-        id: RecordId([number; 16]),
-        person,
-        name: "Charged".into(),
-        ts: now,
-        received_at: now,
-        ts_sent: None,
-        source: Source::Rest,
-        session: None,
-        properties: RawJson::empty_object(),
-        context: None,
-    };
-    Entry {
-        account,
-        record: Record::Event(event),
-    }
-}
 
 fn link(
     folder: &Folder,
@@ -64,10 +36,6 @@ fn link(
     }
 }
 
-async fn append(installation: &Installation, entries: Vec<Entry>) {
-    installation.journal().append(entries).await.unwrap();
-}
-
 async fn order(installation: &Installation, account: AccountId) {
     let keys = vec![LedgerKey::whole(PERSON)];
     installation
@@ -89,21 +57,6 @@ async fn rows(installation: &Installation, account: AccountId) -> u64 {
     view.parts.iter().map(|it| it.rows).sum()
 }
 
-/// Removes the files whose names hold `name`; how many.
-fn lose(folder: &Path, name: &str) -> usize {
-    let mut lost = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            lost += lose(&path, name);
-        } else if path.to_string_lossy().contains(name) {
-            fs::remove_file(path).unwrap();
-            lost += 1;
-        }
-    }
-    lost
-}
-
 #[tokio::test]
 async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
     let folder = Folder::new().await;
@@ -117,13 +70,7 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
     Box::pin(jobs::run(&installation, Job::Flush))
         .await
         .unwrap();
-    let view = installation
-        .control()
-        .view(Some(broken), &[Table::Events])
-        .await
-        .unwrap();
-    let part = view.parts[0].id.to_string();
-    assert_eq!(lose(&folder.path(""), &part), 1);
+    lose_part(&folder, &installation, broken).await;
 
     for account in [broken, sound] {
         order(&installation, account).await;

@@ -50,8 +50,10 @@ const SECONDS: u8 = 128;
 /// What a row may need beyond the texts of its entry: bounds a block by the sizes of its entries.
 const ROW_BYTES_MAX: usize = 448;
 
-/// How much an entry counts: at least the bytes that its row takes, and those of its texts.
-pub(crate) fn size_bytes(entry: &Entry) -> usize {
+/// How much an entry counts where commits and what is decoded of them are bounded: at least the bytes
+/// that its row takes, and those of its texts.
+#[must_use]
+pub fn size_bytes(entry: &Entry) -> usize {
     let texts: &[usize] = match &entry.record {
         Record::Event(it) => &[
             it.name.len(),

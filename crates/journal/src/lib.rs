@@ -40,6 +40,7 @@ mod name;
 mod recovery;
 mod settlement;
 
+pub use block::size_bytes;
 pub use codec::{Commit, Malformed, decode};
 pub use error::{Error, Result};
 pub use handle::Journal;

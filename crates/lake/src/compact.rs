@@ -60,6 +60,8 @@ impl Lake {
         let Some(chosen) = choose(&view.parts, now, &self.settings) else {
             return Ok(CompactReport::default());
         };
+        let ledger = keep.ledger();
+        self.settle(ledger).await?;
         let inputs = try_join_all(chosen.iter().map(async |meta| {
             let bytes: Bytes = self.fetch(meta).await?;
             Ok::<_, Error>(Input {
@@ -68,7 +70,6 @@ impl Lake {
             })
         }))
         .await?;
-        let ledger = keep.ledger();
         let level = chosen
             .iter()
             .map(|it| it.level)

@@ -67,7 +67,7 @@ impl Lake {
     /// # Errors
     /// `Conflict` when a part or the ledger has moved before anything was published. `Unavailable`
     /// from the store or the catalog; what was published before stays, and calling again does the
-    /// rest. `Corrupt` when a part cannot be read.
+    /// rest. `Corrupt` or `NotFound` when a part cannot be read: what could be is published.
     pub async fn rewrite(
         &self,
         account: AccountId,
@@ -88,10 +88,18 @@ impl Lake {
             ..RewriteReport::default()
         };
         let mut waiting = Vec::new();
+        let mut failure = None;
         for part in view.parts {
             report.searched += 1;
-            if self.may_hold(&part, persons).await? {
-                waiting.extend(self.replace(&part, &filter).await?);
+            match self.replace_holding(&part, persons, &filter).await {
+                Ok(replacement) => waiting.extend(replacement),
+                Err(error) => {
+                    let is_lost = self.is_lost(&error);
+                    failure.get_or_insert(error);
+                    if !is_lost {
+                        break;
+                    }
+                }
             }
             if waiting.len() >= REPLACED_MAX
                 && !self
@@ -101,9 +109,13 @@ impl Lake {
                 return Ok(report);
             }
         }
-        self.finish_rewrite(&mut waiting, &filter, &mut report)
-            .await?;
-        Ok(report)
+        let finished = self
+            .finish_rewrite(&mut waiting, &filter, &mut report)
+            .await;
+        match failure {
+            Some(error) => Err(error),
+            None => finished.map(|_| report),
+        }
     }
 
     /// Takes out the rows of `table` from before `before`: parts that lie wholly before it are
@@ -174,6 +186,20 @@ impl Lake {
         Ok(report)
     }
 
+    /// As [`Lake::replace`], of a part that may hold a row that names one of `persons`.
+    async fn replace_holding(
+        &self,
+        part: &Arc<PartMeta>,
+        persons: &[PersonKey],
+        filter: &Filter,
+    ) -> Result<Option<Replacement>> {
+        if self.may_hold(part, persons).await? {
+            self.replace(part, filter).await
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Whether `part` may hold a row that names one of `persons`: by its bounds and its filters.
     async fn may_hold(&self, part: &PartMeta, persons: &[PersonKey]) -> Result<bool> {
         let columns: &[&str] = match part.table {
@@ -220,6 +246,7 @@ impl Lake {
 
     /// Writes what takes the place of `part`; none when the filter takes nothing out of it.
     async fn replace(&self, part: &Arc<PartMeta>, filter: &Filter) -> Result<Option<Replacement>> {
+        self.settle(filter.keep.ledger()).await?;
         let bytes = self.fetch(part).await?;
         let input = Input {
             meta: Arc::clone(part),

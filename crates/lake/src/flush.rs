@@ -44,7 +44,7 @@ impl Lake {
     /// mostly used for (about 150 bytes a record come on top, and one part).
     ///
     /// A record that is in a part already is not written again: of two with one id the first stays.
-    /// That holds as long as one flush of an account runs at a time.
+    /// That holds as long as one flush of an account runs at a time, and of parts that can be read.
     ///
     /// # Errors
     /// `Conflict` when a watermark or the ledger has moved: nothing was changed, take fresh state
@@ -74,6 +74,7 @@ impl Lake {
             entries.iter().map(move |entry| (writer, entry))
         });
         let stored = self.stored(probes(entries)).await?;
+        self.settle(ledger).await?;
         let (parts, (report, lessons)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;
@@ -121,7 +122,10 @@ impl Lake {
         for ((account, table), probes) in probes {
             let view = self.catalog.view(Some(account), &[table]).await;
             let view = view.map_err(Error::catalog("read the list of parts"))?;
-            let found = self.records.stored(&view.parts, &probes).await?;
+            let found = self
+                .records
+                .stored_in_readable(&view.parts, &probes, |error| self.is_lost(error))
+                .await?;
             if !found.is_empty() {
                 stored.insert((account, table), found);
             }

@@ -48,9 +48,10 @@ pub use rows::tail_batches;
 pub use shred::render_float;
 
 use model::catalog::Catalog;
-use model::{Clock, Random};
+use model::{Clock, ErrorKind, Random};
 use object_store::ObjectStore;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The lake of one installation: a handle, cheap to clone.
@@ -65,6 +66,10 @@ pub struct Lake {
     random: Arc<dyn Random>,
     settings: Settings,
     records: Arc<RecordIndex>,
+    /// Whether the outcome of the last publication is unknown.
+    unsettled: Arc<AtomicBool>,
+    /// Which of the store's errors mean that an object is damaged for good.
+    is_corrupt: fn(&object_store::Error) -> bool,
 }
 
 impl Lake {
@@ -85,6 +90,29 @@ impl Lake {
             random,
             settings,
             records,
+            unsettled: Arc::default(),
+            is_corrupt: |_| false,
+        }
+    }
+
+    /// The same, told which of the store's errors mean that an object is damaged for good: a flush
+    /// does not wait for such a part.
+    #[must_use]
+    pub fn knowing_corrupt(self, is_corrupt: fn(&object_store::Error) -> bool) -> Self {
+        Self { is_corrupt, ..self }
+    }
+
+    /// Whether `error` says that a part cannot be read, however often it is tried.
+    fn is_lost(&self, error: &Error) -> bool {
+        match error {
+            Error::Store { source, .. } => {
+                error.kind() == ErrorKind::NotFound || (self.is_corrupt)(source)
+            }
+            Error::BadPart { .. } => true,
+            Error::Catalog { .. }
+            | Error::Columns { .. }
+            | Error::Parquet { .. }
+            | Error::Internal { .. } => false,
         }
     }
 }

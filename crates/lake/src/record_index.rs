@@ -129,39 +129,77 @@ impl RecordIndex {
         parts: &[Arc<PartMeta>],
         probes: &[Probe],
     ) -> Result<HashSet<RecordId>> {
+        self.stored_in_readable(parts, probes, |_| false).await
+    }
+
+    /// As [`RecordIndex::stored`], without the parts whose errors `is_lost` calls final: a record that
+    /// is written again is then a double of a row that nobody can read.
+    pub(crate) async fn stored_in_readable(
+        &self,
+        parts: &[Arc<PartMeta>],
+        probes: &[Probe],
+        is_lost: impl Fn(&Error) -> bool,
+    ) -> Result<HashSet<RecordId>> {
         let mut found = HashSet::new();
         let ids = probes.iter().map(|it| it.id);
         let (Some(first), Some(last)) = (ids.clone().min(), ids.max()) else {
             return Ok(found);
         };
         for part in parts.iter().filter(|it| it.rows > 0) {
-            let facts = self.facts(part).await?;
-            let within = |it: &Group| it.ids.is_none_or(|(min, max)| first <= max && min <= last);
-            if !facts.groups.iter().any(within) {
-                continue;
-            }
-            let mut candidates: HashMap<RecordId, Option<PersonKey>> = HashMap::new();
-            for (number, group) in facts.groups.iter().enumerate() {
-                let fits = |it: &&Probe| facts.may_hold(part, group, it);
-                let mut fitting = probes.iter().filter(fits).peekable();
-                if fitting.peek().is_none() {
-                    continue;
-                }
-                let filter = if group.filtered {
-                    self.filter(part, number).await?
-                } else {
-                    None
-                };
-                let passing =
-                    fitting.filter(|it| filter.as_ref().is_none_or(|set| set.check(&it.id.0[..])));
-                candidates.extend(passing.map(|it| (it.id, it.person)));
-            }
-            candidates.retain(|id, _| !found.contains(id));
-            if !candidates.is_empty() {
-                found.extend(self.compare(part, &candidates).await?);
+            match self.find(part, probes, (first, last), &mut found).await {
+                Err(error) if is_lost(&error) => self.note_lost(part, &error),
+                done => done?,
             }
         }
         Ok(found)
+    }
+
+    /// Adds to `found` those of `probes` that are in `part`; `first` and `last` are their bounds.
+    async fn find(
+        &self,
+        part: &PartMeta,
+        probes: &[Probe],
+        (first, last): (RecordId, RecordId),
+        found: &mut HashSet<RecordId>,
+    ) -> Result<()> {
+        let facts = self.facts(part).await?;
+        let within = |it: &Group| it.ids.is_none_or(|(min, max)| first <= max && min <= last);
+        if !facts.groups.iter().any(within) {
+            return Ok(());
+        }
+        let mut candidates: HashMap<RecordId, Option<PersonKey>> = HashMap::new();
+        for (number, group) in facts.groups.iter().enumerate() {
+            let fits = |it: &&Probe| facts.may_hold(part, group, it);
+            let mut fitting = probes.iter().filter(fits).peekable();
+            if fitting.peek().is_none() {
+                continue;
+            }
+            let filter = if group.filtered {
+                self.filter(part, number).await?
+            } else {
+                None
+            };
+            let passing =
+                fitting.filter(|it| filter.as_ref().is_none_or(|set| set.check(&it.id.0[..])));
+            candidates.extend(passing.map(|it| (it.id, it.person)));
+        }
+        candidates.retain(|id, _| !found.contains(id));
+        if !candidates.is_empty() {
+            found.extend(self.compare(part, &candidates).await?);
+        }
+        Ok(())
+    }
+
+    /// Counts a part that cannot be read, and warns of it once.
+    fn note_lost(&self, part: &PartMeta, error: &Error) {
+        metrics::counter!("lake_parts_unreadable_total").increment(1);
+        if self.cache().lost.insert(part.id) {
+            tracing::warn!(
+                part.path,
+                error = error as &dyn std::error::Error,
+                "a part cannot be read: records that come again are not compared with its rows"
+            );
+        }
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -374,6 +412,8 @@ struct Cache {
     filters: HashMap<(PartId, usize), Arc<Sbbf>>,
     order: VecDeque<(PartId, Option<usize>, usize)>,
     bytes: usize,
+    /// Parts that could not be read, of which it was told.
+    lost: HashSet<PartId>,
 }
 
 impl Cache {

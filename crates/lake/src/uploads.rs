@@ -6,10 +6,11 @@
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use model::catalog::{PartMeta, Publication};
-use model::{ErrorKind, PartId, Random};
+use model::{ErrorKind, LedgerPosition, PartId, Random};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
 use crate::part::{Finished, Writer};
@@ -122,10 +123,25 @@ impl Lake {
     pub(crate) async fn publish(&self, publication: Publication) -> Result<()> {
         let added = publication.add.clone();
         let published = self.catalog.publish(publication).await;
-        if matches!(&published, Err(error) if error.kind == ErrorKind::Conflict) {
-            self.discard(&added).await;
+        match &published {
+            Ok(()) => self.unsettled.store(false, Ordering::Release),
+            Err(error) if error.kind == ErrorKind::Conflict => self.discard(&added).await,
+            Err(_) => self.unsettled.store(true, Ordering::Release),
         }
         published.map_err(Error::catalog("publish parts"))
+    }
+
+    /// To be called before parts are made. After a publication whose outcome is unknown it publishes
+    /// nothing, so that a catalog that still cannot write leaves no more objects to the collector.
+    pub(crate) async fn settle(&self, ledger: LedgerPosition) -> Result<()> {
+        if !self.unsettled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.publish(Publication {
+            ledger,
+            ..Publication::default()
+        })
+        .await
     }
 
     /// Deletes objects of parts that were never published. What cannot be deleted now is an orphan

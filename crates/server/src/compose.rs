@@ -13,7 +13,7 @@ use journal::Journal;
 use lake::Lake;
 use model::catalog::Catalog;
 use model::record::{Entry, Plane, Table};
-use model::{Clock, Random, RecordIds, SystemClock, SystemRandom, WriterId};
+use model::{Clock, ErrorKind, Random, RecordIds, SystemClock, SystemRandom, WriterId};
 use object_store::ObjectStore;
 use query::Engine;
 use std::path::{Path, PathBuf};
@@ -160,7 +160,8 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         Arc::clone(&clock),
         random,
         lake::Settings::default(),
-    );
+    )
+    .knowing_corrupt(|error| store::kind(error) == ErrorKind::Corrupt);
     let tail = Arc::new(adapters::JournalTail(journal.clone()));
     let engine = Engine::new(
         objects,

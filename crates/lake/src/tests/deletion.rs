@@ -181,6 +181,8 @@ fn a_lost_part_is_an_error_and_not_a_clean_search() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+        let events = world.keys(account(1), Table::Events).await;
+        assert_eq!(events.len(), 50, "what can be read is rewritten");
     });
 }
 

@@ -4,6 +4,8 @@ use model::ErrorKind;
 use model::catalog::{Catalog, Consumed};
 use model::record::{Entry, Record, Table};
 use model::{CommitId, WriterId};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use std::sync::Arc;
 
 use super::world::{DAY_MS, World, account, everyone, other_key, person, run, small, without};
@@ -123,6 +125,78 @@ fn an_unknown_outcome_deletes_nothing() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(world.objects().await.len(), 1);
+    });
+}
+
+/// A world with one part, and the record in it.
+async fn with_one_part() -> (World, Record, Path) {
+    let world = World::new(small());
+    let record = world.event(person(1), 0, "{}");
+    world
+        .flush(account(1), vec![record.clone()], &everyone())
+        .await
+        .unwrap();
+    let part = &world.parts(account(1), Table::Events).await[0];
+    let path = Path::from(part.path.as_str());
+    (world, record, path)
+}
+
+#[test]
+fn a_part_that_is_gone_stops_no_flush() {
+    run(async {
+        let (world, record, path) = with_one_part().await;
+        world.store.delete(&path).await.unwrap();
+        for rows in [1, 0] {
+            let again = vec![record.clone()];
+            let report = world.flush(account(1), again, &everyone()).await.unwrap();
+            assert_eq!(report.rows, rows);
+        }
+    });
+}
+
+#[test]
+fn a_part_of_other_bytes_stops_no_flush() {
+    run(async {
+        let (world, record, path) = with_one_part().await;
+        let size = world.store.head(&path).await.unwrap().size;
+        let other = vec![0_u8; usize::try_from(size).unwrap()];
+        world.store.put(&path, other.into()).await.unwrap();
+        let report = world
+            .flush(account(1), vec![record], &everyone())
+            .await
+            .unwrap();
+        assert_eq!(report.rows, 1);
+    });
+}
+
+#[test]
+fn a_flush_waits_for_a_part_unless_the_store_calls_it_damaged() {
+    run(async {
+        let (mut world, record, _) = with_one_part().await;
+        world.store.fail_gets();
+        let again = vec![record];
+        let error = world
+            .flush(account(1), again.clone(), &everyone())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        world.lake = world.lake.knowing_corrupt(|_| true);
+        let report = world.flush(account(1), again, &everyone()).await.unwrap();
+        assert_eq!(report.rows, 1);
+    });
+}
+
+#[test]
+fn while_the_catalog_fails_no_more_objects_are_left() {
+    run(async {
+        let world = World::new(small());
+        for _ in 0..3 {
+            world.catalog.fail_next(ErrorKind::Unavailable);
+            let records = vec![world.event(person(1), 0, "{}")];
+            let flushed = world.flush(account(1), records, &everyone()).await;
+            assert_eq!(flushed.unwrap_err().kind(), ErrorKind::Unavailable);
+            assert_eq!(world.objects().await.len(), 1);
+        }
     });
 }
 

@@ -21,7 +21,7 @@ use object_store::{
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::catalog::MemoryCatalog;
 use crate::keep::Keep;
@@ -411,12 +411,17 @@ pub(super) struct Faulty {
     /// Puts that succeed before one fails; below zero: none fails.
     puts_left: AtomicI64,
     armed: AtomicI64,
+    gets_fail: AtomicBool,
 }
 
 impl Faulty {
     pub(super) fn fail_put(&self, after: i64) {
         self.puts_left.store(after, Ordering::Relaxed);
         self.armed.store(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn fail_gets(&self) {
+        self.gets_fail.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn heal(&self) {
@@ -458,6 +463,12 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, from: &Path, how: GetOptions) -> StoreResult<GetResult> {
+        if self.gets_fail.load(Ordering::Relaxed) {
+            return Err(object_store::Error::Generic {
+                store: "faulty",
+                source: "told to".into(),
+            });
+        }
         self.inner.get_opts(from, how).await
     }
 

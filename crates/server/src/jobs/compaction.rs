@@ -1,5 +1,8 @@
 //! Parts of a day are kept few.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::{Context as _, Result};
 use model::AccountId;
 use model::catalog::Catalog as _;
@@ -9,14 +12,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::flush::is_conflict;
+use super::together;
 use crate::compose::{Installation, Visible};
 
 /// Merges of one table at one turn: the rest waits for the next.
 const STEPS_MAX: u32 = 64;
 
-/// Merges what is worth it, table by table.
+/// Merges what is worth it, table by table. One that fails does not keep the others from being merged.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     let (mut merged, mut parts) = (0, 0);
+    let mut failures = Vec::new();
     for (account, table) in tables(installation).await? {
         for _ in 0..STEPS_MAX {
             let keep = Visible::by(installation.rules());
@@ -29,12 +34,11 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
                 // A deletion came in between: the next step takes the new rules.
                 Err(error) if is_conflict(&error) => continue,
                 Err(error) => {
-                    return Err(error).with_context(|| {
-                        format!(
-                            "failed to merge parts of {} of account {account}",
-                            table.as_str()
-                        )
-                    });
+                    failures.push(error.context(format!(
+                        "failed to merge parts of {} of account {account}",
+                        table.as_str()
+                    )));
+                    break;
                 }
             };
             if report.merged == 0 {
@@ -44,6 +48,7 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
             parts += report.parts;
         }
     }
+    together(failures)?;
     Ok(json!({"merged": merged, "parts": parts}))
 }
 

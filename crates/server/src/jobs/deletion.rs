@@ -1,27 +1,30 @@
 //! Pending deletions are carried out: the people's rows go, and then the keys of every object that
 //! held them.
 //!
-//! The steps, each of which can be begun again: a new journal key for commits from now on; all
-//! older commits into parts, without the deleted; parts that still hold rows of theirs rewritten;
-//! the keys of every object that is no live part's, and the old journal keys, destroyed; those
-//! objects removed; the receipt. Until the last step a deletion stays pending, so a crash at any
-//! point leads back here.
+//! The steps, each of which can be begun again: a new journal key for commits from now on; the links
+//! followed once more; all older commits into parts, without the deleted; parts that still hold rows
+//! of theirs rewritten; the keys of every object that is no live part's, and the old journal keys,
+//! destroyed; those objects removed; the receipt. Until the last step a deletion stays pending, so a
+//! crash at any point leads back here; so does a part that cannot be read, which keeps the deletions of
+//! its account and of no other.
 
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context as _, Result, bail};
-use control::{Actor, Deletion};
+use control::{Actor, Deletion, LedgerKey};
+use governance::Stretch;
 use lake::GarbageReport;
 use model::catalog::{Catalog as _, PartMeta};
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
 use model::{AccountId, ErrorKind, PersonKey, RawJson};
+use query::ReadPolicy;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Turn, flush};
+use super::{Turn, flush, together};
 use crate::compose::{Installation, Visible};
 
 /// How often a rewrite that met something is tried again at one turn.
@@ -100,6 +103,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         .append(vec![marker(installation)])
         .await
         .context("failed to write a commit under the new key")?;
+    let unfollowed = follow_links(installation, &actor, &mut started).await;
     let flushed = flush::run(installation).await?;
     retire_all(installation).await?;
 
@@ -108,9 +112,10 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         let keys = deletion.keys.iter().map(|key| key.person);
         accounts.entry(deletion.account).or_default().extend(keys);
     }
-    let mut works = BTreeMap::new();
-    for (account, people) in &accounts {
-        works.insert(*account, rewrite(installation, *account, people).await?);
+    let (mut works, mut failures) = rewrite_each(installation, &accounts).await;
+    for (account, error) in unfollowed {
+        works.remove(&account);
+        failures.push(error);
     }
 
     // Keys first, so that a crash before the end comes back here. What is not live now will never be:
@@ -135,13 +140,10 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
 
     let mut completed = 0;
     for deletion in &started {
-        let receipt = receipt(
-            deletion,
-            works.get(&deletion.account),
-            &flushed,
-            &destroyed,
-            &collected,
-        );
+        let Some(work) = works.get(&deletion.account) else {
+            continue;
+        };
+        let receipt = receipt(deletion, work, &flushed, &destroyed, &collected);
         let done = control
             .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
             .await;
@@ -155,6 +157,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
             }
         }
     }
+    together(failures)?;
     Ok(json!({
         "completed": completed,
         "objects": collected.paths.len(),
@@ -171,6 +174,135 @@ async fn live_paths(installation: &Installation) -> Result<Vec<String>> {
         .await
         .context("failed to read the list of parts")?;
     Ok(view.parts.iter().map(|part| part.path.clone()).collect())
+}
+
+/// Extends the deletions to the keys that links show to be the same people by now: an upload that was
+/// under way when one was ordered may have brought a link that nobody had looked at. What went wrong,
+/// by account.
+async fn follow_links(
+    installation: &Installation,
+    actor: &Actor,
+    started: &mut [Deletion],
+) -> BTreeMap<AccountId, anyhow::Error> {
+    let mut accounts: BTreeMap<AccountId, Vec<&mut Deletion>> = BTreeMap::new();
+    for deletion in started {
+        let deletions = accounts.entry(deletion.account).or_default();
+        deletions.push(deletion);
+    }
+    let mut failures = BTreeMap::new();
+    for (account, deletions) in accounts {
+        let followed = follow_links_of(installation, actor, account, deletions).await;
+        if let Err(error) = followed {
+            let what = format!("failed to follow the links of account {account}");
+            failures.insert(account, error.context(what));
+        }
+    }
+    failures
+}
+
+async fn follow_links_of(
+    installation: &Installation,
+    actor: &Actor,
+    account: AccountId,
+    deletions: Vec<&mut Deletion>,
+) -> Result<()> {
+    let known: Vec<LedgerKey> = deletions.iter().flat_map(|it| &it.keys).copied().collect();
+    if reached(installation, account, &known).await?.is_empty() {
+        return Ok(());
+    }
+    let control = installation.control();
+    for deletion in deletions {
+        let id = deletion.id;
+        let keys = reached(installation, account, &deletion.keys).await?;
+        if keys.is_empty() {
+            continue;
+        }
+        control
+            .extend_deletion(actor, id, keys)
+            .await
+            .with_context(|| format!("failed to extend deletion {id}"))?;
+        *deletion = control
+            .start_deletion(actor, id)
+            .await
+            .with_context(|| format!("failed to start deletion {id}"))?;
+    }
+    Ok(())
+}
+
+/// The keys of the people whom `known` names that are not hidden by it.
+async fn reached(
+    installation: &Installation,
+    account: AccountId,
+    known: &[LedgerKey],
+) -> Result<Vec<LedgerKey>> {
+    let mut hidden: HashMap<PersonKey, Vec<Stretch>> = HashMap::new();
+    for LedgerKey { person, from, to } in known.iter().copied() {
+        hidden.entry(person).or_default().push(Stretch { from, to });
+    }
+    let is_whole = |it: &PersonKey| {
+        let mut stretches = hidden.get(it).into_iter().flatten();
+        stretches.any(|it| it.is_whole())
+    };
+    let mut asked: Vec<PersonKey> = hidden.keys().copied().filter(is_whole).collect();
+    let mut found = keys_of(installation, account, &asked).await?;
+    // A device that is not one person's alone would lead to the others.
+    let alone: HashSet<PersonKey> = found
+        .iter()
+        .filter(|(_, stretch)| stretch.is_whole())
+        .map(|(key, _)| *key)
+        .collect();
+    let asked_before = asked.len();
+    asked.retain(|it| alone.contains(it));
+    if asked.len() < asked_before {
+        found = keys_of(installation, account, &asked).await?;
+    }
+    let is_hidden = |key: &PersonKey, stretch: Stretch| {
+        let mut stretches = hidden.get(key).into_iter().flatten();
+        stretches.any(|it| covers(*it, stretch))
+    };
+    Ok(found
+        .into_iter()
+        .filter(|(key, stretch)| !is_hidden(key, *stretch))
+        .map(|(person, Stretch { from, to })| LedgerKey { person, from, to })
+        .collect())
+}
+
+/// All keys of the people whom `keys` name, by every link: those of the deleted too.
+async fn keys_of(
+    installation: &Installation,
+    account: AccountId,
+    keys: &[PersonKey],
+) -> Result<Vec<(PersonKey, Stretch)>> {
+    let everybody = ReadPolicy::new(account, Arc::default());
+    let found = Box::pin(installation.engine().person_keys(&everybody, keys)).await;
+    let found = found.context("failed to read the links of the deleted")?;
+    Ok(found.keys)
+}
+
+/// Whether all of `inner` lies in `outer`.
+fn covers(outer: Stretch, inner: Stretch) -> bool {
+    let from = outer
+        .from
+        .is_none_or(|outer| inner.from.is_some_and(|inner| outer <= inner));
+    let to = outer
+        .to
+        .is_none_or(|outer| inner.to.is_some_and(|inner| inner <= outer));
+    from && to
+}
+
+/// Takes the people's rows out of each account's parts; what was done, and what went wrong elsewhere.
+async fn rewrite_each(
+    installation: &Installation,
+    accounts: &BTreeMap<AccountId, Vec<PersonKey>>,
+) -> (BTreeMap<AccountId, Work>, Vec<anyhow::Error>) {
+    let (mut works, mut failures) = (BTreeMap::new(), Vec::new());
+    for (account, people) in accounts {
+        match rewrite(installation, *account, people).await {
+            Ok(work) => drop(works.insert(*account, work)),
+            Err(error) => failures.push(error),
+        }
+    }
+    (works, failures)
 }
 
 /// Takes the people's rows out of an account's parts.
@@ -250,7 +382,7 @@ fn marker(installation: &Installation) -> Entry {
 /// What was searched, found and replaced: keys and digests only, nobody's data.
 fn receipt(
     deletion: &Deletion,
-    work: Option<&Work>,
+    work: &Work,
     flushed: &Value,
     destroyed: &control::Destroyed,
     collected: &GarbageReport,
@@ -260,8 +392,8 @@ fn receipt(
         .map(|table| table.as_str())
         .collect();
     let replaced: Vec<Value> = work
-        .into_iter()
-        .flat_map(|work| &work.replaced)
+        .replaced
+        .iter()
         .map(|part| {
             let digest = blake3::hash(part.path.as_bytes()).to_hex();
             json!({"part": part.id.to_string(), "rows": part.rows, "path_digest": digest.as_str()})
@@ -273,14 +405,14 @@ fn receipt(
         "keys": deletion.keys.len(),
         "searched": {
             "tables": tables,
-            "parts": work.map_or(0, |work| work.searched),
+            "parts": work.searched,
             "journal": "every commit up to the change of its key",
         },
         "not_searched": [
             "bodies in quarantine that could not be decoded: they expire",
             "the request log: it names no person",
         ],
-        "found": work.map(|work| &work.rows_removed),
+        "found": work.rows_removed,
         "suppressed_in_journal": flushed.get("suppressed"),
         "replaced": replaced,
         "objects_destroyed": collected.paths.len(),

@@ -1,5 +1,8 @@
 //! Commits into parts: by age, by size, and by hand.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::{Context as _, Result};
 use model::catalog::{Catalog as _, Consumed};
 use model::{CommitId, ErrorKind, WriterId};
@@ -14,6 +17,11 @@ use crate::compose::{Installation, Visible};
 pub(super) const POLL: Duration = Duration::from_secs(1);
 /// Bytes of commits, as stored, that one publication takes: they are in memory decoded.
 const ROUND_BYTES_MAX: u64 = 6 * 1024 * 1024;
+/// Bytes of their entries, decoded, from which on it takes no further commit: what repeats itself is a
+/// hundred times as large in memory as it is stored.
+const ROUND_DECODED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How long a flush that failed waits at most for its next turn.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often a flush that met something is tried again before it is an error.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -27,15 +35,11 @@ pub(super) fn is_due(installation: &Installation) -> bool {
 
 /// Flushes everything that is in the journal now.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
-    let mut last: BTreeMap<WriterId, u64> = BTreeMap::new();
-    for commit in installation.journal().live() {
-        let newest = last.entry(commit.id.writer).or_default();
-        *newest = (*newest).max(commit.id.number);
-    }
+    let last = newest(installation);
     let (mut parts, mut rows, mut suppressed, mut retired) = (0, 0, 0, 0);
     let mut attempts = 0;
     loop {
-        let round = Box::pin(flush_round(installation, &last)).await;
+        let round = Box::pin(flush_round(installation, &last, ROUND_DECODED_BYTES_MAX)).await;
         match round {
             Ok(None) => break,
             Ok(Some(report)) => {
@@ -54,10 +58,22 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
     Ok(json!({"parts": parts, "rows": rows, "suppressed": suppressed, "commits": retired}))
 }
 
+/// The last commit of each writer that is in the journal now.
+fn newest(installation: &Installation) -> BTreeMap<WriterId, u64> {
+    let mut last: BTreeMap<WriterId, u64> = BTreeMap::new();
+    for commit in installation.journal().live() {
+        let newest = last.entry(commit.id.writer).or_default();
+        *newest = (*newest).max(commit.id.number);
+    }
+    last
+}
+
 /// Flushes some of the oldest commits, up to `last` of each writer; none when there are none left.
+/// It ends with the commit by which `decoded_bytes_max` of entries are in memory.
 async fn flush_round(
     installation: &Installation,
     last: &BTreeMap<WriterId, u64>,
+    decoded_bytes_max: usize,
 ) -> Result<Option<lake::FlushReport>> {
     let control = installation.control();
     let view = control
@@ -89,13 +105,21 @@ async fn flush_round(
     // Commits come by writer, then by number: what is chosen of a writer has no gap.
     let mut to: BTreeMap<WriterId, u64> = BTreeMap::new();
     let mut commits = Vec::with_capacity(chosen.len());
+    let mut decoded_bytes = 0;
     for id in chosen {
+        if decoded_bytes >= decoded_bytes_max {
+            break;
+        }
         let entries = installation.journal().read(id).await.with_context(|| {
             format!(
                 "failed to read commit {} of writer {}",
                 id.number, id.writer
             )
         })?;
+        decoded_bytes = entries
+            .iter()
+            .map(journal::size_bytes)
+            .fold(decoded_bytes, usize::saturating_add);
         to.insert(id.writer, id.number);
         commits.push((id, entries));
     }

@@ -20,6 +20,9 @@ mod reached;
 mod sinks;
 mod uses;
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -206,6 +209,19 @@ async fn run_once(installation: &Installation, job: Job, turn: Turn) -> Result<V
     }
 }
 
+/// Fails with all that `failures` say; with none of them it does not.
+fn together(mut failures: Vec<anyhow::Error>) -> Result<()> {
+    let Some(last) = failures.pop() else {
+        return Ok(());
+    };
+    if failures.is_empty() {
+        return Err(last);
+    }
+    failures.push(last);
+    let words: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+    Err(anyhow::Error::msg(words.join("; ")))
+}
+
 /// Starts every job; each ends soon after `stop`.
 pub(crate) fn start(
     tasks: &TaskTracker,
@@ -216,10 +232,11 @@ pub(crate) fn start(
         let (installation, stop) = (Arc::clone(installation), stop.clone());
         tasks.spawn(async move {
             let interval = job.interval(installation.settings());
+            let mut pause = interval;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(interval) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
                 if job == Job::Flush && !flush::is_due(&installation) {
                     continue;
@@ -227,7 +244,9 @@ pub(crate) fn start(
                 // A job that is dropped in the middle goes on at the next start.
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = turn(&installation, job) => {}
+                    done = turn(&installation, job) => {
+                        pause = pause_after(job, interval, pause, done);
+                    }
                 }
             }
         });
@@ -240,14 +259,25 @@ pub(crate) fn start(
     }
 }
 
-/// One turn of a job in the background.
-async fn turn(installation: &Installation, job: Job) {
+/// How long a job waits after a turn; `before` is how long it waited for that one. A flush that fails
+/// may leave objects behind, so it comes again at longer and longer intervals.
+fn pause_after(job: Job, interval: Duration, before: Duration, done: bool) -> Duration {
+    if job == Job::Flush && !done {
+        before.saturating_mul(2).min(flush::PAUSE_MAX)
+    } else {
+        interval
+    }
+}
+
+/// One turn of a job in the background; whether it came to its end.
+async fn turn(installation: &Installation, job: Job) -> bool {
     let name = job.as_str();
     match Box::pin(run_at(installation, job, Turn::InTime)).await {
         Ok(report) => {
             metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "done")
                 .increment(1);
             tracing::debug!(job = name, %report, "a job is done");
+            true
         }
         Err(error) => {
             metrics::counter!("strongroom_job_runs_total", "job" => name, "outcome" => "failed")
@@ -256,6 +286,7 @@ async fn turn(installation: &Installation, job: Job) {
                 job = name,
                 "a job failed and will be tried again: {error:#}"
             );
+            false
         }
     }
 }

@@ -1,22 +1,150 @@
-//! What a deletion leaves behind: everything that is live, and nothing else.
+//! What a deletion reaches and leaves behind, and what keeps it from its end.
 
-use control::LedgerKey;
-use model::PersonKey;
+use control::{Deletion, DeletionState, LedgerKey};
 use model::catalog::Catalog as _;
-use model::record::Table;
+use model::record::{Entry, Link, LinkKind, Record, Table};
+use model::{AccountId, Clock as _, IdentityKind, PersonKey, RecordId};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use std::time::Duration;
 
+use crate::compose::Installation;
+use crate::jobs::tests::{account, append, event, lose_part};
 use crate::jobs::{self, Job};
 use crate::testing::{Folder, operator};
+
+const PERSON: PersonKey = PersonKey([7; 16]);
+
+fn link(
+    folder: &Folder,
+    account: AccountId,
+    (from, from_kind): (PersonKey, IdentityKind),
+    (to, kind): (PersonKey, LinkKind),
+    seconds: u64,
+) -> Entry {
+    let ts = folder.clock.now().plus(Duration::from_secs(seconds));
+    let link = Link {
+        id: RecordId([from.0[0], to.0[0]].repeat(8).try_into().unwrap()),
+        from,
+        to,
+        ts,
+        received_at: ts,
+        from_kind,
+        kind,
+    };
+    Entry {
+        account,
+        record: Record::Link(link),
+    }
+}
+
+async fn order(installation: &Installation, account: AccountId) {
+    let keys = vec![LedgerKey::whole(PERSON)];
+    installation
+        .control()
+        .request_deletion(operator(), account, keys, "a test")
+        .await
+        .unwrap();
+}
+
+async fn deletion(installation: &Installation, account: AccountId) -> Deletion {
+    let deletions = installation.control().deletions(operator(), account).await;
+    deletions.unwrap().remove(0)
+}
+
+/// Events in parts.
+async fn rows(installation: &Installation, account: AccountId) -> u64 {
+    let control = installation.control();
+    let view = control.view(Some(account), &[Table::Events]).await.unwrap();
+    view.parts.iter().map(|it| it.rows).sum()
+}
+
+#[tokio::test]
+async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let (broken, sound) = (
+        account(&installation, "broken").await,
+        account(&installation, "sound").await,
+    );
+    let events = [broken, sound].map(|account| event(&folder, account, 1, PERSON));
+    append(&installation, events.to_vec()).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    lose_part(&folder, &installation, broken).await;
+
+    for account in [broken, sound] {
+        order(&installation, account).await;
+    }
+    // It is flushed although nobody can say whether it is in the part.
+    append(&installation, vec![event(&folder, broken, 1, PERSON)]).await;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains(broken.as_str()), "{said}");
+    let kept = deletion(&installation, broken).await;
+    assert_eq!(kept.state, DeletionState::Running, "it comes again");
+    let done = deletion(&installation, sound).await;
+    assert_eq!(done.state, DeletionState::Done);
+}
+
+#[tokio::test]
+async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    order(&installation, account).await;
+    let other = PersonKey([8; 16]);
+    let from = (other, IdentityKind::Identity);
+    let entries = vec![
+        event(&folder, account, 1, PERSON),
+        event(&folder, account, 2, other),
+        event(&folder, account, 3, PersonKey([9; 16])),
+        link(&folder, account, from, (PERSON, LinkKind::Alias), 0),
+    ];
+    append(&installation, entries).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
+    assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
+    assert_eq!(rows(&installation, account).await, 1);
+}
+
+#[tokio::test]
+async fn a_device_that_others_have_had_leads_to_none_of_them() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    // The device is hidden whole: nobody else was known to have had it.
+    order(&installation, account).await;
+    let device = (PERSON, IdentityKind::ObjectId);
+    let people = [PersonKey([8; 16]), PersonKey([9; 16])];
+    let [first, second] = people.map(|it| (it, LinkKind::Device));
+    let entries = vec![
+        link(&folder, account, device, first, 0),
+        link(&folder, account, device, second, 5),
+        event(&folder, account, 1, people[0]),
+        event(&folder, account, 2, people[1]),
+    ];
+    append(&installation, entries).await;
+    folder.clock.advance(Duration::from_secs(60));
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    assert_eq!(deletion(&installation, account).await.keys.len(), 1);
+    assert_eq!(rows(&installation, account).await, 2);
+}
 
 #[tokio::test]
 async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
     let (control, store) = (installation.control(), installation.store());
-    let made = control.create_account(operator(), "a", "UTC").await;
-    let account = made.unwrap().account_id;
+    let account = account(&installation, "a").await;
     // As after a kill between the key's being written down and the publication.
     let orphan = Path::from("lake/orphan");
     store.put(&orphan, "x".into()).await.unwrap();
@@ -25,7 +153,9 @@ async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
     let keys = vec![LedgerKey::whole(PersonKey([1; 16]))];
     let ordered = control.request_deletion(operator(), account, keys, "a test");
     ordered.await.unwrap();
-    let report = jobs::run(&installation, Job::Deletion).await.unwrap();
+    let report = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
     assert_eq!(report["completed"], 1, "{report}");
     assert_eq!(report["objects"], 1, "{report}");
     assert!(store.get(&orphan).await.is_err());

@@ -162,15 +162,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         lake::Settings::default(),
     )
     .knowing_corrupt(|error| store::kind(error) == ErrorKind::Corrupt);
-    let tail = Arc::new(adapters::JournalTail(journal.clone()));
-    let engine = Engine::new(
-        objects,
-        catalog,
-        tail,
-        Arc::clone(&clock),
-        query_settings(config),
-    )
-    .context("failed to start the query engine")?;
+    let engine = open_engine(config, &journal, (objects, catalog), &clock)?;
 
     let record_ids = Arc::new(RecordIds::new(writer_id));
     let (reached_sender, reached) = mpsc::channel(REACHED_WAITING_MAX);
@@ -209,6 +201,18 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         stop_writer,
         _lock: lock,
     })
+}
+
+fn open_engine(
+    config: &Config,
+    journal: &Journal,
+    (objects, catalog): (Arc<dyn ObjectStore>, Arc<dyn Catalog>),
+    clock: &Arc<dyn Clock>,
+) -> Result<Engine> {
+    let tail = Arc::new(adapters::JournalTail(journal.clone()));
+    let settings = query_settings(config);
+    Engine::new(objects, catalog, tail, Arc::clone(clock), settings)
+        .context("failed to start the query engine")
 }
 
 /// Takes a step of the start; when it fails while volumes are out, they are repaired and it is taken

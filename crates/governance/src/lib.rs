@@ -17,6 +17,7 @@ mod dictionary;
 mod fold;
 mod network;
 mod number;
+mod opted_out;
 mod passcode;
 mod rules;
 mod suppression;
@@ -34,6 +35,7 @@ pub use dictionary::{
 };
 pub use fold::{Device, Identity, Profile, PushToken, Step, fold, superseded};
 pub use network::{Network, NotANetwork};
+pub use opted_out::OptedOut;
 pub use passcode::{NewPasscode, PasscodeHash, PasscodeRule, SdkTokenRule};
 pub use rules::{AccountRules, Limits, Rules};
 pub use suppression::{Stretch, Suppressions};

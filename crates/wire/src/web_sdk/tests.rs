@@ -126,6 +126,23 @@ fn profiles_carry_operators_and_identities() {
 }
 
 #[test]
+fn the_request_says_who_opts_out_where_the_profile_does_not() {
+    let cases = [
+        ("{}", "&optOut=true", "put:ct_optout=true"),
+        ("{}", "&optOut=false", "put:ct_optout=false"),
+        (r#"{"ct_optout":true}"#, "&optOut=true", "put:ct_optout=true"),
+        ("{}", "", ""),
+    ];
+    for (profile, parameters, expect) in cases {
+        let text = format!(r#"{{"type":"profile","profile":{profile}}}"#);
+        let message = Message::decode(&text).unwrap();
+        let parameters = format!("d=x{parameters}");
+        let shown = show(&message.batch(&query(&parameters), DEVICE));
+        assert_eq!(shown, format!("0 ObjectId=GUID {expect}"), "{text}");
+    }
+}
+
+#[test]
 fn where_a_browser_is_is_known_of_its_person() {
     check(
         "push",

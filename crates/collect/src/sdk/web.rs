@@ -39,7 +39,7 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         Err((refusal, facts)) => return shared(refusal.respond(facts)),
     };
     let discarded = discarded(&intake.rules);
-    let tells_discarded = told.remembers_discarded || !discarded.is_empty();
+    let tells_discarded = told.ends_discarded || !discarded.is_empty();
     let answer = Answer {
         device: &told.device,
         session: told.session,
@@ -83,7 +83,8 @@ struct Told {
     number: u64,
     opt_out: Option<bool>,
     is_out: bool,
-    remembers_discarded: bool,
+    /// No event is unwanted any more, and the browser remembers some.
+    ends_discarded: bool,
 }
 
 /// Reads the message and decides on its records. A message of no known account is refused.
@@ -203,7 +204,7 @@ impl Arrived<'_> {
             number: query.number,
             opt_out: query.opt_out,
             is_out: message.is_opted_out(query),
-            remembers_discarded: query.remembers_discarded,
+            ends_discarded: self.rules.discarded_events.is_empty() && query.remembers_discarded(),
         }
     }
 }

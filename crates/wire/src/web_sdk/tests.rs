@@ -310,6 +310,24 @@ fn parameters_are_read_leniently() {
     assert_eq!(Query::decode("d="), None);
 }
 
+#[test]
+fn what_a_browser_remembers_is_unpacked_where_it_is_asked_for() {
+    for (remembered, expect) in [
+        (r#"{"d_e":["GDY2"]}"#, true),
+        (r#"{"j_n":"x","d_e":["GDY2","R3hQ"]}"#, true),
+        (r#"{"d_e":[]}"#, false),
+        ("{}", false),
+    ] {
+        let packed = packed(remembered);
+        let parameters = format!("d=x&arp={}", packed.replace('+', "%2B"));
+        let query = query(&parameters);
+        assert_eq!(query.remembered.as_deref(), Some(&*packed));
+        assert_eq!(query.remembers_discarded(), expect, "{remembered}");
+    }
+    assert!(!query("d=x&arp=no").remembers_discarded());
+    assert!(!query("d=x").remembers_discarded());
+}
+
 const ANSWER: Answer<'_> = Answer {
     device: DEVICE,
     session: 1_790_000_000,

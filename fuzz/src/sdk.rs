@@ -28,6 +28,7 @@ pub(crate) fn web(input: &[u8]) {
     let Some(query) = Query::decode(query) else {
         return;
     };
+    assert!(!query.remembers_discarded() || query.remembered.is_some());
     let Ok(message) = Message::decode(text) else {
         return;
     };

@@ -5,6 +5,7 @@
 //! matter.
 
 use governance::{Admitted, Arrival, admit};
+use model::opt_out::OptOut;
 use model::record::{ChangeOp, Entry, Quarantined, Record, Source};
 use model::submission::Batch;
 use model::{AccountId, RecordId};
@@ -20,8 +21,8 @@ use crate::State;
 pub enum Replayed {
     /// So many records are durable.
     Stored(u32),
-    /// The rules still refuse it, or its people were deleted: the code and the text of the first
-    /// refusal. Nothing was stored.
+    /// The rules still refuse it, its people were deleted, or its device has opted out: the code and the
+    /// text of the first refusal. Nothing was stored.
     Refused(u16, String),
     /// There is no account of the name any more, or the record came in no dialect.
     NotReplayable,
@@ -73,7 +74,9 @@ pub async fn replay(
     }
     let mut entries = admitted.take_entries();
     keep_id(quarantined.id, &mut entries);
+    let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
     state.journal().append(entries).await?;
+    state.remember_opt_outs(&said);
     state.announced().remember(admitted.take_announcements());
     state.report_reached(account, admitted.reached());
     let from = (quarantined.source, quarantined.received_at);
@@ -95,6 +98,9 @@ fn decide(
     if batch.records.is_empty() && batch.rejections.is_empty() {
         return Err(refused("there is nothing in it to be stored"));
     }
+    let names = batch.records.first().map(|it| &it.names);
+    let device = names.and_then(|it| it.object_id.as_deref().map(str::to_owned));
+    let device = device.filter(|_| quarantined.source.is_sdk());
     let fresh = state.record_ids().batch();
     let arrival = Arrival {
         source: quarantined.source,
@@ -105,6 +111,9 @@ fn decide(
     if let Some(rejection) = admitted.rejections().first() {
         let text = rejection.reason.as_str().to_owned();
         return Err(Replayed::Refused(rejection.reason.code(), text));
+    }
+    if device.is_some_and(|it| state.refuses(rules, &it, admitted.entries())) {
+        return Err(refused("the device has opted out"));
     }
     Ok(admitted)
 }

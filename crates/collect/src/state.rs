@@ -1,10 +1,11 @@
 //! What every handler needs.
 
-use governance::{Announced, Ceilings, LeftOutProperty, Reach, Rules};
+use governance::{AccountRules, Announced, Ceilings, LeftOutProperty, OptedOut, Reach, Rules};
 use journal::Journal;
 use model::learned::LeftOut;
+use model::opt_out::OptOut;
 use model::record::{Entry, Source};
-use model::{AccountId, Clock, CredentialUse, RecordIds, Timestamp};
+use model::{AccountId, Clock, CredentialUse, IdentityKind, RecordIds, Timestamp};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
@@ -47,6 +48,7 @@ struct Inner {
     parts: Parts,
     ceilings: Ceilings,
     announced: Announced,
+    opted_out: OptedOut,
     api_bodies: Budget,
     collect_bodies: Budget,
     strangers: Budget,
@@ -72,6 +74,7 @@ impl State {
             drops,
             ceilings: Ceilings::default(),
             announced: Announced::default(),
+            opted_out: OptedOut::default(),
             api_bodies: Budget::of_plane(),
             collect_bodies: Budget::of_plane(),
             strangers: Budget::of_strangers(),
@@ -123,6 +126,31 @@ impl State {
     #[must_use]
     pub fn announced(&self) -> &Announced {
         &self.0.announced
+    }
+
+    /// Whether a device has opted out.
+    pub(crate) fn is_out(&self, rules: &AccountRules, device: &str) -> bool {
+        self.refuses(rules, device, &[])
+    }
+
+    /// Whether nothing may be kept of what a device has sent: it has opted out, and does not opt in again
+    /// by that.
+    pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
+        let key = || rules.person_key(IdentityKind::ObjectId, device);
+        let Some(since) = self.0.opted_out.since(rules.id, key) else {
+            return false;
+        };
+        let mut said = sent.iter().filter_map(OptOut::of);
+        !said.any(|it| !it.is_out && since <= it.at)
+    }
+
+    /// Remembers what devices have said about opting out, in the order in which it was received. It must
+    /// be durable.
+    pub fn remember_opt_outs(&self, said: &[OptOut]) {
+        let without_room = self.0.opted_out.remember(said);
+        if without_room > 0 {
+            metrics::counter!("strongroom_opt_outs_lost_total").increment(without_room);
+        }
     }
 
     /// What uploads under a key were answered.

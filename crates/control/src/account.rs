@@ -2,10 +2,10 @@
 
 use governance::{
     AccountRules, Classes, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms,
-    SdkTokenRule,
+    Restricted, SdkTokenRule,
 };
 use jiff::tz::TimeZone;
-use model::{AccountId, PersonKey, PersonKeySecret, Random, Secret, Timestamp, limit};
+use model::{AccountId, PersonKeySecret, Random, Secret, Timestamp, limit};
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -85,7 +85,7 @@ pub(crate) struct Record {
     /// What it says of its properties.
     pub(crate) classes: Classes,
     /// Whose processing is restricted.
-    pub(crate) restricted: BTreeSet<PersonKey>,
+    pub(crate) restricted: BTreeSet<Restricted>,
     /// Its keys for encrypted calls.
     pub(crate) api: Stored,
     pub(crate) tokens: Vec<SdkTokenRule>,

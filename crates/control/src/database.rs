@@ -97,6 +97,23 @@ impl Database {
             .map_err(lost)?
     }
 
+    /// As [`Database::write`], and tells one failure from another: an error is that nothing was changed.
+    /// Otherwise the transaction is in the file, and beside its value stands whether it is on the volumes,
+    /// where it will be before anything else is.
+    ///
+    /// # Errors
+    /// Those of `body`; [`model::ErrorKind::Unavailable`] when it was not begun, or not taken.
+    pub(crate) async fn commit<T, F>(&self, body: F) -> Result<(T, Result<()>)>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move { shared.commit(body).await })
+            .await
+            .map_err(lost)?
+    }
+
     /// Runs `body`, which only reads; returns when everything that it could see is on the volumes.
     ///
     /// # Errors
@@ -149,10 +166,18 @@ impl Shared {
     where
         F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T>> + Send,
     {
+        let (value, shipped) = self.commit(body).await?;
+        shipped.map(|()| value)
+    }
+
+    async fn commit<T, F>(&self, body: F) -> Result<(T, Result<()>)>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T>> + Send,
+    {
         if self.failing.load(Ordering::Acquire) {
             self.ship(self.committed().point.sequence).await?;
         }
-        let (value, sequence) = {
+        let (value, noted) = {
             let mut session = self.session.lock().await;
             let value = session.transact(self.random.as_ref(), body).await?;
             let sequence = session.last.sequence;
@@ -161,11 +186,13 @@ impl Shared {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push_back((sequence, effects));
-            self.note_commit(&mut session)?;
-            (value, sequence)
+            (value, self.note_commit(&mut session).map(|()| sequence))
         };
-        self.ship(sequence).await?;
-        Ok(value)
+        let shipped = match noted {
+            Ok(sequence) => self.ship(sequence).await,
+            Err(error) => Err(error),
+        };
+        Ok((value, shipped))
     }
 
     async fn read<T, F>(&self, body: F) -> Result<T>

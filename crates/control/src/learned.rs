@@ -13,7 +13,7 @@ use model::learned::{KindCounts, Learned, LeftOut, Name, Refused, ValueKind};
 use model::{AccountId, RecordId, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::Control;
@@ -236,27 +236,22 @@ impl Control {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when they cannot be made durable. If `left_out` is empty all the
-    /// same, they are in the database, and on the volumes before anything else is; unless the very commit failed
-    /// there: then they are lost.
+    /// same, they are in the database, and on the volumes before anything else is.
     pub async fn count_left_out(&self, left_out: &mut Vec<LeftOut>) -> Result<()> {
-        let sealer = Arc::clone(&self.sealer);
-        let waiting = Arc::new(Mutex::new(std::mem::take(left_out)));
-        let uncounted = Arc::clone(&waiting);
-        let written = self
+        let (sealer, waiting) = (Arc::clone(&self.sealer), left_out.clone());
+        let ((), shipped) = self
             .database
-            .write(move |session| {
+            .commit(move |session| {
                 Box::pin(async move {
-                    let left_out = lock(&waiting).clone();
-                    for (account, found) in errors::of_left_out(left_out) {
+                    for (account, found) in errors::of_left_out(waiting) {
                         store::save_errors(session, &sealer, account, found).await?;
                     }
-                    lock(&waiting).clear();
                     Ok(())
                 })
             })
-            .await;
-        left_out.append(&mut lock(&uncounted));
-        written
+            .await?;
+        left_out.clear();
+        shipped
     }
 
     async fn known_names(&self, id: AccountId) -> Result<BTreeMap<Name, Known>> {
@@ -265,10 +260,6 @@ impl Control {
             .read(move |session| Box::pin(async move { store::read(session, &sealer, id).await }))
             .await
     }
-}
-
-fn lock(waiting: &Mutex<Vec<LeftOut>>) -> MutexGuard<'_, Vec<LeftOut>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn view((name, known): (&Name, &Known)) -> NameView {

@@ -25,6 +25,7 @@ mod credential_use;
 mod deletion;
 mod dictionary;
 mod learned;
+mod opt_outs;
 mod passcodes;
 mod restriction;
 mod reveal;

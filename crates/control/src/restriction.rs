@@ -4,6 +4,7 @@
 //! What is held of them stays, and what arrives goes on being kept (decision 28). They are found by
 //! those who handle requests of people, and by nobody else. Each restriction stays in the history.
 
+use governance::{Restricted, Stretch};
 use model::{AccountId, PersonKey, Timestamp};
 use serde::Serialize;
 use sqlx::Row as _;
@@ -42,18 +43,30 @@ pub struct Restriction {
     pub lift_reason: Option<String>,
 }
 
+impl Restriction {
+    /// Whether it is about the person who has these keys, each in its stretch of time.
+    fn is_of(&self, keys: &[(PersonKey, Stretch)]) -> bool {
+        let restricted = Restricted {
+            person: self.person,
+            since: self.set_at,
+        };
+        restricted.is_of(keys)
+    }
+}
+
 impl Control {
-    /// Restricts the processing of a person, whom `keys` name; the first one is kept.
+    /// Restricts the processing of a person, whom `keys` name, each in its stretch of time. The first one
+    /// that is theirs now is kept: with the moment it names them for good, whoever has it later.
     ///
     /// # Errors
     /// [`model::ErrorKind::Conflict`] when it is restricted already; [`model::ErrorKind::Invalid`]
-    /// without a key, without a reason or with one of more than 1,000 bytes, or when too many people
-    /// are restricted; [`model::ErrorKind::Denied`]; as [`Control::account`].
+    /// without a key that is theirs now, without a reason or with one of more than 1,000 bytes, or when
+    /// too many people are restricted; [`model::ErrorKind::Denied`]; as [`Control::account`].
     pub async fn restrict(
         &self,
         actor: &Actor,
         account: AccountId,
-        keys: &[PersonKey],
+        keys: &[(PersonKey, Stretch)],
         reason: &str,
     ) -> Result<()> {
         let reason = legal_reason(reason)?;
@@ -62,7 +75,7 @@ impl Control {
             Box::pin(async move {
                 let all = read(session, &desk.sealer, account).await?;
                 let mut in_force = all.iter().filter(|(_, it)| it.lifted_at.is_none());
-                if in_force.any(|(_, it)| keys.contains(&it.person)) {
+                if in_force.any(|(_, it)| it.is_of(&keys)) {
                     let text = "the person's processing is restricted already".to_owned();
                     return Err(Error::Conflict(text));
                 }
@@ -77,7 +90,7 @@ impl Control {
         .await
     }
 
-    /// Lifts the restriction of a person, whom `keys` name.
+    /// Lifts the restriction of a person, whom `keys` name, each in its stretch of time.
     ///
     /// # Errors
     /// [`model::ErrorKind::NotFound`] when there is none; otherwise as [`Control::restrict`].
@@ -85,7 +98,7 @@ impl Control {
         &self,
         actor: &Actor,
         account: AccountId,
-        keys: &[PersonKey],
+        keys: &[(PersonKey, Stretch)],
         reason: &str,
     ) -> Result<()> {
         let reason = legal_reason(reason)?;
@@ -95,7 +108,7 @@ impl Control {
                 let all = read(session, &desk.sealer, account).await?;
                 let theirs = all
                     .into_iter()
-                    .filter(|(_, it)| it.lifted_at.is_none() && keys.contains(&it.person));
+                    .filter(|(_, it)| it.lifted_at.is_none() && it.is_of(&keys));
                 let theirs: Vec<(Vec<u8>, Restriction)> = theirs.collect();
                 if theirs.is_empty() {
                     return Err(Error::NotFound("restriction of this person".to_owned()));
@@ -109,7 +122,7 @@ impl Control {
         .await
     }
 
-    /// Every restriction of a person, whom `keys` name, the newest first.
+    /// Every restriction of a person, whom `keys` name, each in its stretch of time; the newest first.
     ///
     /// # Errors
     /// [`model::ErrorKind::Denied`]; [`model::ErrorKind::Unavailable`].
@@ -117,7 +130,7 @@ impl Control {
         &self,
         actor: &Actor,
         account: AccountId,
-        keys: &[PersonKey],
+        keys: &[(PersonKey, Stretch)],
     ) -> Result<Vec<Restriction>> {
         self.authorize(actor, Act::RestrictPeople, account).await?;
         let (sealer, keys) = (std::sync::Arc::clone(&self.sealer), keys.to_vec());
@@ -125,7 +138,7 @@ impl Control {
             .read(move |session| {
                 Box::pin(async move {
                     let all = read(session, &sealer, account).await?.into_iter();
-                    let theirs = all.map(|(_, it)| it).filter(|it| keys.contains(&it.person));
+                    let theirs = all.map(|(_, it)| it).filter(|it| it.is_of(&keys));
                     let mut theirs: Vec<Restriction> = theirs.collect();
                     theirs.sort_by_key(|it| std::cmp::Reverse(it.set_at));
                     Ok(theirs)
@@ -145,7 +158,7 @@ fn legal_reason(reason: &str) -> Result<String> {
     }
 }
 
-fn some_keys(keys: &[PersonKey]) -> Result<Vec<PersonKey>> {
+fn some_keys(keys: &[(PersonKey, Stretch)]) -> Result<Vec<(PersonKey, Stretch)>> {
     match keys.is_empty() {
         true => Err(Error::Invalid("nobody is named".to_owned())),
         false => Ok(keys.iter().take(KEYS_MAX).copied().collect()),
@@ -161,11 +174,13 @@ async fn set(
     session: &mut Session,
     desk: &Desk,
     id: [u8; 16],
-    keys: &[PersonKey],
+    keys: &[(PersonKey, Stretch)],
     reason: &str,
 ) -> Result<()> {
-    let none = || Error::Invalid("nobody is named".to_owned());
-    let person = *keys.first().ok_or_else(none)?;
+    let mut keys = keys.iter();
+    let theirs = keys.find(|(_, stretch)| stretch.contains(desk.now));
+    let none = || Error::Invalid("what names this person names somebody else now".to_owned());
+    let (person, _) = *theirs.ok_or_else(none)?;
     let seal = |field: &str, text: &str| desk.sealer.seal(&context(&id, field), text);
     sqlx::query(
         "INSERT INTO restrictions (id, account, person, set_at, set_by_sealed, reason_sealed) \
@@ -264,15 +279,22 @@ fn person_of(row: &SqliteRow, index: usize) -> Result<PersonKey> {
 /// Reads who is restricted now into every account's record.
 pub(crate) async fn read_into(session: &mut Session, records: &mut [Record]) -> Result<()> {
     const ACT: &str = "read restrictions";
-    let rows = sqlx::query("SELECT account, person FROM restrictions WHERE lifted_at IS NULL")
+    const IN_FORCE: &str =
+        "SELECT account, person, set_at FROM restrictions WHERE lifted_at IS NULL";
+    let rows = sqlx::query(IN_FORCE)
         .fetch_all(session.connection())
         .await
         .map_err(Error::database(ACT))?;
     for row in &rows {
         let account: String = row.try_get(0).map_err(Error::database(ACT))?;
+        let since: i64 = row.try_get(2).map_err(Error::database(ACT))?;
+        let restricted = Restricted {
+            person: person_of(row, 1)?,
+            since: Timestamp::from_ms(since),
+        };
         let found = records.binary_search_by(|record| record.id.as_str().cmp(&account));
         if let Some(record) = found.ok().and_then(|index| records.get_mut(index)) {
-            record.restricted.insert(person_of(row, 1)?);
+            record.restricted.insert(restricted);
         }
     }
     Ok(())

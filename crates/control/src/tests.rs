@@ -15,6 +15,7 @@ mod disabled;
 mod formats;
 mod keys;
 mod learned;
+mod opt_outs;
 mod parts;
 mod passcodes;
 mod personal;

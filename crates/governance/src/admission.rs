@@ -12,7 +12,7 @@ mod tests;
 
 use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
-use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
+use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp, opt_out};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -265,8 +265,6 @@ impl Admission<'_> {
                 self.link(link);
             }
         }
-        let id = self.next_id();
-        let (received_at, source) = (self.arrival.received_at, self.arrival.source);
         let nothing = Content::Profile {
             changes: Vec::new(),
             alias: None,
@@ -279,15 +277,16 @@ impl Admission<'_> {
                 context,
             } => {
                 let name: Box<str> = name.into();
+                let id = self.next_id();
                 self.note(id, as_sent);
                 self.push(Record::Event(Event {
                     id,
                     person,
                     name,
                     ts,
-                    received_at,
+                    received_at: self.arrival.received_at,
                     ts_sent,
-                    source,
+                    source: self.arrival.source,
                     session,
                     properties,
                     context,
@@ -296,17 +295,49 @@ impl Admission<'_> {
             Content::Profile { changes, .. } if changes.is_empty() => {}
             Content::Profile { changes, .. } => {
                 as_sent.ts = ts_sent;
-                self.note(id, as_sent);
-                self.push(Record::ProfileChange(ProfileChange {
-                    id,
-                    person,
-                    ts: self.placed(ts),
-                    received_at,
-                    source,
-                    changes,
-                }));
+                let of_device = self.opt_out_of_device(&names, ts, &changes);
+                self.change(person, ts, changes, as_sent);
+                if let Some((device, step)) = of_device {
+                    let as_sent = AsSent {
+                        ts: ts_sent,
+                        ..AsSent::default()
+                    };
+                    self.change(device, ts, vec![step], as_sent);
+                }
             }
         }
+    }
+
+    /// Writes down a change of a person.
+    fn change(&mut self, person: PersonKey, ts: Timestamp, changes: Vec<Change>, as_sent: AsSent) {
+        let id = self.next_id();
+        self.note(id, as_sent);
+        self.push(Record::ProfileChange(ProfileChange {
+            id,
+            person,
+            ts: self.placed(ts),
+            received_at: self.arrival.received_at,
+            source: self.arrival.source,
+            changes,
+        }));
+    }
+
+    /// A device opts out, and in again, whomever its SDK names beside it: what it says of that stands under
+    /// its own key too, where it is looked for.
+    fn opt_out_of_device(
+        &self,
+        names: &[Name],
+        ts: Timestamp,
+        changes: &[Change],
+    ) -> Option<(PersonKey, Change)> {
+        if !self.arrival.source.is_sdk() {
+            return None;
+        }
+        let device = names.iter().find(|it| it.is_beside())?.key;
+        let is_hidden = self.rules.suppressed.hides(device, ts);
+        let mut steps = changes.iter().rev().filter(|_| !is_hidden);
+        let step = steps.find(|it| opt_out::said(it).is_some())?;
+        Some((device, step.clone()))
     }
 
     /// When a change is placed among others. The API tells time in seconds: what names the second in

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, SdkTokenRule,
-    Suppressions,
+    Allowlist, ApiEncryption, Classes, Dictionary, PasscodeHash, PasscodeRule, Restricted,
+    SdkTokenRule, Suppressions,
 };
 
 /// What a device's name begins with when an id for advertising follows (iOS).
@@ -84,9 +84,8 @@ pub struct AccountRules {
     pub takes_encrypted: bool,
     /// Encryption of API calls.
     pub api_encryption: ApiEncryption,
-    /// People whose processing is restricted: in force for reads, not for what arrives. One key of
-    /// each.
-    pub restricted: Arc<BTreeSet<PersonKey>>,
+    /// People whose processing is restricted: in force for reads, not for what arrives.
+    pub restricted: Arc<BTreeSet<Restricted>>,
     /// Those of the deleted whose deletion has begun: their records are left out of parts. The others
     /// are hidden, and come back when their deletion is cancelled.
     pub doomed: Arc<Suppressions>,

@@ -5,6 +5,7 @@
 //! publish rows without the watermark that covers them.
 
 use model::catalog::{Consumed, Publication};
+use model::opt_out::OptOut;
 use model::record::{Entry, Record, Table};
 use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp, WriterId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -74,6 +75,9 @@ impl Lake {
             entries.iter().map(move |entry| (writer, entry))
         });
         let stored = self.stored(probes(entries)).await?;
+        // Of hidden people too: it holds nothing of theirs, and a device that is out stays out.
+        let entries = commits.iter().flat_map(|(_, entries)| entries.iter());
+        let opt_outs = entries.filter_map(OptOut::of).collect();
         self.settle(ledger).await?;
         let (parts, (report, lessons)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
@@ -91,6 +95,7 @@ impl Lake {
             ledger,
             learned: lessons.learned,
             refused: lessons.refused,
+            opt_outs,
         })
         .await?;
         Ok(report)

@@ -7,5 +7,6 @@ mod flushing;
 mod format;
 mod garbage;
 mod learning;
+mod opt_outs;
 mod properties;
 mod world;

@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::learned::{Learned, Refused};
+use crate::opt_out::OptOut;
 use crate::record::Table;
 use crate::{AccountId, Day, ErrorKind, LedgerPosition, PartId, PersonKey, Timestamp, WriterId};
 
@@ -73,6 +74,8 @@ pub struct Publication {
     pub learned: Vec<Learned>,
     /// What the consumed commits have put into the quarantine.
     pub refused: Vec<Refused>,
+    /// What devices say in the consumed commits about opting out, in the order in which it was received.
+    pub opt_outs: Vec<OptOut>,
 }
 
 /// A stretch of one writer's commits that a flush has turned into parts.

@@ -17,6 +17,7 @@ mod random;
 pub mod catalog;
 pub mod learned;
 pub mod limit;
+pub mod opt_out;
 pub mod record;
 pub mod spreadsheet;
 pub mod submission;

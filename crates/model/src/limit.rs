@@ -31,6 +31,8 @@ pub const EVENT_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
 /// How long after its first an upload under an `Idempotency-Key` may come again as the same one,
 /// milliseconds.
 pub const UPLOAD_REPEATED_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Devices of one account that are known to have opted out.
+pub const OPTED_OUT_DEVICES_MAX: usize = 1_000_000;
 /// How long an event is kept when the account says nothing, days.
 pub const RETENTION_DAYS_DEFAULT: u32 = 365;
 /// How long the request log is kept when nothing is said, days.

@@ -135,6 +135,15 @@ impl Source {
             Self::Console => "console",
         }
     }
+
+    /// Whether the SDK of a device is what sends.
+    #[must_use]
+    pub const fn is_sdk(self) -> bool {
+        match self {
+            Self::Web | Self::Android | Self::Ios => true,
+            Self::Rest | Self::Console => false,
+        }
+    }
 }
 
 /// Something that a person did.

@@ -168,7 +168,7 @@ pub const PREDEFINED_PROPERTIES: [&str; 29] = [
     "MSG-dndEmail",
     "category-unsubscribe",
     "category-resubscribe",
-    "ct_optout",
+    crate::opt_out::PROPERTY,
 ];
 
 /// Whether a property of people is the protocol's.

@@ -1,8 +1,10 @@
 //! Ids, times and secrets behave as their docs say.
 
+use crate::opt_out::OptOut;
+use crate::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use crate::{
-    AccountId, Clock, Day, IdentityKind, ManualClock, PersonKey, Random, RawJson, RecordIds,
-    Secret, SeededRandom, Timestamp, WriterId,
+    AccountId, Clock, Day, IdentityKind, ManualClock, PersonKey, Random, RawJson, RecordId,
+    RecordIds, Secret, SeededRandom, Timestamp, WriterId,
 };
 use std::time::Duration;
 
@@ -78,10 +80,7 @@ fn record_ids_never_repeat_and_keep_their_writer_in_front() {
     );
     let has_counted = |node, start| WriterId { node, start }.has_counted(all[3]);
     assert!(has_counted(7, 9) && !has_counted(7, 8) && !has_counted(9, 7));
-    assert_eq!(
-        all[0].to_string().parse::<crate::RecordId>().unwrap(),
-        all[0]
-    );
+    assert_eq!(all[0].to_string().parse::<RecordId>().unwrap(), all[0]);
 }
 
 #[test]
@@ -152,5 +151,46 @@ fn json_is_kept_as_it_was_written() {
     }
     for bad in ["", "{", "NaN", "1 2", "'a'"] {
         RawJson::parse(bad).unwrap_err();
+    }
+}
+
+#[test]
+fn a_device_opts_out_and_in_by_what_its_sdk_says_last() {
+    let said = |source, second, steps: &[(ChangeOp, &str, &str)]| {
+        let change = |(op, property, value): &(ChangeOp, &str, &str)| Change {
+            property: Box::from(*property),
+            op: *op,
+            value: RawJson::parse(value).unwrap(),
+        };
+        let record = Record::ProfileChange(ProfileChange {
+            id: RecordId([1; 16]),
+            person: PersonKey([2; 16]),
+            ts: Timestamp::from_seconds(second),
+            received_at: Timestamp::from_seconds(100),
+            source,
+            changes: steps.iter().map(change).collect(),
+        });
+        let account = AccountId::installation();
+        let said = OptOut::of(&Entry { account, record })?;
+        assert_eq!((said.account, said.device), (account, PersonKey([2; 16])));
+        Some((said.is_out, said.at.seconds()))
+    };
+    let put = |value| (ChangeOp::Put, "ct_optout", value);
+    let (out, back, number) = (put("true"), put("false"), put("1"));
+    let other = (ChangeOp::Put, "Name", "true");
+    let taken = (ChangeOp::Delete, "ct_optout", "true");
+    for (source, second, steps, expect) in [
+        (Source::Web, 90, vec![out], Some((true, 90))),
+        (Source::Ios, 90, vec![back, other], Some((false, 90))),
+        (Source::Android, 90, vec![out, back], Some((false, 90))),
+        // A clock that is ahead.
+        (Source::Web, 190, vec![out], Some((true, 100))),
+        (Source::Rest, 90, vec![out], None),
+        (Source::Web, 90, vec![other], None),
+        (Source::Web, 90, vec![number], None),
+        (Source::Web, 90, vec![taken], None),
+    ] {
+        let told = said(source, second, &steps);
+        assert_eq!(told, expect, "{source:?} {second} {steps:?}");
     }
 }

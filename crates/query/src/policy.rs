@@ -1,6 +1,6 @@
 //! What a reader may see. The caller decides who the reader is; this crate only obeys.
 
-use governance::{Condition, Mask, Masks, PropertyOf, Stretch, Suppressions};
+use governance::{Condition, Mask, Masks, PropertyOf, Restricted, Stretch, Suppressions};
 use model::{AccountId, PersonKey, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub struct ReadPolicy {
     pub(crate) conditions: Vec<Arc<Condition>>,
     /// Of them, only some are asked about.
     pub(crate) asked: Asked,
-    /// People who are not seen: one key of each is enough.
-    pub(crate) restricted: Arc<BTreeSet<PersonKey>>,
+    /// People who are not seen.
+    pub(crate) restricted: Arc<BTreeSet<Restricted>>,
     /// Which keys `conditions` and `restricted` amount to: worked out by the first read, and the same
     /// for every further one under this policy and its clones.
     pub(crate) scope: Arc<OnceCell<Scope>>,
@@ -83,7 +83,7 @@ impl ReadPolicy {
 
     /// The same, who does not see the people named by `restricted`, whatever other keys they have.
     #[must_use]
-    pub fn without(self, restricted: Arc<BTreeSet<PersonKey>>) -> Self {
+    pub fn without(self, restricted: Arc<BTreeSet<Restricted>>) -> Self {
         Self {
             restricted,
             scope: Arc::default(),
@@ -115,7 +115,7 @@ impl ReadPolicy {
         &self.asked
     }
 
-    pub(crate) fn restricted(&self) -> &BTreeSet<PersonKey> {
+    pub(crate) fn restricted(&self) -> &BTreeSet<Restricted> {
         &self.restricted
     }
 

@@ -12,7 +12,7 @@ use control::{Control, KeyTable, SharedKeyring};
 use journal::Journal;
 use lake::Lake;
 use model::catalog::Catalog;
-use model::record::{Entry, Plane, Table};
+use model::record::{Plane, Table};
 use model::{Clock, ErrorKind, Random, RecordIds, SystemClock, SystemRandom, WriterId};
 use object_store::ObjectStore;
 use query::Engine;
@@ -518,11 +518,6 @@ impl Installation {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
-    }
-
-    /// Remembers what SDKs sent before this start; whether there is room for more.
-    pub(crate) fn recall(&self, entries: &[Entry]) -> bool {
-        self.collect.recall(entries)
     }
 
     /// What answers on a plane.

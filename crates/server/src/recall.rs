@@ -1,40 +1,48 @@
-//! What SDKs had sent before this start.
+//! What SDKs had said before this start: who has opted out, and what may come again.
 //!
-//! A server that was killed may have stored a batch and never answered: its sender will send it
-//! again. So the newest commits of the journal are looked through before anybody is let in. It must
-//! never keep a server from starting.
+//! Who has opted out stands in the control database once it was flushed, and until then in the journal
+//! alone: all of that is looked through before anybody is let in. A server that was killed may have
+//! stored a batch and never answered, and its sender will send it again: the newest commits are
+//! remembered for that. A commit that cannot be read must never keep a server from starting.
 
+use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
+use model::opt_out::OptOut;
 use std::cmp::Reverse;
 
 use crate::compose::Installation;
 
-/// Commits that are looked through.
+/// Commits whose records are remembered.
 const COMMITS_MAX: usize = 512;
 /// Bytes of them.
 const COMMIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Commits that are read at a time.
 const PARALLEL: usize = 8;
 
-/// Looks through the newest commits, the newest first.
-pub(crate) async fn recall(installation: &Installation) {
+/// Looks through the journal, the newest commits first.
+///
+/// # Errors
+/// When the control database does not say who has opted out.
+pub(crate) async fn recall(installation: &Installation) -> Result<()> {
+    let collect = installation.collect();
+    let opted_out = installation.control().opted_out().await;
+    collect.remember_opt_outs(&opted_out.context("failed to read who has opted out")?);
     let journal = installation.journal();
     let mut commits = journal.live();
     commits.sort_by_key(|it| Reverse((it.written_at, it.id)));
-    let mut bytes = 0;
-    let newest = commits.into_iter().take(COMMITS_MAX).take_while(|it| {
-        bytes += it.size_bytes;
-        bytes <= COMMIT_BYTES_MAX
-    });
-    let mut read = futures::stream::iter(newest)
-        .map(|commit| journal.read(commit.id))
+    let mut read = futures::stream::iter(commits)
+        .map(|commit| async move { (commit.size_bytes, journal.read(commit.id).await) })
         .buffered(PARALLEL);
-    while let Some(entries) = read.next().await {
+    let mut said: Vec<Vec<OptOut>> = Vec::new();
+    let (mut remembered, mut bytes, mut has_room) = (0, 0, true);
+    while let Some((size_bytes, entries)) = read.next().await {
+        bytes += size_bytes;
+        has_room &= remembered < COMMITS_MAX && bytes <= COMMIT_BYTES_MAX;
+        remembered += 1;
         match entries {
             Ok(entries) => {
-                if !installation.recall(&entries) {
-                    return;
-                }
+                said.push(entries.iter().filter_map(OptOut::of).collect());
+                has_room = has_room && collect.recall(&entries);
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -42,4 +50,8 @@ pub(crate) async fn recall(installation: &Installation) {
             }
         }
     }
+    for of_commit in said.iter().rev() {
+        collect.remember_opt_outs(of_commit);
+    }
+    Ok(())
 }

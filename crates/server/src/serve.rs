@@ -86,8 +86,11 @@ pub(crate) async fn until_signal(loaded: &Loaded) -> Result<()> {
 pub(crate) async fn start(loaded: &Loaded) -> Result<Server> {
     let lock = take_lock(loaded).await?;
     let installation = Arc::new(compose::open(loaded, lock).await?);
-    recall(&installation).await;
-    match equip(loaded, &installation).await {
+    let equipped = match recall(&installation).await {
+        Ok(()) => equip(loaded, &installation).await,
+        Err(error) => Err(error),
+    };
+    match equipped {
         Ok(server) => Ok(server),
         Err(error) => {
             installation.close().await?;

@@ -153,8 +153,10 @@ fn receive_in_order(entries: &mut [Entry]) {
     }
 }
 
-/// The same for an upload, of which all comes again or nothing: the ids change places, and ascend. When it
-/// was received is where it is looked for.
+/// The same for an upload, of which all comes again or nothing: the ids change places, and ascend. (Its
+/// times stay: where a change names none, it is by time and receipt being one that parts are searched
+/// for it as far as the upload may come again. An SDK's ids cannot change places: a record has its own in
+/// whatever batch it comes again.)
 fn ascend(entries: &mut [Entry]) {
     let mut moments: HashMap<(PersonKey, Timestamp), Vec<&mut RecordId>> = HashMap::new();
     for change in changes(entries) {

@@ -1,6 +1,7 @@
 //! From an SDK's records to a durable commit.
 
 use governance::{AccountRules, Admitted, Arrival};
+use model::opt_out::OptOut;
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
 use model::{Secret, Timestamp};
@@ -11,6 +12,9 @@ use super::ids;
 use crate::upload::{UNDECODABLE_BYTES_KEPT_MAX, commit, count};
 use crate::{Facts, Head, Refusal, State, reply};
 
+/// Why nothing is kept of a device that has opted out.
+const OPTED_OUT: &str = "opted_out";
+
 /// What came of a request of a known account, before it is durable.
 pub(super) struct Intake {
     pub(super) rules: Arc<AccountRules>,
@@ -18,23 +22,63 @@ pub(super) struct Intake {
     entries: Vec<Entry>,
     facts: Facts,
     from: (Source, Timestamp),
+    /// Records of a device that has opted out; none where it has not.
+    opted_out: Option<u32>,
     /// The key under which the sender wants its answer.
     pub(super) answer_key: Option<Secret<[u8; 32]>>,
     /// The sender asks for the account's variables.
     pub(super) wants_variables: bool,
 }
 
+/// What a device has sent.
+pub(super) struct Sent<'a> {
+    /// What the device is called.
+    pub(super) device: &'a str,
+    /// Tells it from what says the same and is not the same. It must name the device.
+    pub(super) salt: &'a [u8],
+    /// Writes what is refused in a form that can be read again.
+    pub(super) keep: &'a dyn Fn(&str) -> String,
+}
+
 impl Intake {
-    /// What the account's rules make of the records. What is refused is put into the quarantine as
-    /// `keep` writes it: in a form that can be read again. Its id follows from what was sent and from
-    /// `salt`, which must name the device.
+    /// Nothing but the request's line.
+    pub(super) fn of_nothing(rules: Arc<AccountRules>, from: (Source, Timestamp)) -> Self {
+        let facts = Facts {
+            account: Some(rules.id),
+            ..Facts::default()
+        };
+        Self {
+            rules,
+            admitted: Admitted::default(),
+            entries: Vec::new(),
+            facts,
+            from,
+            opted_out: None,
+            answer_key: None,
+            wants_variables: false,
+        }
+    }
+
+    /// Of a device that has opted out nothing is kept: so many records are counted.
+    pub(super) fn of_opted_out(
+        rules: Arc<AccountRules>,
+        records: usize,
+        from: (Source, Timestamp),
+    ) -> Self {
+        let mut intake = Self::of_nothing(rules, from);
+        intake.facts.reason = OPTED_OUT;
+        intake.opted_out = Some(u32::try_from(records).unwrap_or(u32::MAX));
+        intake
+    }
+
+    /// What the account's rules make of the records, unless their device has opted out. What is refused is
+    /// put into the quarantine. Its id follows from what was sent.
     pub(super) fn of_records(
         state: &State,
         rules: Arc<AccountRules>,
         batch: Batch<'_>,
         (source, received_at): (Source, Timestamp),
-        salt: &[u8],
-        keep: &dyn Fn(&str) -> String,
+        sent: &Sent<'_>,
     ) -> Self {
         let fresh = state.record_ids().batch();
         let arrival = Arrival {
@@ -42,26 +86,28 @@ impl Intake {
             received_at,
             ids: &fresh,
         };
+        let records = batch.records.len();
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
+        if state.refuses(&rules, sent.device, &entries) {
+            return Self::of_opted_out(rules, records, (source, received_at));
+        }
         let secret = &rules.person_key_secret;
-        ids::derive(secret, salt, admitted.as_sent(), &mut entries);
-        entries.iter_mut().for_each(|entry| kept(entry, keep));
-        let facts = Facts {
-            account: Some(rules.id),
-            accepted: admitted.processed(),
-            rejected: u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX),
-            ..Facts::default()
-        };
+        ids::derive(secret, sent.salt, admitted.as_sent(), &mut entries);
+        entries.iter_mut().for_each(|entry| kept(entry, sent.keep));
+        let mut intake = Self::of_nothing(rules, (source, received_at));
+        intake.facts.accepted = admitted.processed();
+        intake.facts.rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
         Self {
-            rules,
             admitted,
             entries,
-            facts,
-            from: (source, received_at),
-            answer_key: None,
-            wants_variables: false,
+            ..intake
         }
+    }
+
+    /// Whether the device has opted out: its address is not kept either.
+    pub(super) const fn is_out(&self) -> bool {
+        self.opted_out.is_some()
     }
 
     /// A message that cannot be read: kept for review.
@@ -101,18 +147,9 @@ impl Intake {
             record,
         }];
         ids::derive(&rules.person_key_secret, b"", &HashMap::new(), &mut entries);
-        let facts = Facts {
-            account: Some(rules.id),
-            ..Facts::default()
-        };
         Self {
-            rules,
-            admitted: Admitted::default(),
             entries,
-            facts,
-            from: (source, received_at),
-            answer_key: None,
-            wants_variables: false,
+            ..Self::of_nothing(rules, (source, received_at))
         }
     }
 
@@ -130,6 +167,7 @@ impl Intake {
         let facts = self.facts;
         let mut entries = std::mem::take(&mut self.entries);
         let claim = state.seen().claim(&mut entries).await;
+        let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
         if let Err(refusal) = commit(state, head, reply::SERVED, &facts, entries).await {
             return Err((
                 refusal,
@@ -141,6 +179,7 @@ impl Intake {
             ));
         }
         claim.durable();
+        state.remember_opt_outs(&said);
         state
             .announced()
             .remember(self.admitted.take_announcements());
@@ -150,6 +189,7 @@ impl Intake {
         count("accepted", facts.accepted.saturating_sub(suppressed));
         count("rejected", facts.rejected);
         count("suppressed", suppressed);
+        count(OPTED_OUT, self.opted_out.unwrap_or(0));
         Ok(facts)
     }
 }

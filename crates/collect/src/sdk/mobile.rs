@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use wire::mobile_sdk::{self, Body, Hello, Upload};
 
-use super::intake::{self, Intake};
+use super::intake::{self, Intake, Sent};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, peer_key};
 use crate::body;
@@ -228,15 +228,18 @@ fn take(
     let Some(upload) = upload else {
         return Ok(Intake::of_undecodable(state, rules, body, from));
     };
-    if upload.uses_ip() {
-        head.keep_peer();
-    }
     let batch = upload.batch(from.0);
     let device = upload.device();
     let kept_as = rules.device_name(&device).into_owned();
-    let keep = |item: &str| mobile_sdk::keep(item, &kept_as);
-    let salt = device.as_bytes();
-    let mut intake = Intake::of_records(state, rules, batch, from, salt, &keep);
+    let sent = Sent {
+        device: &device,
+        salt: device.as_bytes(),
+        keep: &|item: &str| mobile_sdk::keep(item, &kept_as),
+    };
+    let mut intake = Intake::of_records(state, rules, batch, from, &sent);
+    if upload.uses_ip() && !intake.is_out() {
+        head.keep_peer();
+    }
     intake.wants_variables = upload.wants_variables();
     intake.answer_key = answer_key;
     Ok(intake)

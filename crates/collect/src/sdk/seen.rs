@@ -5,7 +5,7 @@
 //! what becomes of the first.
 
 use model::RecordId;
-use model::record::{ChangeOp, Entry, Record, Source};
+use model::record::{ChangeOp, Entry, Record};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -122,15 +122,11 @@ impl Drop for Claim<'_> {
 /// Whether the id of a record says what is in it. Links, names and request lines have fresh ones, and
 /// so has whatever did not come from an SDK.
 pub(super) fn follows_from_content(record: &Record) -> bool {
-    let is_sdk = |source: Source| match source {
-        Source::Web | Source::Android | Source::Ios => true,
-        Source::Rest | Source::Console => false,
-    };
     match record {
-        Record::Event(it) => is_sdk(it.source),
-        Record::Quarantined(it) => is_sdk(it.source),
+        Record::Event(it) => it.source.is_sdk(),
+        Record::Quarantined(it) => it.source.is_sdk(),
         Record::ProfileChange(it) => {
-            is_sdk(it.source) && !it.changes.iter().all(|it| it.op == ChangeOp::Identify)
+            it.source.is_sdk() && !it.changes.iter().all(|it| it.op == ChangeOp::Identify)
         }
         Record::Link(_) | Record::Request(_) => false,
     }

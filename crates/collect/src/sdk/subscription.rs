@@ -62,14 +62,7 @@ fn take(
     let intake = if subscription.is_wish {
         Intake::of_kept(state, rules, query.as_bytes(), WISH, from)
     } else {
-        Intake::of_records(
-            state,
-            rules,
-            model::submission::Batch::default(),
-            from,
-            b"",
-            &str::to_owned,
-        )
+        Intake::of_nothing(rules, from)
     };
     Ok((intake, subscription))
 }

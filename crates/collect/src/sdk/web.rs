@@ -2,7 +2,7 @@
 //!
 //! As a script (for a page of any origin) or as JSON (for `fetch`, which asks first). The page's
 //! account is known to everybody who reads the page: it is a name, not a secret. Of a browser that has
-//! opted out nothing is kept but the line of the request log.
+//! opted out nothing is kept but the line of the request log, whether its message says so or not.
 
 use axum::extract::{Request, State as Of};
 use axum::response::Response;
@@ -10,11 +10,10 @@ use governance::AccountRules;
 use http::{HeaderMap, header};
 use model::Timestamp;
 use model::record::Source;
-use model::submission::Batch;
 use std::sync::Arc;
 use wire::web_sdk::{self, Answer, Message, Query, decompress_from_base64, session};
 
-use super::intake::{self, Intake};
+use super::intake::{self, Intake, Sent};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, ids, peer_key};
 use crate::{Facts, Head, Refusal, State, reply};
@@ -40,7 +39,7 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         Err((refusal, facts)) => return shared(refusal.respond(facts)),
     };
     let discarded = discarded(&intake.rules);
-    let tells_discarded = told.remembers_discarded || !discarded.is_empty();
+    let tells_discarded = told.ends_discarded || !discarded.is_empty();
     let answer = Answer {
         device: &told.device,
         session: told.session,
@@ -84,7 +83,8 @@ struct Told {
     number: u64,
     opt_out: Option<bool>,
     is_out: bool,
-    remembers_discarded: bool,
+    /// No event is unwanted any more, and the browser remembers some.
+    ends_discarded: bool,
 }
 
 /// Reads the message and decides on its records. A message of no known account is refused.
@@ -140,20 +140,13 @@ struct Arrived<'a> {
 impl Arrived<'_> {
     /// The records of a message in plain text.
     fn records(&self, message: &Message<'_>) -> Taken {
-        let told = self.told(message);
+        let mut told = self.told(message);
         // One that names no session begins the one that the answer tells.
         let query = Query {
             session: Some(told.session),
             ..self.query.clone()
         };
-        let batch = if told.is_out {
-            Batch::default()
-        } else {
-            message.batch(&query, &told.device)
-        };
-        if self.query.uses_ip && !told.is_out {
-            self.head.keep_peer();
-        }
+        let batch = message.batch(&query, &told.device);
         // Each page numbers its requests, and a browser its pages: two clicks of one second are two.
         let seconds = u64::from(self.query.seconds.unwrap_or(0));
         // A device that it is told now is another when the request comes again.
@@ -164,25 +157,34 @@ impl Arrived<'_> {
         }
         salt.extend_from_slice(message.page().as_bytes());
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
-        let keep = |message: &str| web_sdk::keep(message, self.query, &told.device);
-        let mut intake = Intake::of_records(self.state, rules, batch, from, &salt, &keep);
+        let sent = Sent {
+            device: &told.device,
+            salt: &salt,
+            keep: &|message: &str| web_sdk::keep(message, self.query, &told.device),
+        };
+        let mut intake = if told.is_out {
+            Intake::of_opted_out(rules, batch.records.len(), from)
+        } else {
+            Intake::of_records(self.state, rules, batch, from, &sent)
+        };
+        told.is_out = intake.is_out();
+        if self.query.uses_ip && !told.is_out {
+            self.head.keep_peer();
+        }
         intake.wants_variables = message.wants_variables();
         Taken { intake, told }
     }
 
     /// A message that cannot be read.
     fn undecodable(&self, envelope: &Message<'_>, outer: &str) -> Taken {
-        let told = self.told(envelope);
+        let mut told = self.told(envelope);
+        // Who opts in by it stays out: it cannot be read. Whoever looks at it may.
+        if self.query.opt_out != Some(false) {
+            told.is_out |= self.state.is_out(self.rules, &told.device);
+        }
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
         let intake = if told.is_out {
-            Intake::of_records(
-                self.state,
-                rules,
-                Batch::default(),
-                from,
-                b"",
-                &str::to_owned,
-            )
+            Intake::of_opted_out(rules, 0, from)
         } else {
             Intake::of_undecodable(self.state, rules, outer.as_bytes(), from)
         };
@@ -202,7 +204,7 @@ impl Arrived<'_> {
             number: query.number,
             opt_out: query.opt_out,
             is_out: message.is_opted_out(query),
-            remembers_discarded: query.remembers_discarded,
+            ends_discarded: self.rules.discarded_events.is_empty() && query.remembers_discarded(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A quarantined record is stored after all, under its own id, when the rules let it.
 
 use governance::{Stretch, Suppressions};
+use model::opt_out::OptOut;
 use model::record::{Quarantined, Record, Source};
 use model::{IdentityKind, LedgerPosition, RecordId, Timestamp};
 use std::sync::Arc;
@@ -155,4 +156,27 @@ async fn what_sdks_sent_is_stored_once_the_rules_let_it() {
         );
         assert_eq!(ids, [], "{body}");
     }
+}
+
+#[tokio::test]
+async fn what_a_device_sent_that_is_out_now_is_not_stored() {
+    let room = Room::new().await;
+    let rules = room.state.rules();
+    let rules = rules.account(ACCOUNT.parse().unwrap()).unwrap();
+    let said = OptOut {
+        account: rules.id,
+        device: rules.person_key(IdentityKind::ObjectId, "__1"),
+        is_out: true,
+        at: NOW,
+    };
+    room.state.remember_opt_outs(&[said]);
+    let phone = r#"[{"type":"meta","g":"__1"},{"type":"event","evtName":"E","evtData":{},"ep":1790000000}]"#;
+    let (replayed, ids) = check_in(&room, quarantined(Source::Android, 528, phone)).await;
+    let why = "the device has opted out";
+    assert_eq!(replayed, Replayed::Refused(0, why.to_owned()));
+    assert_eq!(ids, []);
+    // What a company's own server says of the device does not come from the device.
+    let rest = r#"{"type":"event","objectId":"__1","evtName":"E"}"#;
+    let (replayed, _) = check_in(&room, quarantined(Source::Rest, 525, rest)).await;
+    assert_eq!(replayed, Replayed::Stored(1));
 }

@@ -1,6 +1,7 @@
 //! The collect plane as browsers and phones see it.
 
 mod mobile;
+mod opt_outs;
 mod web;
 
 use axum::body::Body;

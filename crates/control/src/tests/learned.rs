@@ -7,7 +7,7 @@ use model::record::Source;
 use model::{AccountId, ErrorKind, RecordId, Timestamp, WriterId};
 
 use super::support::{Fault, Faulty, World, operator};
-use crate::{Control, DictionaryChange, ErrorView};
+use crate::{Control, DictionaryChange, Error, ErrorView};
 
 const WRITER: WriterId = WriterId { node: 1, start: 1 };
 const AT: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -372,5 +372,50 @@ async fn what_could_not_be_counted_comes_back_and_nothing_counts_twice() {
     assert_eq!(second, []);
     let found = errors(&control, id).await;
     let expected = [("property_undefined_dropped", Some("Known"), Some("z"), 21)];
+    assert_eq!(shown(&found), expected);
+}
+
+/// As on a full disk: each statement goes well, and the transaction is not taken.
+const NOT_TAKEN: &str = "CREATE TABLE things (id BIGINT PRIMARY KEY); \
+    CREATE TABLE promises (id BIGINT REFERENCES things (id) DEFERRABLE INITIALLY DEFERRED); \
+    CREATE TRIGGER promise AFTER INSERT ON schema_errors \
+    BEGIN INSERT INTO promises VALUES (1); END";
+
+#[tokio::test]
+async fn counts_stay_when_the_transaction_is_not_taken() {
+    let world = World::new(427);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let id = shop(&control).await;
+    let run = async |sql: &'static str| {
+        let done = control.database.write(move |session| {
+            Box::pin(async move {
+                let done = sqlx::raw_sql(sql).execute(session.connection()).await;
+                done.map(|_| ())
+                    .map_err(Error::database("prepare the database"))
+            })
+        });
+        done.await.unwrap();
+    };
+    run(NOT_TAKEN).await;
+    let mut left_out = vec![LeftOut {
+        account: id,
+        source: Source::Web,
+        name: property("Known", "z"),
+        reason: LeftOutReason::Undefined,
+        count: 7,
+        first_seen: AT,
+        last_seen: AT,
+    }];
+    let before = left_out.clone();
+    let error = control.count_left_out(&mut left_out).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(left_out, before);
+    assert_eq!(errors(&control, id).await, []);
+    run("DROP TRIGGER promise").await;
+    control.count_left_out(&mut left_out).await.unwrap();
+    assert_eq!(left_out, []);
+    let found = errors(&control, id).await;
+    let expected = [("property_undefined_dropped", Some("Known"), Some("z"), 7)];
     assert_eq!(shown(&found), expected);
 }

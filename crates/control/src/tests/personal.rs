@@ -1,7 +1,7 @@
 //! What staff see of people: classes and masks, data filters, reveals, restrictions.
 
 use governance::access::Rights;
-use governance::{Class, Condition, Mask, PropertyOf};
+use governance::{Class, Condition, Mask, PropertyOf, Stretch};
 use model::{AccountId, ErrorKind, PersonKey, Secret};
 use std::time::Duration;
 
@@ -314,10 +314,11 @@ async fn a_restriction_holds_until_it_is_lifted_and_stays_in_the_history() {
     employ(&control, id, "mel@example.com", "member").await;
     let pat = control.user_actor("pat@example.com").await.unwrap();
     let mel = control.user_actor("mel@example.com").await.unwrap();
-    let keys = [PersonKey([1; 16]), PersonKey([2; 16])];
+    let keys = [1, 2].map(|n| (PersonKey([n; 16]), Stretch::WHOLE));
     let restricted = || {
         let rules = control.rules().borrow().account(id).cloned().unwrap();
-        rules.restricted.iter().copied().collect::<Vec<_>>()
+        let people = rules.restricted.iter().map(|it| it.person);
+        people.collect::<Vec<_>>()
     };
     let refused = control.restrict(&mel, id, &keys, "x").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Denied);
@@ -329,7 +330,7 @@ async fn a_restriction_holds_until_it_is_lifted_and_stays_in_the_history() {
         .restrict(&pat, id, &keys, "objected by landmark letter")
         .await
         .unwrap();
-    assert_eq!(restricted(), [keys[0]]);
+    assert_eq!(restricted(), [keys[0].0]);
     // By whichever of their keys.
     let again = control
         .restrict(&pat, id, &keys[..1], "x")
@@ -372,4 +373,42 @@ async fn a_restriction_holds_until_it_is_lifted_and_stays_in_the_history() {
             .iter()
             .any(|it| it.contains("landmark letter"))
     );
+}
+
+#[tokio::test]
+async fn a_restriction_of_a_device_stays_with_whoever_had_it_then() {
+    let (world, _dir, control, id) = world(705).await;
+    let operator = operator();
+    let device = PersonKey([3; 16]);
+    let hour = Duration::from_secs(3_600);
+    let handed_on = model::Clock::now(world.clock.as_ref()).plus(hour);
+    let before = [(
+        device,
+        Stretch {
+            from: None,
+            to: Some(handed_on),
+        },
+    )];
+    let after = [(
+        device,
+        Stretch {
+            from: Some(handed_on),
+            to: None,
+        },
+    )];
+    // It is not theirs yet.
+    let refused = control.restrict(&operator, id, &after, "x").await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    control.restrict(&operator, id, &before, "x").await.unwrap();
+    world.clock.set(handed_on.plus(hour));
+    let found = control.restrictions(&operator, id, &after).await.unwrap();
+    assert_eq!(found, []);
+    let none = control.lift_restriction(&operator, id, &after, "x").await;
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::NotFound);
+    control.restrict(&operator, id, &after, "y").await.unwrap();
+    let lifted = control.lift_restriction(&operator, id, &before, "z").await;
+    lifted.unwrap();
+    let rules = control.rules().borrow().account(id).cloned().unwrap();
+    let since: Vec<_> = rules.restricted.iter().map(|it| it.since).collect();
+    assert_eq!(since, [handed_on.plus(hour)]);
 }

@@ -1,5 +1,7 @@
 //! What an upload comes to under an account's rules.
 
+mod opt_outs;
+
 use jiff::tz::TimeZone;
 use model::record::{Change, ChangeOp, Entry, Link, LinkKind, Record, Source};
 use model::submission::{Batch, Content, Names, RejectReason, Rejection, Subject, Submission};

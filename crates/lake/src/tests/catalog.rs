@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use model::catalog::{Catalog, Error, PartMeta, Publication, View};
 use model::learned::Learned;
+use model::opt_out::OptOut;
 use model::record::Table;
 use model::{AccountId, Clock, ErrorKind, LedgerPosition, PartId, Timestamp, WriterId};
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ struct State {
     fail_next: Option<ErrorKind>,
     publications: usize,
     learned: Vec<Learned>,
+    opt_outs: Vec<OptOut>,
 }
 
 impl MemoryCatalog {
@@ -47,6 +49,11 @@ impl MemoryCatalog {
     /// Everything that publications have brought of names.
     pub(crate) fn learned(&self) -> Vec<Learned> {
         self.state.lock().unwrap().learned.clone()
+    }
+
+    /// Everything that publications have brought of opting out.
+    pub(crate) fn opt_outs(&self) -> Vec<OptOut> {
+        self.state.lock().unwrap().opt_outs.clone()
     }
 
     pub(crate) fn publications(&self) -> usize {
@@ -111,6 +118,7 @@ impl Catalog for MemoryCatalog {
         }
         state.publications += 1;
         state.learned.extend(publication.learned);
+        state.opt_outs.extend(publication.opt_outs);
         match fails {
             Some(kind) => Err(refused(kind, "publish: the answer was lost")),
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use governance::{Profile, Stretch};
 use model::record::Table;
-use model::{PersonKey, Timestamp};
+use model::{PersonKey, PersonMap, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -143,11 +143,7 @@ impl Engine {
         property: &str,
         wanted: &BTreeSet<String>,
     ) -> Result<Vec<(String, PersonView)>> {
-        if policy.masks_person(property) {
-            return Err(Error::Masked(format!(
-                "property `{property}` is masked: look up by identity"
-            )));
-        }
+        may_be_asked(policy, property)?;
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
             reader.having(property, wanted).await
@@ -155,20 +151,23 @@ impl Engine {
         .await
     }
 
-    /// When `property` was last changed of each of `people`, as far as it ever was. It may be ahead of
-    /// our clock.
+    /// As [`Engine::people_having`]; and by person when `changed` was last changed, as far as it ever was. That
+    /// may be ahead of our clock.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn changed_at(
+    /// As [`Engine::people_having`].
+    pub async fn people_to_change(
         &self,
         policy: &ReadPolicy,
         property: &str,
-        people: &BTreeSet<PersonKey>,
-    ) -> Result<BTreeMap<PersonKey, Timestamp>> {
+        wanted: &BTreeSet<String>,
+        changed: &str,
+    ) -> Result<(Vec<(String, PersonView)>, PersonMap<Timestamp>)> {
+        may_be_asked(policy, property)?;
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            reader.changed_at(property, people).await
+            let changed = Some(changed);
+            reader.having_and_when(property, wanted, changed).await
         })
         .await
     }
@@ -293,6 +292,16 @@ impl Engine {
             Ok(PersonKeys { keys: found })
         })
         .await
+    }
+}
+
+/// Who is not shown a property cannot find out who has which value of it.
+fn may_be_asked(policy: &ReadPolicy, property: &str) -> Result<()> {
+    match policy.masks_person(property) {
+        true => Err(Error::Masked(format!(
+            "property `{property}` is masked: look up by identity"
+        ))),
+        false => Ok(()),
     }
 }
 

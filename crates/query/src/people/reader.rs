@@ -63,6 +63,21 @@ impl<'a> PeopleReader<'a> {
         people: &[PersonKey],
         parts: ProfileParts,
     ) -> Result<HashMap<PersonKey, PersonView>> {
+        let (owners, mut found) = self.views(people);
+        if owners.is_empty() {
+            return Ok(found);
+        }
+        if parts.profile {
+            self.fold(&owners, &mut found, None).await?;
+        }
+        if parts.events {
+            self.count(&owners, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// The people with their keys and nothing else, and whose each key is.
+    fn views(&mut self, people: &[PersonKey]) -> (Owners, HashMap<PersonKey, PersonView>) {
         let mut found = HashMap::new();
         let mut owners = Owners::default();
         for person in people {
@@ -77,23 +92,16 @@ impl<'a> PeopleReader<'a> {
             };
             found.insert(*person, view);
         }
-        if owners.is_empty() {
-            return Ok(found);
-        }
-        if parts.profile {
-            self.fold(&owners, &mut found).await?;
-        }
-        if parts.events {
-            self.count(&owners, &mut found).await?;
-        }
-        Ok(found)
+        (owners, found)
     }
 
+    /// Folds the changes of people; when `told`, if a property is named, was last changed of whom.
     async fn fold(
         &self,
         owners: &Owners,
         found: &mut HashMap<PersonKey, PersonView>,
-    ) -> Result<()> {
+        told: Option<&str>,
+    ) -> Result<PersonMap<Timestamp>> {
         let mut changes: PersonMap<Vec<Placed>> = PersonMap::default();
         let keys: Vec<PersonKey> = owners.keys().copied().collect();
         let filter = reads::of_persons(PERSON_KEY, &keys);
@@ -103,12 +111,17 @@ impl<'a> PeopleReader<'a> {
             }
         })
         .await?;
+        let mut changed_at = PersonMap::default();
         for (person, mut changes) in changes {
             let Some(view) = found.get_mut(&person) else {
                 continue;
             };
             changes.sort_by_key(|it| it.place);
             view.changed_at = changes.last().map(|it| it.place.0);
+            let of_told = changes.iter().rfind(|it| Some(&*it.property) == told);
+            if let Some(last) = of_told {
+                changed_at.insert(person, last.place.0);
+            }
             for it in changes {
                 view.profile.apply(it.key, it.op, &it.property, &it.value);
             }
@@ -119,7 +132,7 @@ impl<'a> PeopleReader<'a> {
             }
             mask(&mut view.profile, self.policy);
         }
-        Ok(())
+        Ok(changed_at)
     }
 
     /// Calls `take` with each change for which `filter` is true.
@@ -341,6 +354,18 @@ impl<'a> PeopleReader<'a> {
         property: &str,
         wanted: &BTreeSet<String>,
     ) -> Result<Vec<(String, PersonView)>> {
+        let (people, _) = self.having_and_when(property, wanted, None).await?;
+        Ok(people)
+    }
+
+    /// As [`PeopleReader::having`]; and when `told`, if a property is named, was last changed of whom, as
+    /// far as it ever was.
+    pub(crate) async fn having_and_when(
+        &mut self,
+        property: &str,
+        wanted: &BTreeSet<String>,
+        told: Option<&str>,
+    ) -> Result<(Vec<(String, PersonView)>, PersonMap<Timestamp>)> {
         // Candidates are those who ever had it: a value is text, so its case may differ.
         let text = functions::string().call(vec![column("value")]);
         let lower = datafusion::functions::string::lower();
@@ -356,46 +381,19 @@ impl<'a> PeopleReader<'a> {
             .map(|(key, ts)| self.links.person(key, ts))
             .collect();
         let people: Vec<PersonKey> = people.into_iter().collect();
-        let only_profiles = ProfileParts {
-            profile: true,
-            events: false,
-        };
-        let found = self.read(&people, only_profiles).await?;
+        if people.is_empty() {
+            return Ok((Vec::new(), PersonMap::default()));
+        }
+        let (owners, mut found) = self.views(&people);
+        let changed_at = self.fold(&owners, &mut found, told).await?;
         let has = |view: &PersonView| {
             let current = view.profile.properties.get(property)?;
             let current = functions::json_string(current.as_str())?.to_lowercase();
             wanted.contains(&current).then_some(current)
         };
-        Ok(found
-            .into_values()
-            .filter_map(|view| Some((has(&view)?, view)))
-            .collect())
-    }
-}
-
-impl PeopleReader<'_> {
-    /// When `property` was last changed of each of `people`.
-    pub(crate) async fn changed_at(
-        &mut self,
-        property: &str,
-        people: &BTreeSet<PersonKey>,
-    ) -> Result<BTreeMap<PersonKey, Timestamp>> {
-        let of_people = people.iter().flat_map(|it| self.links.keys(*it));
-        let keys: BTreeSet<PersonKey> = of_people.map(|(key, _)| key).collect();
-        let mut changed = Vec::new();
-        let take = |it: Placed| {
-            if keys.contains(&it.key) {
-                changed.push((it.key, it.place.0));
-            }
-        };
-        self.changes(column("property").eq(lit(property)), take)
-            .await?;
-        let mut newest: BTreeMap<PersonKey, Timestamp> = BTreeMap::new();
-        for (key, ts) in changed {
-            let last = newest.entry(self.links.person(key, ts)).or_insert(ts);
-            *last = ts.max(*last);
-        }
-        Ok(newest)
+        let found = found.into_values();
+        let people = found.filter_map(|view| Some((has(&view)?, view)));
+        Ok((people.collect(), changed_at))
     }
 }
 

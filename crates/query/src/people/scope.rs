@@ -77,9 +77,9 @@ impl Engine {
     ) -> Result<Scope> {
         let mut reader = PeopleReader::new(self, snapshot, open).await?;
         let mut hidden = Suppressions::default();
-        let now = self.inner.clock.now();
-        for key in policy.restricted() {
-            let person = reader.links.person(*key, now);
+        for it in policy.restricted() {
+            // Whose the key was then: a device may be somebody else's by now.
+            let person = reader.links.person(it.person, it.since);
             add(&mut hidden, &mut reader, person);
         }
         if !policy.is_limited() {

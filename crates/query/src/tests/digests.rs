@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::world::{DAY, HOUR, World, account, at, person, policy, without};
+use super::world::{DAY, HOUR, World, account, at, person, policy, restricted, without};
 use crate::{EventsQuery, Measure, ReadPolicy};
 
 const MINUTE: i64 = 60_000;
@@ -268,7 +268,7 @@ async fn the_newest_are_found_however_many_there_are() {
     let readers = [
         policy(),
         without(&[(person(3), Stretch::WHOLE)]),
-        policy().without(Arc::new(BTreeSet::from([person(2)]))),
+        policy().without(restricted([person(2)], 0)),
     ];
     for reader in &readers {
         for (event, to) in [
@@ -413,8 +413,8 @@ async fn who_is_restricted_is_not_counted_until_that_is_lifted() {
     world.flush().await;
     let deleted = [(person(1), Stretch::WHOLE)];
     let restricting = |people: &[u8]| {
-        let people = people.iter().map(|n| person(*n)).collect();
-        without(&deleted).without(Arc::new(people))
+        let people = people.iter().map(|n| person(*n));
+        without(&deleted).without(restricted(people, 0))
     };
     for people in [&[][..], &[3], &[2, 3], &[2], &[]] {
         let reader = restricting(people);

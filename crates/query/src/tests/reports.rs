@@ -197,3 +197,31 @@ async fn people_are_found_by_what_they_have_now() {
     let both = [("gold", Some(person(1))), ("gold", Some(person(2)))];
     assert_eq!(keys, BTreeSet::from(both));
 }
+
+#[tokio::test]
+async fn whom_to_change_is_told_with_when_that_was_changed_last() {
+    let world = world().await;
+    let put = |value| [("Flag", ChangeOp::Put, value)];
+    world.write([
+        world.change(person(1), 9 * HOUR, &put("true")),
+        world.change(person(1), 3 * HOUR, &put("false")),
+        world.change(person(2), 9 * HOUR, &put("true")),
+    ]);
+    let wanted = BTreeSet::from([String::from("gold")]);
+    for (changed, expect) in [("Flag", Some(at(9 * HOUR))), ("Nothing", None)] {
+        let (found, when) = world
+            .engine
+            .people_to_change(&policy(), "Plan", &wanted, changed)
+            .await
+            .unwrap();
+        let keys: Vec<_> = found.iter().map(|(_, it)| it.key).collect();
+        assert_eq!(keys, [Some(person(1))]);
+        assert_eq!(when.get(&person(1)).copied(), expect, "{changed}");
+        assert_eq!(when.len(), usize::from(expect.is_some()), "{changed}");
+    }
+    let refused = world
+        .engine
+        .people_to_change(&masked(&["Plan"]), "Plan", &wanted, "Flag")
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+}

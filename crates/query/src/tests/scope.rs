@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::world::{HOUR, World, at, person, policy};
+use super::world::{HOUR, World, at, person, policy, restricted};
 use crate::csv::Formulas;
 use crate::export::{self, Format};
 use crate::{EventsQuery, Lookup, Measure, ProfileParts, ReadPolicy, Rows, Settings, Subject};
@@ -239,7 +239,7 @@ proptest! {
     fn nobody_outside_the_conditions_is_seen_on_any_way(
         people in prop::collection::vec(profile(), 3..6),
         conditions in prop::collection::vec(condition(), 1..3),
-        restricted in prop::collection::btree_set(1_u8..6, 0..3),
+        hidden in prop::collection::btree_set(1_u8..6, 0..3),
     ) {
         let conditions: Vec<Arc<Condition>> = conditions
             .iter()
@@ -253,15 +253,24 @@ proptest! {
                     "Mark" => Some(mark.as_str()),
                     name => profile.get(name).map(String::as_str),
                 };
-                !restricted.contains(n) && conditions.iter().all(|it| it.holds(value))
+                !hidden.contains(n) && conditions.iter().all(|it| it.holds(value))
             })
             .map(|(n, _)| n)
             .collect();
         // By whichever of their keys.
-        let keys = restricted.iter().map(|n| if n % 2 == 0 { person(*n) } else { device(*n) });
-        let policy = policy().under(conditions).without(Arc::new(keys.collect()));
+        let keys = hidden.iter().map(|n| if n % 2 == 0 { person(*n) } else { device(*n) });
+        let policy = policy().under(conditions).without(restricted(keys, HOUR));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(&people, &policy, &seen));
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_restricted_with_whoever_had_it_then() {
+    let people = vec![Profile::new(); 3];
+    for (since, seen) in [(1, [2, 3]), (HOUR + 1, [1, 3])] {
+        let policy = policy().without(restricted([person(SHARED)], since));
+        check(&people, &policy, &BTreeSet::from(seen)).await;
     }
 }
 

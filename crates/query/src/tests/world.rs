@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use governance::{Mask, Masks, PropertyOf, Stretch, Suppressions};
+use governance::{Mask, Masks, PropertyOf, Restricted, Stretch, Suppressions};
 use lake::{Keep, Lake};
 use model::catalog::{Catalog, Consumed, Error as CatalogError, PartMeta, Publication, View};
 use model::record::{
@@ -14,7 +14,7 @@ use model::{
     RecordId, SeededRandom, Timestamp, WriterId,
 };
 use object_store::memory::InMemory;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -419,6 +419,17 @@ pub(super) fn without(hidden: &[(PersonKey, Stretch)]) -> ReadPolicy {
         suppressions.insert(*person, *stretch, LedgerPosition(n));
     }
     ReadPolicy::new(account(), Arc::new(suppressions))
+}
+
+/// These people, whose processing is restricted since `ms` after Monday.
+pub(super) fn restricted(
+    people: impl IntoIterator<Item = PersonKey>,
+    ms: i64,
+) -> Arc<BTreeSet<Restricted>> {
+    let since = at(ms);
+    let people = people.into_iter();
+    let restricted = people.map(|person| Restricted { person, since });
+    Arc::new(restricted.collect())
 }
 
 /// A reader for whom these properties are masked.

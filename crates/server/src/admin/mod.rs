@@ -36,6 +36,7 @@ use crate::compose::{self, Installation};
 use crate::config::Loaded;
 use crate::failure::{Failure, Kind};
 use crate::lock::Lock;
+use crate::recall::recall;
 
 pub(crate) use access::{AccessAct, AccessRequest};
 pub(crate) use allowlist::AllowlistRequest;
@@ -115,6 +116,10 @@ async fn call_here(
     request: Request,
     on_frame: &mut impl FnMut(Frame) -> Result<()>,
 ) -> Result<serde_json::Value> {
+    if replays(&request) {
+        // As a server has done when it started.
+        recall(installation).await?;
+    }
     let actor = this_user();
     let (sender, frames) = mpsc::channel(FRAMES_WAITING_MAX);
     let work = execute(installation, &actor, request, sender);
@@ -129,6 +134,14 @@ async fn call_here(
     let (outcome, read) = tokio::join!(Box::pin(work), read);
     read?;
     outcome
+}
+
+/// Whether the request may bring records of devices.
+fn replays(request: &Request) -> bool {
+    let Request::Quarantine(it) = request else {
+        return false;
+    };
+    matches!(it.act, QuarantineAct::Replay { .. })
 }
 
 /// The actor for the user of the operating system who runs this program.

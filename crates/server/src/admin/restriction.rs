@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use control::Actor;
-use model::PersonKey;
+use governance::Stretch;
 use serde_json::{Value, json};
 
 use super::execute::{find_person, key_of, nobody, person_policy, rules_of_people};
@@ -26,16 +26,15 @@ pub(super) async fn execute(
         }
     };
     let policy = person_policy(rules.id, Some(&rules));
-    let found = installation.engine().person_keys(&policy, &[named]).await?;
-    let mut keys: Vec<PersonKey> = found
-        .keys
-        .into_iter()
-        // A device that others used too names nobody.
-        .filter(|(_, stretch)| stretch.is_whole())
-        .map(|(key, _)| key)
-        .filter(|it| *it != named)
-        .collect();
-    keys.insert(0, named);
+    let mut keys = installation
+        .engine()
+        .person_keys(&policy, &[named])
+        .await?
+        .keys;
+    if keys.is_empty() {
+        keys.push((named, Stretch::WHOLE));
+    }
+    keys.sort_by_key(|(key, _)| *key != named);
     let control = installation.control();
     let done = match &act {
         None => Ok(()),

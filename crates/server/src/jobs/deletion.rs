@@ -410,7 +410,7 @@ fn receipt(
         },
         "not_searched": [
             "bodies in quarantine that could not be decoded: they expire",
-            "the request log: it names no person",
+            "the request log: it names no person; addresses that apps allow to be kept go with its retention",
         ],
         "found": work.rows_removed,
         "suppressed_in_journal": flushed.get("suppressed"),

@@ -159,6 +159,8 @@ const again = async (url, change = (it) => it) => {
   return (await browser.request.get(changed.href)).status();
 };
 const sneaked = await again(afterLogin, (it) => { it.set("gc", `${back}:OO`); it.set("rn", "999"); });
+// Another tab has not heard of it: its requests are without the mark.
+const otherTab = await again(afterLogin, (it) => { it.set("gc", back); it.set("rn", "998"); });
 await act(() => clevertap.privacy.push({ optOut: false }));
 await act(() => clevertap.event.push("Back In", { k: 5 }));
 // An answer that was lost: the SDK sends the same again.
@@ -175,7 +177,7 @@ const synced = await page.evaluate(() => {
 const left = await page.evaluate(() => localStorage.getItem("WZRK_L"));
 const statuses = answers.map((it) => it.failure ?? it.status);
 console.log(JSON.stringify({
-  statuses, errors, anonymous, third, back, out, sentWhileOut, sneaked, resent, synced,
+  statuses, errors, anonymous, third, back, out, sentWhileOut, sneaked, otherTab, resent, synced,
   left: Object.keys(left ? JSON.parse(decodeURIComponent(left)) : {}).length,
   isFallback: await page.evaluate(() => localStorage.getItem("CT_EIT_FALLBACK") === "true"),
 }));

@@ -513,3 +513,40 @@ async fn what_a_phone_was_refused_is_stored_once_the_account_wants_it() {
         assert_eq!(tap["event_props"], json!({"button": "buy"}));
     }
 }
+
+#[tokio::test]
+async fn a_phone_that_has_opted_out_is_out_through_kills_and_flushes() {
+    let room = Installation::new();
+    let account = room.account("out");
+    let send = async |server: &Server, number: u64, opts_out: Option<bool>| {
+        let meta = json!({"type": "meta", "g": ANDROID, "id": account.id, "af": {"OS": "Android"}});
+        let (name, at) = (format!("Tap {number}"), START + number);
+        let tap = json!({"type": "event", "evtName": name, "evtData": {}, "ep": at});
+        let mut items = vec![meta, tap];
+        items.extend(opts_out.map(
+            |is_out| json!({"type": "profile", "profile": {"ct_optout": is_out}, "ep": at}),
+        ));
+        let phone = phone(&room, server, &account);
+        let body = Value::from(items).to_string();
+        accepted(android(&phone, &account).body(body)).await;
+    };
+    let server = room.serve();
+    send(&server, 1, Some(true)).await;
+    send(&server, 2, None).await;
+    server.kill();
+    // From the journal.
+    let server = room.serve();
+    send(&server, 3, None).await;
+    assert!(room.run(&["job", "run", "flush"]).status.success());
+    server.kill();
+    // From the control database.
+    let server = room.serve();
+    send(&server, 4, None).await;
+    send(&server, 5, Some(false)).await;
+    server.kill();
+    let server = room.serve();
+    send(&server, 6, None).await;
+    let kept = json!({"Tap 1": 1, "Tap 5": 1, "Tap 6": 1});
+    assert_eq!(counts(&room, &account).await, kept);
+    assert!(server.stop().success());
+}

@@ -36,16 +36,11 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
         ..call.facts
     };
     let numbers: BTreeSet<String> = numbers.into_iter().collect();
-    let people = state
+    let (people, written) = state
         .engine()
-        .people_having(&own_policy(call), "Phone", &numbers)
+        .people_to_change(&own_policy(call), "Phone", &numbers, "Phone")
         .await?;
     let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
-    let named = people.iter().filter_map(|(_, view)| view.key).collect();
-    let written = state
-        .engine()
-        .changed_at(&own_policy(call), "Phone", &named)
-        .await?;
     let places = people
         .iter()
         .filter_map(|(_, view)| place(view, &written, now));

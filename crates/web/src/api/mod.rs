@@ -32,7 +32,7 @@ use control::{Action, Actor, AuditOutcome};
 use governance::{Scope, Stretch};
 use http::StatusCode;
 use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
-use model::{PersonKey, RawJson, RecordId, Timestamp};
+use model::{PersonKey, PersonMap, RawJson, RecordId, Timestamp};
 use query::{PersonView, ReadPolicy};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -195,7 +195,7 @@ async fn change(
 /// somebody else's by now would carry it to that one.
 fn place(
     view: &PersonView,
-    written: &BTreeMap<PersonKey, Timestamp>,
+    written: &PersonMap<Timestamp>,
     now: Timestamp,
 ) -> Option<(PersonKey, Timestamp)> {
     let key = view.key?;

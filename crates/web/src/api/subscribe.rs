@@ -71,19 +71,14 @@ async fn changes(state: &State, call: &Call, wishes: Vec<Subscription>) -> Resul
             "Phone"
         };
         let values: BTreeSet<String> = wishes.keys().cloned().collect();
-        let people = state
-            .engine()
-            .people_having(&own_policy(call), property, &values)
-            .await?;
         let flag = match channel {
             Channel::Phone => "MSG-dndPhone",
             Channel::Email => "MSG-dndEmail",
             Channel::Whatsapp => "MSG-whatsapp",
         };
-        let named = people.iter().filter_map(|(_, view)| view.key).collect();
-        let written = state
+        let (people, written) = state
             .engine()
-            .changed_at(&own_policy(call), flag, &named)
+            .people_to_change(&own_policy(call), property, &values, flag)
             .await?;
         for (value, view) in people {
             let place = place(&view, &written, now);

@@ -4,6 +4,7 @@
 //! read.
 
 use control::{Action, Actor, AuditOutcome, DeletionId, LedgerKey};
+use governance::Stretch;
 use model::{AccountId, PersonKey};
 use query::{EventRow, EventsQuery, Lookup, PersonView, ReadPolicy};
 use std::fmt::Write as _;
@@ -41,12 +42,14 @@ pub(crate) struct Extent {
     pub(crate) quarantined: u64,
 }
 
-/// The keys by which a person alone is named: that by which they were asked for first.
-pub(crate) fn own_keys(person: PersonKey, view: &PersonView) -> Vec<PersonKey> {
-    let mut keys = vec![person];
-    // A device that others used too names nobody.
-    let own = view.keys.iter().filter(|(_, stretch)| stretch.is_whole());
-    keys.extend(own.map(|(key, _)| *key).filter(|it| *it != person));
+/// The keys by which a person is named, each in its stretch of time: that by which they were asked for
+/// first.
+pub(crate) fn own_keys(person: PersonKey, view: &PersonView) -> Vec<(PersonKey, Stretch)> {
+    let mut keys = view.keys.clone();
+    if keys.is_empty() {
+        keys.push((person, Stretch::WHOLE));
+    }
+    keys.sort_by_key(|(key, _)| *key != person);
     keys
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::State as Of;
 use control::Restriction;
+use governance::Stretch;
 use model::PersonKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -105,12 +106,12 @@ pub(crate) async fn lift(
     shown(&program, &state, &keys).await
 }
 
-/// All keys that name the person, and nobody else.
-fn keys(known: &Known) -> Vec<PersonKey> {
+/// All keys that name the person.
+fn keys(known: &Known) -> Vec<(PersonKey, Stretch)> {
     own_keys(known.person, &known.view)
 }
 
-async fn shown(program: &Program, state: &State, keys: &[PersonKey]) -> Answer {
+async fn shown(program: &Program, state: &State, keys: &[(PersonKey, Stretch)]) -> Answer {
     let control = state.control();
     let all = control.restrictions(program.actor(), program.account(), keys);
     let items = all.await?.into_iter().map(restriction).collect();

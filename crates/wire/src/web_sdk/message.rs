@@ -2,7 +2,7 @@
 
 use model::record::{Change, ChangeOp};
 use model::submission::{Batch, Content, Names, RejectReason, Submission};
-use model::{RawJson, Timestamp};
+use model::{RawJson, Timestamp, opt_out};
 
 use super::query::{device, is_marked_out};
 use super::{Call, Query};
@@ -220,6 +220,8 @@ impl<'a> Message<'a> {
                 let mut profile = sdk::profile(self.fields.profile, device)?;
                 if let Content::Profile { changes, .. } = &mut profile.content {
                     changes.extend(sdk::location(self.fields.af));
+                    let is_said = changes.iter().any(|it| opt_out::said(it).is_some());
+                    changes.extend(query.opt_out.filter(|_| !is_said).map(opts_out));
                 }
                 // At most two come of a message: a fault goes before what the next page says anyway.
                 if self.is_login() && profile.fault.is_none() {
@@ -332,6 +334,15 @@ impl<'a> Message<'a> {
             op: ChangeOp::Token,
             value,
         })
+    }
+}
+
+/// What the request says about opting out, where its profile does not.
+fn opts_out(is_out: bool) -> Change {
+    Change {
+        property: Box::from(opt_out::PROPERTY),
+        op: ChangeOp::Put,
+        value: RawJson::from_checked(if is_out { "true" } else { "false" }),
     }
 }
 

@@ -33,8 +33,8 @@ pub struct Query<'q> {
     pub opt_out: Option<bool>,
     /// `useIP`: the peer's address may be kept.
     pub uses_ip: bool,
-    /// `arp`: what the browser remembers of earlier answers names events that are not wanted.
-    pub remembers_discarded: bool,
+    /// `arp`: what the browser remembers of earlier answers, packed.
+    pub remembered: Option<Cow<'q, str>>,
     /// `type`: what kind of message it is.
     pub call: Call,
 }
@@ -105,11 +105,17 @@ impl<'q> Query<'q> {
             session: small("s"),
             opt_out: truth("optOut"),
             uses_ip: truth("useIP") == Some(true),
-            remembers_discarded: text("arp")
-                .and_then(|it| decompress_from_base64(&it))
-                .is_some_and(|it| it.contains(DISCARDED)),
+            remembered: text("arp"),
             call: Call::of(text("type").as_deref()),
         })
+    }
+
+    /// Whether what the browser remembers of earlier answers names events that are not wanted. It is
+    /// unpacked for that: ask where an answer depends on it.
+    #[must_use]
+    pub fn remembers_discarded(&self) -> bool {
+        let unpacked = self.remembered.as_deref().and_then(decompress_from_base64);
+        unpacked.is_some_and(|it| it.contains(DISCARDED))
     }
 
     /// When the request was made, as the browser's clock has it.

@@ -126,6 +126,23 @@ fn profiles_carry_operators_and_identities() {
 }
 
 #[test]
+fn the_request_says_who_opts_out_where_the_profile_does_not() {
+    let cases = [
+        ("{}", "&optOut=true", "put:ct_optout=true"),
+        ("{}", "&optOut=false", "put:ct_optout=false"),
+        (r#"{"ct_optout":true}"#, "&optOut=true", "put:ct_optout=true"),
+        ("{}", "", ""),
+    ];
+    for (profile, parameters, expect) in cases {
+        let text = format!(r#"{{"type":"profile","profile":{profile}}}"#);
+        let message = Message::decode(&text).unwrap();
+        let parameters = format!("d=x{parameters}");
+        let shown = show(&message.batch(&query(&parameters), DEVICE));
+        assert_eq!(shown, format!("0 ObjectId=GUID {expect}"), "{text}");
+    }
+}
+
+#[test]
 fn where_a_browser_is_is_known_of_its_person() {
     check(
         "push",
@@ -291,6 +308,24 @@ fn parameters_are_read_leniently() {
     assert_eq!((bare.session, bare.call), (None, Call::Other));
     assert_eq!(Query::decode("t=96&rn=1"), None);
     assert_eq!(Query::decode("d="), None);
+}
+
+#[test]
+fn what_a_browser_remembers_is_unpacked_where_it_is_asked_for() {
+    for (remembered, expect) in [
+        (r#"{"d_e":["GDY2"]}"#, true),
+        (r#"{"j_n":"x","d_e":["GDY2","R3hQ"]}"#, true),
+        (r#"{"d_e":[]}"#, false),
+        ("{}", false),
+    ] {
+        let packed = packed(remembered);
+        let parameters = format!("d=x&arp={}", packed.replace('+', "%2B"));
+        let query = query(&parameters);
+        assert_eq!(query.remembered.as_deref(), Some(&*packed));
+        assert_eq!(query.remembers_discarded(), expect, "{remembered}");
+    }
+    assert!(!query("d=x&arp=no").remembers_discarded());
+    assert!(!query("d=x").remembers_discarded());
 }
 
 const ANSWER: Answer<'_> = Answer {

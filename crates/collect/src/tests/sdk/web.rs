@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use super::{Answer, kept, send};
 use crate::tests::harness::{ACCOUNT, NOW, Room};
 
-const EVENT: &str = r#"{"type":"event","evtName":"Viewed","evtData":{"n":1.50},"id":"TEST-1","g":"abc","s":1789999000}"#;
+pub(super) const EVENT: &str = r#"{"type":"event","evtName":"Viewed","evtData":{"n":1.50},"id":"TEST-1","g":"abc","s":1789999000}"#;
 
 /// The URL of a message.
-fn url(message: &str, parameters: &str) -> String {
+pub(super) fn url(message: &str, parameters: &str) -> String {
     let packed = lz_str::compress_to_base64(message);
     let packed = packed
         .replace('+', "%2B")
@@ -24,12 +24,12 @@ fn url(message: &str, parameters: &str) -> String {
     format!("/a?t=96&d={packed}&rn=3&i=1789999990&sn=0{parameters}")
 }
 
-fn get(url: &str) -> http::request::Builder {
+pub(super) fn get(url: &str) -> http::request::Builder {
     Request::builder().method("GET").uri(url)
 }
 
 /// As a script.
-async fn script(room: &Room, message: &str, parameters: &str) -> Option<Answer> {
+pub(super) async fn script(room: &Room, message: &str, parameters: &str) -> Option<Answer> {
     send(
         room,
         get(&url(message, parameters)).body(Body::empty()).unwrap(),
@@ -349,7 +349,7 @@ async fn a_copy_that_names_the_session_that_the_first_could_not_is_the_same() {
 }
 
 /// A message as encryption in transit has it; its key is all sevens.
-fn envelope(message: &str) -> String {
+pub(super) fn envelope(message: &str) -> String {
     let inner = lz_str::compress_to_base64(message);
     let sealed = seal::transit::seal(&Secret::new([7; 32]), [1; 12], inner.as_bytes()).unwrap();
     let (itp, itk) = (STANDARD.encode(sealed), STANDARD.encode([7; 32]));

@@ -212,7 +212,7 @@ async fn gone(staff: &Staff, state: &State, key: &str) -> Answer {
 fn is_restricted(staff: &Staff, person: PersonKey, view: &PersonView) -> bool {
     let keys = own_keys(person, view);
     let rules = staff.rules();
-    rules.is_some_and(|rules| keys.iter().any(|it| rules.restricted.contains(it)))
+    rules.is_some_and(|rules| rules.restricted.iter().any(|it| it.is_of(&keys)))
 }
 
 fn properties(view: &PersonView, policy: &ReadPolicy) -> Vec<Property> {

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use control::{Action, AuditOutcome, DictionaryChange, LedgerKey};
-use governance::Declared;
 use governance::access::Rights;
+use governance::{Declared, Stretch};
 use model::IdentityKind;
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ impl<'r> Stage<'r> {
         let key = |name: &str| rules.person_key(IdentityKind::Identity, name);
         let gone = vec![LedgerKey::whole(key("gone"))];
         let deletion = control.request_deletion(&operator, account, gone, "test");
-        let eve = [key("eve")];
+        let eve = [(key("eve"), Stretch::WHOLE)];
         let restricted = control.restrict(&operator, account, &eve, "she objects");
         restricted.await.unwrap();
         Self {
@@ -144,7 +144,8 @@ impl<'r> Stage<'r> {
         assert_eq!(deletions.len(), 1);
         assert!(deletions[0].is_open());
         let rules = control.rules().borrow().account(account).cloned().unwrap();
-        let restricted: Vec<String> = rules.restricted.iter().map(ToString::to_string).collect();
+        let restricted = rules.restricted.iter().map(|it| it.person.to_string());
+        let restricted: Vec<String> = restricted.collect();
         assert_eq!(restricted, std::slice::from_ref(&self.restricted));
         assert!(rules.classes.is_empty());
         assert_eq!(

@@ -1,0 +1,150 @@
+//! Of a device that has opted out nothing is kept, whichever of its tabs and processes has heard of it.
+
+use axum::body::Body;
+use model::opt_out::OptOut;
+use model::record::{Peer, RequestLine};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+
+use super::mobile::{PHONE, TAKEN, android};
+use super::web::{EVENT, envelope, get, script, url};
+use super::{kept, send};
+use crate::tests::harness::{ACCOUNT, Room};
+
+const OUT: &str = r#"{"type":"profile","profile":{"ct_optout":true},"id":"TEST-1","g":"abc"}"#;
+const IN: &str = r#"{"type":"profile","profile":{"ct_optout":false},"id":"TEST-1","g":"abc"}"#;
+
+async fn opt_out(room: &Room) {
+    let out = script(room, OUT, "&type=push&optOut=true").await.unwrap();
+    assert!(out.body.ends_with(",3,true);"), "{}", out.body);
+}
+
+/// The lines of requests of which nothing was kept because of an opting out.
+async fn refused(room: &Room) -> Vec<RequestLine> {
+    let lines = room.lines().await.into_iter().map(|(_, line)| line);
+    lines.filter(|it| &*it.reason == "opted_out").collect()
+}
+
+#[tokio::test]
+async fn another_tab_of_a_browser_that_has_opted_out_is_out_as_well() {
+    let room = Room::new().await;
+    opt_out(&room).await;
+    let before = kept(&room).await;
+    let said = String::from("abc put ct_optout true");
+    assert!(before.contains(&said), "{before:?}");
+    let nameless = EVENT.replace("\"Viewed\"", "\"\"");
+    let sealed = envelope(EVENT);
+    let cases = [
+        (EVENT, "&type=push&useIP=true"),
+        (&nameless, "&type=push&useIP=true"),
+        (&sealed, "&type=push&useIP=true"),
+        (r#"{"id":"TEST-1","g":"abc"}"#, "&type=page&useIP=true"),
+        (
+            r#"{"id":"TEST-1","encrypted":true,"itp":"AAAA"}"#,
+            "&gc=abc",
+        ),
+    ];
+    for (message, parameters) in cases {
+        let answer = script(&room, message, parameters).await.unwrap();
+        assert!(answer.body.contains("s('abc:OO',"), "{}", answer.body);
+        assert!(answer.body.ends_with(",false,3);"), "{}", answer.body);
+    }
+    assert_eq!(kept(&room).await, before);
+    let lines = refused(&room).await;
+    assert_eq!(lines.len(), 5);
+    for line in lines {
+        assert_eq!((line.status, line.accepted), (200, 0));
+        assert!(matches!(&line.peer, Peer::Hashed { .. }), "{line:?}");
+    }
+    // Another browser is not out.
+    let other = EVENT.replace("\"abc\"", "\"abd\"");
+    let answer = script(&room, &other, "&type=push").await.unwrap();
+    assert!(answer.body.contains("s('abd',"), "{}", answer.body);
+    assert!(kept(&room).await.len() > before.len());
+}
+
+#[tokio::test]
+async fn a_browser_that_opts_in_again_is_kept_from_that_on() {
+    let room = Room::new().await;
+    opt_out(&room).await;
+    // What was on its way before, and is sent again now, opts nobody in.
+    let stale = url(IN, "&type=push&optOut=false").replace("i=1789999990", "i=1789999980");
+    let request = get(&stale).body(Body::empty()).unwrap();
+    assert!(send(&room, request).await.is_some());
+    script(&room, EVENT, "&type=push").await.unwrap();
+    assert_eq!(refused(&room).await.len(), 2);
+
+    let back = script(&room, IN, "&type=push&optOut=false").await.unwrap();
+    assert!(back.body.contains("s('abc',"), "{}", back.body);
+    script(&room, EVENT, "&type=push&useIP=true").await.unwrap();
+    let kept = kept(&room).await;
+    let (back, viewed) = ("abc put ct_optout false", "web abc Viewed {\"n\":1.50}");
+    assert!(kept.iter().any(|it| it == back), "{kept:?}");
+    assert!(kept.iter().any(|it| it == viewed), "{kept:?}");
+    assert_eq!(refused(&room).await.len(), 2);
+    let lines = room.lines().await;
+    let whole = |line: &RequestLine| matches!(line.peer, Peer::Address(_));
+    assert_eq!(lines.iter().filter(|(_, it)| whole(it)).count(), 1);
+}
+
+/// A phone's batch: whether it opts out, if it says so, and a tap.
+fn batch(opts_out: Option<bool>, second: u32) -> String {
+    let meta = json!({"type":"meta","g":PHONE,"id":ACCOUNT,"af":{"OS":"Android","useIP":true}});
+    let tap = json!({"type":"event","evtName":"Tap","evtData":{"n":second},"ep":second});
+    let mut items = vec![meta, tap];
+    if let Some(is_out) = opts_out {
+        let profile = json!({"Identity":"u1","ct_optout":is_out});
+        items.push(json!({"type":"profile","profile":profile,"ep":second}));
+    }
+    Value::from(items).to_string()
+}
+
+#[tokio::test]
+async fn a_phone_is_out_from_the_batch_that_says_so_to_the_one_that_opts_in() {
+    let room = Room::new().await;
+    let sends = [
+        (Some(true), 1_789_999_990),
+        (None, 1_789_999_991),
+        (Some(false), 1_789_999_980),
+        (Some(false), 1_789_999_992),
+        (None, 1_789_999_993),
+    ];
+    for (opts_out, second) in sends {
+        let request = android(&room).body(batch(opts_out, second).into());
+        let answer = send(&room, request.unwrap()).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, TAKEN));
+    }
+    let kept = kept(&room).await;
+    let taps = kept.iter().filter(|it| it.contains("Tap"));
+    let taps: Vec<_> = taps.map(String::as_str).collect();
+    let tap = |second: u32| format!("android {PHONE} Tap {{\"n\":{second}}}");
+    assert_eq!(taps, [1_789_999_990, 1_789_999_992, 1_789_999_993].map(tap));
+    let refused = refused(&room).await;
+    assert_eq!(refused.len(), 2);
+    let is_hashed = |it: &RequestLine| matches!(it.peer, Peer::Hashed { .. });
+    assert!(refused.iter().all(is_hashed), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_has_opted_out_is_known_after_a_start_by_what_is_durable() {
+    let (before, after) = (Room::new().await, Room::new().await);
+    opt_out(&before).await;
+    let entries = before.entries().await;
+    let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
+    after.state.remember_opt_outs(&said);
+    script(&after, EVENT, "&type=push").await.unwrap();
+    assert_eq!(kept(&after).await, Vec::<String>::new());
+    assert_eq!(refused(&after).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_durable_opts_nobody_out() {
+    let room = Room::new().await;
+    room.store.is_failing.store(true, Ordering::Relaxed);
+    let out = script(&room, OUT, "&type=push&optOut=true").await.unwrap();
+    assert_eq!(out.status, 503);
+    room.store.is_failing.store(false, Ordering::Relaxed);
+    let event = script(&room, EVENT, "&type=push").await.unwrap();
+    assert_eq!(event.status, 200);
+    assert_eq!(refused(&room).await, []);
+}

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use model::limit;
 use model::record::Source;
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::Arc;
 use wire::mobile_sdk::{self, Body, Hello, Upload};
 
@@ -234,7 +235,8 @@ fn take(
     let batch = upload.batch(from.0);
     let device = upload.device();
     let kept_as = rules.device_name(&device).into_owned();
-    let keep = |item: &str| mobile_sdk::keep(item, &kept_as);
+    let meta = LazyCell::new(|| upload.kept_meta(&kept_as));
+    let keep = |item: &str| mobile_sdk::keep(item, &meta);
     let salt = device.as_bytes();
     let mut intake = Intake::of_records(state, rules, batch, from, salt, &keep);
     intake.wants_variables = upload.wants_variables();

@@ -1,6 +1,7 @@
 //! The collect plane as browsers and phones see it.
 
 mod mobile;
+mod unread;
 mod web;
 
 use axum::body::Body;

@@ -16,10 +16,10 @@ use crate::tests::harness::{ACCOUNT, NOW, Room};
 
 const PHONE: &str = "__0123456789abcdef0123456789abcdef";
 /// The answer to a batch where the account wants every event.
-const TAKEN: &str = r#"{"arp":{"d_e":[]}}"#;
+pub(super) const TAKEN: &str = r#"{"arp":{"d_e":[]}}"#;
 
 /// A batch of two taps of one second and a profile.
-fn batch(token: &str) -> String {
+pub(super) fn batch(token: &str) -> String {
     let tap = json!({"type":"event","evtName":"Tap","evtData":{"n":1},"s":1_789_999_000,"ep":1_789_999_990});
     let profile =
         json!({"type":"profile","profile":{"Identity":"u1","n":{"$incr":2}},"ep":1_789_999_991});
@@ -28,7 +28,7 @@ fn batch(token: &str) -> String {
 }
 
 /// The vendor's header names and query string.
-fn android(room: &Room) -> http::request::Builder {
+pub(super) fn android(room: &Room) -> http::request::Builder {
     Request::builder()
         .method("POST")
         .uri("/a1?os=Android&t=70500&z=TEST-1&ts=1790000000")

@@ -300,6 +300,42 @@ async fn an_iphone_whose_body_alone_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn an_iphone_whose_headers_say_who_it_is() {
+    let room = Installation::new();
+    let account = room.account("ios-headers");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let iphone = |method: &str, path: &str| {
+        let request = phone.anonymous(method, path);
+        request.header("X-CleverTap-Account-Id", &account.id)
+    };
+    // It asks where to send without a query string.
+    let hello = iphone("GET", "/hello").send().await.unwrap();
+    let here = format!("localhost:{}", server.address("collect").port());
+    assert_eq!(hello.status().as_u16(), 200);
+    assert_eq!(hello.headers()["x-wzrk-rd"], *here);
+    assert_eq!(hello.headers()["x-wzrk-spiky-rd"], *here);
+
+    let body = json!([
+        {"type": "meta", "g": IPHONE, "af": {"OS Version": "17.4", "Make": "Apple"}},
+        {"type": "event", "evtName": "Opened", "evtData": {"n": 1.5}, "ep": START, "s": START},
+    ]);
+    let send = |token: &str| {
+        let path = format!("/a1?os=iOS&t=70000&ts={START}");
+        let request = iphone("POST", &path).header("X-CleverTap-Token", token);
+        request.body(body.to_string())
+    };
+    assert!(send("wrong").send().await.is_err(), "it was answered");
+    let answer = accepted(send(&account.sdk_token)).await;
+    assert_eq!(answer.text().await.unwrap(), TAKEN);
+    let opened = events(&server.client(&account), "Opened").await;
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0]["profile"]["objectId"], IPHONE);
+    let sources = room.query(&account, "SELECT DISTINCT source FROM events");
+    assert_eq!(sources, [json!({"source": "ios"})]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_of_a_known_phone_is_sealed_in_quarantine_and_nobody_else_is_answered()
 {
     let room = Installation::new();

@@ -29,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("sdk_packed", sdk::packed),
     ("sdk_web", sdk::web),
     ("sdk_mobile", sdk::mobile),
+    ("sdk_query", sdk::query),
+    ("sdk_kept", sdk::kept),
     ("stored_commit", stored::commit),
     ("stored_sealed", stored::sealed),
     ("stored_label", store::fuzzing::label),

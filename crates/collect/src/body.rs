@@ -77,7 +77,7 @@ pub(crate) struct NotTaken {
     pub(crate) size_bytes: u64,
     /// What came of it does not unpack, whatever it is refused for.
     pub(crate) is_malformed: bool,
-    /// Of a malformed body, as it came, what is kept for review.
+    /// Of a body that is malformed or too large, as it came, what is kept for review.
     pub(crate) kept: Bytes,
 }
 
@@ -89,6 +89,16 @@ impl NotTaken {
             is_malformed: refusal == Refusal::Malformed,
             kept: Bytes::new(),
         }
+    }
+
+    /// Reads what is too large on to its end, as [`drain`] does, and completes what is kept of it.
+    pub(crate) async fn drain(&mut self, body: Body) {
+        let mut raw = Raw {
+            kept: std::mem::take(&mut self.kept).into(),
+            is_broken: false,
+        };
+        self.size_bytes = drain(body, self.size_bytes, |data| raw.keep(data)).await;
+        self.kept = raw.kept.into();
     }
 
     /// Refuses a stranger's without a word.
@@ -253,7 +263,7 @@ pub(crate) async fn read(
         return Err(NotTaken::new(Refusal::TooLarge, 0));
     }
     let encoding = Encoding::of(headers).map_err(|refusal| NotTaken::new(refusal, 0))?;
-    let mut packed = Packed::default();
+    let mut raw = Raw::default();
     let mut sink = Sink::new(encoding, bytes_max);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| NotTaken::new(cause(&error), size))?;
@@ -262,37 +272,39 @@ pub(crate) async fn read(
         };
         size = size.saturating_add(data.len());
         if size > bytes_max {
-            return Err(packed.refuse(Refusal::TooLarge, size));
+            raw.keep(sink.as_it_came());
+            raw.keep(&data);
+            return Err(raw.refuse(Refusal::TooLarge, size));
         }
         if encoding != Encoding::Identity {
-            packed.keep(&data);
+            raw.keep(&data);
         }
-        let held = if packed.is_broken {
+        let held = if raw.is_broken {
             Ok(0)
         } else {
             sink.push(data, size, announced)
         };
         let held = match held {
             Err(Refusal::Malformed) => {
-                packed.is_broken = true;
+                raw.is_broken = true;
                 Ok(0)
             }
             held => held,
         };
-        held.and_then(|held| charge.hold(held.saturating_add(packed.kept.len())))
-            .map_err(|refusal| packed.refuse(refusal, size))?;
+        held.and_then(|held| charge.hold(held.saturating_add(raw.kept.len())))
+            .map_err(|refusal| raw.refuse(refusal, size))?;
         if encoding != Encoding::Identity {
             // A small piece may unpack to much: others have their turn before the next one.
             tokio::task::yield_now().await;
         }
     }
-    let finished = if packed.is_broken {
+    let finished = if raw.is_broken {
         Err(Refusal::Malformed)
     } else {
         sink.finish(size)
     };
     let bytes = finished.map_err(|refusal| NotTaken {
-        kept: packed.kept.into(),
+        kept: raw.kept.into(),
         ..NotTaken::new(refusal, size)
     })?;
     charge
@@ -305,25 +317,26 @@ pub(crate) async fn read(
     })
 }
 
-/// A packed body as it comes.
+/// A body as it comes.
 #[derive(Debug, Default)]
-struct Packed {
+struct Raw {
     /// The first of it, for review.
     kept: Vec<u8>,
     /// It does not unpack.
     is_broken: bool,
 }
 
-impl Packed {
+impl Raw {
     fn keep(&mut self, data: &[u8]) {
         let room = UNDECODABLE_BYTES_KEPT_MAX.saturating_sub(self.kept.len());
         let more = data.get(..room).unwrap_or(data);
         self.kept.extend_from_slice(more);
     }
 
-    fn refuse(&self, refusal: Refusal, size: usize) -> NotTaken {
+    fn refuse(&mut self, refusal: Refusal, size: usize) -> NotTaken {
         NotTaken {
             is_malformed: self.is_broken,
+            kept: std::mem::take(&mut self.kept).into(),
             ..NotTaken::new(refusal, size)
         }
     }
@@ -351,15 +364,21 @@ fn cause(error: &axum::Error) -> Refusal {
     Refusal::Broken
 }
 
-/// Reads a body of which `size_bytes` have come on to its end and keeps nothing of it, so that the
-/// answer reaches whoever is still sending. Stops at the limit; how much came in all.
-pub(crate) async fn drain(mut body: Body, mut size_bytes: u64) -> u64 {
+/// Reads a body of which `size_bytes` have come on to its end, so that the answer reaches whoever is still
+/// sending; `see` is shown each piece. Stops at the limit; how much came in all.
+pub(crate) async fn drain(
+    mut body: Body,
+    mut size_bytes: u64,
+    mut see: impl FnMut(&[u8]) + Send,
+) -> u64 {
     while size_bytes <= limit::BODY_BYTES_MAX as u64 {
         let Some(Ok(frame)) = body.frame().await else {
             break;
         };
-        let more = frame.data_ref().map_or(0, |data| data.len() as u64);
-        size_bytes = size_bytes.saturating_add(more);
+        if let Some(data) = frame.data_ref() {
+            see(data);
+            size_bytes = size_bytes.saturating_add(data.len() as u64);
+        }
     }
     size_bytes
 }
@@ -457,6 +476,15 @@ impl Sink {
             Self::Gzip(decoder) => decoder.get_ref().bytes.capacity(),
             Self::Deflate(decoder) => decoder.get_ref().bytes.capacity(),
         })
+    }
+
+    /// What has come so far, where nothing is to be unpacked.
+    fn as_it_came(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Pieces(bytes) => bytes,
+            Self::Gzip(_) | Self::Deflate(_) => &[],
+        }
     }
 
     fn finish(self, size: usize) -> Result<Bytes, Refusal> {

@@ -213,7 +213,10 @@ async fn turn_away(state: &State, stranger: Stranger, parts: &Parts, mut body: B
             size_bytes,
             is_malformed: false,
             ..
-        }) => (stranger.refusal, body::drain(body, size_bytes).await),
+        }) => (
+            stranger.refusal,
+            body::drain(body, size_bytes, |_| {}).await,
+        ),
         Err(NotTaken { size_bytes, .. }) => (Refusal::Undecodable, size_bytes),
     };
     refusal.respond(Facts {

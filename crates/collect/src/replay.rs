@@ -163,29 +163,57 @@ fn read(
     }
 }
 
-/// Gives the first record the id, and further ones of the same body ids that follow from it. Names
-/// and links have ids of their own: writing them twice changes nothing.
+/// Gives the id to the record that was asked for, and further ones of the same body ids that follow from
+/// it. Names and links have ids of their own: writing them twice changes nothing.
 fn keep_id(id: RecordId, entries: &mut [Entry]) {
+    let ranks = entries.iter().enumerate();
+    let ranks = ranks.filter_map(|(place, entry)| Some((Rank::of(&entry.record)?, place)));
+    let first = ranks.min().map(|(_, place)| place);
     let mut number = 0_u64;
-    for entry in entries {
-        let place = match &mut entry.record {
+    for (place, entry) in entries.iter_mut().enumerate() {
+        if Rank::of(&entry.record).is_none() {
+            continue;
+        }
+        let own = match &mut entry.record {
             Record::Event(event) => &mut event.id,
-            Record::ProfileChange(change)
-                if change.changes.iter().any(|it| it.op != ChangeOp::Identify) =>
-            {
-                &mut change.id
-            }
-            Record::ProfileChange(_)
-            | Record::Link(_)
-            | Record::Request(_)
-            | Record::Quarantined(_) => continue,
+            Record::ProfileChange(change) => &mut change.id,
+            Record::Link(_) | Record::Request(_) | Record::Quarantined(_) => continue,
         };
-        *place = if number == 0 {
+        *own = if first == Some(place) {
             id
         } else {
+            number += 1;
             following(id, number)
         };
-        number += 1;
+    }
+}
+
+/// How likely a record is the one that was asked for: others only come along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Event,
+    /// A change of a person, or a push token.
+    Change,
+    /// News of the device.
+    Device,
+}
+
+impl Rank {
+    /// None of a record with an id of its own.
+    fn of(record: &Record) -> Option<Self> {
+        match record {
+            Record::Event(_) => Some(Self::Event),
+            Record::ProfileChange(change) => {
+                let steps = change.changes.iter().map(|it| it.op);
+                let own = steps.filter(|it| *it != ChangeOp::Identify);
+                let ranks = own.map(|it| match it == ChangeOp::Device {
+                    true => Self::Device,
+                    false => Self::Change,
+                });
+                ranks.min()
+            }
+            Record::Link(_) | Record::Request(_) | Record::Quarantined(_) => None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use model::limit;
 use model::record::Source;
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::sync::Arc;
 use wire::mobile_sdk::{self, Body, Hello, Upload};
 
@@ -72,7 +73,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
         voice.allow();
     }
-    let (bytes_max, charge) = match known {
+    let (bytes_max, charge) = match &known {
         Some(rules) => (
             limit::BODY_BYTES_MAX,
             state.collect_bodies().for_account(rules.id),
@@ -83,18 +84,28 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let as_it_is = is_known && !body::is_readable(&parts.headers);
     let as_it_is = as_it_is.then(HeaderMap::new);
     let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
-    let read = body::read(of_body, &mut body, bytes_max, charge).await;
-    let (taken, size_bytes) = match &read {
-        Ok(body) => (
+    let mut read = body::read(of_body, &mut body, bytes_max, charge).await;
+    if let Err(it) = &mut read
+        && it.refusal == Refusal::TooLarge
+        && is_known
+    {
+        it.drain(body).await;
+    }
+    let (taken, size_bytes) = match (&read, known) {
+        (Ok(body), _) => (
             take(&state, &head, &parts.headers, &claim, &body.bytes),
             body.size_bytes,
         ),
-        Err(it) if is_known && it.refusal == Refusal::Malformed => (
+        (Err(it), Some(_)) if it.refusal == Refusal::Malformed => (
             take(&state, &head, &parts.headers, &claim, &it.kept),
             it.size_bytes,
         ),
-        Err(it) if is_known => return Dropped::from(it.refusal).respond(it.size_bytes),
-        Err(it) => return it.in_silence(),
+        (Err(it), Some(rules)) if it.refusal == Refusal::TooLarge => (
+            take_a_part(&state, &parts.headers, &claim, rules, &it.kept),
+            it.size_bytes,
+        ),
+        (Err(it), Some(_)) => return Dropped::from(it.refusal).respond(it.size_bytes),
+        (Err(it), None) => return it.in_silence(),
     };
     let mut intake = match taken {
         Ok(intake) => intake,
@@ -231,10 +242,11 @@ fn take(
     let batch = upload.batch(from.0);
     let device = upload.device();
     let kept_as = rules.device_name(&device).into_owned();
+    let meta = LazyCell::new(|| upload.kept_meta(&kept_as));
     let sent = Sent {
         device: &device,
         salt: device.as_bytes(),
-        keep: &|item: &str| mobile_sdk::keep(item, &kept_as),
+        keep: &|item: &str| mobile_sdk::keep(item, &meta),
     };
     let mut intake = Intake::of_records(state, rules, batch, from, &sent);
     if upload.uses_ip() && !intake.is_out() {
@@ -243,6 +255,20 @@ fn take(
     intake.wants_variables = upload.wants_variables();
     intake.answer_key = answer_key;
     Ok(intake)
+}
+
+/// Keeps what there is of a body that is too large, for review. It is not read: what is missing could make
+/// something else of it.
+fn take_a_part(
+    state: &State,
+    headers: &HeaderMap,
+    claim: &Claim<'_>,
+    rules: Arc<AccountRules>,
+    part: &[u8],
+) -> Result<Intake, Dropped> {
+    page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
+    let from = (claim.source(None), state.clock().now());
+    Ok(Intake::of_undecodable(state, rules, part, from))
 }
 
 /// The value of a header that is there exactly once.

@@ -12,7 +12,7 @@ use super::harness::Room;
 
 const UPLOAD: &[u8] = br#"{"d":[{"type":"event","identity":"u1","evtName":"Viewed"}]}"#;
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -31,7 +31,7 @@ fn endless(count: usize, size: usize) -> Body {
 }
 
 /// In small pieces: no length is announced.
-fn in_pieces(bytes: &[u8]) -> Body {
+pub(super) fn in_pieces(bytes: &[u8]) -> Body {
     let piece = |piece: &[u8]| Ok::<_, std::io::Error>(piece.to_vec());
     let pieces: Vec<_> = bytes.chunks(1_000).map(piece).collect();
     Body::from_stream(stream::iter(pieces))

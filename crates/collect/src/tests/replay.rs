@@ -142,6 +142,19 @@ async fn what_sdks_sent_is_stored_once_the_rules_let_it() {
         assert_eq!(replayed, Replayed::Stored(1), "{source:?}");
         assert!(ids.contains(&(ID, "event")), "{source:?} {ids:?}");
     }
+    // What comes along has other ids: what is looked for is what was refused.
+    let meta = r#"{"type":"meta","g":"__1","af":{"Make":"x"}}"#;
+    let launched = r#"{"type":"event","evtName":"App Launched","ep":1790000000}"#;
+    let launched = format!("[{meta},{launched}]");
+    let (replayed, ids) = check(quarantined(Source::Android, 528, &launched)).await;
+    assert_eq!(replayed, Replayed::Stored(2));
+    let of_change = ids.contains(&(ID, "change"));
+    assert!(ids.contains(&(ID, "event")) && !of_change, "{ids:?}");
+    let token = r#"{"type":"data","data":{"id":"x","type":"fcm"},"ep":1790000000}"#;
+    let token = format!("[{meta},{token}]");
+    let (_, ids) = check(quarantined(Source::Android, 531, &token)).await;
+    let of_id = ids.iter().filter(|it| it.0 == ID).count();
+    assert_eq!((ids.last(), of_id), (Some(&(ID, "change")), 1), "{ids:?}");
     let other = phone.replace("\"g\"", "\"id\":\"TEST-2\",\"g\"");
     for (source, body) in [
         (Source::Android, other.as_str()),

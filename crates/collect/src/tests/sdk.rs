@@ -2,6 +2,7 @@
 
 mod mobile;
 mod opt_outs;
+mod unread;
 mod web;
 
 use axum::body::Body;

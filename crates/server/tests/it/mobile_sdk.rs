@@ -300,6 +300,42 @@ async fn an_iphone_whose_body_alone_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn an_iphone_whose_headers_say_who_it_is() {
+    let room = Installation::new();
+    let account = room.account("ios-headers");
+    let server = room.serve();
+    let phone = phone(&room, &server, &account);
+    let iphone = |method: &str, path: &str| {
+        let request = phone.anonymous(method, path);
+        request.header("X-CleverTap-Account-Id", &account.id)
+    };
+    // It asks where to send without a query string.
+    let hello = iphone("GET", "/hello").send().await.unwrap();
+    let here = format!("localhost:{}", server.address("collect").port());
+    assert_eq!(hello.status().as_u16(), 200);
+    assert_eq!(hello.headers()["x-wzrk-rd"], *here);
+    assert_eq!(hello.headers()["x-wzrk-spiky-rd"], *here);
+
+    let body = json!([
+        {"type": "meta", "g": IPHONE, "af": {"OS Version": "17.4", "Make": "Apple"}},
+        {"type": "event", "evtName": "Opened", "evtData": {"n": 1.5}, "ep": START, "s": START},
+    ]);
+    let send = |token: &str| {
+        let path = format!("/a1?os=iOS&t=70000&ts={START}");
+        let request = iphone("POST", &path).header("X-CleverTap-Token", token);
+        request.body(body.to_string())
+    };
+    assert!(send("wrong").send().await.is_err(), "it was answered");
+    let answer = accepted(send(&account.sdk_token)).await;
+    assert_eq!(answer.text().await.unwrap(), TAKEN);
+    let opened = events(&server.client(&account), "Opened").await;
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0]["profile"]["objectId"], IPHONE);
+    let sources = room.query(&account, "SELECT DISTINCT source FROM events");
+    assert_eq!(sources, [json!({"source": "ios"})]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_of_a_known_phone_is_sealed_in_quarantine_and_nobody_else_is_answered()
 {
     let room = Installation::new();
@@ -473,26 +509,47 @@ async fn the_dictionary_holds_for_every_dialect() {
 }
 
 #[tokio::test]
-async fn what_a_phone_was_refused_is_stored_once_the_account_wants_it() {
+async fn what_a_phone_was_refused_is_stored_as_it_was_once_the_account_wants_it() {
     let room = Installation::new();
     let account = room.account("late");
     let server = room.serve();
-    let phone = phone(&room, &server, &account);
-    let said = |verb| room.json(&["dictionary", verb, "Tap", "--account", &account.id]);
-    said("discard");
+    let (phone, client) = (phone(&room, &server, &account), server.client(&account));
+    let say = |verb: &str| {
+        for event in ["Tap", "App Launched"] {
+            room.json(&["dictionary", verb, event, "--account", &account.id]);
+        }
+    };
+    say("discard");
     let body = batch(&account).to_string();
     accepted(android(&phone, &account).body(body.clone())).await;
     accepted(android(&phone, &account).body(body)).await;
-    assert_eq!(counts(&room, &account).await["Tap"], Value::Null);
+    assert_eq!(
+        counts(&room, &account).await,
+        json!({"Charged": 1, "Product Viewed": 1})
+    );
     let place = ["--account", &account.id];
     let kept = room.json(&[&["quarantine", "list"][..], &place].concat());
-    let ids: Vec<_> = kept
+    let mut ids: Vec<_> = kept
         .as_array()
         .unwrap()
         .iter()
         .map(|it| it["record_id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids.len(), 2, "{kept}");
+    assert_eq!(ids.len(), 3, "{kept}");
+    for id in ids.iter().copied() {
+        let shown = room.json(&[&["quarantine", "show", id][..], &place].concat());
+        let shown = shown.to_string();
+        assert!(shown.contains("Fairphone"), "{shown}");
+        for secret in ["38400000", &account.sdk_token] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+    let device = async || {
+        let ana = client.get("/1/profile.json?identity=u-1").await;
+        ana.body["record"]["platformInfo"].clone()
+    };
+    let known = device().await;
+    assert_eq!(known[0]["make"], "Fairphone", "{known}");
     let replay = || {
         let words = [&["quarantine", "replay"][..], &place, &ids].concat();
         let done = room.json(&words);
@@ -502,15 +559,32 @@ async fn what_a_phone_was_refused_is_stored_once_the_account_wants_it() {
             .map(|it| it["outcome"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(replay(), ["refused", "refused"]);
-    said("forget");
-    assert_eq!(replay(), ["stored", "stored"]);
-    assert_eq!(replay(), ["replayed_before", "replayed_before"]);
-    assert_eq!(counts(&room, &account).await["Tap"], 2);
-    let taps = events(&server.client(&account), "Tap").await;
-    for tap in taps {
-        assert_eq!(tap["profile"]["identity"], "u-1", "{tap}");
+    assert_eq!(replay(), ["refused"; 3]);
+    say("forget");
+    assert_eq!(replay(), ["stored"; 3]);
+    assert_eq!(replay(), ["replayed_before"; 3]);
+    let of_both = "FROM events WHERE name IN ('Tap', 'App Launched')";
+    let sql = format!("SELECT record_id {of_both} ORDER BY record_id");
+    let stored = room.query(&account, &sql);
+    let stored: Vec<_> = stored.iter().map(|it| it["record_id"].as_str()).collect();
+    ids.sort_unstable();
+    let asked: Vec<_> = ids.iter().map(|it| Some(*it)).collect();
+    assert_eq!(stored, asked, "each under the id that it had in quarantine");
+    assert_eq!(device().await, known, "what is known of the device stays");
+    let mut events_stored = events(&client, "Tap").await;
+    assert_eq!(events_stored.len(), 2);
+    for tap in &events_stored {
         assert_eq!(tap["event_props"], json!({"button": "buy"}));
+    }
+    events_stored.extend(events(&client, "App Launched").await);
+    assert_eq!(events_stored.len(), 3);
+    for event in events_stored {
+        let (profile, session) = (&event["profile"], &event["session_props"]);
+        assert_eq!(profile["identity"], "u-1", "{event}");
+        let app = ["platform", "os_version", "app_version", "make"].map(|it| &profile[it]);
+        assert_eq!(app, ["Android", "14", "1.4.2", "Fairphone"], "{event}");
+        let said = ["utm_source", "utm_medium", "Build"].map(|it| &session[it]);
+        assert_eq!(said, ["google-play", "organic", "42"], "{event}");
     }
 }
 

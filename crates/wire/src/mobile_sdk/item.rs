@@ -26,6 +26,8 @@ pub(super) struct Item<'a> {
     pub(super) referrer: Option<Value<'a>>,
     /// One of them stands twice.
     pub(super) key_twice: bool,
+    /// One of those that say whose a body is stands twice.
+    pub(super) is_anybodys: bool,
 }
 
 impl<'a> Item<'a> {
@@ -55,7 +57,9 @@ impl<'a> Item<'a> {
             "ref" => &mut self.referrer,
             _ => return,
         };
-        self.key_twice |= field.replace(value).is_some();
+        let is_twice = field.replace(value).is_some();
+        self.key_twice |= is_twice;
+        self.is_anybodys |= is_twice && matches!(key, "type" | "g" | "id" | "tk");
     }
 
     /// The element's `type`; empty when it has none.
@@ -64,15 +68,12 @@ impl<'a> Item<'a> {
     }
 }
 
-/// An item that was refused, as it is kept for review: a body of its own, so that it can be read
-/// again, without ids for advertising.
+/// An item that was refused, as it is kept for review: a body of its own, with the `meta` of
+/// [`Upload::kept_meta`](super::Upload::kept_meta), so that it can be read again; without ids for
+/// advertising.
 #[must_use]
-pub fn keep(item: &str, device: &str) -> String {
-    let item = without_advertising(item);
-    match serde_json::to_string(device) {
-        Ok(device) => format!("[{{\"type\":\"meta\",\"g\":{device}}},{item}]"),
-        Err(_) => item.into_owned(),
-    }
+pub fn keep(item: &str, meta: &str) -> String {
+    format!("[{meta},{}]", without_advertising(item))
 }
 
 /// The app's start carries the app fields once more.

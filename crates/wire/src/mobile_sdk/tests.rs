@@ -105,28 +105,62 @@ fn the_start_of_an_app_does_not_keep_an_advertising_id_either() {
             {"type":"event","evtName":"App Launched","evtData":{"IDFA":"ad","ifa":"ad","mt_ifa":"ad","mt_GoogleAdID":"ad","gaid":"ad"}},
             {"type":"event","evtName":"App Launched"}]"#,
         &expect![[r#"
-            2 0 ObjectId=__1 device:Android={}
             2 0 ObjectId=__1 App Launched {"Version":"1.2","n":[1]} session=None 
-            3 0 ObjectId=__1 device:Android={}
             3 0 ObjectId=__1 App Launched {} session=None 
-            4 0 ObjectId=__1 device:Android={}
             4 0 ObjectId=__1 App Launched {} session=None "#]],
     );
 }
 
 #[test]
-fn a_refused_start_of_an_app_is_kept_without_its_advertising_id() {
-    let item =
+fn what_was_refused_is_kept_with_all_that_it_is_read_by() {
+    let launched =
         r#"{"type":"event","evtName":"App Launched","evtData":{"GoogleAdID":"ad","n":1},"ep":9}"#;
+    let token = r#"{"type":"data","data":{"id":"x","type":"fcm"},"ep":9}"#;
+    let meta = r#"{"type":"meta","g":"__1","id":"A-1","tk":"secret","ct_pi":"Email","af":{"Make":"x","OS Version":"14","OS":"Windows","useIP":true,"GoogleAdID":"ad","mt_ifa":"ad","deep":{}},"ref":{"us":"s","um":"m","x":1}}"#;
+    let kept_meta = r#"{"type":"meta","g":"__1","af":{"make":"x","os_version":"14","OS":"Windows","useIP":true},"ref":{"us":"s","um":"m"}}"#;
+    for item in [launched, token] {
+        let sent = format!("[{meta},{item}]");
+        let sent = upload(&sent);
+        let kept = keep(item, &sent.kept_meta("__1"));
+        let item = item.replace(r#""GoogleAdID":"ad","#, "");
+        assert_eq!(kept, format!("[{kept_meta},{item}]"));
+        let (sent, kept) = (sent.batch(Source::Android), upload(&kept));
+        let kept = kept.batch(Source::Android);
+        assert_eq!(show(&kept), show(&sent));
+        assert!(show(&kept).contains("device:Windows={\"make\":\"x\""));
+    }
+    let bare = upload(r#"[{"type":"meta","g":"a\"b","af":{"ifa":"ad"}}]"#);
     assert_eq!(
-        keep(item, "__1"),
-        r#"[{"type":"meta","g":"__1"},{"type":"event","evtName":"App Launched","evtData":{"n":1},"ep":9}]"#
+        keep("null", &bare.kept_meta(&bare.device())),
+        r#"[{"type":"meta","g":"a\"b"},null]"#
     );
-    let other = r#"{"type":"event","evtName":"Tap","ep":9}"#;
-    assert_eq!(
-        keep(other, "__1"),
-        format!(r#"[{{"type":"meta","g":"__1"}},{other}]"#)
+}
+
+#[test]
+fn where_nothing_is_said_of_a_device_what_was_known_of_it_stays() {
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1","af":{"ifa":"ad"},"ref":{"us":"s"}},
+            {"type":"event","evtName":"App Launched"},
+            {"type":"data","data":{"id":"x","type":"fcm"}},
+            {"type":"data","data":{"id":"","type":"fcm"}}]"#,
+        &expect![[r#"
+            2 0 ObjectId=__1 App Launched {} session=None {"utm_source":"s"}
+            3 0 ObjectId=__1 token:fcm={"id":"x","type":"fcm"}
+            4 0 ObjectId=__1 "#]],
     );
+}
+
+#[test]
+fn a_name_without_end_is_none() {
+    let long = "x".repeat(2_000);
+    let text = format!(r#"[{{"type":"meta","g":"{long}"}},{{"type":"event","evtName":"E"}}]"#);
+    check(
+        Source::Android,
+        &text,
+        &expect!["2 rejected identity_missing Nobody"],
+    );
+    assert_eq!(&*upload(&text).device(), "");
 }
 
 #[test]
@@ -226,7 +260,7 @@ fn the_form_of_a_game_on_a_desktop() {
 fn a_system_without_a_name_is_the_source_s() {
     for os in ["\"\"", "7", "\"<b>\"", "\"ios\"", "null"] {
         let text = format!(
-            r#"[{{"type":"meta","g":"-1","af":{{"OS":{os}}}}},{{"type":"event","evtName":"App Launched"}}]"#
+            r#"[{{"type":"meta","g":"-1","af":{{"Build":"7","OS":{os}}}}},{{"type":"event","evtName":"App Launched"}}]"#
         );
         let shown = show(&upload(&text).batch(Source::Ios));
         assert!(shown.contains("device:iOS="), "{os}: {shown}");
@@ -270,6 +304,16 @@ fn what_is_wrong_is_rejected_alone() {
     );
     check(
         Source::Android,
+        r#"[null,{"type":"meta","g":"__1"},7,[{"type":"event"}],"x",{"type":"event","evtName":"Good"}]"#,
+        &expect![[r#"
+            6 0 ObjectId=__1 Good {} session=None 
+            1 rejected type_unknown Person(ObjectId, "__1")
+            3 rejected type_unknown Person(ObjectId, "__1")
+            4 rejected type_unknown Person(ObjectId, "__1")
+            5 rejected type_unknown Person(ObjectId, "__1")"#]],
+    );
+    check(
+        Source::Android,
         r#"[{"type":"event","evtName":"Nobody's"}]"#,
         &expect!["1 rejected identity_missing Nobody"],
     );
@@ -281,16 +325,42 @@ fn what_is_wrong_is_rejected_alone() {
 }
 
 #[test]
+fn what_is_said_twice_of_a_device_counts_for_nothing() {
+    for twice in [
+        r#""af":{"Make":"x","useIP":true},"af":{"Make":"y","useIP":true}"#,
+        r#""ref":{"us":"x"},"af":{"Make":"x","useIP":true},"ref":{"us":"y"}"#,
+    ] {
+        let text = format!(
+            r#"[{{"type":"meta","g":"__1","id":"A-1","tk":"t",{twice}}},{{"type":"event","evtName":"App Launched"}}]"#
+        );
+        check(
+            Source::Android,
+            &text,
+            &expect![[r#"
+                2 0 ObjectId=__1 App Launched {} session=None 
+                1 rejected key_twice Ambiguous"#]],
+        );
+        let upload = upload(&text);
+        assert_eq!(upload.account().as_deref(), Some("A-1"));
+        assert!(!upload.uses_ip());
+    }
+}
+
+#[test]
 fn bodies_that_are_none_are_refused_whole() {
     let many = format!("[{}{{}}]", "{},".repeat(ITEMS_MAX));
     let deep = "[".repeat(100_000);
-    let bodies: [&[u8]; 11] = [
+    let bodies: [&[u8]; 15] = [
         b"",
         b"7",
         b"[7]",
+        b"[null,[{}]]",
         b"[{}] x",
         b"[{\"type\":\"meta\"},{\"type\":\"meta\"}]",
         b"[{\"type\":\"meta\",\"g\":\"a\",\"g\":\"b\"}]",
+        b"[{\"type\":\"meta\",\"id\":\"a\",\"id\":\"b\"},{\"type\":\"event\"}]",
+        b"[{\"type\":\"meta\",\"tk\":\"a\",\"tk\":\"b\"},{\"type\":\"event\"}]",
+        b"[{\"type\":\"event\",\"type\":\"meta\",\"g\":\"a\"}]",
         b"{\"itp\":\"\"}",
         b"{\"itp\":\"\",\"itk\":\"AAAA\",\"itv\":\"AAAA\"}",
         b"[{\"type\":\"\xff\"}]",

@@ -17,6 +17,8 @@ const APP_LAUNCHED: &str = "App Launched";
 const TOKEN_BYTES_MAX: usize = 4_096;
 /// The longest name of a system.
 const PLATFORM_BYTES_MAX: usize = 32;
+/// The longest name of a device that is read: it stands beside every record of the body.
+const DEVICE_BYTES_MAX: usize = limit::IDENTITY_BYTES_MAX;
 
 /// A body as it came.
 #[derive(Debug)]
@@ -37,8 +39,9 @@ pub struct Upload<'a> {
 /// Reads a body.
 ///
 /// # Errors
-/// When it is neither an array of objects nor the envelope of an encrypted one, when it has more than
-/// [`ITEMS_MAX`] elements, or two that speak for the device.
+/// When it is neither an array (with an object in it, unless it is empty) nor the envelope of an encrypted
+/// one; when it has more than [`ITEMS_MAX`] elements, two that speak for the device, or one that says twice
+/// whose the body is.
 pub fn decode(body: &[u8]) -> Result<Body<'_>, Undecodable> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| Undecodable)?;
     let mut scanner = Scanner::new(text);
@@ -76,28 +79,37 @@ impl<'a> Upload<'a> {
         }
         let mut upload = Self::default();
         let mut position = 0_u32;
-        let mut is_wrong = false;
+        let (mut is_anybodys, mut has_object) = (false, false);
         array.elements(|element| {
             position = position.saturating_add(1);
-            is_wrong |= element.kind != Kind::Object;
+            has_object |= element.kind == Kind::Object;
             let item = Item::of(&element, position);
-            if &*item.kind() == "meta" {
-                is_wrong |= item.key_twice || upload.meta.replace(item).is_some();
-            } else {
+            if &*item.kind() != "meta" {
+                // What is no object is of no type, and refused alone.
+                upload.items.push(item);
+                return;
+            }
+            let mut meta = item;
+            if item.key_twice {
+                // It says whose the body is. Which of the two it says of the device nobody can tell.
+                (meta.app_fields, meta.referrer) = (None, None);
                 upload.items.push(item);
             }
+            is_anybodys |= item.is_anybodys || upload.meta.replace(meta).is_some();
         });
-        if is_wrong {
+        if is_anybodys || (position > 0 && !has_object) {
             Err(Undecodable)
         } else {
             Ok(upload)
         }
     }
 
-    /// The device that the body speaks for; empty when it names none.
+    /// The device that the body speaks for; empty when it names none, or one by more than 1,024 bytes.
     #[must_use]
     pub fn device(&self) -> Box<str> {
-        text(self.meta.and_then(|it| it.device)).unwrap_or_default()
+        let device = text(self.meta.and_then(|it| it.device));
+        let device = device.filter(|it| it.len() <= DEVICE_BYTES_MAX);
+        device.unwrap_or_default()
     }
 
     /// The account that the body names.
@@ -169,27 +181,64 @@ impl<'a> Upload<'a> {
         })
     }
 
-    /// What is known of the device, and which campaign has led to the session.
-    fn facts(&self) -> Facts {
-        let mut facts = Facts::of_app_fields(self.meta.and_then(|it| it.app_fields));
+    /// What the app says of the device.
+    fn app_facts(&self) -> Facts {
+        Facts::of_app_fields(self.meta.and_then(|it| it.app_fields))
+    }
+
+    /// Adds which campaign has led to the session, under these names.
+    fn add_campaign(&self, facts: &mut Facts, [source, medium, campaign]: [&str; 3]) {
         if let Some(referrer) = self.meta.and_then(|it| it.referrer) {
             referrer.members(|key, value| match key.decode().as_deref() {
-                Some("us") => facts.add("utm_source", Some(value)),
-                Some("um") => facts.add("utm_medium", Some(value)),
-                Some("uc") => facts.add("utm_campaign", Some(value)),
+                Some("us") => facts.add(source, Some(value)),
+                Some("um") => facts.add(medium, Some(value)),
+                Some("uc") => facts.add(campaign, Some(value)),
                 _ => {}
             });
         }
-        facts
+    }
+
+    /// What is kept, beside an item that was refused, of what the body says of its device: all by which the
+    /// item is read again. Its account, the token and ids for advertising are not.
+    #[must_use]
+    pub fn kept_meta(&self, device: &str) -> String {
+        let mut campaign = Facts::default();
+        self.add_campaign(&mut campaign, ["us", "um", "uc"]);
+        let members = [
+            ("g", RawJson::of(device).ok()),
+            ("af", self.app_facts().json()),
+            ("ref", campaign.json()),
+        ];
+        let mut meta = String::from("{\"type\":\"meta\"");
+        for (name, value) in members {
+            if let Some(value) = value {
+                meta.push_str(",\"");
+                meta.push_str(name);
+                meta.push_str("\":");
+                meta.push_str(value.as_str());
+            }
+        }
+        meta.push('}');
+        meta
     }
 
     /// The records of the body, all of one device.
     #[must_use]
     pub fn batch(&self, source: Source) -> Batch<'a> {
+        let mut facts = self.app_facts();
+        let is_told = facts.json().is_some();
+        self.add_campaign(&mut facts, ["utm_source", "utm_medium", "utm_campaign"]);
+        let facts = facts.json();
+        // It takes the place of what was known: where the app says nothing, that stays.
+        let news = facts.clone().filter(|_| is_told).map(|value| Change {
+            property: self.platform(source),
+            op: ChangeOp::Device,
+            value,
+        });
         let mut reader = Reader {
             device: self.device(),
-            facts: self.facts().json(),
-            platform: self.platform(source),
+            facts,
+            news,
             location: sdk::location(self.meta.and_then(|it| it.app_fields)),
             batch: Batch::default(),
         };
@@ -206,8 +255,10 @@ impl<'a> Upload<'a> {
 
 struct Reader<'a> {
     device: Box<str>,
+    /// What is said of device and session.
     facts: Option<RawJson>,
-    platform: Box<str>,
+    /// The same as a change of what is known of the device, where the app says something of it.
+    news: Option<Change>,
     location: Vec<Change>,
     batch: Batch<'a>,
 }
@@ -246,10 +297,11 @@ impl<'a> Reader<'a> {
                 profile.fault.map_or(Ok(()), Err)
             }
             _ => {
-                let change = token(item.data)?;
-                self.push_facts(item);
-                if let Some(change) = change {
-                    self.push(item, sdk::device_names(&self.device), changed(change));
+                let token = token(item.data)?;
+                // Where neither says anything, the device is known by its name from now on.
+                let has_news = self.push_news(item);
+                if token.is_some() || !has_news {
+                    self.push(item, sdk::device_names(&self.device), changed(token));
                 }
                 Ok(())
             }
@@ -270,7 +322,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if name == APP_LAUNCHED {
-            self.push_facts(item);
+            self.push_news(item);
             // Its properties are those of `af` once more.
             let sent = Scanner::whole(properties.as_str()).ok();
             let clean = sent.and_then(sdk::without_advertising);
@@ -287,15 +339,14 @@ impl<'a> Reader<'a> {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Writes down what is known of the device.
-    fn push_facts(&mut self, item: &Item<'a>) {
-        let value = self.facts.clone().unwrap_or_else(RawJson::empty_object);
-        let change = Change {
-            property: self.platform.clone(),
-            op: ChangeOp::Device,
-            value,
-        };
-        self.push(item, sdk::device_names(&self.device), changed(change));
+    /// Writes down what the app says of the device; whether it says anything.
+    fn push_news(&mut self, item: &Item<'a>) -> bool {
+        let news = self.news.clone();
+        let has_news = news.is_some();
+        if has_news {
+            self.push(item, sdk::device_names(&self.device), changed(news));
+        }
+        has_news
     }
 
     fn push(&mut self, item: &Item<'a>, names: Names<'a>, content: Content<'a>) {
@@ -309,9 +360,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn changed<'a>(change: Change) -> Content<'a> {
+fn changed<'a>(change: Option<Change>) -> Content<'a> {
     Content::Profile {
-        changes: vec![change],
+        changes: change.into_iter().collect(),
         alias: None,
     }
 }

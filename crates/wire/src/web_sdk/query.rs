@@ -133,9 +133,10 @@ fn digits(text: &str) -> Option<u64> {
 /// What stands behind the id of a browser that has opted out.
 pub(super) const OUT: &str = ":OO";
 
-/// The browser's id in a text: the mark of its having opted out is no part of it.
+/// The browser's id in a text: the mark of its having opted out is no part of it, however often it
+/// stands there.
 pub(super) fn device(text: &str) -> Option<&str> {
-    let id = text.strip_suffix(OUT).unwrap_or(text);
+    let id = text.trim_end_matches(OUT);
     sdk::is_device_id(id).then_some(id)
 }
 

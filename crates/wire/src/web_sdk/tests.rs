@@ -259,6 +259,9 @@ fn a_browser_keeps_its_id_until_another_person_signs_in() {
     check("{}", "abc:OO", Some("abc"));
     check("{}", "abc%3AOO", Some("abc"));
     check(r#"{"g":"abc:OO"}"#, "", Some("abc"));
+    check("{}", "abc:OO:OO", Some("abc"));
+    check(r#"{"g":"abc:OO:OO:OO"}"#, "", Some("abc"));
+    check("{}", ":OO:OO", None);
     check(r#"{"isOUL":true,"rc":true}"#, "abc", None);
     check(r#"{"isOUL":true}"#, "", None);
     // The first sign-in has waited for the browser's id.
@@ -281,6 +284,8 @@ fn a_browser_that_has_opted_out_says_so_until_it_opts_in() {
     check("{}", "gc=abc:OO", true);
     check("{}", "gc=abc%3AOO&optOut=true", true);
     check("{}", "gc=abc:OO&optOut=false", false);
+    check("{}", "gc=abc:OO:OO", true);
+    check("{}", "gc=abc:OO:OO&optOut=false", false);
     check(r#"{"g":"abc:OO"}"#, "", true);
     check(r#"{"g":"abc:OO"}"#, "gc=abc&optOut=false", false);
     check(r#"{"g":"abc"}"#, "optOut=true", false);

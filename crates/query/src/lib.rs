@@ -24,6 +24,7 @@ mod events;
 mod latest;
 mod masked;
 mod newest;
+mod pages;
 mod people;
 mod presence;
 mod reads;
@@ -41,8 +42,9 @@ mod tests;
 pub use conditions::{Operator, PropertyFilter};
 pub use engine::{Engine, Rows, Settings};
 pub use error::{Error, Result};
-pub use events::{EventRow, EventsPage, EventsQuery, Position};
+pub use events::{EventRow, EventsQuery};
 pub use latest::{ActivePerson, Before, LatestPage};
+pub use pages::{EventsPage, Position};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };

@@ -27,6 +27,7 @@ mod newest;
 mod pages;
 mod people;
 mod presence;
+mod ranks;
 mod reads;
 mod reports;
 mod tallies;

@@ -27,10 +27,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::digest::Digests;
+use crate::names::PropertyNames;
 use crate::newest::Newest;
 use crate::people::{self, LinkCache, PeopleTable};
 use crate::presence::Presence;
-use crate::reports::PropertyNames;
 use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::tallies::Tallies;

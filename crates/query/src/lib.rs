@@ -23,6 +23,7 @@ mod digest;
 mod events;
 mod latest;
 mod masked;
+mod memory;
 mod names;
 mod newest;
 mod pages;

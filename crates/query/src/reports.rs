@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::events::{EventsQuery, Needs, Seen};
 use crate::functions::{json_members, json_number, json_text};
+use crate::memory::Room;
 use crate::people::{PeopleReader, ProfileParts, TABLES};
 use crate::tallies::begins_bin;
 use crate::{Engine, Error, ReadPolicy, Result};
@@ -20,6 +21,9 @@ use crate::{Engine, Error, ReadPolicy, Result};
 const HELD_MAX: usize = 2_000_000;
 /// Bytes of a value that count as one more.
 const CELL_BYTES: usize = 64;
+/// Bytes of memory of an entry of a table, beside what it points to: tables have twice the room that they
+/// need.
+const ENTRY_BYTES: usize = 64;
 
 /// What is looked at in each event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +103,7 @@ impl Engine {
             let of_people = subjects.iter().any(|it| matches!(it, Subject::Person(_)));
             let mut events_of: PersonMap<u64> = PersonMap::default();
             let links = &mut people.links;
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_seen(&snapshot, policy, query, needs, |event| {
                 for (subject, counts) in subjects.iter().zip(&mut counts) {
                     if let Some(value) = subject.value(event) {
@@ -113,7 +117,9 @@ impl Engine {
             })
             .await?;
             held.check()?;
-            let everybody: Vec<PersonKey> = events_of.keys().copied().collect();
+            // Whose keys are near each other are read together.
+            let mut everybody: Vec<PersonKey> = events_of.keys().copied().collect();
+            everybody.sort_unstable();
             let parts = ProfileParts {
                 profile: true,
                 events: false,
@@ -201,7 +207,7 @@ impl Engine {
                 .iter()
                 .map(|it| vec![PersonSet::default(); it.len()])
                 .collect();
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_event(&snapshot, policy, query, None, |key, times| {
                 links.each_person(key, times, |person, times| {
                     for (starts, seen) in stretches.iter().zip(&mut seen) {
@@ -288,20 +294,24 @@ impl Engine {
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut values: HashMap<Box<str>, Vec<u64>> = HashMap::new();
             let mut without = vec![0_u64; starts.len()];
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_seen(&snapshot, policy, query, needs, |event| {
                 let Some(place) = stretch_of(starts, event.ts) else {
                     return;
                 };
                 let counts = match subject.value(event) {
                     None => &mut without,
-                    Some(value) => match values.entry(json_text(value.as_str()).into()) {
-                        Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(new) if held.has_room_for(starts.len()) => {
-                            new.insert(vec![0; starts.len()])
+                    Some(value) => {
+                        let text = json_text(value.as_str()).into_boxed_str();
+                        let bytes = text.len() + starts.len() * size_of::<u64>();
+                        match values.entry(text) {
+                            Entry::Occupied(known) => known.into_mut(),
+                            Entry::Vacant(new) if held.has_room_for(starts.len(), bytes) => {
+                                new.insert(vec![0; starts.len()])
+                            }
+                            Entry::Vacant(_) => return,
                         }
-                        Entry::Vacant(_) => return,
-                    },
+                    }
                 };
                 if let Some(count) = counts.get_mut(place) {
                     *count += 1;
@@ -389,19 +399,31 @@ impl ValueType {
     }
 }
 
-/// Counts what a report holds, and knows when that is too much.
-#[derive(Debug, Default)]
-struct Held(usize);
+/// Counts what a report holds, and knows when that is too much, or more than there is memory for.
+#[derive(Debug)]
+struct Held {
+    cells: usize,
+    room: Room,
+}
 
 impl Held {
+    fn new(engine: &Engine) -> Self {
+        Self {
+            cells: 0,
+            room: engine.room("what a report holds"),
+        }
+    }
+
     fn add(&mut self, counts: &mut ValueCounts, value: &RawJson, times: u64) {
         let Some(kind) = ValueType::of(value.as_str()) else {
             return;
         };
         let counts = counts.entry(kind).or_default();
-        match counts.entry(json_text(value.as_str()).into_boxed_str()) {
+        let text = json_text(value.as_str()).into_boxed_str();
+        let (cells, bytes) = (1 + value.as_str().len() / CELL_BYTES, text.len());
+        match counts.entry(text) {
             Entry::Occupied(mut known) => *known.get_mut() += times,
-            Entry::Vacant(new) if self.has_room_for(1 + value.as_str().len() / CELL_BYTES) => {
+            Entry::Vacant(new) if self.has_room_for(cells, bytes) => {
                 new.insert(times);
             }
             Entry::Vacant(_) => {}
@@ -411,7 +433,7 @@ impl Held {
     fn count(&mut self, counts: &mut PersonMap<u64>, person: PersonKey) {
         match counts.entry(person) {
             Entry::Occupied(mut known) => *known.get_mut() += 1,
-            Entry::Vacant(new) if self.has_room() => {
+            Entry::Vacant(new) if self.has_room_for(1, 0) => {
                 new.insert(1);
             }
             Entry::Vacant(_) => {}
@@ -419,26 +441,23 @@ impl Held {
     }
 
     fn insert(&mut self, people: &mut PersonSet, person: PersonKey) {
-        if !people.contains(&person) && self.has_room() {
+        if !people.contains(&person) && self.has_room_for(1, 0) {
             people.insert(person);
         }
     }
 
-    fn has_room(&mut self) -> bool {
-        self.has_room_for(1)
-    }
-
-    fn has_room_for(&mut self, cells: usize) -> bool {
-        self.0 = self.0.saturating_add(cells);
-        self.0 <= HELD_MAX
+    /// Whether there is room for one entry more, of so many cells, with so many bytes of its own.
+    fn has_room_for(&mut self, cells: usize, bytes: usize) -> bool {
+        self.cells = self.cells.saturating_add(cells);
+        self.cells <= HELD_MAX && self.room.take(ENTRY_BYTES + bytes)
     }
 
     fn check(&self) -> Result<()> {
-        if self.0 > HELD_MAX {
+        if self.cells > HELD_MAX {
             return Err(Error::Statement(format!(
                 "the report holds more than {HELD_MAX} values or people; ask for fewer days"
             )));
         }
-        Ok(())
+        self.room.check()
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod export;
 mod folding;
 mod latest;
+mod memory;
 mod pages;
 mod people;
 mod policy;

@@ -47,13 +47,12 @@ impl Engine {
         mut read: Read,
         mut take: impl FnMut(&Ranked<'_>),
     ) -> Result<()> {
-        let columns = [PERSON_KEY, RECORD_ID, TS].map(String::from);
-        read.columns.extend(columns);
-        read.columns
-            .extend(events::property_columns(rows, conditions.properties()));
+        let mut columns = [PERSON_KEY, RECORD_ID, TS].map(String::from).to_vec();
+        columns.extend(events::property_columns(rows, conditions.properties()));
         if conditions.need_context() {
-            read.columns.push(String::from(CONTEXT));
+            columns.push(String::from(CONTEXT));
         }
+        read.columns.append(&mut columns);
         let state = match conditions.are_none() {
             true => self.reader(order),
             // What conditions look at may be large.

@@ -26,6 +26,9 @@ pub const IDENTITY_BYTES_MAX: usize = 1_024;
 pub const DELETION_IDENTITIES_MAX: usize = 100;
 /// Records on one page of an export (protocol).
 pub const PAGE_RECORDS_MAX: usize = 5_000;
+/// Bytes of the records on one page of an export or of a list of events: it is in memory as a whole. It
+/// has one record at least.
+pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How far ahead of the clock an event's time may be, milliseconds.
 pub const EVENT_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
 /// How long after its first an upload under an `Idempotency-Key` may come again as the same one,

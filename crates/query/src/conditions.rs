@@ -138,6 +138,11 @@ impl<'a> Conditions<'a> {
         self.properties.iter().map(|it| it.name)
     }
 
+    /// Whether there are none.
+    pub(crate) const fn are_none(&self) -> bool {
+        self.properties.is_empty() && self.context.is_empty()
+    }
+
     /// Whether they look at what the SDK said.
     pub(crate) const fn need_context(&self) -> bool {
         !self.context.is_empty()

@@ -27,10 +27,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::digest::Digests;
+use crate::names::PropertyNames;
 use crate::newest::Newest;
 use crate::people::{self, LinkCache, PeopleTable};
 use crate::presence::Presence;
-use crate::reports::PropertyNames;
 use crate::scan::{Order, STORE_URL};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::tallies::Tallies;
@@ -69,6 +69,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// Rows that are decoded at a time where they are read whole.
+const WHOLE_ROWS: usize = 256;
 
 /// The stack on which a statement is planned; touched as far as it is deep.
 const PLANNING_STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -266,6 +269,17 @@ impl Engine {
         // Cutting a sorted input in pieces forgets that it is sorted.
         let options = state.config_mut().options_mut();
         options.optimizer.repartition_file_scans = order == Order::Any;
+        state
+    }
+
+    /// As [`Engine::reader`], for rows that may be large: few come at a time, and none wait for a thread
+    /// that is free to take them.
+    pub(crate) fn whole_reader(&self, order: Order) -> SessionState {
+        let mut state = self.reader(order);
+        let config = state.config_mut();
+        *config = config.clone().with_batch_size(WHOLE_ROWS);
+        let options = config.options_mut();
+        options.optimizer.enable_round_robin_repartition = false;
         state
     }
 

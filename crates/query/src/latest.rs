@@ -6,14 +6,13 @@
 //! that were read lately are held (see [`crate::whole`]). A position is content, as that of
 //! [`crate::Position`]: a time, a record id and a cut-off of the time of receipt.
 
-use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, SortExpr};
-use futures::StreamExt;
 use governance::{Stretch, Suppressions};
 use lake::schema::{PERSON_KEY, RECORD_ID, TS};
 use model::catalog::PartMeta;
 use model::record::Table;
 use model::{PersonKey, RecordId, Timestamp};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,6 +25,7 @@ use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::TableRows;
 use crate::tables::{self, column};
+use crate::whole::Gathered;
 use crate::{Engine, Error, ReadPolicy, Result};
 
 /// Parts are looked at together up to about so many rows, and then no more if the page is full.
@@ -214,16 +214,16 @@ impl Engine {
 
     /// The rows of a page, and whether there are more.
     async fn newest(&self, asked: &Asked<'_>, limit: usize) -> Result<(Vec<EventRow>, bool)> {
-        let mut rows = match self.whole(asked, self.spots(asked).await?).await? {
-            Some(rows) => rows,
+        let (mut rows, is_cut) = match self.whole(asked, self.spots(asked).await?).await? {
+            Some(whole) => whole,
             // What came after the cut-off stands among the newest that are kept of a part.
             None => {
                 let spots = self.looked_for(asked).await?;
-                let rows = self.whole(asked, spots).await?;
-                rows.ok_or(Error::Internal("read the events of a page"))?
+                let whole = self.whole(asked, spots).await?;
+                whole.ok_or(Error::Internal("read the events of a page"))?
             }
         };
-        let more = rows.len() > limit;
+        let more = is_cut || rows.len() > limit;
         rows.truncate(limit);
         Ok((rows, more))
     }
@@ -291,130 +291,53 @@ impl Engine {
             return Ok(());
         }
         let is_plain = asked.is_plain();
-        let conditions = &asked.conditions;
-        let mut columns = [PERSON_KEY, RECORD_ID, TS, "name"]
-            .map(String::from)
-            .to_vec();
-        columns.extend(events::property_columns(rows, conditions.properties()));
-        if conditions.need_context() {
-            columns.push(String::from(events::CONTEXT));
-        }
         let mut filter = asked.filter();
         if let Some((ts, ..)) = page.oldest() {
             filter = filter.and(column(TS).gt_eq(tables::time(ts)));
         }
         let read = Read {
             filter: Some(filter),
-            columns,
+            columns: vec![String::from("name")],
             sort: is_plain.then(newest_first).unwrap_or_default(),
             limit: is_plain.then_some(asked.room),
         };
-        let rows = self.read(rows, asked.policy, Order::Any, read).await?;
-        let mut batches = rows.batches;
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
-            let (ids, names) = (
-                reads::keys(&batch, RECORD_ID)?,
-                reads::texts(&batch, "name")?,
-            );
-            let properties = events::property_reader(&batch)?;
-            let contexts = match conditions.need_context() {
-                true => Some(reads::texts(&batch, events::CONTEXT)?),
-                false => None,
-            };
-            for row in 0..batch.num_rows() {
-                let (key, ts) = (reads::person(keys, row), reads::time(times, row));
-                let context = contexts.and_then(|it| reads::text(it, row));
-                if asked.is_of(key, ts) && conditions.hold(&properties, context, row) {
-                    page.add((ts, reads::record(ids, row), key), names.value(row));
-                }
+        let (policy, conditions) = (asked.policy, &asked.conditions);
+        self.each_rank(rows, policy, conditions, Order::Any, read, |event| {
+            let (ts, _, key) = event.rank;
+            if asked.is_of(key, ts) && event.holds() {
+                page.add(event.rank, event.name);
             }
-        }
-        Ok(())
+        })
+        .await
     }
 
-    /// The events of a page as the reader sees them, the newest first; none when one of them came after
-    /// the cut-off.
+    /// The events of a page as the reader sees them, the newest first, and whether there was no room for
+    /// all of them; none when one of them came after the cut-off.
     async fn whole(
         &self,
         asked: &Asked<'_>,
         spots: BTreeMap<Rank, Box<str>>,
-    ) -> Result<Option<Vec<EventRow>>> {
+    ) -> Result<Option<(Vec<EventRow>, bool)>> {
         let (policy, memory) = (asked.policy, &self.inner.whole);
-        let mut found: HashMap<Rank, Arc<EventRow>> = HashMap::new();
-        let mut missing = BTreeSet::new();
+        let mut page = Gathered::of(spots.keys().map(|rank| (*rank, Reverse(*rank))));
         for rank in spots.keys() {
-            match memory.find(policy.account, *rank) {
-                Some(row) => {
-                    found.insert(*rank, row);
-                }
-                None => {
-                    missing.insert(*rank);
-                }
+            if let Some(row) = memory.find(policy.account, *rank) {
+                page.add(row);
             }
         }
-        if !missing.is_empty() {
-            let read = self.read_whole(asked, &missing).await?;
-            memory.keep(policy.account, &read);
-            found.extend(
-                read.into_iter()
-                    .map(|row| ((row.ts, row.record, row.key), row)),
-            );
+        if !page.is_complete() {
+            // They are kept as they were sent.
+            let open = policy.open();
+            self.gather(asked.rows, policy, &open, &mut page).await?;
+            memory.keep(policy.account, page.rows());
         }
-        let mut rows = Vec::with_capacity(spots.len());
-        for rank in spots.keys().rev() {
-            let row = found.get(rank);
-            let row = row.ok_or(Error::Internal("find an event of a page"))?;
-            if asked.before.is_some() && row.received_at > asked.cut_off {
-                return Ok(None);
-            }
-            rows.push(masked::event(row, policy));
+        let (rows, is_cut) = page.finish()?;
+        let came_later = |row: &Arc<EventRow>| row.received_at > asked.cut_off;
+        if asked.before.is_some() && rows.iter().any(came_later) {
+            return Ok(None);
         }
-        Ok(Some(rows))
-    }
-
-    /// Whole events of a page, as they were sent.
-    async fn read_whole(
-        &self,
-        asked: &Asked<'_>,
-        ranks: &BTreeSet<Rank>,
-    ) -> Result<Vec<Arc<EventRow>>> {
-        let (Some((first, ..)), Some((last, ..))) = (ranks.first(), ranks.last()) else {
-            return Ok(Vec::new());
-        };
-        let times: BTreeSet<Timestamp> = ranks.iter().map(|(ts, ..)| *ts).collect();
-        let times = times.into_iter().map(tables::time).collect();
-        let mut filter = column(TS)
-            .gt_eq(tables::time(*first))
-            .and(column(TS).lt_eq(tables::time(*last)))
-            .and(column(TS).in_list(times, false));
-        if let Some(keys) = &asked.keys {
-            let keys: Vec<PersonKey> = keys.iter().map(|(key, _)| *key).collect();
-            filter = filter.and(reads::of_persons(PERSON_KEY, &keys));
-        }
-        let read = Read {
-            filter: Some(filter),
-            ..Read::default()
-        };
-        let open = asked.policy.open();
-        let rows = self.read(asked.rows, asked.policy, Order::Any, read);
-        let mut batches = rows.await?.batches;
-        let mut found = Vec::with_capacity(ranks.len());
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
-            let ids = reads::keys(&batch, RECORD_ID)?;
-            let properties = events::property_reader(&batch)?;
-            for row in 0..batch.num_rows() {
-                let (ts, record) = (reads::time(times, row), reads::record(ids, row));
-                if ranks.contains(&(ts, record, reads::person(keys, row))) {
-                    let event = events::event_row(&batch, row, &properties, &open)?;
-                    found.push(Arc::new(event));
-                }
-            }
-        }
-        Ok(found)
+        let rows = rows.iter().map(|row| masked::event(row, policy));
+        Ok(Some((rows.collect(), is_cut)))
     }
 }
 
@@ -494,10 +417,9 @@ impl Asked<'_> {
 
 impl Before {
     fn below(self) -> Expr {
-        let id = ScalarValue::FixedSizeBinary(16, Some(self.record.0.to_vec()));
         let same_time = column(TS)
             .eq(tables::time(self.ts))
-            .and(column(RECORD_ID).lt(Expr::Literal(id, None)));
+            .and(column(RECORD_ID).lt(tables::record(self.record)));
         column(TS).lt(tables::time(self.ts)).or(same_time)
     }
 }

@@ -23,9 +23,13 @@ mod digest;
 mod events;
 mod latest;
 mod masked;
+mod memory;
+mod names;
 mod newest;
+mod pages;
 mod people;
 mod presence;
+mod ranks;
 mod reads;
 mod reports;
 mod tallies;
@@ -41,8 +45,9 @@ mod tests;
 pub use conditions::{Operator, PropertyFilter};
 pub use engine::{Engine, Rows, Settings};
 pub use error::{Error, Result};
-pub use events::{EventRow, EventsPage, EventsQuery, Position};
+pub use events::{EventRow, EventsQuery};
 pub use latest::{ActivePerson, Before, LatestPage};
+pub use pages::{EventsPage, Position};
 pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };

@@ -4,26 +4,26 @@
 //! else is one pass over the events that match. What a pass collects is bounded: a report over more
 //! values, or more people, than fit is refused and never cut off in silence.
 
-use arrow::array::RecordBatch;
-use lake::schema::PropertyType;
-use model::record::{ChangeOp, Table};
+use model::record::Table;
 use model::{PersonKey, PersonMap, PersonSet, RawJson, Timestamp};
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::digest::Digest;
 use crate::events::{EventsQuery, Needs, Seen};
 use crate::functions::{json_members, json_number, json_text};
-use crate::people::{EventStats, PeopleReader, ProfileParts, TABLES};
+use crate::memory::Room;
+use crate::people::{PeopleReader, ProfileParts, TABLES};
 use crate::tallies::begins_bin;
-use crate::{Engine, Error, ReadPolicy, Result, reads};
+use crate::{Engine, Error, ReadPolicy, Result};
 
 /// Values, or people of one stretch of time, that one report may hold.
 const HELD_MAX: usize = 2_000_000;
 /// Bytes of a value that count as one more.
 const CELL_BYTES: usize = 64;
+/// Bytes of memory of an entry of a table, beside what it points to: tables have twice the room that they
+/// need.
+const ENTRY_BYTES: usize = 64;
 
 /// What is looked at in each event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Engine {
             let of_people = subjects.iter().any(|it| matches!(it, Subject::Person(_)));
             let mut events_of: PersonMap<u64> = PersonMap::default();
             let links = &mut people.links;
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_seen(&snapshot, policy, query, needs, |event| {
                 for (subject, counts) in subjects.iter().zip(&mut counts) {
                     if let Some(value) = subject.value(event) {
@@ -117,7 +117,9 @@ impl Engine {
             })
             .await?;
             held.check()?;
-            let everybody: Vec<PersonKey> = events_of.keys().copied().collect();
+            // Whose keys are near each other are read together.
+            let mut everybody: Vec<PersonKey> = events_of.keys().copied().collect();
+            everybody.sort_unstable();
             let parts = ProfileParts {
                 profile: true,
                 events: false,
@@ -205,7 +207,7 @@ impl Engine {
                 .iter()
                 .map(|it| vec![PersonSet::default(); it.len()])
                 .collect();
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_event(&snapshot, policy, query, None, |key, times| {
                 links.each_person(key, times, |person, times| {
                     for (starts, seen) in stretches.iter().zip(&mut seen) {
@@ -292,20 +294,24 @@ impl Engine {
         self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
             let mut values: HashMap<Box<str>, Vec<u64>> = HashMap::new();
             let mut without = vec![0_u64; starts.len()];
-            let mut held = Held::default();
+            let mut held = Held::new(self);
             self.each_seen(&snapshot, policy, query, needs, |event| {
                 let Some(place) = stretch_of(starts, event.ts) else {
                     return;
                 };
                 let counts = match subject.value(event) {
                     None => &mut without,
-                    Some(value) => match values.entry(json_text(value.as_str()).into()) {
-                        Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(new) if held.has_room_for(starts.len()) => {
-                            new.insert(vec![0; starts.len()])
+                    Some(value) => {
+                        let text = json_text(value.as_str()).into_boxed_str();
+                        let bytes = text.len() + starts.len() * size_of::<u64>();
+                        match values.entry(text) {
+                            Entry::Occupied(known) => known.into_mut(),
+                            Entry::Vacant(new) if held.has_room_for(starts.len(), bytes) => {
+                                new.insert(vec![0; starts.len()])
+                            }
+                            Entry::Vacant(_) => return,
                         }
-                        Entry::Vacant(_) => return,
-                    },
+                    }
                 };
                 if let Some(count) = counts.get_mut(place) {
                     *count += 1;
@@ -316,140 +322,6 @@ impl Engine {
             Ok(Breakdown::of(values, without, most))
         })
         .await
-    }
-
-    /// The name of every property that an event of the account ever had, and in which types: `text`,
-    /// `integer`, `decimal`, `boolean`, `other`. Those that got no column of their own are left out.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn event_properties(
-        &self,
-        policy: &ReadPolicy,
-    ) -> Result<BTreeMap<Box<str>, Vec<&'static str>>> {
-        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
-            let columns = &snapshot.table(Table::Events)?.columns;
-            let named = columns.iter().map(|(name, types)| {
-                let types = types.iter().map(type_word).collect();
-                (Box::from(name), types)
-            });
-            Ok(named.collect())
-        })
-        .await
-    }
-
-    /// Every event's name, with how often and when it happened.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn event_names(&self, policy: &ReadPolicy) -> Result<BTreeMap<Box<str>, EventStats>> {
-        let all = &EventsQuery::default();
-        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
-            let mut names: BTreeMap<Box<str>, EventStats> = BTreeMap::new();
-            for counted in self.counted(&snapshot, policy, all).await? {
-                for (name, stats) in counted.stats() {
-                    match names.get_mut(name) {
-                        Some(known) => known.join(stats),
-                        None => {
-                            names.insert(Box::from(name), stats);
-                        }
-                    }
-                }
-            }
-            Ok(names)
-        })
-        .await
-    }
-
-    /// How often each event happened from one moment up to, not including, another.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn events_by_name(
-        &self,
-        policy: &ReadPolicy,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<BTreeMap<Box<str>, u64>> {
-        let query = EventsQuery {
-            from,
-            to,
-            ..EventsQuery::default()
-        };
-        let query = &query;
-        self.with_snapshot(policy, &[Table::Events], move |snapshot| async move {
-            let mut names: BTreeMap<Box<str>, u64> = BTreeMap::new();
-            for counted in self.counted(&snapshot, policy, query).await? {
-                for (name, count) in counted.names() {
-                    match names.get_mut(name) {
-                        Some(sum) => *sum += count,
-                        None => {
-                            names.insert(Box::from(name), count);
-                        }
-                    }
-                }
-            }
-            Ok(names)
-        })
-        .await
-    }
-
-    /// The name of every property that a profile ever had.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn profile_properties(&self, policy: &ReadPolicy) -> Result<BTreeSet<Box<str>>> {
-        self.with_snapshot(
-            policy,
-            &[Table::ProfileChanges],
-            move |snapshot| async move {
-                let rows = snapshot.table(Table::ProfileChanges)?;
-                let mut names = BTreeSet::new();
-                let others = match policy.left_out()? {
-                    Some(left_out) => {
-                        let memory = &self.inner.properties;
-                        let of_parts = self.digests(memory, rows, &rows.parts, &left_out);
-                        for digest in of_parts.await? {
-                            names.extend(digest.0.iter().cloned());
-                        }
-                        Arc::new(rows.tail_alone())
-                    }
-                    None => Arc::clone(rows),
-                };
-                if !others.is_empty() {
-                    let digest = self.digest_rows::<PropertyNames>(&others, policy, None);
-                    names.append(&mut digest.await?.0);
-                }
-                Ok(names)
-            },
-        )
-        .await
-    }
-}
-
-/// The names of the properties that changes are about.
-#[derive(Debug, Default)]
-pub(crate) struct PropertyNames(BTreeSet<Box<str>>);
-
-impl Digest for PropertyNames {
-    const COLUMNS: &'static [&'static str] = &["op", "property"];
-
-    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        let (ops, names) = (reads::texts(rows, "op")?, reads::texts(rows, "property")?);
-        for row in 0..rows.num_rows() {
-            let is_property = match ChangeOp::from_name(ops.value(row)) {
-                Some(ChangeOp::Identify | ChangeOp::Token | ChangeOp::Device) => false,
-                Some(_) | None => true,
-            };
-            if is_property && !self.0.contains(names.value(row)) {
-                self.0.insert(Box::from(names.value(row)));
-            }
-        }
-        Ok(())
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.iter().map(|it| it.len() + 32).sum()
     }
 }
 
@@ -479,16 +351,6 @@ impl Breakdown {
             others,
             without,
         }
-    }
-}
-
-const fn type_word(kind: PropertyType) -> &'static str {
-    match kind {
-        PropertyType::Int => "integer",
-        PropertyType::Float => "decimal",
-        PropertyType::Text => "text",
-        PropertyType::Bool => "boolean",
-        PropertyType::Json => "other",
     }
 }
 
@@ -537,19 +399,31 @@ impl ValueType {
     }
 }
 
-/// Counts what a report holds, and knows when that is too much.
-#[derive(Debug, Default)]
-struct Held(usize);
+/// Counts what a report holds, and knows when that is too much, or more than there is memory for.
+#[derive(Debug)]
+struct Held {
+    cells: usize,
+    room: Room,
+}
 
 impl Held {
+    fn new(engine: &Engine) -> Self {
+        Self {
+            cells: 0,
+            room: engine.room("what a report holds"),
+        }
+    }
+
     fn add(&mut self, counts: &mut ValueCounts, value: &RawJson, times: u64) {
         let Some(kind) = ValueType::of(value.as_str()) else {
             return;
         };
         let counts = counts.entry(kind).or_default();
-        match counts.entry(json_text(value.as_str()).into_boxed_str()) {
+        let text = json_text(value.as_str()).into_boxed_str();
+        let (cells, bytes) = (1 + value.as_str().len() / CELL_BYTES, text.len());
+        match counts.entry(text) {
             Entry::Occupied(mut known) => *known.get_mut() += times,
-            Entry::Vacant(new) if self.has_room_for(1 + value.as_str().len() / CELL_BYTES) => {
+            Entry::Vacant(new) if self.has_room_for(cells, bytes) => {
                 new.insert(times);
             }
             Entry::Vacant(_) => {}
@@ -559,7 +433,7 @@ impl Held {
     fn count(&mut self, counts: &mut PersonMap<u64>, person: PersonKey) {
         match counts.entry(person) {
             Entry::Occupied(mut known) => *known.get_mut() += 1,
-            Entry::Vacant(new) if self.has_room() => {
+            Entry::Vacant(new) if self.has_room_for(1, 0) => {
                 new.insert(1);
             }
             Entry::Vacant(_) => {}
@@ -567,26 +441,23 @@ impl Held {
     }
 
     fn insert(&mut self, people: &mut PersonSet, person: PersonKey) {
-        if !people.contains(&person) && self.has_room() {
+        if !people.contains(&person) && self.has_room_for(1, 0) {
             people.insert(person);
         }
     }
 
-    fn has_room(&mut self) -> bool {
-        self.has_room_for(1)
-    }
-
-    fn has_room_for(&mut self, cells: usize) -> bool {
-        self.0 = self.0.saturating_add(cells);
-        self.0 <= HELD_MAX
+    /// Whether there is room for one entry more, of so many cells, with so many bytes of its own.
+    fn has_room_for(&mut self, cells: usize, bytes: usize) -> bool {
+        self.cells = self.cells.saturating_add(cells);
+        self.cells <= HELD_MAX && self.room.take(ENTRY_BYTES + bytes)
     }
 
     fn check(&self) -> Result<()> {
-        if self.0 > HELD_MAX {
+        if self.cells > HELD_MAX {
             return Err(Error::Statement(format!(
                 "the report holds more than {HELD_MAX} values or people; ask for fewer days"
             )));
         }
-        Ok(())
+        self.room.check()
     }
 }

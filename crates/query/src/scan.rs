@@ -6,9 +6,7 @@
 
 use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, TimestampMillisecondArray};
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::{
-    SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch,
-};
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -46,15 +44,13 @@ use crate::tail_index::CommitFacts;
 /// The address under which the store is registered.
 pub(crate) const STORE_URL: &str = "strongroom://lake/";
 
-/// Rows of a batch of sorted journal rows.
-const BATCH_ROWS: usize = 8_192;
-
 /// In which order rows are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Any: parts are spread evenly over the threads.
     Any,
-    /// That of the parts: each part is read alone, in its own order, so that they can be merged.
+    /// That of the parts: each part is read alone, in its own order, so that they can be merged. Rows of
+    /// the journal have none.
     Parts,
 }
 
@@ -176,18 +172,7 @@ impl Scan {
                 let batches: Vec<RecordBatch> =
                     batches.collect::<crate::Result<_>>().map_err(external)?;
                 let schema = Arc::clone(&self.schema);
-                let source = match self.order {
-                    Order::Any => {
-                        MemorySourceConfig::try_new(&[batches], schema, projection.cloned())?
-                    }
-                    // Then all inputs can be merged, and reading stops when enough rows have come.
-                    Order::Parts => {
-                        let batches = sorted(self.rows.table, &schema, &batches)?;
-                        let ordering = ordering(self.rows.table, &schema)?;
-                        MemorySourceConfig::try_new(&[batches], schema, projection.cloned())?
-                            .try_with_sort_information(ordering.into_iter().collect())?
-                    }
-                };
+                let source = MemorySourceConfig::try_new(&[batches], schema, projection.cloned())?;
                 let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(source);
                 Ok(Some(plan))
             }
@@ -223,34 +208,6 @@ fn ordering(table: Table, schema: &SchemaRef) -> EngineResult<Option<LexOrdering
         .map(|name| Ok(PhysicalSortExpr::new(col(name, schema)?, options)))
         .collect::<EngineResult<Vec<_>>>()?;
     Ok(LexOrdering::new(columns))
-}
-
-/// Journal rows in the order of parts. They are no more than the memory for a tail.
-fn sorted(
-    table: Table,
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-) -> EngineResult<Vec<RecordBatch>> {
-    let all = concat_batches(schema, batches)?;
-    let options = Some(SortOptions {
-        descending: false,
-        nulls_first: true,
-    });
-    let columns = lake::schema::sort_columns(table).iter();
-    let columns = columns.filter_map(|name| all.column_by_name(name));
-    let columns: Vec<_> = columns
-        .map(|it| SortColumn {
-            values: Arc::clone(it),
-            options,
-        })
-        .collect();
-    let order = lexsort_to_indices(&columns, None)?;
-    let mut sorted = Vec::new();
-    for first in (0..order.len()).step_by(BATCH_ROWS) {
-        let rows = order.slice(first, BATCH_ROWS.min(order.len() - first));
-        sorted.push(take_record_batch(&all, &rows)?);
-    }
-    Ok(sorted)
 }
 
 #[async_trait]

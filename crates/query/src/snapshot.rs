@@ -11,12 +11,13 @@
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
 use lake::RecordIndex;
-use lake::schema::PropertyColumns;
+use lake::schema::{PROPERTY_PREFIX, PropertyColumns};
 use model::catalog::{Catalog, PartMeta};
 use model::record::Table;
-use model::{AccountId, CommitId, WriterId};
+use model::{AccountId, CommitId, PersonKey, Timestamp, WriterId};
 use object_store::ObjectStore;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::scan::Columns;
@@ -25,6 +26,10 @@ use crate::{Error, Held, Result, Tail};
 
 /// How often a snapshot is taken anew because a flush retired a commit under it.
 const ATTEMPTS_MAX: usize = 16;
+
+/// Columns of properties that are read together. Reading events whole would otherwise cost by every
+/// property that any event ever had, and whoever sends events can invent properties.
+const COLUMNS_TOGETHER: usize = 512;
 
 /// What one query sees.
 #[derive(Debug, Clone)]
@@ -95,8 +100,13 @@ impl TableRows {
 
     /// The same table without its parts.
     pub(crate) fn tail_alone(&self) -> Self {
+        self.of_tail(self.tail.clone())
+    }
+
+    /// Some rows of the journal alone.
+    fn of_tail(&self, tail: TailRows) -> Self {
         let mut columns = PropertyColumns::default();
-        match &self.tail {
+        match &tail {
             TailRows::Memory(batches) => {
                 batches
                     .iter()
@@ -112,12 +122,78 @@ impl TableRows {
             table: self.table,
             account: self.account,
             parts: Vec::new(),
-            tail: self.tail.clone(),
+            tail,
             tail_times: self.tail_times,
             columns,
             held: self.held.clone(),
         }
     }
+
+    /// What may have rows of these times and keys, in pieces that have few columns of properties each:
+    /// however many there are in all, a piece has no more than [`COLUMNS_TOGETHER`], or than one part or
+    /// one commit has.
+    pub(crate) fn pieces(
+        &self,
+        times: &RangeInclusive<Timestamp>,
+        keys: &RangeInclusive<PersonKey>,
+    ) -> Vec<Self> {
+        let may_have = |part: &&Arc<PartMeta>| {
+            part.ts_min <= *times.end()
+                && part.ts_max >= *times.start()
+                && part.person_min <= *keys.end()
+                && part.person_max >= *keys.start()
+        };
+        let parts = self.parts.iter().filter(may_have);
+        let parts = parts.map(|it| (Arc::clone(it), it.columns.iter().map(String::as_str)));
+        let parts = together(parts).into_iter();
+        let mut pieces: Vec<Self> = parts.map(|it| self.parts_alone(it)).collect();
+        match &self.tail {
+            TailRows::Memory(batches) => {
+                let batches = batches.iter().map(|it| (it.clone(), property_columns(it)));
+                let tails = together(batches).into_iter().map(TailRows::Memory);
+                pieces.extend(tails.map(|it| self.of_tail(it)));
+            }
+            TailRows::Streamed(commits) => {
+                let may_have = |(_, facts): &&(CommitId, Arc<CommitFacts>)| {
+                    let (first, last) = (times.start().ms(), times.end().ms());
+                    facts
+                        .times
+                        .is_none_or(|(min, max)| min <= last && max >= first)
+                };
+                let commits = commits.iter().filter(may_have);
+                let commits = commits.map(|it| (it.clone(), it.1.columns()));
+                let tails = together(commits).into_iter().map(TailRows::Streamed);
+                pieces.extend(tails.map(|it| self.of_tail(it)));
+            }
+        }
+        pieces
+    }
+}
+
+/// The physical columns of properties that a batch has.
+fn property_columns(batch: &RecordBatch) -> impl Iterator<Item = &str> {
+    let names = batch.schema_ref().fields().iter();
+    let names = names.map(|it| it.name().as_str());
+    names.filter(|it| it.starts_with(PROPERTY_PREFIX))
+}
+
+/// Puts what has columns of properties together, in its order, as long as it does not have too many.
+fn together<'a, T, C: Iterator<Item = &'a str>>(all: impl Iterator<Item = (T, C)>) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    let mut columns: BTreeSet<&str> = BTreeSet::new();
+    for (one, own) in all {
+        let own: BTreeSet<&str> = own.collect();
+        let count = columns.union(&own).count();
+        match groups.last_mut() {
+            Some(group) if count <= COLUMNS_TOGETHER => group.push(one),
+            _ => {
+                groups.push(vec![one]);
+                columns.clear();
+            }
+        }
+        columns.extend(own);
+    }
+    groups
 }
 
 /// Takes snapshots; keeps the Arrow rows of recent commits.

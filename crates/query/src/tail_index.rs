@@ -39,9 +39,14 @@ pub(crate) struct CommitFacts {
 }
 
 impl CommitFacts {
+    /// Their property columns, by their physical names, and overflow where a row has one.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|it| &**it)
+    }
+
     /// Adds the property columns to those of a table.
     pub(crate) fn add_columns(&self, columns: &mut PropertyColumns) {
-        self.columns.iter().for_each(|name| columns.add(name));
+        self.columns().for_each(|name| columns.add(name));
     }
 
     fn of(batches: &[RecordBatch], doubles: Vec<usize>) -> Result<(Self, Vec<RecordBatch>)> {

@@ -7,6 +7,8 @@ mod events;
 mod export;
 mod folding;
 mod latest;
+mod memory;
+mod pages;
 mod people;
 mod policy;
 mod races;

@@ -188,7 +188,8 @@ impl Engine {
         let cut_off = after.map_or_else(|| self.inner.clock.now(), |it| it.cut_off);
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            let all = reader.people_of(query, after.map(|it| it.cut_off)).await?;
+            let received_until = after.map(|it| it.cut_off);
+            let (all, _room) = reader.people_of(query, received_until).await?;
             let from = after.map(|it| it.person);
             let mut rest = all
                 .into_iter()
@@ -216,7 +217,7 @@ impl Engine {
     ) -> Result<Vec<PersonKey>> {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            reader.people_of(query, None).await
+            Ok(reader.people_of(query, None).await?.0)
         })
         .await
     }
@@ -246,7 +247,8 @@ impl Engine {
     pub async fn count_people(&self, policy: &ReadPolicy, query: &EventsQuery) -> Result<u64> {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, None).await?.len() as u64)
+            let (people, _room) = reader.people_of(query, None).await?;
+            Ok(people.len() as u64)
         })
         .await
     }
@@ -263,7 +265,8 @@ impl Engine {
         };
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.doers(query, None).await?.len() as u64)
+            let (people, _room) = reader.doers(query, None).await?;
+            Ok(people.len() as u64)
         })
         .await
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::profile::{EventStats, PersonView, ProfileParts, Seen};
 use crate::events::{self, EventsQuery};
 use crate::masked;
+use crate::memory::Room;
 use crate::people::Links;
 use crate::reads::{self, Read};
 use crate::scan::Order;
@@ -28,7 +29,16 @@ pub(crate) struct PeopleReader<'a> {
     snapshot: &'a Snapshot,
     policy: &'a ReadPolicy,
     pub(crate) links: Links,
+    /// What those take who were read last.
+    _held: Option<Room>,
 }
+
+/// What somebody takes in a set of people, which has twice the room that it needs, and in the list that
+/// is made of it, bytes.
+const PERSON_BYTES: usize = 64;
+
+/// What an entry of somebody's takes beside its name and its value, bytes.
+const ENTRY_BYTES: usize = 96;
 
 /// One change with what decides its place.
 pub(crate) struct Placed {
@@ -37,6 +47,13 @@ pub(crate) struct Placed {
     pub(crate) op: ChangeOp,
     pub(crate) property: Box<str>,
     pub(crate) value: RawJson,
+}
+
+impl Placed {
+    /// Bytes of memory, twice the change itself: it is moved to its person.
+    pub(crate) fn bytes(&self) -> usize {
+        self.property.len() + self.value.as_str().len() + 2 * size_of::<Self>()
+    }
 }
 
 /// Whose key it is, by stretch.
@@ -54,85 +71,121 @@ impl<'a> PeopleReader<'a> {
             snapshot,
             policy,
             links,
+            _held: None,
         })
     }
 
-    /// The people named by their keys.
+    /// The people named by their keys. What they take of the memory that all queries share is given back
+    /// when others are read.
     pub(crate) async fn read(
         &mut self,
         people: &[PersonKey],
         parts: ProfileParts,
     ) -> Result<HashMap<PersonKey, PersonView>> {
-        let (owners, mut found) = self.views(people);
-        if owners.is_empty() {
-            return Ok(found);
-        }
-        if parts.profile {
-            self.fold(&owners, &mut found, None).await?;
-        }
-        if parts.events {
-            self.count(&owners, &mut found).await?;
-        }
+        let (found, _) = self.read_and_when(people, parts, None).await?;
         Ok(found)
     }
 
-    /// The people with their keys and nothing else, and whose each key is.
-    fn views(&mut self, people: &[PersonKey]) -> (Owners, HashMap<PersonKey, PersonView>) {
+    /// As [`PeopleReader::read`]; and when `told`, if a property is named, was last changed of whom, as far
+    /// as it ever was.
+    async fn read_and_when(
+        &mut self,
+        people: &[PersonKey],
+        parts: ProfileParts,
+        told: Option<&str>,
+    ) -> Result<(HashMap<PersonKey, PersonView>, PersonMap<Timestamp>)> {
+        self._held = None;
+        let mut room = self.engine.room("profiles of people");
         let mut found = HashMap::new();
-        let mut owners = Owners::default();
         for person in people {
-            let keys = self.links.keys(*person);
-            for (key, stretch) in &keys {
-                owners.entry(*key).or_default().push((*stretch, *person));
-            }
             let view = PersonView {
                 key: Some(*person),
-                keys,
+                keys: self.links.keys(*person),
                 ..PersonView::default()
             };
             found.insert(*person, view);
         }
-        (owners, found)
+        let mut changed_at = PersonMap::default();
+        if parts.profile {
+            changed_at = self.fold(people, &mut found, &mut room, told).await?;
+        }
+        if parts.events {
+            self.count(people, &mut found, &mut room).await?;
+        }
+        self._held = Some(room);
+        Ok((found, changed_at))
     }
 
-    /// Folds the changes of people; when `told`, if a property is named, was last changed of whom.
+    /// Folds the changes of people, of as many at a time as there is memory for; when `told`, if a property
+    /// is named, was last changed of whom.
     async fn fold(
         &self,
-        owners: &Owners,
+        people: &[PersonKey],
         found: &mut HashMap<PersonKey, PersonView>,
+        room: &mut Room,
         told: Option<&str>,
     ) -> Result<PersonMap<Timestamp>> {
+        let mut changed_at = PersonMap::default();
+        let (mut rest, mut together) = (people, people.len());
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(together.min(rest.len()));
+            let mut held = self.engine.room("changes of people");
+            let changes = self.changes_of(&owners(some, found), &mut held).await?;
+            match held.check() {
+                Err(_) if some.len() > 1 => {
+                    together = some.len() / 2;
+                    continue;
+                }
+                outcome => outcome?,
+            }
+            for (person, changes) in changes {
+                let Some(view) = found.get_mut(&person) else {
+                    continue;
+                };
+                let of_told = changes.iter().filter(|it| Some(&*it.property) == told);
+                if let Some(last) = of_told.map(|it| it.place.0).max() {
+                    changed_at.insert(person, last);
+                }
+                self.apply(changes, view);
+                room.take(bytes(&view.profile));
+            }
+            room.check()?;
+            rest = others;
+        }
+        Ok(changed_at)
+    }
+
+    /// The changes under some keys, by whose they are; not all of them when there is no room.
+    async fn changes_of(&self, owners: &Owners, room: &mut Room) -> Result<PersonMap<Vec<Placed>>> {
         let mut changes: PersonMap<Vec<Placed>> = PersonMap::default();
+        if owners.is_empty() {
+            return Ok(changes);
+        }
         let keys: Vec<PersonKey> = owners.keys().copied().collect();
         let filter = reads::of_persons(PERSON_KEY, &keys);
         self.changes(filter, |placed| {
-            if let Some(person) = owner(owners, placed.key, placed.place.0) {
+            if let Some(person) = owner(owners, placed.key, placed.place.0)
+                && room.take(placed.bytes())
+            {
                 changes.entry(person).or_default().push(placed);
             }
         })
         .await?;
-        let mut changed_at = PersonMap::default();
-        for (person, mut changes) in changes {
-            let Some(view) = found.get_mut(&person) else {
-                continue;
-            };
-            changes.sort_by_key(|it| it.place);
-            view.changed_at = changes.last().map(|it| it.place.0);
-            let of_told = changes.iter().rfind(|it| Some(&*it.property) == told);
-            if let Some(last) = of_told {
-                changed_at.insert(person, last.place.0);
-            }
-            for it in changes {
-                view.profile.apply(it.key, it.op, &it.property, &it.value);
-            }
-            let identities = &mut view.profile.identities;
-            if identities.len() > 1 {
-                // The one in use stands last, whenever it was first seen.
-                identities.sort_by_key(|it| !self.links.is_renamed(it.key));
-            }
-            mask(&mut view.profile, self.policy);
+        Ok(changes)
+    }
+
+    fn apply(&self, mut changes: Vec<Placed>, view: &mut PersonView) {
+        changes.sort_by_key(|it| it.place);
+        view.changed_at = changes.last().map(|it| it.place.0);
+        for it in changes {
+            view.profile.apply(it.key, it.op, &it.property, &it.value);
         }
-        Ok(changed_at)
+        let identities = &mut view.profile.identities;
+        if identities.len() > 1 {
+            // The one in use stands last, whenever it was first seen.
+            identities.sort_by_key(|it| !self.links.is_renamed(it.key));
+        }
+        mask(&mut view.profile, self.policy);
     }
 
     /// Calls `take` with each change for which `filter` is true.
@@ -183,9 +236,14 @@ impl<'a> PeopleReader<'a> {
 
     async fn count(
         &self,
-        owners: &Owners,
+        people: &[PersonKey],
         found: &mut HashMap<PersonKey, PersonView>,
+        room: &mut Room,
     ) -> Result<()> {
+        let owners = &owners(people, found);
+        if owners.is_empty() {
+            return Ok(());
+        }
         let keys: Vec<PersonKey> = owners.keys().copied().collect();
         let rows = self.snapshot.table(Table::Events)?;
         let columns = [PERSON_KEY, "name", TS].map(String::from).to_vec();
@@ -214,32 +272,34 @@ impl<'a> PeopleReader<'a> {
                 let name = names.value(row);
                 match view.events.get_mut(name) {
                     Some(stats) => stats.add(ts),
-                    None => {
+                    None if room.take(name.len() + ENTRY_BYTES) => {
                         view.events.insert(Box::from(name), EventStats::of(ts));
                     }
+                    None => {}
                 }
             }
         }
-        Ok(())
+        room.check()
     }
 
     /// The people who did what `query` says, or everybody when it names no event, in the order of
-    /// their keys.
+    /// their keys, and what they take of the memory that all queries share.
     pub(crate) async fn people_of(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
-    ) -> Result<Vec<PersonKey>> {
-        let mut people = self.doers(query, cut_off).await?;
+    ) -> Result<(Vec<PersonKey>, Room)> {
+        let (mut people, mut room) = self.doers(query, cut_off).await?;
         if query.event.is_none() && !query.has_conditions() {
             self.changed(query, cut_off, |person| {
-                people.insert(person);
+                insert(&mut people, &mut room, person);
             })
             .await?;
+            room.check()?;
         }
         let mut people: Vec<PersonKey> = people.into_iter().collect();
         people.sort_unstable();
-        Ok(people)
+        Ok((people, room))
     }
 
     /// Calls `take` with the person of each change in the time that `query` says, or once for several
@@ -314,22 +374,23 @@ impl<'a> PeopleReader<'a> {
         Ok(people.into_iter().collect())
     }
 
-    /// The people with events that match.
+    /// The people with events that match, and what they take of the memory that all queries share.
     pub(crate) async fn doers(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
-    ) -> Result<PersonSet> {
-        let mut people = PersonSet::default();
+    ) -> Result<(PersonSet, Room)> {
+        let (mut people, mut room) = (PersonSet::default(), self.engine.room("people"));
         let links = &mut self.links;
         self.engine
             .each_event(self.snapshot, self.policy, query, cut_off, |key, times| {
                 links.each_person(key, times, |person, _| {
-                    people.insert(person);
+                    insert(&mut people, &mut room, person);
                 });
             })
             .await?;
-        Ok(people)
+        room.check()?;
+        Ok((people, room))
     }
 
     /// The person whose email is `email` now; the one changed last, when several have it.
@@ -381,11 +442,12 @@ impl<'a> PeopleReader<'a> {
             .map(|(key, ts)| self.links.person(key, ts))
             .collect();
         let people: Vec<PersonKey> = people.into_iter().collect();
-        if people.is_empty() {
-            return Ok((Vec::new(), PersonMap::default()));
-        }
-        let (owners, mut found) = self.views(&people);
-        let changed_at = self.fold(&owners, &mut found, told).await?;
+        let only_profiles = ProfileParts {
+            profile: true,
+            events: false,
+        };
+        let read = self.read_and_when(&people, only_profiles, told).await?;
+        let (found, changed_at) = read;
         let has = |view: &PersonView| {
             let current = view.profile.properties.get(property)?;
             let current = functions::json_string(current.as_str())?.to_lowercase();
@@ -395,6 +457,38 @@ impl<'a> PeopleReader<'a> {
         let people = found.filter_map(|view| Some((has(&view)?, view)));
         Ok((people.collect(), changed_at))
     }
+}
+
+fn insert(people: &mut PersonSet, room: &mut Room, person: PersonKey) {
+    if !people.contains(&person) && room.take(PERSON_BYTES) {
+        people.insert(person);
+    }
+}
+
+/// Whose the keys of some people are.
+fn owners(people: &[PersonKey], found: &HashMap<PersonKey, PersonView>) -> Owners {
+    let mut owners = Owners::default();
+    for person in people {
+        let keys = found.get(person).map(|view| &view.keys);
+        for (key, stretch) in keys.into_iter().flatten() {
+            owners.entry(*key).or_default().push((*stretch, *person));
+        }
+    }
+    owners
+}
+
+/// What a profile takes, bytes.
+fn bytes(profile: &Profile) -> usize {
+    let properties = profile.properties.iter();
+    let properties = properties.map(|(name, value)| name.len() + value.as_str().len());
+    let identities = profile.identities.iter().map(|it| it.text.len());
+    let devices = profile.devices.values().map(|it| {
+        let facts = it.facts.as_ref().map_or(0, |it| it.as_str().len());
+        let token = it.token.as_ref().map_or(0, |it| it.value.as_str().len());
+        facts + token + 2 * ENTRY_BYTES
+    });
+    let entries = properties.chain(identities).chain(devices);
+    entries.map(|it| it + ENTRY_BYTES).sum()
 }
 
 fn owner(owners: &Owners, key: PersonKey, ts: Timestamp) -> Option<PersonKey> {

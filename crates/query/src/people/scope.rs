@@ -6,7 +6,6 @@
 //! holds for somebody of whom nothing is known names whom the reader does not see; any other names
 //! whom the reader sees, so that a key nobody has heard of is not seen.
 
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::lit;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -18,10 +17,11 @@ use std::sync::Arc;
 
 use super::reader::{PeopleReader, Placed};
 use crate::conditions as asked;
+use crate::memory::Room;
 use crate::policy::Asked;
 use crate::snapshot::Snapshot;
 use crate::tables::column;
-use crate::{Engine, Error, ReadPolicy, Result};
+use crate::{Engine, ReadPolicy, Result};
 
 /// Which people a reader sees.
 #[derive(Debug, Clone, Default)]
@@ -142,18 +142,14 @@ impl Engine {
     ) -> Result<Changes> {
         let names = names.iter().map(|it| lit(*it)).collect();
         let filter = column("property").in_list(names, false);
-        let pool = &self.inner.runtime.memory_pool;
-        let held = MemoryConsumer::new("changes of people").register(pool);
-        let (mut all, mut has_room) = (Vec::new(), Ok(()));
+        let (mut all, mut room) = (Vec::new(), self.room("changes of people"));
         let take = |placed: Placed| {
-            if has_room.is_ok() {
-                has_room = held.try_grow(bytes_of(&placed));
+            if room.take(placed.bytes()) {
                 all.push(placed);
             }
         };
         reader.changes(filter, take).await?;
-        let memory_bytes = self.inner.settings.memory_bytes_max;
-        has_room.map_err(|it| Error::from_engine(it, memory_bytes))?;
+        room.check()?;
         let mut people: BTreeMap<PersonKey, Vec<Placed>> = BTreeMap::new();
         for placed in all {
             let person = reader.links.person(placed.key, placed.place.0);
@@ -161,7 +157,7 @@ impl Engine {
         }
         Ok(Changes {
             people,
-            _held: held,
+            _held: room,
         })
     }
 }
@@ -169,12 +165,7 @@ impl Engine {
 /// Changes by person, in the memory that all queries share.
 struct Changes {
     people: BTreeMap<PersonKey, Vec<Placed>>,
-    _held: MemoryReservation,
-}
-
-/// Bytes of memory, twice the change itself: it is moved to its person.
-fn bytes_of(placed: &Placed) -> usize {
-    placed.property.len() + placed.value.as_str().len() + 2 * size_of::<Placed>()
+    _held: Room,
 }
 
 fn folded<'p>(changes: impl Iterator<Item = &'p Placed>) -> Profile {

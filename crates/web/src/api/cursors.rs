@@ -5,6 +5,7 @@
 
 use collect::Call;
 use control::Action;
+use model::limit::PAGE_BYTES_MAX;
 use model::{Day, PersonKey, RawJson, RecordId, Timestamp};
 use query::{EventsQuery, Operator, PeoplePosition, ProfileParts, PropertyFilter, ReadPolicy};
 use std::collections::BTreeSet;
@@ -14,10 +15,6 @@ use wire::rest::{Refusal, answers};
 
 use super::{audit, people, policy};
 use crate::{Result, State};
-
-/// Bytes of a page's records: a page is in memory as a whole. Fewer records than were asked for are no
-/// harm, clients follow the cursor.
-const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A cursor for a new question, or the page of the cursor that is brought.
 pub(super) async fn answer(state: &State, call: &Call, kind: CursorKind) -> Result<String> {
@@ -116,7 +113,9 @@ async fn profiles(state: &State, call: &Call, cursor: Cursor) -> Result<String> 
     Ok(answers::page(&records, next.as_deref()))
 }
 
-/// The first of `rows` as records: as many as fit on a page, and one at least.
+/// The first of `rows` as records: as many as fit on a page, and one at least. Events were read as far as
+/// they fit, and what is shown of their people counts as well. Fewer records than were asked for are no
+/// harm, clients follow the cursor.
 fn fitting<T>(rows: &[T], show: impl Fn(&T) -> String) -> Vec<String> {
     let (mut records, mut bytes) = (Vec::new(), 0_usize);
     for record in rows.iter().map(show) {
@@ -246,7 +245,8 @@ pub(super) fn about(question: &Export, found: std::fmt::Arguments<'_>) -> String
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE_BYTES_MAX, fitting};
+    use super::fitting;
+    use model::limit::PAGE_BYTES_MAX;
 
     #[test]
     fn a_page_has_as_many_records_as_fit_and_one_at_least() {

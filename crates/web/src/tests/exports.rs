@@ -311,6 +311,20 @@ async fn a_cursor_dies_of_age() {
 }
 
 #[tokio::test]
+async fn each_page_s_cursor_has_an_hour_of_its_own() {
+    let room = room().await;
+    let mut next = cursor(&room, "/1/events.json?batch_size=1", DAY).await;
+    for _ in 0..2 {
+        room.clock.advance(Duration::from_secs(3_500));
+        let page = room.get(&format!("/1/events.json?cursor={next}")).await;
+        next = page.json()["next_cursor"].as_str().unwrap().to_owned();
+    }
+    room.clock.advance(Duration::from_secs(3_601));
+    let late = room.get(&format!("/1/events.json?cursor={next}")).await;
+    assert_eq!(late.json()["code"], "CURSOR_INVALIDATED");
+}
+
+#[tokio::test]
 async fn counts_are_answered_at_once() {
     let room = room().await;
     let both = |answer: &Answer| answer.text();

@@ -23,7 +23,7 @@ const VERSION: u8 = 2;
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// An events cursor dies this long after its question was asked.
 const EVENTS_AGE_MAX: Duration = Duration::from_secs(4 * 3_600);
-/// It also dies when it lies unused for this long.
+/// It also dies this long after it was handed out: whoever goes on from page to page is given new ones.
 const EVENTS_IDLE_MAX: Duration = Duration::from_secs(3_600);
 /// A profiles cursor dies this long after its question was asked.
 const PROFILES_AGE_MAX: Duration = Duration::from_secs(4 * 24 * 3_600);

@@ -1,0 +1,62 @@
+//! Memory for what reads gather, out of what all queries share: the engine counts what its plans hold,
+//! and not what is made of their rows.
+
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+
+use crate::{Engine, Error, Result};
+
+/// So much is taken at a time.
+const STEP_BYTES: usize = 64 * 1024;
+
+/// Memory for what one read gathers. It is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    taken: MemoryReservation,
+    /// What is taken and not used yet, bytes.
+    left: usize,
+    is_full: bool,
+    /// Memory of all queries together, bytes.
+    limit_bytes: usize,
+}
+
+impl Engine {
+    /// Room for what a read gathers.
+    pub(crate) fn room(&self, what: &'static str) -> Room {
+        Room {
+            taken: MemoryConsumer::new(what).register(&self.inner.runtime.memory_pool),
+            left: 0,
+            is_full: false,
+            limit_bytes: self.inner.settings.memory_bytes_max,
+        }
+    }
+}
+
+impl Room {
+    /// Takes so many bytes. Without room for them it is full, and nothing more is to be gathered.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        if !self.is_full && bytes > self.left {
+            let more = (bytes - self.left).max(STEP_BYTES);
+            match self.taken.try_grow(more) {
+                Ok(()) => self.left += more,
+                Err(_) => self.is_full = true,
+            }
+        }
+        if !self.is_full {
+            self.left -= bytes;
+        }
+        !self.is_full
+    }
+
+    /// Whether all that was gathered found room.
+    ///
+    /// # Errors
+    /// `Invalid` when it did not.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_full {
+            true => Err(Error::Memory {
+                limit_bytes: self.limit_bytes,
+            }),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What reads gather counts as memory of all queries.
+
+use super::world::{DAY, World, at, person, policy};
+use crate::{Error, EventsQuery, PeoplePage, ProfileParts, Settings, Subject, ValueType};
+use model::PersonKey;
+use model::record::{ChangeOp, Record};
+
+const ONLY_PROFILES: ProfileParts = ProfileParts {
+    profile: true,
+    events: false,
+};
+
+fn world_of(memory_bytes_max: usize) -> World {
+    World::with(Settings {
+        memory_bytes_max,
+        threads: 2,
+        ..Settings::default()
+    })
+}
+
+fn until(ms: i64) -> EventsQuery {
+    EventsQuery {
+        event: Some(String::from("E")),
+        from: at(0),
+        to: at(ms),
+        ..EventsQuery::default()
+    }
+}
+
+async fn people(world: &World, query: &EventsQuery) -> crate::Result<PeoplePage> {
+    let engine = &world.engine;
+    engine
+        .people_page(&policy(), query, ONLY_PROFILES, None, 100)
+        .await
+}
+
+#[tokio::test]
+async fn values_and_people_of_a_report_are_counted() {
+    let world = world_of(1024 * 1024);
+    let records = (0..20_000_u32).map(|n| {
+        let mut key = [0x11; 16];
+        key[..4].copy_from_slice(&n.to_be_bytes());
+        let value = format!("{{\"x\":\"{n:0>60}\"}}");
+        world.event(PersonKey(key), "E", n.into(), &value)
+    });
+    world.write(records.collect::<Vec<Record>>());
+    world.flush().await;
+    let engine = &world.engine;
+    let (few, many) = (until(1_000), until(DAY));
+    for subject in ["Event", "Person"] {
+        let subjects = [match subject {
+            "Event" => Subject::Event(String::from("x")),
+            _ => Subject::Person(String::from("x")),
+        }];
+        let counts = engine.value_counts(&policy(), &many, &subjects).await;
+        let is_refused = matches!(counts, Err(Error::Memory { .. }));
+        assert!(is_refused, "{subject}: {counts:?}");
+        // What was taken is there again.
+        let counts = engine.value_counts(&policy(), &few, &subjects).await;
+        let values = counts.unwrap().remove(0);
+        let values = values.get(&ValueType::Text).map_or(0, |it| it.len());
+        assert_eq!(values, if subject == "Event" { 1_000 } else { 0 });
+    }
+    let page = people(&world, &many).await;
+    assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
+    assert_eq!(people(&world, &few).await.unwrap().people.len(), 100);
+}
+
+#[tokio::test]
+async fn changes_of_people_are_counted_and_folded_as_there_is_memory_for_them() {
+    let world = world_of(4 * 1024 * 1024);
+    let changes = |who: u8, count: i64| {
+        let changes = (0..count).map(|n| {
+            let value = format!("\"{n:0>1000}\"");
+            world.change(person(who), n, &[("x", ChangeOp::Put, value.as_str())])
+        });
+        changes.collect::<Vec<Record>>()
+    };
+    // 50 people have twice as much together as there is memory for.
+    for who in 0..50 {
+        world.write([world.event(person(who), "E", 0, "{}")]);
+        world.write(changes(who, 150));
+    }
+    world.flush().await;
+    let page = people(&world, &until(1)).await.unwrap();
+    assert_eq!(page.people.len(), 50);
+    let last = 149;
+    let value = format!("\"{last:0>1000}\"");
+    for view in &page.people {
+        assert_eq!(view.profile.properties["x"].as_str(), value);
+        assert_eq!(view.changed_at, Some(at(last)));
+    }
+    // Those of one person are folded in one go.
+    world.write([world.event(person(99), "E", 1, "{}")]);
+    world.write(changes(99, 8_000));
+    world.flush().await;
+    let page = people(&world, &until(2)).await;
+    assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
+    assert_eq!(people(&world, &until(1)).await.unwrap().people.len(), 50);
+}

@@ -5,20 +5,19 @@
 //! to reach further. Until its job has begun for the first time it can be cancelled: up to then its
 //! people are hidden and nothing else (decision 28).
 
-use governance::Stretch;
-use model::{AccountId, LedgerPosition, PersonKey, RawJson, Timestamp};
+mod rows;
+
+use model::{AccountId, PersonKey, RawJson, Timestamp};
 use serde::{Serialize, Serializer};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use std::fmt;
 use std::str::FromStr;
 
+use self::rows::{add_keys, begin, id_of, read, read_each};
 use crate::account;
 use crate::audit::Action;
 use crate::authz::Act;
 use crate::control::{Control, ledger_of};
-use crate::database::Session;
-use crate::state::{Effect, LedgerLine};
+use crate::state::Effect;
 use crate::{Actor, Error, Result};
 
 /// Keys in one deletion.
@@ -497,149 +496,4 @@ impl Control {
             .read(move |session| Box::pin(async move { read(session, id).await }))
             .await
     }
-}
-
-/// Writes the lines of the ledger for keys that are not in `known`; returns how many.
-async fn add_keys(
-    session: &mut Session,
-    account: AccountId,
-    (deletion, has_begun): (DeletionId, bool),
-    known: &[LedgerKey],
-    keys: &[LedgerKey],
-) -> Result<usize> {
-    const ACT: &str = "write the ledger";
-    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger")
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let mut position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-    let mut lines: Vec<LedgerLine> = Vec::new();
-    let mut written: Vec<LedgerKey> = Vec::new();
-    for key in keys {
-        if known.contains(key) || written.contains(key) {
-            continue;
-        }
-        written.push(*key);
-        position = position.saturating_add(1);
-        sqlx::query(
-            "INSERT INTO ledger (position, account, person, from_ms, to_ms, deletion) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(position)
-        .bind(account.as_str().to_owned())
-        .bind(key.person.0.to_vec())
-        .bind(key.from.map(Timestamp::ms))
-        .bind(key.to.map(Timestamp::ms))
-        .bind(deletion.0.to_vec())
-        .execute(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-        lines.push(LedgerLine {
-            account,
-            person: key.person,
-            stretch: Stretch {
-                from: key.from,
-                to: key.to,
-            },
-            position: LedgerPosition(u64::try_from(position).unwrap_or(u64::MAX)),
-            has_begun,
-        });
-    }
-    let added = lines.len();
-    if added > 0 {
-        session.then(Effect::Ledger(lines));
-    }
-    Ok(added)
-}
-
-/// Moves a deletion's lines to the end of the ledger: what is being written to the lake without them
-/// cannot be published any more.
-async fn begin(session: &mut Session, deletion: &Deletion) -> Result<()> {
-    const ACT: &str = "write the ledger";
-    sqlx::query("DELETE FROM ledger WHERE deletion = $1")
-        .bind(deletion.id.0.to_vec())
-        .execute(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let whose = (deletion.id, true);
-    add_keys(session, deletion.account, whose, &[], &deletion.keys)
-        .await
-        .map(drop)
-}
-
-async fn read_each(session: &mut Session, rows: &[SqliteRow]) -> Result<Vec<Deletion>> {
-    let mut deletions = Vec::with_capacity(rows.len());
-    for row in rows {
-        deletions.push(read(session, id_of(row)?).await?);
-    }
-    Ok(deletions)
-}
-
-fn id_of(row: &SqliteRow) -> Result<DeletionId> {
-    let id: Vec<u8> = row.try_get(0).map_err(Error::database("read a deletion"))?;
-    let damaged = |_| Error::damaged("a deletion", "its id is malformed");
-    Ok(DeletionId(id.try_into().map_err(damaged)?))
-}
-
-async fn read(session: &mut Session, id: DeletionId) -> Result<Deletion> {
-    const ACT: &str = "read a deletion";
-    let damaged = |reason: &str| Error::damaged(format!("deletion `{id}`"), reason);
-    let row = sqlx::query(
-        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt, begun \
-         FROM deletions WHERE id = $1",
-    )
-    .bind(id.0.to_vec())
-    .fetch_optional(session.connection())
-    .await
-    .map_err(Error::database(ACT))?
-    .ok_or_else(|| Error::NotFound(format!("deletion `{id}`")))?;
-    let text = |index: usize| {
-        row.try_get::<String, _>(index)
-            .map_err(Error::database(ACT))
-    };
-    let time = |index: usize| {
-        let ms: Option<i64> = row.try_get(index).map_err(Error::database(ACT))?;
-        Ok::<_, Error>(ms.map(Timestamp::from_ms))
-    };
-    let revision: i64 = row.try_get(2).map_err(Error::database(ACT))?;
-    let receipt: Option<String> = row.try_get(6).map_err(Error::database(ACT))?;
-    let receipt = receipt
-        .map(|text| RawJson::parse(&text).map_err(|_| damaged("its receipt is malformed")))
-        .transpose()?;
-    let mut deletion = Deletion {
-        id,
-        account: text(0)?
-            .parse()
-            .map_err(|_| damaged("its account is malformed"))?,
-        state: DeletionState::from_name(&text(1)?).ok_or_else(|| damaged("unknown state"))?,
-        revision: u32::try_from(revision).map_err(|_| damaged("its revision is malformed"))?,
-        keys: Vec::new(),
-        requested_at: time(3)?.unwrap_or_default(),
-        started_at: time(4)?,
-        has_begun: row.try_get::<i64, _>(7).map_err(Error::database(ACT))? != 0,
-        completed_at: time(5)?,
-        receipt,
-    };
-    let rows = sqlx::query(
-        "SELECT person, from_ms, to_ms FROM ledger WHERE deletion = $1 ORDER BY position",
-    )
-    .bind(id.0.to_vec())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    for row in &rows {
-        let person: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
-        let from: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
-        let to: Option<i64> = row.try_get(2).map_err(Error::database(ACT))?;
-        deletion.keys.push(LedgerKey {
-            person: PersonKey(
-                person
-                    .try_into()
-                    .map_err(|_| damaged("a key is malformed"))?,
-            ),
-            from: from.map(Timestamp::from_ms),
-            to: to.map(Timestamp::from_ms),
-        });
-    }
-    Ok(deletion)
 }

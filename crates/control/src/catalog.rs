@@ -71,13 +71,10 @@ async fn publish(
     now: Timestamp,
 ) -> Result<()> {
     const ACT: &str = "publish parts";
-    let row = sqlx::query(
-        "SELECT COALESCE(MAX(l.position), 0) FROM ledger l JOIN deletions d ON d.id = l.deletion \
-         WHERE d.begun = 1",
-    )
-    .fetch_one(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger WHERE begun = 1")
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
     let ledger: i64 = row.try_get(0).map_err(Error::database(ACT))?;
     if u64::try_from(ledger) != Ok(publication.ledger.0) {
         return Err(Error::Conflict("the deletion ledger has moved".to_owned()));

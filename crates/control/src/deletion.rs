@@ -3,7 +3,8 @@
 //! The ledger's lines come first: from that transaction on everybody reads through them. They hold
 //! person keys only. A deletion goes pending → running → done, and back to pending when it is found
 //! to reach further. Until its job has begun for the first time it can be cancelled: up to then its
-//! people are hidden and nothing else (decision 28).
+//! people are hidden and nothing else (decision 28). So it is with each key by which one is extended:
+//! its records stay in the lake until the job begins again, which follows its links first.
 
 mod rows;
 
@@ -53,7 +54,7 @@ impl Serialize for DeletionId {
 }
 
 /// One key that a deletion hides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct LedgerKey {
     /// The key.
     pub person: PersonKey,
@@ -230,8 +231,8 @@ impl Control {
                     if now.state == DeletionState::Cancelled {
                         return Err(Error::Conflict(format!("deletion `{id}` is cancelled")));
                     }
-                    let whose = (id, now.has_begun);
-                    let added = add_keys(session, account, whose, &now.keys, &keys).await?;
+                    let added =
+                        add_keys(session, account, (id, false), &now.keys, &keys).await?;
                     if added == 0 {
                         return Ok(0);
                     }
@@ -259,11 +260,18 @@ impl Control {
         .await
     }
 
-    /// Begins a deletion's job, or takes up one that was interrupted.
+    /// Begins a deletion's job, or takes up one that was interrupted. From then on its people are left
+    /// out of parts, so their links must have been followed: as it was at `revision`.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Conflict`] when it is done; as [`Control::extend_deletion`].
-    pub async fn start_deletion(&self, actor: &Actor, id: DeletionId) -> Result<Deletion> {
+    /// [`model::ErrorKind::Conflict`] when it is done or cancelled, or was extended after `revision`;
+    /// as [`Control::extend_deletion`].
+    pub async fn start_deletion(
+        &self,
+        actor: &Actor,
+        id: DeletionId,
+        revision: u32,
+    ) -> Result<Deletion> {
         let account = self.find_deletion(id).await?.account;
         self.act(
             actor,
@@ -277,8 +285,14 @@ impl Control {
                             let state = deletion.state.as_str();
                             return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
                         }
-                        DeletionState::Running => return Ok(deletion),
-                        DeletionState::Pending => {}
+                        DeletionState::Running | DeletionState::Pending => {}
+                    }
+                    if deletion.revision != revision {
+                        let text = format!("deletion `{id}` reaches further than was known");
+                        return Err(Error::Conflict(text));
+                    }
+                    if deletion.state == DeletionState::Running {
+                        return Ok(deletion);
                     }
                     sqlx::query(
                         "UPDATE deletions SET state = $1, started_at = $2, begun = 1 WHERE id = $3",
@@ -289,10 +303,8 @@ impl Control {
                     .execute(session.connection())
                     .await
                     .map_err(Error::database("start a deletion"))?;
-                    if !deletion.has_begun {
-                        begin(session, &deletion).await?;
-                        deletion.has_begun = true;
-                    }
+                    begin(session, &deletion).await?;
+                    deletion.has_begun = true;
                     deletion.state = DeletionState::Running;
                     deletion.started_at = Some(desk.now);
                     let description = format!("revision {}", deletion.revision);

@@ -4,6 +4,7 @@ use governance::Stretch;
 use model::{AccountId, LedgerPosition, PersonKey, RawJson, Timestamp};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::collections::HashSet;
 
 use super::{Deletion, DeletionId, DeletionState, LedgerKey};
 use crate::database::Session;
@@ -25,16 +26,15 @@ pub(super) async fn add_keys(
         .map_err(Error::database(ACT))?;
     let mut position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
     let mut lines: Vec<LedgerLine> = Vec::new();
-    let mut written: Vec<LedgerKey> = Vec::new();
+    let mut there: HashSet<LedgerKey> = known.iter().copied().collect();
     for key in keys {
-        if known.contains(key) || written.contains(key) {
+        if !there.insert(*key) {
             continue;
         }
-        written.push(*key);
         position = position.saturating_add(1);
         sqlx::query(
-            "INSERT INTO ledger (position, account, person, from_ms, to_ms, deletion) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO ledger (position, account, person, from_ms, to_ms, deletion, begun) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(position)
         .bind(account.as_str().to_owned())
@@ -42,6 +42,7 @@ pub(super) async fn add_keys(
         .bind(key.from.map(Timestamp::ms))
         .bind(key.to.map(Timestamp::ms))
         .bind(deletion.0.to_vec())
+        .bind(i64::from(has_begun))
         .execute(session.connection())
         .await
         .map_err(Error::database(ACT))?;
@@ -63,17 +64,20 @@ pub(super) async fn add_keys(
     Ok(added)
 }
 
-/// Moves a deletion's lines to the end of the ledger: what is being written to the lake without them
-/// cannot be published any more.
+/// Moves the lines with which a deletion's job has not begun to the end of the ledger: what is being
+/// written to the lake without them cannot be published any more.
 pub(super) async fn begin(session: &mut Session, deletion: &Deletion) -> Result<()> {
     const ACT: &str = "write the ledger";
-    sqlx::query("DELETE FROM ledger WHERE deletion = $1")
+    let lines = lines(session, deletion.id).await?;
+    let begun = lines.into_iter().filter(|(_, has_begun)| *has_begun);
+    let begun: Vec<LedgerKey> = begun.map(|(key, _)| key).collect();
+    sqlx::query("DELETE FROM ledger WHERE deletion = $1 AND begun = 0")
         .bind(deletion.id.0.to_vec())
         .execute(session.connection())
         .await
         .map_err(Error::database(ACT))?;
     let whose = (deletion.id, true);
-    add_keys(session, deletion.account, whose, &[], &deletion.keys)
+    add_keys(session, deletion.account, whose, &begun, &deletion.keys)
         .await
         .map(drop)
 }
@@ -117,40 +121,45 @@ pub(super) async fn read(session: &mut Session, id: DeletionId) -> Result<Deleti
     let receipt = receipt
         .map(|text| RawJson::parse(&text).map_err(|_| damaged("its receipt is malformed")))
         .transpose()?;
-    let mut deletion = Deletion {
+    let lines = lines(session, id).await?;
+    Ok(Deletion {
         id,
         account: text(0)?
             .parse()
             .map_err(|_| damaged("its account is malformed"))?,
         state: DeletionState::from_name(&text(1)?).ok_or_else(|| damaged("unknown state"))?,
         revision: u32::try_from(revision).map_err(|_| damaged("its revision is malformed"))?,
-        keys: Vec::new(),
+        keys: lines.into_iter().map(|(key, _)| key).collect(),
         requested_at: time(3)?.unwrap_or_default(),
         started_at: time(4)?,
         has_begun: row.try_get::<i64, _>(7).map_err(Error::database(ACT))? != 0,
         completed_at: time(5)?,
         receipt,
-    };
+    })
+}
+
+/// The keys of a deletion, in the order of their lines, and whether its job has begun with each.
+async fn lines(session: &mut Session, id: DeletionId) -> Result<Vec<(LedgerKey, bool)>> {
+    const ACT: &str = "read the keys of a deletion";
     let rows = sqlx::query(
-        "SELECT person, from_ms, to_ms FROM ledger WHERE deletion = $1 ORDER BY position",
+        "SELECT person, from_ms, to_ms, begun FROM ledger WHERE deletion = $1 ORDER BY position",
     )
     .bind(id.0.to_vec())
     .fetch_all(session.connection())
     .await
     .map_err(Error::database(ACT))?;
-    for row in &rows {
+    let line = |row: &SqliteRow| {
         let person: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
         let from: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
         let to: Option<i64> = row.try_get(2).map_err(Error::database(ACT))?;
-        deletion.keys.push(LedgerKey {
-            person: PersonKey(
-                person
-                    .try_into()
-                    .map_err(|_| damaged("a key is malformed"))?,
-            ),
+        let begun: i64 = row.try_get(3).map_err(Error::database(ACT))?;
+        let damaged = |_| Error::damaged(format!("deletion `{id}`"), "a key is malformed");
+        let key = LedgerKey {
+            person: PersonKey(person.try_into().map_err(damaged)?),
             from: from.map(Timestamp::from_ms),
             to: to.map(Timestamp::from_ms),
-        });
-    }
-    Ok(deletion)
+        };
+        Ok::<_, Error>((key, begun != 0))
+    };
+    rows.iter().map(line).collect()
 }

@@ -81,14 +81,14 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
         .await
         .unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Conflict);
-    let running = control.start_deletion(&JOB, deletion).await.unwrap();
+    let running = control.start_deletion(&JOB, deletion, 1).await.unwrap();
     assert_eq!(
         (running.state, running.revision),
         (DeletionState::Running, 1)
     );
     assert_eq!(control.ledger(), LedgerPosition(2));
     assert_eq!(
-        control.start_deletion(&JOB, deletion).await.unwrap(),
+        control.start_deletion(&JOB, deletion, 1).await.unwrap(),
         running,
         "resumes"
     );
@@ -99,7 +99,7 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
     assert!(control.pending_deletions().await.unwrap().is_empty());
     assert_eq!(
         control
-            .start_deletion(&JOB, deletion)
+            .start_deletion(&JOB, deletion, 1)
             .await
             .unwrap_err()
             .kind(),
@@ -140,7 +140,7 @@ async fn a_deletion_that_reaches_further_runs_again() {
     let receipt = RawJson::empty_object();
 
     // While it runs: the job that did not know the new key cannot complete it.
-    control.start_deletion(&JOB, deletion).await.unwrap();
+    control.start_deletion(&JOB, deletion, 1).await.unwrap();
     let more = vec![LedgerKey::whole(person(1)), LedgerKey::whole(person(3))];
     assert_eq!(
         control
@@ -154,7 +154,10 @@ async fn a_deletion_that_reaches_further_runs_again() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let again = control.start_deletion(&JOB, deletion).await.unwrap();
+    // Nor begin again before it has followed that key's links.
+    let stale = control.start_deletion(&JOB, deletion, 1).await;
+    assert_eq!(stale.unwrap_err().kind(), ErrorKind::Conflict);
+    let again = control.start_deletion(&JOB, deletion, 2).await.unwrap();
     assert_eq!((again.revision, again.keys.len()), (2, 2));
     control
         .complete_deletion(&JOB, deletion, 2, &receipt)
@@ -272,7 +275,7 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
     );
     let kinds = [
         control.cancel_deletion(&operator(), first).await.map(drop),
-        control.start_deletion(&JOB, first).await.map(drop),
+        control.start_deletion(&JOB, first, 1).await.map(drop),
         control
             .extend_deletion(&JOB, first, vec![LedgerKey::whole(person(9))])
             .await
@@ -282,7 +285,7 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
     }
 
-    control.start_deletion(&JOB, second).await.unwrap();
+    control.start_deletion(&JOB, second, 1).await.unwrap();
     let late = control
         .cancel_deletion(&operator(), second)
         .await
@@ -298,8 +301,13 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
         .await
         .unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Conflict);
+    let (hidden, doomed) = sets();
+    assert!(hidden.hides_whole(person(4)) && !doomed.hides_whole(person(4)));
+    let position = control.ledger();
+    control.start_deletion(&JOB, second, 2).await.unwrap();
     let (_, doomed) = sets();
     assert!(doomed.hides_whole(person(4)));
+    assert!(control.ledger() > position, "the lake waits no longer");
 
     let filter = crate::AuditFilter {
         actions: vec![crate::Action::DeletionCancelled],
@@ -340,7 +348,7 @@ async fn what_was_written_without_a_person_is_not_published_after_the_job_has_be
     let before = control.ledger();
     assert_eq!(publish(before).await, Ok(()));
     control
-        .start_deletion(&JOB, ordered.unwrap())
+        .start_deletion(&JOB, ordered.unwrap(), 1)
         .await
         .unwrap();
     assert_eq!(publish(before).await, Err(ErrorKind::Conflict));

@@ -1,6 +1,6 @@
 //! What a deletion reaches and leaves behind, and what keeps it from its end.
 
-use control::{Deletion, DeletionState, LedgerKey};
+use control::{Actor, Deletion, DeletionState, LedgerKey};
 use model::catalog::Catalog as _;
 use model::record::{Entry, Link, LinkKind, Record, Table};
 use model::{AccountId, Clock as _, IdentityKind, PersonKey, RecordId};
@@ -112,6 +112,38 @@ async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
     assert_eq!(done.state, DeletionState::Done);
     assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
     assert_eq!(rows(&installation, account).await, 1);
+}
+
+#[tokio::test]
+async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    order(&installation, account).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let [found, linked] = [PersonKey([8; 16]), PersonKey([9; 16])];
+    let from = (linked, IdentityKind::Identity);
+    let entries = vec![
+        event(&folder, account, 1, found),
+        event(&folder, account, 2, linked),
+        link(&folder, account, from, (found, LinkKind::Alias), 0),
+    ];
+    append(&installation, entries).await;
+    let id = deletion(&installation, account).await.id;
+    let more = vec![LedgerKey::whole(found)];
+    let job = Actor::system("deletion");
+    let extended = installation.control().extend_deletion(&job, id, more);
+    assert_eq!(extended.await.unwrap(), 1);
+    // Between two turns of the deletion, others have theirs.
+    for job in [Job::Flush, Job::Compaction, Job::Deletion] {
+        Box::pin(jobs::run(&installation, job)).await.unwrap();
+    }
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
+    assert_eq!(done.keys, [PERSON, found, linked].map(LedgerKey::whole));
+    assert_eq!(rows(&installation, account).await, 0);
 }
 
 #[tokio::test]

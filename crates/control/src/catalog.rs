@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::state::Effect;
-use crate::{Error, Result, learned};
+use crate::{Error, Result, deletion, learned};
 
 #[async_trait]
 impl Catalog for Control {
@@ -39,7 +39,9 @@ impl Catalog for Control {
                     let mut publication = publication;
                     let learned = std::mem::take(&mut publication.learned);
                     let refused = std::mem::take(&mut publication.refused);
+                    let left_out = std::mem::take(&mut publication.left_out);
                     publish(session, &sealer, publication, now).await?;
+                    deletion::count_left_out(session, &left_out).await?;
                     learned::count(session, &sealer, &rules, &learned, &refused).await
                 })
             })

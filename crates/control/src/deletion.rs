@@ -6,7 +6,9 @@
 //! people are hidden and nothing else (decision 28). So it is with each key by which one is extended:
 //! its records stay in the lake until the job begins again, which follows its links first.
 
+mod receipt;
 mod rows;
+mod work;
 
 use model::{AccountId, PersonKey, RawJson, Timestamp};
 use serde::{Serialize, Serializer};
@@ -15,11 +17,13 @@ use std::str::FromStr;
 
 use self::rows::{add_keys, begin, id_of, read, read_each};
 use crate::account;
-use crate::audit::Action;
+use crate::audit::{self, Action};
 use crate::authz::Act;
 use crate::control::{Control, ledger_of};
 use crate::state::Effect;
 use crate::{Actor, Error, Result};
+pub use receipt::{LastTurn, VerifiedReceipt, verify_receipt};
+pub(crate) use work::count_left_out;
 
 /// Keys in one deletion.
 pub const DELETION_KEYS_MAX: usize = 100_000;
@@ -132,6 +136,9 @@ pub struct Deletion {
     pub completed_at: Option<Timestamp>,
     /// What the job found and did.
     pub receipt: Option<RawJson>,
+    /// The receipt as it is signed, which [`verify_receipt`] checks; none of what was done before
+    /// receipts were signed.
+    pub signed_receipt: Option<String>,
 }
 
 impl Deletion {
@@ -367,7 +374,8 @@ impl Control {
         .await
     }
 
-    /// Completes a deletion, with what its job found and did.
+    /// Completes a deletion: its receipt says what its job did at this turn, and what was found and
+    /// replaced at all of them. It is signed, and names the audit entry that says that it is done.
     ///
     /// # Errors
     /// [`model::ErrorKind::Conflict`] when it does not run, or was extended after `revision`: the job
@@ -377,41 +385,49 @@ impl Control {
         actor: &Actor,
         id: DeletionId,
         revision: u32,
-        receipt: &RawJson,
+        last_turn: LastTurn,
     ) -> Result<()> {
         let account = self.find_deletion(id).await?.account;
-        let receipt = receipt.as_str().to_owned();
+        let key = audit::signing_key(&self.keyring)?;
         self.act(
             actor,
             Act::CarryOutDeletion,
             account,
             move |session, desk| {
                 Box::pin(async move {
+                    const ACT: &str = "complete a deletion";
                     let done = sqlx::query(
-                        "UPDATE deletions SET state = $1, completed_at = $2, receipt = $3 \
-                     WHERE id = $4 AND revision = $5 AND state = $6",
+                        "UPDATE deletions SET state = $1, completed_at = $2 \
+                     WHERE id = $3 AND revision = $4 AND state = $5",
                     )
                     .bind(DeletionState::Done.as_str())
                     .bind(desk.now.ms())
-                    .bind(receipt)
                     .bind(id.0.to_vec())
                     .bind(i64::from(revision))
                     .bind(DeletionState::Running.as_str())
                     .execute(session.connection())
                     .await
-                    .map_err(Error::database("complete a deletion"))?;
+                    .map_err(Error::database(ACT))?;
                     if done.rows_affected() != 1 {
                         let text = format!("deletion `{id}` reaches further than its job has gone");
                         return Err(Error::Conflict(text));
                     }
-                    let description = format!("revision {revision}");
-                    desk.note(
-                        session,
-                        Action::DeletionCompleted,
-                        id.to_string(),
-                        description,
+                    let words = format!("revision {revision}");
+                    desk.note(session, Action::DeletionCompleted, id.to_string(), words)
+                        .await?;
+                    let head = audit::log::frontier(session, account).await?;
+                    let deletion = read(session, id).await?;
+                    let work = work::read(session, id).await?;
+                    let note = receipt::sign(&key, &deletion, work, last_turn, &head)?;
+                    sqlx::query(
+                        "UPDATE deletions SET receipt = NULL, receipt_note = $1 WHERE id = $2",
                     )
+                    .bind(note)
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
                     .await
+                    .map(|_| ())
+                    .map_err(Error::database(ACT))
                 })
             },
         )

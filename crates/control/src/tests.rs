@@ -18,6 +18,7 @@ mod learned;
 mod parts;
 mod passcodes;
 mod personal;
+mod receipts;
 mod reviews;
 mod sdk_tokens;
 mod shipping;

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use crate::changes::{Changes, Row};
-use crate::keep::{self, Keep, Named, Seen};
+use crate::keep::{self, Hidden, Keep, Named, Seen};
 use crate::part::{self, Ids, Place, Writer};
 use crate::plan::{Counts, Plan};
 use crate::property::PropertyReader;
@@ -59,10 +59,12 @@ pub(crate) struct Filter {
 }
 
 /// What became of the rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) kept: u64,
     pub(crate) hidden: u64,
+    /// The hidden ones, by whom they name.
+    pub(crate) left_out: Hidden,
     pub(crate) expired: u64,
     pub(crate) duplicates: u64,
     pub(crate) superseded: u64,
@@ -330,8 +332,10 @@ impl Filter {
             tally.expired += 1;
             return false;
         }
-        if !keep::keeps(&*self.keep, self.account, keys.named(row), ts) {
+        let named = keys.named(row);
+        if !keep::keeps(&*self.keep, self.account, named, ts) {
             tally.hidden += 1;
+            keep::count(&mut tally.left_out, &*self.keep, self.account, named, ts);
             return false;
         }
         tally.kept += 1;

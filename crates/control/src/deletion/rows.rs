@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::HashSet;
 
-use super::{Deletion, DeletionId, DeletionState, LedgerKey};
+use super::{Deletion, DeletionId, DeletionState, LedgerKey, receipt};
 use crate::database::Session;
 use crate::state::{Effect, LedgerLine};
 use crate::{Error, Result};
@@ -100,8 +100,8 @@ pub(super) async fn read(session: &mut Session, id: DeletionId) -> Result<Deleti
     const ACT: &str = "read a deletion";
     let damaged = |reason: &str| Error::damaged(format!("deletion `{id}`"), reason);
     let row = sqlx::query(
-        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt, begun \
-         FROM deletions WHERE id = $1",
+        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt, begun, \
+         receipt_note FROM deletions WHERE id = $1",
     )
     .bind(id.0.to_vec())
     .fetch_optional(session.connection())
@@ -117,9 +117,15 @@ pub(super) async fn read(session: &mut Session, id: DeletionId) -> Result<Deleti
         Ok::<_, Error>(ms.map(Timestamp::from_ms))
     };
     let revision: i64 = row.try_get(2).map_err(Error::database(ACT))?;
-    let receipt: Option<String> = row.try_get(6).map_err(Error::database(ACT))?;
+    let unsigned: Option<String> = row.try_get(6).map_err(Error::database(ACT))?;
+    let signed_receipt: Option<String> = row.try_get(8).map_err(Error::database(ACT))?;
+    let malformed = || damaged("its receipt is malformed");
+    let receipt = match &signed_receipt {
+        Some(note) => Some(receipt::content(note).ok_or_else(malformed)?),
+        None => unsigned.as_deref(),
+    };
     let receipt = receipt
-        .map(|text| RawJson::parse(&text).map_err(|_| damaged("its receipt is malformed")))
+        .map(|text| RawJson::parse(text).map_err(|_| malformed()))
         .transpose()?;
     let lines = lines(session, id).await?;
     Ok(Deletion {
@@ -135,6 +141,7 @@ pub(super) async fn read(session: &mut Session, id: DeletionId) -> Result<Deleti
         has_begun: row.try_get::<i64, _>(7).map_err(Error::database(ACT))? != 0,
         completed_at: time(5)?,
         receipt,
+        signed_receipt,
     })
 }
 

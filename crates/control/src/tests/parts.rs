@@ -16,7 +16,7 @@ fn account(number: u8) -> AccountId {
     format!("A{}", number % 2).parse().unwrap()
 }
 
-fn part(number: u8) -> PartMeta {
+pub(super) fn part(number: u8) -> PartMeta {
     let table = if number.is_multiple_of(3) {
         Table::Links
     } else {

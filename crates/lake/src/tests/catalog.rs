@@ -1,7 +1,7 @@
 //! A list of parts in memory, with the compare-and-set of the real one: the reference for tests.
 
 use async_trait::async_trait;
-use model::catalog::{Catalog, Error, PartMeta, Publication, View};
+use model::catalog::{Catalog, Error, LeftOut, PartMeta, Publication, View};
 use model::learned::Learned;
 use model::record::Table;
 use model::{AccountId, Clock, ErrorKind, LedgerPosition, PartId, Timestamp, WriterId};
@@ -24,6 +24,7 @@ struct State {
     fail_next: Option<ErrorKind>,
     publications: usize,
     learned: Vec<Learned>,
+    left_out: Vec<LeftOut>,
 }
 
 impl MemoryCatalog {
@@ -47,6 +48,11 @@ impl MemoryCatalog {
     /// Everything that publications have brought of names.
     pub(crate) fn learned(&self) -> Vec<Learned> {
         self.state.lock().unwrap().learned.clone()
+    }
+
+    /// Everything that publications have left out for whom it names.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        self.state.lock().unwrap().left_out.clone()
     }
 
     pub(crate) fn publications(&self) -> usize {
@@ -111,6 +117,7 @@ impl Catalog for MemoryCatalog {
         }
         state.publications += 1;
         state.learned.extend(publication.learned);
+        state.left_out.extend(publication.left_out);
         match fails {
             Some(kind) => Err(refused(kind, "publish: the answer was lost")),
             None => Ok(()),

@@ -13,11 +13,11 @@ mod links;
 mod tests;
 
 use anyhow::{Context as _, Result, bail};
-use control::{Actor, Deletion, DeletionState};
+use control::{Actor, Deletion, DeletionState, LastTurn};
 use lake::GarbageReport;
-use model::catalog::{Catalog as _, PartMeta};
+use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
-use model::{AccountId, ErrorKind, PersonKey, RawJson};
+use model::{AccountId, ErrorKind, PersonKey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,17 +33,6 @@ const ATTEMPTS_MAX: u32 = 16;
 /// How often commits that a reader holds are tried again.
 const RETIRE_ATTEMPTS_MAX: u32 = 600;
 const RETIRE_PAUSE: Duration = Duration::from_millis(50);
-
-/// What was done for one account.
-#[derive(Debug, Default)]
-struct Work {
-    /// Parts that were looked at.
-    searched: usize,
-    /// Rows taken out, by table.
-    rows_removed: BTreeMap<&'static str, u64>,
-    /// Objects that were replaced.
-    replaced: Vec<PartMeta>,
-}
 
 /// What was asked for this long ago should be done.
 const OVERDUE: Duration = Duration::from_secs(86_400);
@@ -75,7 +64,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         together(unfollowed.into_values().collect())?;
         return Ok(json!({"completed": 0}));
     }
-    let flushed = flush::run(installation).await?;
+    flush::run(installation).await?;
     retire_all(installation).await?;
 
     let mut accounts: BTreeMap<AccountId, Vec<PersonKey>> = BTreeMap::new();
@@ -83,9 +72,9 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         let keys = deletion.keys.iter().map(|key| key.person);
         accounts.entry(deletion.account).or_default().extend(keys);
     }
-    let (mut works, mut failures) = rewrite_each(installation, &accounts).await;
+    let (mut searched, mut failures) = rewrite_each(installation, &accounts).await;
     for (account, error) in unfollowed {
-        works.remove(&account);
+        searched.remove(&account);
         failures.push(error);
     }
 
@@ -111,21 +100,21 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
 
     let mut completed = 0;
     for deletion in &started {
-        let Some(work) = works.get(&deletion.account) else {
+        let Some(parts) = searched.get(&deletion.account) else {
             continue;
         };
-        let receipt = receipt(deletion, work, &flushed, &destroyed, &collected);
+        let (id, revision) = (deletion.id, deletion.revision);
+        let last_turn = last_turn(*parts, destroyed, &collected);
         let done = installation
             .control()
-            .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
+            .complete_deletion(&actor, id, revision, last_turn)
             .await;
         match done {
             Ok(()) => completed += 1,
             // Another name has been found meanwhile: it stays pending and comes again.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("failed to complete deletion {}", deletion.id));
+                return Err(error).with_context(|| format!("failed to complete deletion {id}"));
             }
         }
     }
@@ -211,28 +200,32 @@ async fn live_paths(installation: &Installation) -> Result<Vec<String>> {
     Ok(view.parts.iter().map(|part| part.path.clone()).collect())
 }
 
-/// Takes the people's rows out of each account's parts; what was done, and what went wrong elsewhere.
+/// Takes the people's rows out of each account's parts; how many parts were searched, and what went
+/// wrong elsewhere.
 async fn rewrite_each(
     installation: &Installation,
     accounts: &BTreeMap<AccountId, Vec<PersonKey>>,
-) -> (BTreeMap<AccountId, Work>, Vec<anyhow::Error>) {
-    let (mut works, mut failures) = (BTreeMap::new(), Vec::new());
+) -> (BTreeMap<AccountId, usize>, Vec<anyhow::Error>) {
+    let (mut searched, mut failures) = (BTreeMap::new(), Vec::new());
     for (account, people) in accounts {
         match rewrite(installation, *account, people).await {
-            Ok(work) => drop(works.insert(*account, work)),
+            Ok(parts) => {
+                searched.insert(*account, parts);
+            }
             Err(error) => failures.push(error),
         }
     }
-    (works, failures)
+    (searched, failures)
 }
 
-/// Takes the people's rows out of an account's parts.
+/// Takes the people's rows out of an account's parts; how many parts were searched. What it finds is
+/// counted with each publication.
 async fn rewrite(
     installation: &Installation,
     account: AccountId,
     people: &[PersonKey],
-) -> Result<Work> {
-    let mut work = Work::default();
+) -> Result<usize> {
+    let mut searched = 0;
     let mut attempts = 0;
     loop {
         let keep = Visible::by(installation.rules());
@@ -252,13 +245,9 @@ async fn rewrite(
                     .with_context(|| format!("failed to rewrite the parts of account {account}"));
             }
         };
-        work.searched = work.searched.max(report.searched);
-        for (table, rows) in report.rows_removed {
-            *work.rows_removed.entry(table.as_str()).or_default() += rows;
-        }
-        work.replaced.extend(report.replaced);
+        searched = report.searched.max(searched);
         if report.complete {
-            return Ok(work);
+            return Ok(searched);
         }
     }
 }
@@ -300,46 +289,20 @@ fn marker(installation: &Installation) -> Entry {
     }
 }
 
-/// What was searched, found and replaced: keys and digests only, nobody's data.
-fn receipt(
-    deletion: &Deletion,
-    work: &Work,
-    flushed: &Value,
-    destroyed: &control::Destroyed,
-    collected: &GarbageReport,
-) -> RawJson {
-    let tables: Vec<&str> = Installation::PERSONAL_TABLES
-        .iter()
-        .map(|table| table.as_str())
-        .collect();
-    let replaced: Vec<Value> = work
-        .replaced
-        .iter()
-        .map(|part| {
-            let digest = blake3::hash(part.path.as_bytes()).to_hex();
-            json!({"part": part.id.to_string(), "rows": part.rows, "path_digest": digest.as_str()})
-        })
-        .collect();
-    let receipt = json!({
-        "deletion": deletion.id.to_string(),
-        "account": deletion.account.as_str(),
-        "keys": deletion.keys.len(),
-        "searched": {
-            "tables": tables,
-            "parts": work.searched,
-            "journal": "every commit up to the change of its key",
-        },
-        "not_searched": [
-            "bodies in quarantine that could not be decoded: they expire",
-            "the request log: it names no person",
+/// What the receipts of an account say of this turn.
+fn last_turn(parts: usize, destroyed: control::Destroyed, collected: &GarbageReport) -> LastTurn {
+    let tables = Installation::PERSONAL_TABLES.iter();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    LastTurn {
+        tables: tables.map(|table| table.as_str().to_owned()).collect(),
+        parts: count(parts),
+        journal: "every commit up to the change of its key".to_owned(),
+        not_searched: vec![
+            "bodies in quarantine that could not be decoded: they expire".to_owned(),
+            "the request log: it names no person".to_owned(),
         ],
-        "found": work.rows_removed,
-        "suppressed_in_journal": flushed.get("suppressed"),
-        "replaced": replaced,
-        "objects_destroyed": collected.paths.len(),
-        "keys_destroyed": destroyed.keys,
-        "epoch": destroyed.epoch,
-    });
-    // A map of texts and numbers always has a JSON text.
-    RawJson::of(&receipt).unwrap_or_else(|_| RawJson::empty_object())
+        objects_removed: count(collected.paths.len()),
+        keys_destroyed: count(destroyed.keys),
+        epoch: destroyed.epoch,
+    }
 }

@@ -6,6 +6,8 @@ use model::record::{Entry, Link, LinkKind, Record, Table};
 use model::{AccountId, Clock as _, IdentityKind, PersonKey, RecordId};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use serde_json::{Value, json};
+use std::fs;
 use std::time::Duration;
 
 use crate::compose::Installation;
@@ -169,6 +171,44 @@ async fn a_device_that_others_have_had_leads_to_none_of_them() {
         .unwrap();
     assert_eq!(deletion(&installation, account).await.keys.len(), 1);
     assert_eq!(rows(&installation, account).await, 2);
+}
+
+#[tokio::test]
+async fn a_receipt_is_signed_and_says_what_every_turn_found() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    for number in 1..=2 {
+        append(
+            &installation,
+            vec![event(&folder, account, number, PERSON)],
+        )
+        .await;
+        Box::pin(jobs::run(&installation, Job::Flush))
+            .await
+            .unwrap();
+    }
+    let (path, bytes) = lose_part(&folder, &installation, account).await;
+    order(&installation, account).await;
+    let turn = Box::pin(jobs::run(&installation, Job::Deletion)).await;
+    assert!(turn.is_err(), "one of the two cannot be read");
+    installation.close().await.unwrap();
+    drop(installation);
+
+    // Its volume is back.
+    fs::write(path, bytes).unwrap();
+    let installation = folder.open(|_| {}).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    let receipt: Value = serde_json::from_str(done.receipt.unwrap().as_str()).unwrap();
+    assert_eq!(receipt["found"], json!({"events": 2}));
+    assert_eq!(receipt["replaced"].as_array().unwrap().len(), 2);
+    let key = installation.control().audit_key().unwrap();
+    let checked = control::verify_receipt(&done.signed_receipt.unwrap(), Some(&key));
+    assert_eq!(checked.findings, Vec::<String>::new());
+    installation.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -238,8 +238,8 @@ impl Control {
                     if now.state == DeletionState::Cancelled {
                         return Err(Error::Conflict(format!("deletion `{id}` is cancelled")));
                     }
-                    let added =
-                        add_keys(session, account, (id, false), &now.keys, &keys).await?;
+                    let whose = (id, false);
+                    let added = add_keys(session, account, whose, &now.keys, &keys).await?;
                     if added == 0 {
                         return Ok(0);
                     }
@@ -287,12 +287,9 @@ impl Control {
             move |session, desk| {
                 Box::pin(async move {
                     let mut deletion = read(session, id).await?;
-                    match deletion.state {
-                        DeletionState::Done | DeletionState::Cancelled => {
-                            let state = deletion.state.as_str();
-                            return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
-                        }
-                        DeletionState::Running | DeletionState::Pending => {}
+                    if !deletion.is_open() {
+                        let state = deletion.state.as_str();
+                        return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
                     }
                     if deletion.revision != revision {
                         let text = format!("deletion `{id}` reaches further than was known");

@@ -3,8 +3,8 @@
 //! It is a signed note of two lines: what it is, and its content as JSON. It holds counts, digests and
 //! ids, never a person key. Drawn in `docs/formats/deletion-receipt.md`.
 
+use model::RawJson;
 use model::record::Table;
-use model::{RawJson, Timestamp};
 use seal::merkle::Frontier;
 use seal::{SigningKey, VerifyingKey, split_note};
 use serde::{Deserialize, Serialize};

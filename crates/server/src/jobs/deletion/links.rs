@@ -64,7 +64,8 @@ async fn follow_in(
         if keys.is_empty() {
             continue;
         }
-        match installation.control().extend_deletion(actor, id, keys).await {
+        let extended = installation.control().extend_deletion(actor, id, keys);
+        match extended.await {
             Ok(added) => is_extended |= added > 0,
             // Cancelled since the list was read.
             Err(error) if error.kind() == ErrorKind::Conflict => {}

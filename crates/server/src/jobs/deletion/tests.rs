@@ -179,11 +179,7 @@ async fn a_receipt_is_signed_and_says_what_every_turn_found() {
     let installation = folder.open(|_| {}).await;
     let account = account(&installation, "a").await;
     for number in 1..=2 {
-        append(
-            &installation,
-            vec![event(&folder, account, number, PERSON)],
-        )
-        .await;
+        append(&installation, vec![event(&folder, account, number, PERSON)]).await;
         Box::pin(jobs::run(&installation, Job::Flush))
             .await
             .unwrap();

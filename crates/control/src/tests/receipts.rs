@@ -138,7 +138,7 @@ async fn whoever_changes_a_receipt_is_found_out() {
     let shop = account(&control).await;
     let id = started(&control, shop, &[person(1)]).await;
     let named = [Some(person(1)), None];
-    let turn = vec![rows(shop, Table::Events, named, 3, &[1])];
+    let turn = vec![rows(shop, Table::Events, named, 3, &[2])];
     let published = publish(&control, control.ledger(), turn).await;
     assert_eq!(published, Ok(()));
     control

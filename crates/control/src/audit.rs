@@ -24,6 +24,7 @@ use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::{Actor, Error, Result};
 pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{hash_text, signing_key};
 pub use download::{AuditDownload, DownloadFormat};
 pub use expected::{Audit, Unaudited};
 pub use sinks::{

@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::state::Effect;
-use crate::{Error, Result, learned, opt_outs};
+use crate::{Error, Result, deletion, learned, opt_outs};
 
 #[async_trait]
 impl Catalog for Control {
@@ -40,8 +40,10 @@ impl Catalog for Control {
                     let learned = std::mem::take(&mut publication.learned);
                     let refused = std::mem::take(&mut publication.refused);
                     let said = std::mem::take(&mut publication.opt_outs);
+                    let left_out = std::mem::take(&mut publication.left_out);
                     publish(session, &sealer, publication, now).await?;
                     opt_outs::write(session, said).await?;
+                    deletion::count_left_out(session, &left_out).await?;
                     learned::count(session, &sealer, &rules, &learned, &refused).await
                 })
             })
@@ -73,13 +75,10 @@ async fn publish(
     now: Timestamp,
 ) -> Result<()> {
     const ACT: &str = "publish parts";
-    let row = sqlx::query(
-        "SELECT COALESCE(MAX(l.position), 0) FROM ledger l JOIN deletions d ON d.id = l.deletion \
-         WHERE d.begun = 1",
-    )
-    .fetch_one(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger WHERE begun = 1")
+        .fetch_one(session.connection())
+        .await
+        .map_err(Error::database(ACT))?;
     let ledger: i64 = row.try_get(0).map_err(Error::database(ACT))?;
     if u64::try_from(ledger) != Ok(publication.ledger.0) {
         return Err(Error::Conflict("the deletion ledger has moved".to_owned()));

@@ -579,8 +579,7 @@ fn protect(path: &Path) -> Result<()> {
 async fn load_ledger(session: &mut Session) -> Result<Vec<LedgerLine>> {
     const ACT: &str = "read the ledger";
     let rows = sqlx::query(
-        "SELECT l.position, l.account, l.person, l.from_ms, l.to_ms, d.begun \
-         FROM ledger l JOIN deletions d ON d.id = l.deletion ORDER BY l.position",
+        "SELECT position, account, person, from_ms, to_ms, begun FROM ledger ORDER BY position",
     )
     .fetch_all(session.connection())
     .await

@@ -3,23 +3,27 @@
 //! The ledger's lines come first: from that transaction on everybody reads through them. They hold
 //! person keys only. A deletion goes pending → running → done, and back to pending when it is found
 //! to reach further. Until its job has begun for the first time it can be cancelled: up to then its
-//! people are hidden and nothing else (decision 28).
+//! people are hidden and nothing else (decision 28). So it is with each key by which one is extended:
+//! its records stay in the lake until the job begins again, which follows its links first.
 
-use governance::Stretch;
-use model::{AccountId, LedgerPosition, PersonKey, RawJson, Timestamp};
+mod receipt;
+mod rows;
+mod work;
+
+use model::{AccountId, PersonKey, RawJson, Timestamp};
 use serde::{Serialize, Serializer};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use std::fmt;
 use std::str::FromStr;
 
+use self::rows::{add_keys, begin, id_of, read, read_each};
 use crate::account;
-use crate::audit::Action;
+use crate::audit::{self, Action};
 use crate::authz::Act;
 use crate::control::{Control, ledger_of};
-use crate::database::Session;
-use crate::state::{Effect, LedgerLine};
+use crate::state::Effect;
 use crate::{Actor, Error, Result};
+pub use receipt::{LastTurn, VerifiedReceipt, verify_receipt};
+pub(crate) use work::count_left_out;
 
 /// Keys in one deletion.
 pub const DELETION_KEYS_MAX: usize = 100_000;
@@ -54,7 +58,7 @@ impl Serialize for DeletionId {
 }
 
 /// One key that a deletion hides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct LedgerKey {
     /// The key.
     pub person: PersonKey,
@@ -132,6 +136,9 @@ pub struct Deletion {
     pub completed_at: Option<Timestamp>,
     /// What the job found and did.
     pub receipt: Option<RawJson>,
+    /// The receipt as it is signed, which [`verify_receipt`] checks; none of what was done before
+    /// receipts were signed.
+    pub signed_receipt: Option<String>,
 }
 
 impl Deletion {
@@ -231,7 +238,7 @@ impl Control {
                     if now.state == DeletionState::Cancelled {
                         return Err(Error::Conflict(format!("deletion `{id}` is cancelled")));
                     }
-                    let whose = (id, now.has_begun);
+                    let whose = (id, false);
                     let added = add_keys(session, account, whose, &now.keys, &keys).await?;
                     if added == 0 {
                         return Ok(0);
@@ -260,11 +267,18 @@ impl Control {
         .await
     }
 
-    /// Begins a deletion's job, or takes up one that was interrupted.
+    /// Begins a deletion's job, or takes up one that was interrupted. From then on its people are left
+    /// out of parts, so their links must have been followed: as it was at `revision`.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Conflict`] when it is done; as [`Control::extend_deletion`].
-    pub async fn start_deletion(&self, actor: &Actor, id: DeletionId) -> Result<Deletion> {
+    /// [`model::ErrorKind::Conflict`] when it is done or cancelled, or was extended after `revision`;
+    /// as [`Control::extend_deletion`].
+    pub async fn start_deletion(
+        &self,
+        actor: &Actor,
+        id: DeletionId,
+        revision: u32,
+    ) -> Result<Deletion> {
         let account = self.find_deletion(id).await?.account;
         self.act(
             actor,
@@ -273,13 +287,16 @@ impl Control {
             move |session, desk| {
                 Box::pin(async move {
                     let mut deletion = read(session, id).await?;
-                    match deletion.state {
-                        DeletionState::Done | DeletionState::Cancelled => {
-                            let state = deletion.state.as_str();
-                            return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
-                        }
-                        DeletionState::Running => return Ok(deletion),
-                        DeletionState::Pending => {}
+                    if !deletion.is_open() {
+                        let state = deletion.state.as_str();
+                        return Err(Error::Conflict(format!("deletion `{id}` is {state}")));
+                    }
+                    if deletion.revision != revision {
+                        let text = format!("deletion `{id}` reaches further than was known");
+                        return Err(Error::Conflict(text));
+                    }
+                    if deletion.state == DeletionState::Running {
+                        return Ok(deletion);
                     }
                     sqlx::query(
                         "UPDATE deletions SET state = $1, started_at = $2, begun = 1 WHERE id = $3",
@@ -290,10 +307,8 @@ impl Control {
                     .execute(session.connection())
                     .await
                     .map_err(Error::database("start a deletion"))?;
-                    if !deletion.has_begun {
-                        begin(session, &deletion).await?;
-                        deletion.has_begun = true;
-                    }
+                    begin(session, &deletion).await?;
+                    deletion.has_begun = true;
                     deletion.state = DeletionState::Running;
                     deletion.started_at = Some(desk.now);
                     let description = format!("revision {}", deletion.revision);
@@ -356,7 +371,8 @@ impl Control {
         .await
     }
 
-    /// Completes a deletion, with what its job found and did.
+    /// Completes a deletion: its receipt says what its job did at this turn, and what was found and
+    /// replaced at all of them. It is signed, and names the audit entry that says that it is done.
     ///
     /// # Errors
     /// [`model::ErrorKind::Conflict`] when it does not run, or was extended after `revision`: the job
@@ -366,41 +382,49 @@ impl Control {
         actor: &Actor,
         id: DeletionId,
         revision: u32,
-        receipt: &RawJson,
+        last_turn: LastTurn,
     ) -> Result<()> {
         let account = self.find_deletion(id).await?.account;
-        let receipt = receipt.as_str().to_owned();
+        let key = audit::signing_key(&self.keyring)?;
         self.act(
             actor,
             Act::CarryOutDeletion,
             account,
             move |session, desk| {
                 Box::pin(async move {
+                    const ACT: &str = "complete a deletion";
                     let done = sqlx::query(
-                        "UPDATE deletions SET state = $1, completed_at = $2, receipt = $3 \
-                     WHERE id = $4 AND revision = $5 AND state = $6",
+                        "UPDATE deletions SET state = $1, completed_at = $2 \
+                     WHERE id = $3 AND revision = $4 AND state = $5",
                     )
                     .bind(DeletionState::Done.as_str())
                     .bind(desk.now.ms())
-                    .bind(receipt)
                     .bind(id.0.to_vec())
                     .bind(i64::from(revision))
                     .bind(DeletionState::Running.as_str())
                     .execute(session.connection())
                     .await
-                    .map_err(Error::database("complete a deletion"))?;
+                    .map_err(Error::database(ACT))?;
                     if done.rows_affected() != 1 {
                         let text = format!("deletion `{id}` reaches further than its job has gone");
                         return Err(Error::Conflict(text));
                     }
-                    let description = format!("revision {revision}");
-                    desk.note(
-                        session,
-                        Action::DeletionCompleted,
-                        id.to_string(),
-                        description,
+                    let words = format!("revision {revision}");
+                    desk.note(session, Action::DeletionCompleted, id.to_string(), words)
+                        .await?;
+                    let head = audit::log::frontier(session, account).await?;
+                    let deletion = read(session, id).await?;
+                    let work = work::read(session, id).await?;
+                    let note = receipt::sign(&key, &deletion, work, last_turn, &head)?;
+                    sqlx::query(
+                        "UPDATE deletions SET receipt = NULL, receipt_note = $1 WHERE id = $2",
                     )
+                    .bind(note)
+                    .bind(id.0.to_vec())
+                    .execute(session.connection())
                     .await
+                    .map(|_| ())
+                    .map_err(Error::database(ACT))
                 })
             },
         )
@@ -497,149 +521,4 @@ impl Control {
             .read(move |session| Box::pin(async move { read(session, id).await }))
             .await
     }
-}
-
-/// Writes the lines of the ledger for keys that are not in `known`; returns how many.
-async fn add_keys(
-    session: &mut Session,
-    account: AccountId,
-    (deletion, has_begun): (DeletionId, bool),
-    known: &[LedgerKey],
-    keys: &[LedgerKey],
-) -> Result<usize> {
-    const ACT: &str = "write the ledger";
-    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) FROM ledger")
-        .fetch_one(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let mut position: i64 = row.try_get(0).map_err(Error::database(ACT))?;
-    let mut lines: Vec<LedgerLine> = Vec::new();
-    let mut written: Vec<LedgerKey> = Vec::new();
-    for key in keys {
-        if known.contains(key) || written.contains(key) {
-            continue;
-        }
-        written.push(*key);
-        position = position.saturating_add(1);
-        sqlx::query(
-            "INSERT INTO ledger (position, account, person, from_ms, to_ms, deletion) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(position)
-        .bind(account.as_str().to_owned())
-        .bind(key.person.0.to_vec())
-        .bind(key.from.map(Timestamp::ms))
-        .bind(key.to.map(Timestamp::ms))
-        .bind(deletion.0.to_vec())
-        .execute(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-        lines.push(LedgerLine {
-            account,
-            person: key.person,
-            stretch: Stretch {
-                from: key.from,
-                to: key.to,
-            },
-            position: LedgerPosition(u64::try_from(position).unwrap_or(u64::MAX)),
-            has_begun,
-        });
-    }
-    let added = lines.len();
-    if added > 0 {
-        session.then(Effect::Ledger(lines));
-    }
-    Ok(added)
-}
-
-/// Moves a deletion's lines to the end of the ledger: what is being written to the lake without them
-/// cannot be published any more.
-async fn begin(session: &mut Session, deletion: &Deletion) -> Result<()> {
-    const ACT: &str = "write the ledger";
-    sqlx::query("DELETE FROM ledger WHERE deletion = $1")
-        .bind(deletion.id.0.to_vec())
-        .execute(session.connection())
-        .await
-        .map_err(Error::database(ACT))?;
-    let whose = (deletion.id, true);
-    add_keys(session, deletion.account, whose, &[], &deletion.keys)
-        .await
-        .map(drop)
-}
-
-async fn read_each(session: &mut Session, rows: &[SqliteRow]) -> Result<Vec<Deletion>> {
-    let mut deletions = Vec::with_capacity(rows.len());
-    for row in rows {
-        deletions.push(read(session, id_of(row)?).await?);
-    }
-    Ok(deletions)
-}
-
-fn id_of(row: &SqliteRow) -> Result<DeletionId> {
-    let id: Vec<u8> = row.try_get(0).map_err(Error::database("read a deletion"))?;
-    let damaged = |_| Error::damaged("a deletion", "its id is malformed");
-    Ok(DeletionId(id.try_into().map_err(damaged)?))
-}
-
-async fn read(session: &mut Session, id: DeletionId) -> Result<Deletion> {
-    const ACT: &str = "read a deletion";
-    let damaged = |reason: &str| Error::damaged(format!("deletion `{id}`"), reason);
-    let row = sqlx::query(
-        "SELECT account, state, revision, requested_at, started_at, completed_at, receipt, begun \
-         FROM deletions WHERE id = $1",
-    )
-    .bind(id.0.to_vec())
-    .fetch_optional(session.connection())
-    .await
-    .map_err(Error::database(ACT))?
-    .ok_or_else(|| Error::NotFound(format!("deletion `{id}`")))?;
-    let text = |index: usize| {
-        row.try_get::<String, _>(index)
-            .map_err(Error::database(ACT))
-    };
-    let time = |index: usize| {
-        let ms: Option<i64> = row.try_get(index).map_err(Error::database(ACT))?;
-        Ok::<_, Error>(ms.map(Timestamp::from_ms))
-    };
-    let revision: i64 = row.try_get(2).map_err(Error::database(ACT))?;
-    let receipt: Option<String> = row.try_get(6).map_err(Error::database(ACT))?;
-    let receipt = receipt
-        .map(|text| RawJson::parse(&text).map_err(|_| damaged("its receipt is malformed")))
-        .transpose()?;
-    let mut deletion = Deletion {
-        id,
-        account: text(0)?
-            .parse()
-            .map_err(|_| damaged("its account is malformed"))?,
-        state: DeletionState::from_name(&text(1)?).ok_or_else(|| damaged("unknown state"))?,
-        revision: u32::try_from(revision).map_err(|_| damaged("its revision is malformed"))?,
-        keys: Vec::new(),
-        requested_at: time(3)?.unwrap_or_default(),
-        started_at: time(4)?,
-        has_begun: row.try_get::<i64, _>(7).map_err(Error::database(ACT))? != 0,
-        completed_at: time(5)?,
-        receipt,
-    };
-    let rows = sqlx::query(
-        "SELECT person, from_ms, to_ms FROM ledger WHERE deletion = $1 ORDER BY position",
-    )
-    .bind(id.0.to_vec())
-    .fetch_all(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    for row in &rows {
-        let person: Vec<u8> = row.try_get(0).map_err(Error::database(ACT))?;
-        let from: Option<i64> = row.try_get(1).map_err(Error::database(ACT))?;
-        let to: Option<i64> = row.try_get(2).map_err(Error::database(ACT))?;
-        deletion.keys.push(LedgerKey {
-            person: PersonKey(
-                person
-                    .try_into()
-                    .map_err(|_| damaged("a key is malformed"))?,
-            ),
-            from: from.map(Timestamp::from_ms),
-            to: to.map(Timestamp::from_ms),
-        });
-    }
-    Ok(deletion)
 }

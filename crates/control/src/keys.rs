@@ -16,7 +16,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use seal::{KeyRef, KeySource, Keyring};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -230,7 +230,8 @@ impl KeyTable {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;
-        let changes = self.with(|table| table.removals_of_objects(paths))?;
+        let gone: HashSet<&str> = paths.iter().map(String::as_str).collect();
+        let changes = self.with(|table| table.removals_of_objects(|path| gone.contains(path)))?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -262,8 +263,10 @@ impl KeyTable {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the volumes or a copy of the keyring fail: the old
-    /// epoch key may still exist. [`model::ErrorKind::Corrupt`] when the new snapshot does not read
-    /// back; the old epoch key still exists then.
+    /// epoch key may still exist. [`model::ErrorKind::Corrupt`] when an object at one of the paths
+    /// `live` has no key here: an older copy of the table may hold it, and would not open any more,
+    /// so nothing was destroyed. Also when the new snapshot does not read back; the old epoch key
+    /// still exists then.
     pub async fn destroy(
         &self,
         live: &[String],
@@ -272,8 +275,13 @@ impl KeyTable {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;
+        if let Some(path) = self.with(|table| table.first_without_key(live))? {
+            let reason = format!("it has no key for the live object `{path}`: none is destroyed");
+            return Err(Error::damaged("the key table", reason));
+        }
+        let live: HashSet<&str> = live.iter().map(String::as_str).collect();
         let (mut changes, removals) = self.with(|table| {
-            let mut removals = table.removals_but_of(live);
+            let mut removals = table.removals_of_objects(|path| !live.contains(path));
             removals.extend(table.removals_of_strays());
             removals.extend(
                 journal_before

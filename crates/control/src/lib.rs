@@ -62,7 +62,10 @@ pub use audit::{
 pub use authz::Act;
 pub use classes::{ClassChange, ClassView};
 pub use control::{Control, Origin, RestoreReport, Settings, Status};
-pub use deletion::{DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LedgerKey};
+pub use deletion::{
+    DELETION_KEYS_MAX, Deletion, DeletionId, DeletionState, LastTurn, LedgerKey, VerifiedReceipt,
+    verify_receipt,
+};
 pub use dictionary::{DictionaryChange, DictionaryView, EventView, PolicyChange, PropertyView};
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;

@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 21] = [
+const STEPS: [&str; 23] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -29,6 +29,8 @@ const STEPS: [&str; 21] = [
     include_str!("schema/cancelling.sql"),
     include_str!("schema/credential_use.sql"),
     include_str!("schema/opt_outs.sql"),
+    include_str!("schema/ledger_lines.sql"),
+    include_str!("schema/deletion_work.sql"),
 ];
 
 /// Brings the file to today's schema.

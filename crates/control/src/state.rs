@@ -20,7 +20,7 @@ pub(crate) struct LedgerLine {
     pub(crate) stretch: Stretch,
     /// The ledger's position after this line.
     pub(crate) position: LedgerPosition,
-    /// Whether its deletion's job has ever begun.
+    /// Whether its deletion's job has begun with it.
     pub(crate) has_begun: bool,
 }
 
@@ -186,7 +186,7 @@ impl State {
         old.map(|(_, part)| Arc::clone(part)).collect()
     }
 
-    /// The position of the newest line whose deletion has begun.
+    /// The position of the newest line with which its deletion's job has begun.
     pub(crate) fn ledger(&self) -> LedgerPosition {
         self.parts
             .read()

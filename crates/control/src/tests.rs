@@ -19,6 +19,7 @@ mod opt_outs;
 mod parts;
 mod passcodes;
 mod personal;
+mod receipts;
 mod reviews;
 mod sdk_tokens;
 mod shipping;

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use futures::future::try_join_all;
-use model::catalog::{PartMeta, Publication};
+use model::catalog::{LeftOut, PartMeta, Publication};
 use model::record::Table;
 use model::{AccountId, Day, Timestamp};
 use std::collections::BTreeMap;
@@ -118,10 +118,17 @@ impl Lake {
             superseded: tally.superseded,
         };
         let remove = chosen.iter().map(|it| it.id).collect();
+        let left_out = (tally.hidden > 0).then_some(LeftOut {
+            account,
+            table,
+            rows: tally.left_out,
+            parts: chosen,
+        });
         self.publish(Publication {
             remove,
             add: parts,
             ledger,
+            left_out: left_out.into_iter().collect(),
             ..Publication::default()
         })
         .await?;

@@ -4,7 +4,7 @@
 //! still hold its name until it is collected. It must never report a part as searched that it did
 //! not search.
 
-use model::catalog::{PartMeta, Publication};
+use model::catalog::{LeftOut, PartMeta, Publication};
 use model::record::Table;
 use model::{AccountId, ErrorKind, PersonKey, Timestamp};
 use object_store::path::Path;
@@ -58,6 +58,18 @@ struct Replacement {
     old: Arc<PartMeta>,
     new: Vec<PartMeta>,
     tally: Tally,
+}
+
+impl Replacement {
+    /// The rows of hidden people in it, if there are any.
+    fn left_out(&self) -> Option<LeftOut> {
+        (self.tally.hidden > 0).then(|| LeftOut {
+            account: self.old.account,
+            table: self.old.table,
+            rows: self.tally.left_out.clone(),
+            parts: vec![Arc::clone(&self.old)],
+        })
+    }
 }
 
 impl Lake {
@@ -347,6 +359,7 @@ impl Lake {
                 remove: done.iter().map(|it| it.old.id).collect(),
                 add: done.iter().flat_map(|it| it.new.iter().cloned()).collect(),
                 ledger: filter.keep.ledger(),
+                left_out: done.iter().filter_map(Replacement::left_out).collect(),
                 ..Publication::default()
             })
             .await;

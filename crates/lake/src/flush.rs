@@ -4,7 +4,7 @@
 //! rows get parts of their own, and one publication moves the watermarks along. It must never
 //! publish rows without the watermark that covers them.
 
-use model::catalog::{Consumed, Publication};
+use model::catalog::{Consumed, LeftOut, Publication};
 use model::opt_out::OptOut;
 use model::record::{Entry, Record, Table};
 use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp, WriterId};
@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::compact::has_days;
-use crate::keep::{self, Keep};
+use crate::keep::{self, Hidden, Keep};
 use crate::learn::{Learner, Lessons};
 use crate::part::{Ids, Place, Writer};
 use crate::plan::Plan;
@@ -79,7 +79,7 @@ impl Lake {
         let entries = commits.iter().flat_map(|(_, entries)| entries.iter());
         let opt_outs = entries.filter_map(OptOut::of).collect();
         self.settle(ledger).await?;
-        let (parts, (report, lessons)) = self
+        let (parts, (report, lessons, left_out)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
             .await?;
         let report = FlushReport {
@@ -96,6 +96,7 @@ impl Lake {
             learned: lessons.learned,
             refused: lessons.refused,
             opt_outs,
+            left_out,
         })
         .await?;
         Ok(report)
@@ -154,12 +155,14 @@ pub(crate) fn write(
     now: Timestamp,
     settings: &Settings,
     sink: &Sink,
-) -> Result<(FlushReport, Lessons)> {
+) -> Result<(FlushReport, Lessons, Vec<LeftOut>)> {
     let mut report = FlushReport::default();
+    let mut left_out: BTreeMap<(AccountId, Table), Hidden> = BTreeMap::new();
     let mut learner = Learner::default();
     let mut groups: BTreeMap<(AccountId, Table), Vec<Row<'_>>> = BTreeMap::new();
     for entry in commits.iter().flat_map(|(_, entries)| entries.iter()) {
         let (named, ts) = keep::facts(&entry.record);
+        let place = (entry.account, entry.record.table());
         if keep::keeps(keep, entry.account, named, ts) {
             let row = Row {
                 person: named[0],
@@ -167,12 +170,11 @@ pub(crate) fn write(
                 id: entry.record.id(),
                 record: &entry.record,
             };
-            groups
-                .entry((entry.account, entry.record.table()))
-                .or_default()
-                .push(row);
+            groups.entry(place).or_default().push(row);
         } else {
             report.suppressed += 1;
+            let hidden = left_out.entry(place).or_default();
+            keep::count(hidden, keep, entry.account, named, ts);
         }
     }
     while let Some(((account, table), mut rows)) = groups.pop_first() {
@@ -204,7 +206,13 @@ pub(crate) fn write(
             write_records(place, ids, &plan, &records, settings, sink)?;
         }
     }
-    Ok((report, learner.into_lessons()))
+    let left_out = left_out.into_iter().map(|((account, table), rows)| LeftOut {
+        account,
+        table,
+        rows,
+        parts: Vec::new(),
+    });
+    Ok((report, learner.into_lessons(), left_out.collect()))
 }
 
 /// Counted ids share their first halves.

@@ -5,7 +5,7 @@
 
 use model::record::Record;
 use model::{AccountId, LedgerPosition, PersonKey, RecordId, Timestamp};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 
 /// The people whose rows must not reach a part: one state of the deletion ledger.
@@ -26,6 +26,23 @@ pub(crate) fn keeps(keep: &dyn Keep, account: AccountId, named: Named, ts: Times
         .into_iter()
         .flatten()
         .all(|person| keep.keep(account, person, ts))
+}
+
+/// Rows that are left out: how many, by the hidden people that they name.
+pub(crate) type Hidden = BTreeMap<Named, u64>;
+
+/// Counts a row that names `named` and is not kept.
+pub(crate) fn count(
+    hidden: &mut Hidden,
+    keep: &dyn Keep,
+    account: AccountId,
+    named: Named,
+    ts: Timestamp,
+) {
+    let is_hidden = |person: &PersonKey| !keep.keep(account, *person, ts);
+    *hidden
+        .entry(named.map(|it| it.filter(is_hidden)))
+        .or_default() += 1;
 }
 
 /// Whom `record` names; the first is its person key. And its time.

@@ -3,25 +3,30 @@
 //!
 //! Compaction, deletion and expiry are all this one pass with different inputs. It works on bytes
 //! that are already in memory and must never lose a row for any other reason than these four.
+//!
+//! Beside those bytes and the parts that it makes, it holds decoded rows: at most two batches of each
+//! input and four more, of about [`INPUT_BATCH_BYTES`] each (144 MiB with sixteen inputs), and one
+//! batch of the output, of about [`OUTPUT_BATCH_BYTES`].
 
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, StringArray,
     TimestampMillisecondArray, UInt32Array, new_null_array,
 };
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Schema, SchemaRef, UInt32Type};
 use bytes::Bytes;
 use model::catalog::PartMeta;
 use model::record::Table;
 use model::{AccountId, Day, PersonKey, RecordId, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::basic::Type as Physical;
 use parquet::file::metadata::ParquetMetaData;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use crate::changes::{Changes, Row};
-use crate::keep::{self, Keep, Named, Seen};
+use crate::keep::{self, Hidden, Keep, Named, Seen};
 use crate::part::{self, Ids, Place, Writer};
 use crate::plan::{Counts, Plan};
 use crate::property::PropertyReader;
@@ -31,7 +36,9 @@ use crate::uploads::Sink;
 use crate::{Error, Result, Settings};
 
 /// Bytes of decoded rows that one input holds at a time, about.
-const INPUT_BATCH_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const INPUT_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of decoded rows that leave for the outputs at a time, about.
+const OUTPUT_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A part with its bytes.
 #[derive(Debug, Clone)]
@@ -52,10 +59,12 @@ pub(crate) struct Filter {
 }
 
 /// What became of the rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) kept: u64,
     pub(crate) hidden: u64,
+    /// The hidden ones, by whom they name.
+    pub(crate) left_out: Hidden,
     pub(crate) expired: u64,
     pub(crate) duplicates: u64,
     pub(crate) superseded: u64,
@@ -65,7 +74,7 @@ pub(crate) struct Tally {
 pub(crate) fn count_removed(table: Table, input: &Input, filter: &Filter) -> Result<Tally> {
     let path = &input.meta.path;
     let mut tally = Tally::default();
-    for batch in read(path, input.bytes.clone(), Some(&[PERSON_KEY, TO_KEY, TS]))? {
+    for batch in read_columns(path, input.bytes.clone(), &[PERSON_KEY, TO_KEY, TS])? {
         let batch = batch.map_err(|error| part::bad_part(path, &error))?;
         let keys = Keys::of(table, &batch, false)?;
         for row in 0..batch.num_rows() {
@@ -79,7 +88,7 @@ pub(crate) fn count_removed(table: Table, input: &Input, filter: &Filter) -> Res
 pub(crate) fn count_days(inputs: &[Input]) -> Result<BTreeMap<Day, u64>> {
     let mut days = BTreeMap::new();
     for Input { meta, bytes } in inputs {
-        for batch in read(&meta.path, bytes.clone(), Some(&[TS]))? {
+        for batch in read_columns(&meta.path, bytes.clone(), &[TS])? {
             let batch = batch.map_err(|error| part::bad_part(&meta.path, &error))?;
             for ts in part::times(&batch)?.values() {
                 *days.entry(Timestamp::from_ms(*ts).day()).or_default() += 1;
@@ -124,15 +133,7 @@ pub(crate) fn merge(
         schema: Arc::clone(&schema),
         batches: Vec::new(),
     };
-    let mut cursors = Vec::new();
-    for input in inputs {
-        let reader = read(&input.meta.path, input.bytes.clone(), None)?;
-        cursors.push(Cursor {
-            path: &input.meta.path,
-            reader,
-            at: None,
-        });
-    }
+    let mut cursors = cursors(inputs, &schema)?;
     let mut heap = BinaryHeap::new();
     for (number, cursor) in cursors.iter_mut().enumerate() {
         if let Some(key) = cursor.advance(place.table, &mut window)? {
@@ -145,7 +146,7 @@ pub(crate) fn merge(
         .superseded_before
         .filter(|_| place.table == Table::ProfileChanges)
         .map(Changes::new);
-    let mut pending = 0_usize;
+    let (mut pending, mut pending_bytes) = (0_usize, 0_usize);
     let window_max = inputs.len().saturating_mul(2) + 4;
     while let Some(Reverse((key, number))) = heap.pop() {
         let Some(cursor) = cursors.get_mut(number) else {
@@ -172,6 +173,7 @@ pub(crate) fn merge(
                     None => row.leave(&mut outputs),
                 }
                 pending += 1;
+                pending_bytes = pending_bytes.saturating_add(at.row_bytes);
             } else {
                 tally.kept -= 1;
                 tally.duplicates += 1;
@@ -180,14 +182,17 @@ pub(crate) fn merge(
         if let Some(key) = cursor.advance(place.table, &mut window)? {
             heap.push(Reverse((key, number)));
         }
-        if pending >= BATCH_ROWS_MAX || window.batches.len() > window_max {
+        if pending >= BATCH_ROWS_MAX
+            || pending_bytes >= OUTPUT_BATCH_BYTES
+            || window.batches.len() > window_max
+        {
             if let Some(changes) = &mut changes {
                 changes.settle(&window, &mut outputs, &mut tally)?;
             }
             for output in &mut outputs {
                 output.write(&window, settings, sink)?;
             }
-            pending = 0;
+            (pending, pending_bytes) = (0, 0);
             window.forget(&mut cursors);
         }
     }
@@ -235,29 +240,88 @@ fn plan_of(inputs: &[Input]) -> Result<(Plan, Ids)> {
     Ok((counts.into_plan(), ids))
 }
 
-/// Reads a part in its order, all columns or those of `columns` that it has.
-fn read(path: &str, bytes: Bytes, columns: Option<&[&str]>) -> Result<ParquetRecordBatchReader> {
-    let reader = part::open(path, bytes)?;
-    let rows = batch_rows(reader.metadata());
-    let mask = match columns {
-        None => ProjectionMask::all(),
-        Some(names) => {
-            let fields = reader.schema().fields().iter().enumerate();
-            let wanted = fields.filter(|(_, it)| names.contains(&it.name().as_str()));
-            ProjectionMask::roots(reader.parquet_schema(), wanted.map(|(root, _)| root))
-        }
+/// A cursor before the first row of each input.
+fn cursors<'a>(inputs: &'a [Input], schema: &Schema) -> Result<Vec<Cursor<'a>>> {
+    let cursor = |Input { meta, bytes }: &'a Input| {
+        Ok::<_, Error>(Cursor {
+            path: &meta.path,
+            reader: read_rows(&meta.path, bytes.clone(), schema)?,
+            at: None,
+        })
     };
-    let reader = reader.with_projection(mask).with_batch_size(rows).build();
+    inputs.iter().map(cursor).collect()
+}
+
+/// Reads those of `columns` that a part has, in its order. None of them may hold texts.
+fn read_columns(path: &str, bytes: Bytes, columns: &[&str]) -> Result<ParquetRecordBatchReader> {
+    let reader = part::open(path, bytes)?;
+    let fields = reader.schema().fields().iter().enumerate();
+    let wanted = fields.filter(|(_, it)| columns.contains(&it.name().as_str()));
+    let mask = ProjectionMask::roots(reader.parquet_schema(), wanted.map(|(root, _)| root));
+    let reader = reader
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS_MAX)
+        .build();
     reader.map_err(|error| part::bad_part(path, &error))
 }
 
-/// How many rows of a part to decode at a time.
-fn batch_rows(metadata: &ParquetMetaData) -> usize {
-    let groups = metadata.row_groups();
-    let bytes: i64 = groups.iter().map(|it| it.total_byte_size().max(0)).sum();
-    let rows: i64 = groups.iter().map(|it| it.num_rows().max(0)).sum();
-    let row_bytes = usize::try_from(bytes / rows.max(1)).unwrap_or(usize::MAX);
-    (INPUT_BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX)
+/// Reads a part in its order, in batches that take about [`INPUT_BATCH_BYTES`] in memory once they
+/// have the columns of `schema`.
+pub(crate) fn read_rows(
+    path: &str,
+    bytes: Bytes,
+    schema: &Schema,
+) -> Result<ParquetRecordBatchReader> {
+    let reader = part::open_paged(path, bytes)?;
+    let fixed = schema.fields().iter().map(|it| fixed_bytes(it.data_type()));
+    let row_bytes = fixed.fold(text_bytes(reader.metadata()), usize::saturating_add);
+    let rows = (INPUT_BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX);
+    let reader = reader.with_batch_size(rows).build();
+    reader.map_err(|error| part::bad_part(path, &error))
+}
+
+/// Bytes that a row takes in a column, but for its text.
+fn fixed_bytes(kind: &DataType) -> usize {
+    match kind {
+        DataType::FixedSizeBinary(bytes) => usize::try_from(*bytes).unwrap_or(0),
+        DataType::Utf8 | DataType::Binary | DataType::Boolean => 4,
+        _ => 8,
+    }
+}
+
+/// Bytes of the texts of one row, decoded: for each column those of the page where they are longest,
+/// on average. What repeats is encoded once and decoded each time.
+fn text_bytes(metadata: &ParquetMetaData) -> usize {
+    let mut longest: Vec<i64> = Vec::new();
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let rows = group.num_rows();
+        let indexes = metadata.offset_index().and_then(|it| it.get(number));
+        longest.resize(group.columns().len().max(longest.len()), 0);
+        let columns = group.columns().iter().zip(&mut longest);
+        for (place, (column, known)) in columns.enumerate() {
+            if column.column_type() != Physical::BYTE_ARRAY {
+                continue;
+            }
+            let of_pages = indexes.and_then(|it| it.get(place)).and_then(|index| {
+                let bytes = index.unencoded_byte_array_data_bytes()?;
+                let begins = index.page_locations().iter().map(|it| it.first_row_index);
+                let ends = begins.clone().skip(1).chain([rows]);
+                let pages = begins.zip(ends).zip(bytes);
+                pages
+                    .map(|((begin, end), bytes)| bytes / end.saturating_sub(begin).max(1))
+                    .max()
+            });
+            let of_all = || {
+                let bytes = column.unencoded_byte_array_data_bytes();
+                bytes.unwrap_or_else(|| column.uncompressed_size()) / rows.max(1)
+            };
+            *known = of_pages.unwrap_or_else(of_all).max(*known);
+        }
+    }
+    longest
+        .into_iter()
+        .map(|it| usize::try_from(it).unwrap_or(0))
+        .fold(0, usize::saturating_add)
 }
 
 impl Filter {
@@ -268,8 +332,10 @@ impl Filter {
             tally.expired += 1;
             return false;
         }
-        if !keep::keeps(&*self.keep, self.account, keys.named(row), ts) {
+        let named = keys.named(row);
+        if !keep::keeps(&*self.keep, self.account, named, ts) {
             tally.hidden += 1;
+            keep::count(&mut tally.left_out, &*self.keep, self.account, named, ts);
             return false;
         }
         tally.kept += 1;
@@ -376,6 +442,8 @@ struct At {
     batch: usize,
     row: usize,
     rows: usize,
+    /// How many bytes a row takes in memory, on average.
+    row_bytes: usize,
     keys: Keys,
 }
 
@@ -395,13 +463,15 @@ impl Cursor<'_> {
                 let keys = Keys::of(table, &batch, true)?;
                 let key = keys.row_key(0);
                 let rows = batch.num_rows();
+                let aligned = align(&batch, &window.schema)?;
                 self.at = Some(At {
                     batch: window.batches.len(),
                     row: 0,
                     rows,
+                    row_bytes: aligned.get_array_memory_size() / rows,
                     keys,
                 });
-                window.batches.push(align(&batch, &window.schema)?);
+                window.batches.push(aligned);
                 return Ok(Some(key));
             }
         }

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
+use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
@@ -227,8 +227,25 @@ fn writer_properties(
 
 /// A part's bytes, opened.
 pub(crate) fn open(path: &str, bytes: Bytes) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
-    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())
-        .map_err(|error| bad_part(path, &error))?;
+    open_with(path, bytes, ArrowReaderOptions::new())
+}
+
+/// The same, with what its footer says of each page.
+pub(crate) fn open_paged(
+    path: &str,
+    bytes: Bytes,
+) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    open_with(path, bytes, options)
+}
+
+fn open_with(
+    path: &str,
+    bytes: Bytes,
+    options: ArrowReaderOptions,
+) -> Result<ParquetRecordBatchReaderBuilder<Bytes>> {
+    let metadata =
+        ArrowReaderMetadata::load(&bytes, options).map_err(|error| bad_part(path, &error))?;
     check_version(path, metadata.metadata())?;
     Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
         bytes, metadata,

@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -76,6 +77,22 @@ pub struct Publication {
     pub refused: Vec<Refused>,
     /// What devices say in the consumed commits about opting out, in the order in which it was received.
     pub opt_outs: Vec<OptOut>,
+    /// Rows of hidden people that are in the input and not in the output.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Rows of one table that a publication leaves out because of whom they name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Whose rows they were.
+    pub account: AccountId,
+    /// Of which table.
+    pub table: Table,
+    /// How many, by the hidden people that they name: one, or a link's two.
+    pub rows: BTreeMap<[Option<PersonKey>; 2], u64>,
+    /// The parts that they were in, which the publication replaces; none when they were in the
+    /// journal.
+    pub parts: Vec<Arc<PartMeta>>,
 }
 
 /// A stretch of one writer's commits that a flush has turned into parts.

@@ -77,6 +77,8 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("person delete", leaves(&[Action::DeletionRequested])),
     ("person deletions", Audit::Nothing),
     ("person cancel-deletion", leaves(&[Action::DeletionCancelled])),
+    ("person receipt", Audit::Nothing),
+    ("person verify-receipt", Audit::NothingAs(Unaudited::Offline)),
     ("export", leaves(&[Action::Exported])),
     ("audit list", leaves(&[Action::AuditRead])),
     ("audit export", leaves(&[Action::AuditExported])),

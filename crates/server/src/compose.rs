@@ -5,6 +5,7 @@
 //! holds the lock as long as it lives.
 
 mod adapters;
+mod keyring;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -88,7 +89,7 @@ pub(crate) async fn open(loaded: &Loaded, lock: Lock) -> Result<Installation> {
     let place = |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
     let ground = Ground {
         places: config.volumes.iter().map(place).collect(),
-        keyring: open_keyring(loaded)?,
+        keyring: keyring::open(loaded)?,
         store: store::Settings {
             write_grace: config.write_grace(),
             ..Default::default()
@@ -230,29 +231,6 @@ async fn or_repaired<T>(store: &Store, step: impl AsyncFn() -> Result<T>) -> Res
     tracing::warn!("volumes are out and the start needs them: repairing first: {error:#}");
     store.repair().await;
     step().await
-}
-
-fn open_keyring(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
-    let settings = &loaded.config.keyring;
-    let files: Vec<PathBuf> = std::iter::once(&settings.file)
-        .chain(&settings.copies)
-        .map(|file| loaded.resolve(file))
-        .collect();
-    for volume in &loaded.config.store.volumes {
-        let volume = loaded.resolve(volume);
-        if let Some(file) = files.iter().find(|file| file.starts_with(&volume)) {
-            anyhow::bail!(
-                "the keyring `{}` lies on a volume: rule `keys apart from data`",
-                file.display()
-            );
-        }
-    }
-    let file = loaded.resolve(&settings.file);
-    let keyring = seal::Keyring::load(&file)
-        .with_context(|| format!("failed to open the keyring `{}`", file.display()))?;
-    let keyring =
-        SharedKeyring::open(keyring, files).context("failed to read the copies of the keyring")?;
-    Ok(Arc::new(keyring))
 }
 
 /// A number for this start, which no other start has or will have.

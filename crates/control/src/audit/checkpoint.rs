@@ -85,8 +85,8 @@ pub(crate) fn head_from_words(words: &str) -> Option<(u64, Hash)> {
     Some((size.parse().ok()?, hash_from_text(root)?))
 }
 
-/// The key that signs heads and downloads. It follows from the root key, so it is wherever the
-/// keyring is, and nowhere else.
+/// The key that signs heads, downloads and receipts of deletions. It follows from the root key, so it
+/// is wherever the keyring is, and nowhere else.
 pub(crate) fn signing_key(keyring: &SharedKeyring) -> Result<SigningKey> {
     let store = hex::encode(keyring.current().store_id());
     let seed = keyring.secret("audit signing v1");

@@ -145,37 +145,32 @@ impl Table {
             .map_or(1, |(sequence, _)| sequence.saturating_add(1))
     }
 
-    /// The removal of the keys of the objects at `paths`, written down or not.
-    pub(super) fn removals_of_objects(&self, paths: &[String]) -> Vec<Change> {
-        let wanted: HashSet<&str> = paths.iter().map(String::as_str).collect();
-        let recorded = wanted
-            .iter()
-            .filter_map(|path| self.by_path.get(*path))
-            .flatten()
-            .copied();
-        let unrecorded = self
-            .unrecorded
-            .iter()
-            .filter(|(_, path)| wanted.contains(path.as_ref()))
-            .map(|(id, _)| *id);
-        recorded.chain(unrecorded).map(Change::Remove).collect()
-    }
-
-    /// The removal of the keys of every object whose path is not in `live`, written down or not.
-    pub(super) fn removals_but_of(&self, live: &[String]) -> Vec<Change> {
-        let live: HashSet<&str> = live.iter().map(String::as_str).collect();
+    /// The removal of the keys of the objects whose paths are `meant`, written down or not.
+    pub(super) fn removals_of_objects(&self, meant: impl Fn(&str) -> bool) -> Vec<Change> {
         let recorded = self
             .by_path
             .iter()
-            .filter(|(path, _)| !live.contains(path.as_ref()))
-            .flat_map(|(_, ids)| ids)
-            .copied();
+            .filter(|(path, _)| meant(path))
+            .flat_map(|(_, ids)| ids);
         let unrecorded = self
             .unrecorded
             .iter()
-            .filter(|(_, path)| !live.contains(path.as_ref()))
-            .map(|(id, _)| *id);
-        recorded.chain(unrecorded).map(Change::Remove).collect()
+            .filter(|(_, path)| meant(path))
+            .map(|(id, _)| id);
+        recorded
+            .chain(unrecorded)
+            .copied()
+            .map(Change::Remove)
+            .collect()
+    }
+
+    /// The first of `paths` whose object has no key here, written down or not.
+    pub(super) fn first_without_key<'p>(&self, paths: &'p [String]) -> Option<&'p str> {
+        let unrecorded: HashSet<&str> = self.unrecorded.values().map(|path| &**path).collect();
+        paths
+            .iter()
+            .map(String::as_str)
+            .find(|path| !self.by_path.contains_key(*path) && !unrecorded.contains(*path))
     }
 
     /// The removal of the journal keys made before `sequence`.

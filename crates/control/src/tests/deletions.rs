@@ -1,16 +1,29 @@
 //! Deletions: hidden at once, reopened when they reach further, whole after a restart.
 
 use model::catalog::{Catalog as _, Publication};
-use model::{ErrorKind, LedgerPosition, PersonKey, RawJson, Timestamp};
+use model::{ErrorKind, LedgerPosition, PersonKey, Timestamp};
 use std::sync::Arc;
 
 use super::support::{Faulty, World, operator};
-use crate::{Actor, DeletionState, LedgerKey};
+use crate::{Actor, DeletionState, LastTurn, LedgerKey};
 
-const JOB: Actor = Actor::system("deletion");
+pub(super) const JOB: Actor = Actor::system("deletion");
 
-fn person(byte: u8) -> PersonKey {
+pub(super) fn person(byte: u8) -> PersonKey {
     PersonKey([byte; 16])
+}
+
+/// What a job says of its last turn.
+pub(super) fn last_turn() -> LastTurn {
+    LastTurn {
+        tables: vec!["events".to_owned(), "links".to_owned()],
+        parts: 12,
+        journal: "all of it".to_owned(),
+        not_searched: vec!["what cannot be read".to_owned()],
+        objects_removed: 3,
+        keys_destroyed: 4,
+        epoch: 2,
+    }
 }
 
 fn at(ms: i64) -> Timestamp {
@@ -75,31 +88,30 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
     );
     assert_eq!(control.deletion_of(other, person(1)).await.unwrap(), None);
 
-    let receipt = RawJson::parse(r#"{"found":1}"#).unwrap();
     let early = control
-        .complete_deletion(&JOB, deletion, 1, &receipt)
+        .complete_deletion(&JOB, deletion, 1, last_turn())
         .await
         .unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Conflict);
-    let running = control.start_deletion(&JOB, deletion).await.unwrap();
+    let running = control.start_deletion(&JOB, deletion, 1).await.unwrap();
     assert_eq!(
         (running.state, running.revision),
         (DeletionState::Running, 1)
     );
     assert_eq!(control.ledger(), LedgerPosition(2));
     assert_eq!(
-        control.start_deletion(&JOB, deletion).await.unwrap(),
+        control.start_deletion(&JOB, deletion, 1).await.unwrap(),
         running,
         "resumes"
     );
     control
-        .complete_deletion(&JOB, deletion, 1, &receipt)
+        .complete_deletion(&JOB, deletion, 1, last_turn())
         .await
         .unwrap();
     assert!(control.pending_deletions().await.unwrap().is_empty());
     assert_eq!(
         control
-            .start_deletion(&JOB, deletion)
+            .start_deletion(&JOB, deletion, 1)
             .await
             .unwrap_err()
             .kind(),
@@ -107,10 +119,8 @@ async fn a_deletion_hides_at_once_and_runs_to_its_receipt() {
     );
 
     let wanted = control.deletion(&operator(), deletion).await.unwrap();
-    assert_eq!(
-        (wanted.state, &wanted.receipt),
-        (DeletionState::Done, &Some(receipt))
-    );
+    assert_eq!(wanted.state, DeletionState::Done);
+    assert!(wanted.receipt.is_some() && wanted.signed_receipt.is_some());
     assert_eq!(wanted.keys, keys);
     drop(control);
     let empty = tempfile::tempdir().unwrap();
@@ -137,10 +147,8 @@ async fn a_deletion_that_reaches_further_runs_again() {
         .request_deletion(&operator(), id, first.clone(), "")
         .await
         .unwrap();
-    let receipt = RawJson::empty_object();
-
     // While it runs: the job that did not know the new key cannot complete it.
-    control.start_deletion(&JOB, deletion).await.unwrap();
+    control.start_deletion(&JOB, deletion, 1).await.unwrap();
     let more = vec![LedgerKey::whole(person(1)), LedgerKey::whole(person(3))];
     assert_eq!(
         control
@@ -150,14 +158,17 @@ async fn a_deletion_that_reaches_further_runs_again() {
         1
     );
     let error = control
-        .complete_deletion(&JOB, deletion, 1, &receipt)
+        .complete_deletion(&JOB, deletion, 1, last_turn())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let again = control.start_deletion(&JOB, deletion).await.unwrap();
+    // Nor begin again before it has followed that key's links.
+    let stale = control.start_deletion(&JOB, deletion, 1).await;
+    assert_eq!(stale.unwrap_err().kind(), ErrorKind::Conflict);
+    let again = control.start_deletion(&JOB, deletion, 2).await.unwrap();
     assert_eq!((again.revision, again.keys.len()), (2, 2));
     control
-        .complete_deletion(&JOB, deletion, 2, &receipt)
+        .complete_deletion(&JOB, deletion, 2, last_turn())
         .await
         .unwrap();
 
@@ -272,7 +283,7 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
     );
     let kinds = [
         control.cancel_deletion(&operator(), first).await.map(drop),
-        control.start_deletion(&JOB, first).await.map(drop),
+        control.start_deletion(&JOB, first, 1).await.map(drop),
         control
             .extend_deletion(&JOB, first, vec![LedgerKey::whole(person(9))])
             .await
@@ -282,7 +293,7 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
     }
 
-    control.start_deletion(&JOB, second).await.unwrap();
+    control.start_deletion(&JOB, second, 1).await.unwrap();
     let late = control
         .cancel_deletion(&operator(), second)
         .await
@@ -298,8 +309,13 @@ async fn a_deletion_is_cancelled_until_its_job_begins() {
         .await
         .unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Conflict);
+    let (hidden, doomed) = sets();
+    assert!(hidden.hides_whole(person(4)) && !doomed.hides_whole(person(4)));
+    let position = control.ledger();
+    control.start_deletion(&JOB, second, 2).await.unwrap();
     let (_, doomed) = sets();
     assert!(doomed.hides_whole(person(4)));
+    assert!(control.ledger() > position, "the lake waits no longer");
 
     let filter = crate::AuditFilter {
         actions: vec![crate::Action::DeletionCancelled],
@@ -340,7 +356,7 @@ async fn what_was_written_without_a_person_is_not_published_after_the_job_has_be
     let before = control.ledger();
     assert_eq!(publish(before).await, Ok(()));
     control
-        .start_deletion(&JOB, ordered.unwrap())
+        .start_deletion(&JOB, ordered.unwrap(), 1)
         .await
         .unwrap();
     assert_eq!(publish(before).await, Err(ErrorKind::Conflict));

@@ -16,7 +16,7 @@ fn account(number: u8) -> AccountId {
     format!("A{}", number % 2).parse().unwrap()
 }
 
-fn part(number: u8) -> PartMeta {
+pub(super) fn part(number: u8) -> PartMeta {
     let table = if number.is_multiple_of(3) {
         Table::Links
     } else {
@@ -143,7 +143,7 @@ async fn run(steps: Vec<Step>) {
                 .unwrap();
             // Only one that has begun holds publications up.
             let job = Actor::system("deletion");
-            control.start_deletion(&job, deletion).await.unwrap();
+            control.start_deletion(&job, deletion, 1).await.unwrap();
             reference.ledger += 1;
         }
         let from = reference.watermark + u64::from(step.stale_watermark);

@@ -1,7 +1,7 @@
 //! A list of parts in memory, with the compare-and-set of the real one: the reference for tests.
 
 use async_trait::async_trait;
-use model::catalog::{Catalog, Error, PartMeta, Publication, View};
+use model::catalog::{Catalog, Error, LeftOut, PartMeta, Publication, View};
 use model::learned::Learned;
 use model::opt_out::OptOut;
 use model::record::Table;
@@ -26,6 +26,7 @@ struct State {
     publications: usize,
     learned: Vec<Learned>,
     opt_outs: Vec<OptOut>,
+    left_out: Vec<LeftOut>,
 }
 
 impl MemoryCatalog {
@@ -54,6 +55,11 @@ impl MemoryCatalog {
     /// Everything that publications have brought of opting out.
     pub(crate) fn opt_outs(&self) -> Vec<OptOut> {
         self.state.lock().unwrap().opt_outs.clone()
+    }
+
+    /// Everything that publications have left out for whom it names.
+    pub(crate) fn left_out(&self) -> Vec<LeftOut> {
+        self.state.lock().unwrap().left_out.clone()
     }
 
     pub(crate) fn publications(&self) -> usize {
@@ -119,6 +125,7 @@ impl Catalog for MemoryCatalog {
         state.publications += 1;
         state.learned.extend(publication.learned);
         state.opt_outs.extend(publication.opt_outs);
+        state.left_out.extend(publication.left_out);
         match fails {
             Some(kind) => Err(refused(kind, "publish: the answer was lost")),
             None => Ok(()),

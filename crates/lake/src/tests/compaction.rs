@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::world::{DAY_MS, World, account, everyone, person, run, small, without};
-use crate::PropertyReader;
 use crate::compact::cut;
+use crate::{PropertyReader, Settings, merge};
 
 #[test]
 fn many_flushes_end_in_few_parts_with_the_same_rows() {
@@ -88,6 +88,32 @@ fn records_that_two_parts_hold_are_merged_into_one() {
             .await
             .unwrap();
         assert_eq!((report.merged, report.rows, report.duplicates), (4, 1, 3));
+    });
+}
+
+#[test]
+fn texts_that_repeat_are_read_in_batches_of_bounded_memory() {
+    run(async {
+        let world = World::new(Settings::default());
+        let properties = format!("{{\"note\":\"{}\"}}", "x".repeat(10_000));
+        let records = (0..2_000).map(|n| world.event(person(1), n, &properties));
+        world
+            .flush(account(1), records.collect(), &everyone())
+            .await
+            .unwrap();
+        let part = &world.parts(account(1), Table::Events).await[0];
+        assert!(part.size_bytes < 1024 * 1024, "the text is stored once");
+        let bytes = world.lake.fetch(part).await.unwrap();
+        let opened = crate::part::open(&part.path, bytes.clone()).unwrap();
+        let mut rows = 0;
+        for batch in merge::read_rows(&part.path, bytes, opened.schema()).unwrap() {
+            let batch = batch.unwrap();
+            rows += batch.num_rows();
+            // Buffers may have grown to twice of what is in them.
+            let size = batch.get_array_memory_size();
+            assert!(size < 3 * merge::INPUT_BATCH_BYTES, "{size} bytes");
+        }
+        assert_eq!(rows, 2_000);
     });
 }
 

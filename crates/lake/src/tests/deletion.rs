@@ -72,6 +72,71 @@ fn every_row_that_names_the_person_is_gone_and_no_other() {
     });
 }
 
+/// What publications have left out so far: table, whom it names, rows, replaced parts.
+fn left_out(world: &World) -> Vec<(Table, [Option<PersonKey>; 2], u64, usize)> {
+    let all = world.catalog.left_out().into_iter();
+    let mut found: Vec<_> = all
+        .flat_map(|it| {
+            let (table, parts) = (it.table, it.parts.len());
+            let rows = it.rows.into_iter();
+            rows.map(move |(named, rows)| (table, named, rows, parts))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn a_publication_says_what_it_leaves_out_for_whom() {
+    run(async {
+        let world = World::new(small());
+        let whole = [Some(person(1)), None];
+        // Of parts: a link that names two hidden people is one row; who is seen is nobody's count.
+        let records = [world.others(person(1)), world.others(person(2))].concat();
+        world.flush(account(1), records, &everyone()).await.unwrap();
+        let hidden = [person(1), other_key(person(1))];
+        let keep = without(&hidden, 0);
+        world
+            .lake
+            .rewrite(account(1), &Table::ALL, &hidden, keep)
+            .await
+            .unwrap();
+        let both = [Some(other_key(person(1))), Some(person(1))];
+        let of_parts = vec![
+            (Table::ProfileChanges, whole, 2, 1),
+            (Table::Links, both, 1, 1),
+            (Table::Quarantine, whole, 1, 1),
+        ];
+        assert_eq!(left_out(&world), of_parts);
+        // Of the journal: nothing was replaced.
+        let records = (0..3).map(|n| world.event(person(1), n, "{}"));
+        let keep = without(&[person(1)], 0);
+        let flushed = world.flush(account(1), records.collect(), &keep).await;
+        assert_eq!(flushed.unwrap().suppressed, 3);
+        let expected = [vec![(Table::Events, whole, 3, 0)], of_parts].concat();
+        assert_eq!(left_out(&world), expected);
+    });
+}
+
+#[test]
+fn what_a_merge_leaves_out_was_in_any_of_its_parts() {
+    run(async {
+        let world = World::new(small());
+        for n in 0..4 {
+            let records = vec![
+                world.event(person(1), n, "{}"),
+                world.event(person(2), n, "{}"),
+            ];
+            world.flush(account(1), records, &everyone()).await.unwrap();
+        }
+        let keep = without(&[person(2)], 0);
+        let merged = world.lake.compact(account(1), Table::Events, keep).await;
+        assert_eq!(merged.unwrap().hidden, 4);
+        let named = [Some(person(2)), None];
+        assert_eq!(left_out(&world), [(Table::Events, named, 4, 4)]);
+    });
+}
+
 #[test]
 fn a_link_is_found_by_the_key_that_it_leads_to() {
     run(async {

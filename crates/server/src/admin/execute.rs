@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use control::{Action, Actor, AuditOutcome, Deletion, DeletionId, LedgerKey};
+use control::{Action, Actor, AuditOutcome, Deletion, DeletionId, DeletionState, LedgerKey};
 use futures::StreamExt as _;
 use governance::{AccountRules, Suppressions};
 use jiff::civil::Date;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
-use super::{ExportFormat, ExportWhat, Frame, Progress, Request, Whom};
+use super::{DeletionsAct, ExportFormat, ExportWhat, Frame, Progress, Request, Whom};
 use super::{account, dictionary};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
@@ -84,8 +84,8 @@ pub(crate) async fn execute(
         Request::PersonDelete { account, whom } => {
             Box::pin(delete_person(installation, actor, &account, whom)).await
         }
-        Request::Deletions { account, cancel } => {
-            deletions(installation, actor, &account, cancel.as_deref()).await
+        Request::Deletions { account, act } => {
+            Box::pin(deletions(installation, actor, &account, act, out)).await
         }
         Request::Export {
             account,
@@ -363,27 +363,40 @@ async fn delete_person(
     Ok(json!({"deletion": deletion.to_string(), "keys": count, "state": "hidden"}))
 }
 
-/// The deletions of an account, the newest first, after cancelling one where that is asked.
+/// The deletions of an account, the newest first, after cancelling one where that is asked; or the
+/// receipt of one.
 async fn deletions(
     installation: &Installation,
     actor: &Actor,
     account: &str,
-    cancel: Option<&str>,
+    act: DeletionsAct,
+    out: mpsc::Sender<Frame>,
 ) -> Result<Value> {
     let rules = rules_of_people(installation, account)?;
     let control = installation.control();
-    if let Some(id) = cancel {
-        let id: DeletionId = id
-            .parse()
-            .map_err(|_| Failure::new(Kind::Invalid, "that is not a deletion's id".to_owned()))?;
-        let known = control.deletions(actor, rules.id).await;
-        let known = known.context("failed to list the deletions")?;
-        if !known.iter().any(|it| it.id == id) {
-            let text = format!("there is no deletion `{id}` in that account");
-            bail!(Failure::new(Kind::NotFound, text));
+    match act {
+        DeletionsAct::List => {}
+        DeletionsAct::Cancel(id) => {
+            let deletion = deletion(installation, actor, rules.id, &id).await?;
+            let cancelled = control.cancel_deletion(actor, deletion.id).await;
+            cancelled.context("nothing was cancelled")?;
         }
-        let cancelled = control.cancel_deletion(actor, id).await;
-        cancelled.context("nothing was cancelled")?;
+        DeletionsAct::Receipt(id) => {
+            let deletion = deletion(installation, actor, rules.id, &id).await?;
+            let Some(note) = deletion.signed_receipt else {
+                let text = match deletion.state {
+                    DeletionState::Done => "it was done before receipts were signed",
+                    DeletionState::Pending | DeletionState::Running => "it is not done yet",
+                    DeletionState::Cancelled => "it was cancelled",
+                };
+                let text = format!("there is no receipt of that deletion: {text}");
+                bail!(Failure::new(Kind::NotFound, text));
+            };
+            for piece in note.as_bytes().chunks(PIECE_BYTES) {
+                send(&out, Bytes::copy_from_slice(piece)).await?;
+            }
+            return Ok(json!({"deletion": deletion.id.to_string()}));
+        }
     }
     let all = control.deletions(actor, rules.id).await;
     let all = all.context("failed to list the deletions")?;
@@ -399,6 +412,23 @@ async fn deletions(
         })
     };
     Ok(Value::Array(all.iter().rev().map(line).collect()))
+}
+
+/// A deletion of an account, by its id as it is written.
+async fn deletion(
+    installation: &Installation,
+    actor: &Actor,
+    account: AccountId,
+    id: &str,
+) -> Result<Deletion> {
+    let id: DeletionId = id
+        .parse()
+        .map_err(|_| Failure::new(Kind::Invalid, "that is not a deletion's id"))?;
+    let known = installation.control().deletions(actor, account).await;
+    let known = known.context("failed to list the deletions")?;
+    let absent = format!("there is no deletion `{id}` in that account");
+    let found = known.into_iter().find(|it| it.id == id);
+    found.ok_or_else(|| Failure::new(Kind::NotFound, absent).into())
 }
 
 /// The first moment of a day, or of the one that follows it.

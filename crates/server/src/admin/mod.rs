@@ -49,8 +49,8 @@ pub(crate) use frame::{Frame, Progress};
 pub(crate) use learned::write_left_out;
 pub(crate) use quarantine::{QuarantineAct, QuarantineFilter, QuarantineRequest};
 pub(crate) use request::{
-    Class, DeclaredKind, DictionaryChange, DictionaryPolicy, ExportFormat, ExportWhat, Mask,
-    PropertyOf, Request, RestrictionAct, Whom,
+    Class, DeclaredKind, DeletionsAct, DictionaryChange, DictionaryPolicy, ExportFormat,
+    ExportWhat, Mask, PropertyOf, Request, RestrictionAct, Whom,
 };
 pub(crate) use requests::RequestsSearch;
 pub(crate) use socket::{bind, run};

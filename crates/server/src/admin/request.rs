@@ -107,12 +107,12 @@ pub(crate) enum Request {
         /// Who.
         whom: Whom,
     },
-    /// Lists the deletions of an account, or cancels one.
+    /// What is done with the deletions of an account.
     Deletions {
         /// Whose data.
         account: String,
-        /// The one to cancel.
-        cancel: Option<String>,
+        /// What.
+        act: DeletionsAct,
     },
     /// Writes records out. The data is the file.
     Export {
@@ -148,6 +148,18 @@ pub(crate) enum Request {
         /// Which.
         job: Job,
     },
+}
+
+/// What is done with deletions; one is named by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DeletionsAct {
+    /// All are listed.
+    List,
+    /// One is cancelled.
+    Cancel(String),
+    /// The receipt of one is shown. The data is the receipt as it is signed.
+    Receipt(String),
 }
 
 /// A change of what an account says of its events.

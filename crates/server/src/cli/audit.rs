@@ -271,23 +271,33 @@ fn export(
     Ok(())
 }
 
-fn verify(file: &Path, key: Option<String>, kept: Option<&Path>, format: &Format) -> Result<()> {
-    let read = |path: &Path| {
-        let fail = || format!("failed to read `{}`", path.display());
-        let length = path.metadata().with_context(fail)?.len();
-        if length > CHECKPOINT_BYTES_MAX {
-            bail!(Failure::new(
-                Kind::Invalid,
-                format!("`{}` is too long", path.display())
-            ));
+/// The text of a file that has at most so many bytes.
+pub(super) fn read_text(path: &Path, bytes_max: u64) -> Result<String> {
+    let fail = || format!("failed to read `{}`", path.display());
+    let length = path.metadata().with_context(fail)?.len();
+    if length > bytes_max {
+        bail!(Failure::new(
+            Kind::Invalid,
+            format!("`{}` is too long", path.display())
+        ));
+    }
+    std::fs::read_to_string(path).with_context(fail)
+}
+
+/// The key that was given, or that the file holds which was given.
+pub(super) fn key_of(given: Option<String>) -> Result<Option<String>> {
+    match given {
+        Some(text) if !text.contains('+') => {
+            read_text(Path::new(&text), CHECKPOINT_BYTES_MAX).map(Some)
         }
-        std::fs::read_to_string(path).with_context(fail)
-    };
-    let key = match key {
-        Some(text) if !text.contains('+') => Some(read(Path::new(&text))?),
-        text => text,
-    };
-    let kept = kept.map(read).transpose()?;
+        text => Ok(text),
+    }
+}
+
+fn verify(file: &Path, key: Option<String>, kept: Option<&Path>, format: &Format) -> Result<()> {
+    let key = key_of(key)?;
+    let kept = kept.map(|path| read_text(path, CHECKPOINT_BYTES_MAX));
+    let kept = kept.transpose()?;
     let fail = || format!("failed to read `{}`", file.display());
     let open = BufReader::new(File::open(file).with_context(fail)?);
     let found = control::verify(open, key.as_deref(), kept.as_deref()).with_context(fail)?;

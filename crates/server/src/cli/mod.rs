@@ -20,6 +20,7 @@ mod output;
 mod person;
 mod quarantine;
 mod query;
+mod receipt;
 mod requests;
 mod role;
 mod serve;

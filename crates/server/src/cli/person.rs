@@ -1,13 +1,14 @@
-//! `strongroom person show|restrict|lift|restrictions|delete|deletions|cancel-deletion`.
+//! `strongroom person show|restrict|lift|restrictions|delete|deletions|cancel-deletion|receipt|verify-receipt`.
 
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
 
 use super::listed::print_rows;
 use super::output::{note, print, print_json};
 use super::table::{Row, Table};
-use super::{Format, Installation, Paint, block_on};
-use crate::admin::{Frame, Request, RestrictionAct, Whom, call};
+use super::{Format, Installation, Paint, block_on, receipt};
+use crate::admin::{DeletionsAct, Frame, Request, RestrictionAct, Whom, call};
 use crate::failure::{Failure, Kind};
 
 /// What can be done with people.
@@ -86,6 +87,29 @@ pub(super) enum Command {
         account: String,
         #[command(flatten)]
         installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Prints the signed receipt of a deletion that is done
+    Receipt {
+        /// The deletion's id
+        deletion: String,
+        /// Whose data
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        installation: Installation,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Checks the receipt of a deletion, offline; exits with 0 only when it holds
+    VerifyReceipt {
+        /// A receipt
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The key of the installation (`strongroom audit key`), or a file that holds it
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         #[command(flatten)]
         format: Format,
     },
@@ -194,13 +218,23 @@ impl Command {
                 account,
                 installation,
                 format,
-            } => deletions(account, None, &installation, &format),
+            } => deletions(account, DeletionsAct::List, &installation, &format),
             Self::CancelDeletion {
                 deletion,
                 account,
                 installation,
                 format,
-            } => deletions(account, Some(deletion), &installation, &format),
+            } => {
+                let act = DeletionsAct::Cancel(deletion);
+                deletions(account, act, &installation, &format)
+            }
+            Self::Receipt {
+                deletion,
+                account,
+                installation,
+                format,
+            } => receipt::show(account, deletion, &installation, &format),
+            Self::VerifyReceipt { file, key, format } => receipt::verify(&file, key, &format),
             Self::Delete {
                 who,
                 yes,
@@ -229,16 +263,13 @@ impl Command {
 
 fn deletions(
     account: String,
-    cancel: Option<String>,
+    act: DeletionsAct,
     installation: &Installation,
     format: &Format,
 ) -> Result<()> {
     let loaded = installation.read()?;
-    let list = block_on(call(
-        &loaded,
-        Request::Deletions { account, cancel },
-        |_| Ok(()),
-    ))?;
+    let request = Request::Deletions { account, act };
+    let list = block_on(call(&loaded, request, |_| Ok(())))?;
     if format.json {
         return print_json(&list);
     }

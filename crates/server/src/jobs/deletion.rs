@@ -2,47 +2,37 @@
 //! held them.
 //!
 //! The steps, each of which can be begun again: a new journal key for commits from now on; the links
-//! followed once more; all older commits into parts, without the deleted; parts that still hold rows
-//! of theirs rewritten; the keys of every object that is no live part's, and the old journal keys,
-//! destroyed; those objects removed; the receipt. Until the last step a deletion stays pending, so a
-//! crash at any point leads back here; so does a part that cannot be read, which keeps the deletions of
-//! its account and of no other.
+//! followed once more, before anything is taken out; all older commits into parts, without the deleted;
+//! parts that still hold rows of theirs rewritten; the keys of every object that is no live part's, and
+//! the old journal keys, destroyed; those objects removed; the receipt. Until the last step a deletion
+//! stays pending, so a crash at any point leads back here; so does a part that cannot be read, which
+//! keeps the deletions of its account and of no other.
 
+mod links;
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context as _, Result, bail};
-use control::{Actor, Deletion, LedgerKey};
-use governance::Stretch;
+use control::{Actor, Deletion, DeletionState, LastTurn};
 use lake::GarbageReport;
-use model::catalog::{Catalog as _, PartMeta};
+use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
-use model::{AccountId, ErrorKind, PersonKey, RawJson};
-use query::ReadPolicy;
+use model::{AccountId, ErrorKind, PersonKey};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Turn, flush, together};
 use crate::compose::{Installation, Visible};
 
+/// How often links are followed at one turn, as long as they lead further.
+const ROUNDS_MAX: u32 = 8;
 /// How often a rewrite that met something is tried again at one turn.
 const ATTEMPTS_MAX: u32 = 16;
 /// How often commits that a reader holds are tried again.
 const RETIRE_ATTEMPTS_MAX: u32 = 600;
 const RETIRE_PAUSE: Duration = Duration::from_millis(50);
-
-/// What was done for one account.
-#[derive(Debug, Default)]
-struct Work {
-    /// Parts that were looked at.
-    searched: usize,
-    /// Rows taken out, by table.
-    rows_removed: BTreeMap<&'static str, u64>,
-    /// Objects that were replaced.
-    replaced: Vec<PartMeta>,
-}
 
 /// What was asked for this long ago should be done.
 const OVERDUE: Duration = Duration::from_secs(86_400);
@@ -61,50 +51,20 @@ fn note_overdue(installation: &Installation, pending: &[Deletion]) {
 /// were ordered a moment ago: until then they can be cancelled.
 pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value> {
     let actor = Actor::system("deletion");
-    let control = installation.control();
-    let mut pending = control
-        .pending_deletions()
-        .await
-        .context("failed to list pending deletions")?;
-    note_overdue(installation, &pending);
-    let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
-    let ordered_before = installation.clock().now().minus(grace);
-    pending.retain(|it| match turn {
-        Turn::ByHand => true,
-        Turn::InTime => it.has_begun || it.requested_at <= ordered_before,
-    });
-    if pending.is_empty() {
+    if due(installation, turn).await?.is_empty() {
         return Ok(json!({"completed": 0}));
     }
-    let mut started = Vec::new();
-    for deletion in pending {
-        let id = deletion.id;
-        match control.start_deletion(&actor, id).await {
-            Ok(deletion) => started.push(deletion),
-            // Cancelled since the list was read.
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("failed to start deletion {id}"));
-            }
-        }
-    }
-    if started.is_empty() {
-        return Ok(json!({"completed": 0}));
-    }
-
     let mark = installation
         .keys()
         .rotate_journal_key()
         .await
         .context("failed to change the journal's key")?;
-    // A commit that was begun before the change has ended when this one is durable.
-    installation
-        .journal()
-        .append(vec![marker(installation)])
-        .await
-        .context("failed to write a commit under the new key")?;
-    let unfollowed = follow_links(installation, &actor, &mut started).await;
-    let flushed = flush::run(installation).await?;
+    let (started, unfollowed) = begin(installation, &actor, turn).await?;
+    if started.is_empty() {
+        together(unfollowed.into_values().collect())?;
+        return Ok(json!({"completed": 0}));
+    }
+    flush::run(installation).await?;
     retire_all(installation).await?;
 
     let mut accounts: BTreeMap<AccountId, Vec<PersonKey>> = BTreeMap::new();
@@ -112,9 +72,9 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         let keys = deletion.keys.iter().map(|key| key.person);
         accounts.entry(deletion.account).or_default().extend(keys);
     }
-    let (mut works, mut failures) = rewrite_each(installation, &accounts).await;
+    let (mut searched, mut failures) = rewrite_each(installation, &accounts).await;
     for (account, error) in unfollowed {
-        works.remove(&account);
+        searched.remove(&account);
         failures.push(error);
     }
 
@@ -140,20 +100,21 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
 
     let mut completed = 0;
     for deletion in &started {
-        let Some(work) = works.get(&deletion.account) else {
+        let Some(parts) = searched.get(&deletion.account) else {
             continue;
         };
-        let receipt = receipt(deletion, work, &flushed, &destroyed, &collected);
-        let done = control
-            .complete_deletion(&actor, deletion.id, deletion.revision, &receipt)
+        let (id, revision) = (deletion.id, deletion.revision);
+        let last_turn = last_turn(*parts, destroyed, &collected);
+        let done = installation
+            .control()
+            .complete_deletion(&actor, id, revision, last_turn)
             .await;
         match done {
             Ok(()) => completed += 1,
             // Another name has been found meanwhile: it stays pending and comes again.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("failed to complete deletion {}", deletion.id));
+                return Err(error).with_context(|| format!("failed to complete deletion {id}"));
             }
         }
     }
@@ -166,6 +127,69 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
     }))
 }
 
+/// The deletions that this turn is for.
+async fn due(installation: &Installation, turn: Turn) -> Result<Vec<Deletion>> {
+    let mut pending = installation
+        .control()
+        .pending_deletions()
+        .await
+        .context("failed to list pending deletions")?;
+    note_overdue(installation, &pending);
+    let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
+    let ordered_before = installation.clock().now().minus(grace);
+    pending.retain(|it| match turn {
+        Turn::ByHand => true,
+        Turn::InTime => it.has_begun || it.requested_at <= ordered_before,
+    });
+    Ok(pending)
+}
+
+/// Follows the links of what is due until they lead no further, and begins with it: what is begun with
+/// leaves the lake, links among it. What went wrong, by account; there, what has not begun does not.
+async fn begin(
+    installation: &Installation,
+    actor: &Actor,
+    turn: Turn,
+) -> Result<(Vec<Deletion>, BTreeMap<AccountId, anyhow::Error>)> {
+    let (mut pending, mut unfollowed) = (Vec::new(), BTreeMap::new());
+    for _ in 0..ROUNDS_MAX {
+        pending = due(installation, turn).await?;
+        // A commit under way when they were read has ended when this one is durable. So the links that
+        // came before they were hidden can be seen; later ones, admission follows.
+        installation
+            .journal()
+            .append(vec![marker(installation)])
+            .await
+            .context("failed to write a commit under the new key")?;
+        let followed = links::follow(installation, actor, &pending).await;
+        unfollowed = followed.failures;
+        if !followed.is_extended {
+            break;
+        }
+    }
+    let mut started = Vec::new();
+    for deletion in pending {
+        let (id, revision) = (deletion.id, deletion.revision);
+        let is_running = deletion.state == DeletionState::Running;
+        if !is_running && unfollowed.contains_key(&deletion.account) {
+            continue;
+        }
+        let begun = installation
+            .control()
+            .start_deletion(actor, id, revision)
+            .await;
+        match begun {
+            Ok(deletion) => started.push(deletion),
+            // Cancelled or extended since the list was read: if it is still there, it comes again.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to start deletion {id}"));
+            }
+        }
+    }
+    Ok((started, unfollowed))
+}
+
 /// Where every live part of every account is.
 async fn live_paths(installation: &Installation) -> Result<Vec<String>> {
     let view = installation
@@ -176,142 +200,32 @@ async fn live_paths(installation: &Installation) -> Result<Vec<String>> {
     Ok(view.parts.iter().map(|part| part.path.clone()).collect())
 }
 
-/// Extends the deletions to the keys that links show to be the same people by now: an upload that was
-/// under way when one was ordered may have brought a link that nobody had looked at. What went wrong,
-/// by account.
-async fn follow_links(
-    installation: &Installation,
-    actor: &Actor,
-    started: &mut [Deletion],
-) -> BTreeMap<AccountId, anyhow::Error> {
-    let mut accounts: BTreeMap<AccountId, Vec<&mut Deletion>> = BTreeMap::new();
-    for deletion in started {
-        let deletions = accounts.entry(deletion.account).or_default();
-        deletions.push(deletion);
-    }
-    let mut failures = BTreeMap::new();
-    for (account, deletions) in accounts {
-        let followed = follow_links_of(installation, actor, account, deletions).await;
-        if let Err(error) = followed {
-            let what = format!("failed to follow the links of account {account}");
-            failures.insert(account, error.context(what));
-        }
-    }
-    failures
-}
-
-async fn follow_links_of(
-    installation: &Installation,
-    actor: &Actor,
-    account: AccountId,
-    deletions: Vec<&mut Deletion>,
-) -> Result<()> {
-    let known: Vec<LedgerKey> = deletions.iter().flat_map(|it| &it.keys).copied().collect();
-    if reached(installation, account, &known).await?.is_empty() {
-        return Ok(());
-    }
-    let control = installation.control();
-    for deletion in deletions {
-        let id = deletion.id;
-        let keys = reached(installation, account, &deletion.keys).await?;
-        if keys.is_empty() {
-            continue;
-        }
-        control
-            .extend_deletion(actor, id, keys)
-            .await
-            .with_context(|| format!("failed to extend deletion {id}"))?;
-        *deletion = control
-            .start_deletion(actor, id)
-            .await
-            .with_context(|| format!("failed to start deletion {id}"))?;
-    }
-    Ok(())
-}
-
-/// The keys of the people whom `known` names that are not hidden by it.
-async fn reached(
-    installation: &Installation,
-    account: AccountId,
-    known: &[LedgerKey],
-) -> Result<Vec<LedgerKey>> {
-    let mut hidden: HashMap<PersonKey, Vec<Stretch>> = HashMap::new();
-    for LedgerKey { person, from, to } in known.iter().copied() {
-        hidden.entry(person).or_default().push(Stretch { from, to });
-    }
-    let is_whole = |it: &PersonKey| {
-        let mut stretches = hidden.get(it).into_iter().flatten();
-        stretches.any(|it| it.is_whole())
-    };
-    let mut asked: Vec<PersonKey> = hidden.keys().copied().filter(is_whole).collect();
-    let mut found = keys_of(installation, account, &asked).await?;
-    // A device that is not one person's alone would lead to the others.
-    let alone: HashSet<PersonKey> = found
-        .iter()
-        .filter(|(_, stretch)| stretch.is_whole())
-        .map(|(key, _)| *key)
-        .collect();
-    let asked_before = asked.len();
-    asked.retain(|it| alone.contains(it));
-    if asked.len() < asked_before {
-        found = keys_of(installation, account, &asked).await?;
-    }
-    let is_hidden = |key: &PersonKey, stretch: Stretch| {
-        let mut stretches = hidden.get(key).into_iter().flatten();
-        stretches.any(|it| covers(*it, stretch))
-    };
-    Ok(found
-        .into_iter()
-        .filter(|(key, stretch)| !is_hidden(key, *stretch))
-        .map(|(person, Stretch { from, to })| LedgerKey { person, from, to })
-        .collect())
-}
-
-/// All keys of the people whom `keys` name, by every link: those of the deleted too.
-async fn keys_of(
-    installation: &Installation,
-    account: AccountId,
-    keys: &[PersonKey],
-) -> Result<Vec<(PersonKey, Stretch)>> {
-    let everybody = ReadPolicy::new(account, Arc::default());
-    let found = Box::pin(installation.engine().person_keys(&everybody, keys)).await;
-    let found = found.context("failed to read the links of the deleted")?;
-    Ok(found.keys)
-}
-
-/// Whether all of `inner` lies in `outer`.
-fn covers(outer: Stretch, inner: Stretch) -> bool {
-    let from = outer
-        .from
-        .is_none_or(|outer| inner.from.is_some_and(|inner| outer <= inner));
-    let to = outer
-        .to
-        .is_none_or(|outer| inner.to.is_some_and(|inner| inner <= outer));
-    from && to
-}
-
-/// Takes the people's rows out of each account's parts; what was done, and what went wrong elsewhere.
+/// Takes the people's rows out of each account's parts; how many parts were searched, and what went
+/// wrong elsewhere.
 async fn rewrite_each(
     installation: &Installation,
     accounts: &BTreeMap<AccountId, Vec<PersonKey>>,
-) -> (BTreeMap<AccountId, Work>, Vec<anyhow::Error>) {
-    let (mut works, mut failures) = (BTreeMap::new(), Vec::new());
+) -> (BTreeMap<AccountId, usize>, Vec<anyhow::Error>) {
+    let (mut searched, mut failures) = (BTreeMap::new(), Vec::new());
     for (account, people) in accounts {
         match rewrite(installation, *account, people).await {
-            Ok(work) => drop(works.insert(*account, work)),
+            Ok(parts) => {
+                searched.insert(*account, parts);
+            }
             Err(error) => failures.push(error),
         }
     }
-    (works, failures)
+    (searched, failures)
 }
 
-/// Takes the people's rows out of an account's parts.
+/// Takes the people's rows out of an account's parts; how many parts were searched. What it finds is
+/// counted with each publication.
 async fn rewrite(
     installation: &Installation,
     account: AccountId,
     people: &[PersonKey],
-) -> Result<Work> {
-    let mut work = Work::default();
+) -> Result<usize> {
+    let mut searched = 0;
     let mut attempts = 0;
     loop {
         let keep = Visible::by(installation.rules());
@@ -331,13 +245,9 @@ async fn rewrite(
                     .with_context(|| format!("failed to rewrite the parts of account {account}"));
             }
         };
-        work.searched = work.searched.max(report.searched);
-        for (table, rows) in report.rows_removed {
-            *work.rows_removed.entry(table.as_str()).or_default() += rows;
-        }
-        work.replaced.extend(report.replaced);
+        searched = report.searched.max(searched);
         if report.complete {
-            return Ok(work);
+            return Ok(searched);
         }
     }
 }
@@ -379,46 +289,21 @@ fn marker(installation: &Installation) -> Entry {
     }
 }
 
-/// What was searched, found and replaced: keys and digests only, nobody's data.
-fn receipt(
-    deletion: &Deletion,
-    work: &Work,
-    flushed: &Value,
-    destroyed: &control::Destroyed,
-    collected: &GarbageReport,
-) -> RawJson {
-    let tables: Vec<&str> = Installation::PERSONAL_TABLES
-        .iter()
-        .map(|table| table.as_str())
-        .collect();
-    let replaced: Vec<Value> = work
-        .replaced
-        .iter()
-        .map(|part| {
-            let digest = blake3::hash(part.path.as_bytes()).to_hex();
-            json!({"part": part.id.to_string(), "rows": part.rows, "path_digest": digest.as_str()})
-        })
-        .collect();
-    let receipt = json!({
-        "deletion": deletion.id.to_string(),
-        "account": deletion.account.as_str(),
-        "keys": deletion.keys.len(),
-        "searched": {
-            "tables": tables,
-            "parts": work.searched,
-            "journal": "every commit up to the change of its key",
-        },
-        "not_searched": [
-            "bodies in quarantine that could not be decoded: they expire",
-            "the request log: it names no person; addresses that apps allow to be kept go with its retention",
+/// What the receipts of an account say of this turn.
+fn last_turn(parts: usize, destroyed: control::Destroyed, collected: &GarbageReport) -> LastTurn {
+    let tables = Installation::PERSONAL_TABLES.iter();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    LastTurn {
+        tables: tables.map(|table| table.as_str().to_owned()).collect(),
+        parts: count(parts),
+        journal: "every commit up to the change of its key".to_owned(),
+        not_searched: vec![
+            "bodies in quarantine that could not be decoded: they expire".to_owned(),
+            "the request log: it names no person; addresses that apps allow to be kept go with its retention"
+                .to_owned(),
         ],
-        "found": work.rows_removed,
-        "suppressed_in_journal": flushed.get("suppressed"),
-        "replaced": replaced,
-        "objects_destroyed": collected.paths.len(),
-        "keys_destroyed": destroyed.keys,
-        "epoch": destroyed.epoch,
-    });
-    // A map of texts and numbers always has a JSON text.
-    RawJson::of(&receipt).unwrap_or_else(|_| RawJson::empty_object())
+        objects_removed: count(collected.paths.len()),
+        keys_destroyed: count(destroyed.keys),
+        epoch: destroyed.epoch,
+    }
 }

@@ -4,7 +4,7 @@ use model::catalog::Catalog as _;
 use model::record::{Entry, Event, Record, Source, Table};
 use model::{AccountId, Clock as _, PersonKey, RawJson, RecordId};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Job, pause_after};
@@ -39,10 +39,15 @@ pub(super) async fn account(installation: &Installation, name: &str) -> AccountI
     made.await.unwrap().account_id
 }
 
-pub(super) fn event(folder: &Folder, account: AccountId, number: u8, person: PersonKey) -> Entry {
+pub(super) fn event(
+    folder: &Folder,
+    account: AccountId,
+    number: u128,
+    person: PersonKey,
+) -> Entry {
     let now = folder.clock.now();
     let event = Event {
-        id: RecordId([number; 16]),
+        id: RecordId(number.to_be_bytes()),
         person,
         name: "Charged".into(),
         ts: now,
@@ -63,24 +68,31 @@ pub(super) async fn append(installation: &Installation, entries: Vec<Entry>) {
     installation.journal().append(entries).await.unwrap();
 }
 
-/// Loses the first part of an account's events.
-pub(super) async fn lose_part(folder: &Folder, installation: &Installation, account: AccountId) {
+/// Loses the first part of an account's events; returns its file, for whoever finds it again.
+pub(super) async fn lose_part(
+    folder: &Folder,
+    installation: &Installation,
+    account: AccountId,
+) -> (PathBuf, Vec<u8>) {
     let control = installation.control();
     let view = control.view(Some(account), &[Table::Events]).await.unwrap();
     let part = view.parts[0].id.to_string();
-    assert_eq!(lose(&folder.path(""), &part), 1);
+    let mut lost = lose(&folder.path(""), &part);
+    assert_eq!(lost.len(), 1);
+    lost.remove(0)
 }
 
-/// Removes the files whose names hold `name`; how many.
-fn lose(folder: &Path, name: &str) -> usize {
-    let mut lost = 0;
+/// Removes the files whose names hold `name`, and returns them.
+fn lose(folder: &Path, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut lost = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            lost += lose(&path, name);
+            lost.extend(lose(&path, name));
         } else if path.to_string_lossy().contains(name) {
-            fs::remove_file(path).unwrap();
-            lost += 1;
+            let bytes = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            lost.push((path, bytes));
         }
     }
     lost

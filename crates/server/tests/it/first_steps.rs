@@ -260,6 +260,33 @@ fn a_copy_of_the_keyring_on_a_volume_is_refused() {
 }
 
 #[test]
+fn a_start_without_the_keyring_names_the_copy_that_takes_its_place() {
+    let room = Installation::new();
+    let (keyring, copy) = (room.root().join("keyring"), room.root().join("spare"));
+    let config = std::fs::read_to_string(room.config()).unwrap();
+    let named = format!("copies = [\"{}\"]", copy.display());
+    std::fs::write(room.config(), config.replace("# copies = []", &named)).unwrap();
+    assert!(room.run(&["account", "list"]).status.success());
+    std::fs::remove_file(&keyring).unwrap();
+    let output = room.run(&["account", "list"]);
+    assert!(!output.status.success());
+    assert!(!keyring.exists());
+    let complaint = text(&output.stderr);
+    let command = complaint.split('`').find(|it| it.starts_with("cp -p "));
+    let Some(command) = command else {
+        panic!("{complaint}");
+    };
+    assert!(command.contains(copy.to_str().unwrap()), "{command}");
+    let mut words = command.split(' ');
+    let copied = std::process::Command::new(words.next().unwrap())
+        .args(words)
+        .status();
+    assert!(copied.unwrap().success());
+    assert!(keyring.exists());
+    assert!(room.run(&["account", "list"]).status.success());
+}
+
+#[test]
 fn a_volume_of_another_store_is_refused() {
     let (room, other) = (Installation::new(), Installation::new());
     let (ours, theirs) = (&room.volumes()[2], &other.volumes()[2]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Installation};
+use crate::harness::{Account, Installation, strongroom, text};
 
 fn event(identity: &str, what: &str) -> Value {
     json!({"type": "event", "identity": identity, "evtName": "Bought", "evtData": {"What": what}})
@@ -48,6 +48,24 @@ async fn a_deletion_that_is_cancelled_loses_nothing_that_was_held() {
     assert!(!room.run(&cancel).status.success());
     let list = room.json(&["person", "deletions", "--account", &account.id]);
     assert_eq!(list[0]["state"], "done", "{list}");
+
+    let receipt = ["person", "receipt", &id, "--account", &account.id];
+    let receipt = text(&room.run(&receipt).stdout);
+    let key = room.json(&["audit", "key"]);
+    let file = room.root().join("receipt.txt");
+    let verify = |receipt: &str| {
+        std::fs::write(&file, receipt).unwrap();
+        let mut command = strongroom();
+        command.args(["person", "verify-receipt", "--json", "--key"]);
+        let key = key["key"].as_str().unwrap();
+        command.arg(key).arg(&file).output().unwrap()
+    };
+    let said: Value = serde_json::from_slice(&verify(&receipt).stdout).unwrap();
+    assert_eq!(said["holds"], true, "{said}");
+    assert_eq!(said["receipt"]["found"]["events"], 1, "{said}");
+    let edited = receipt.replace("\"events\":1", "\"events\":0");
+    assert_ne!(edited, receipt);
+    assert_eq!(verify(&edited).status.code(), Some(1));
     assert!(server.stop().success());
 }
 

@@ -187,6 +187,8 @@ pub(crate) struct PersonDeletion {
     /// What the job found and did.
     #[schema(value_type = Option<Object>)]
     receipt: Option<Box<RawValue>>,
+    /// The receipt as it is signed, which `strongroom person verify-receipt` checks.
+    signed_receipt: Option<String>,
 }
 
 /// Looks for people
@@ -518,5 +520,6 @@ fn deletion(deletion: Deletion) -> Result<PersonDeletion> {
         started_at: deletion.started_at.map(Moment),
         completed_at: deletion.completed_at.map(Moment),
         receipt: deletion.receipt.as_ref().map(raw).transpose()?,
+        signed_receipt: deletion.signed_receipt,
     })
 }

@@ -19,7 +19,7 @@ async fn a_part_that_is_lost_keeps_the_parts_of_its_account_alone() {
     accounts.sort_unstable();
     for number in 1..=4 {
         let person = PersonKey([number; 16]);
-        let events = accounts.map(|account| event(&folder, account, number, person));
+        let events = accounts.map(|account| event(&folder, account, number.into(), person));
         append(&installation, events.to_vec()).await;
         Box::pin(jobs::run(&installation, Job::Flush))
             .await

@@ -1,11 +1,13 @@
 //! What a deletion reaches and leaves behind, and what keeps it from its end.
 
-use control::{Deletion, DeletionState, LedgerKey};
+use control::{Actor, Deletion, DeletionState, LedgerKey};
 use model::catalog::Catalog as _;
 use model::record::{Entry, Link, LinkKind, Record, Table};
 use model::{AccountId, Clock as _, IdentityKind, PersonKey, RecordId};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use serde_json::{Value, json};
+use std::fs;
 use std::time::Duration;
 
 use crate::compose::Installation;
@@ -115,6 +117,38 @@ async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
 }
 
 #[tokio::test]
+async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    order(&installation, account).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let [found, linked] = [PersonKey([8; 16]), PersonKey([9; 16])];
+    let from = (linked, IdentityKind::Identity);
+    let entries = vec![
+        event(&folder, account, 1, found),
+        event(&folder, account, 2, linked),
+        link(&folder, account, from, (found, LinkKind::Alias), 0),
+    ];
+    append(&installation, entries).await;
+    let id = deletion(&installation, account).await.id;
+    let more = vec![LedgerKey::whole(found)];
+    let job = Actor::system("deletion");
+    let extended = installation.control().extend_deletion(&job, id, more);
+    assert_eq!(extended.await.unwrap(), 1);
+    // Between two turns of the deletion, others have theirs.
+    for job in [Job::Flush, Job::Compaction, Job::Deletion] {
+        Box::pin(jobs::run(&installation, job)).await.unwrap();
+    }
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
+    assert_eq!(done.keys, [PERSON, found, linked].map(LedgerKey::whole));
+    assert_eq!(rows(&installation, account).await, 0);
+}
+
+#[tokio::test]
 async fn a_device_that_others_have_had_leads_to_none_of_them() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
@@ -137,6 +171,40 @@ async fn a_device_that_others_have_had_leads_to_none_of_them() {
         .unwrap();
     assert_eq!(deletion(&installation, account).await.keys.len(), 1);
     assert_eq!(rows(&installation, account).await, 2);
+}
+
+#[tokio::test]
+async fn a_receipt_is_signed_and_says_what_every_turn_found() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    for number in 1..=2 {
+        append(&installation, vec![event(&folder, account, number, PERSON)]).await;
+        Box::pin(jobs::run(&installation, Job::Flush))
+            .await
+            .unwrap();
+    }
+    let (path, bytes) = lose_part(&folder, &installation, account).await;
+    order(&installation, account).await;
+    let turn = Box::pin(jobs::run(&installation, Job::Deletion)).await;
+    assert!(turn.is_err(), "one of the two cannot be read");
+    installation.close().await.unwrap();
+    drop(installation);
+
+    // Its volume is back.
+    fs::write(path, bytes).unwrap();
+    let installation = folder.open(|_| {}).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    let receipt: Value = serde_json::from_str(done.receipt.unwrap().as_str()).unwrap();
+    assert_eq!(receipt["found"], json!({"events": 2}));
+    assert_eq!(receipt["replaced"].as_array().unwrap().len(), 2);
+    let key = installation.control().audit_key().unwrap();
+    let checked = control::verify_receipt(&done.signed_receipt.unwrap(), Some(&key));
+    assert_eq!(checked.findings, Vec::<String>::new());
+    installation.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,46 +1,23 @@
 //! How much one publication takes.
 
-use model::record::{Entry, Event, Record, Source};
-use model::{AccountId, Clock as _, PersonKey, RawJson, RecordId};
+use model::PersonKey;
 
 use super::{flush_round, newest};
-use crate::testing::{Folder, operator};
-
-/// Events that differ in nothing but their ids.
-fn events(folder: &Folder, account: AccountId, first: u128) -> Vec<Entry> {
-    let now = folder.clock.now();
-    let event = |number: u128| Event {
-        id: RecordId(number.to_be_bytes()),
-        person: PersonKey([7; 16]),
-        name: "Charged".into(),
-        ts: now,
-        received_at: now,
-        ts_sent: None,
-        source: Source::Rest,
-        session: None,
-        properties: RawJson::empty_object(),
-        context: None,
-    };
-    let entry = |number| Entry {
-        account,
-        record: Record::Event(event(number)),
-    };
-    (first..first + 1_000).map(entry).collect()
-}
+use crate::jobs::tests::{account, append, event};
+use crate::testing::Folder;
 
 #[tokio::test]
 async fn a_round_ends_where_decoded_entries_fill_their_memory() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
-    let made = installation
-        .control()
-        .create_account(operator(), "a", "UTC");
-    let account = made.await.unwrap().account_id;
+    let account = account(&installation, "a").await;
     let mut decoded_bytes = 0_usize;
     for first in [1, 1_001, 2_001] {
-        let entries = events(&folder, account, first);
+        // They differ in nothing but their ids.
+        let event = |number| event(&folder, account, number, PersonKey([7; 16]));
+        let entries: Vec<_> = (first..first + 1_000).map(event).collect();
         decoded_bytes = entries.iter().map(journal::size_bytes).sum();
-        installation.journal().append(entries).await.unwrap();
+        append(&installation, entries).await;
     }
     let live = installation.journal().live();
     let stored_bytes: u64 = live.iter().map(|it| it.size_bytes).sum();

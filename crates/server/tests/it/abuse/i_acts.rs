@@ -224,6 +224,15 @@ fn files(book: &mut Book<'_>, id: &str) {
     };
     alone(&["audit", "verify", &log]);
     book.expect("command", "audit verify");
+    let fay = ["--identity", "fay", "--yes", "--account", id];
+    let ordered = book.command("person delete", &fay);
+    let deletion = ordered["deletion"].as_str().unwrap();
+    book.command("job run", &["deletion"]);
+    let shown = book.command("person receipt", &[deletion, "--account", id]);
+    let receipt = name("receipt.txt");
+    std::fs::write(&receipt, shown["signed_receipt"].as_str().unwrap()).unwrap();
+    alone(&["person", "verify-receipt", &receipt]);
+    book.expect("command", "person verify-receipt");
     alone(&["version"]);
     book.expect("command", "version");
     // What the demonstration does is done on an installation of its own.

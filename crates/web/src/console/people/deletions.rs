@@ -201,18 +201,50 @@ fn listed(deletion: &Deletion, asked: &str, times: &Times) -> Listed {
     }
 }
 
-/// The receipt's figures, by name.
+/// The receipt's figures, by name: its numbers, the sums of what is counted by table, and how many
+/// things are listed.
 fn figures(receipt: &str) -> Vec<(String, String)> {
     let Ok(Value::Object(members)) = serde_json::from_str(receipt) else {
         return Vec::new();
     };
-    let figure = |(name, value): (String, Value)| match value {
-        Value::Number(number) => {
-            let number = number.as_u64().map_or_else(|| number.to_string(), count);
-            Some((name.replace('_', " "), number))
-        }
-        Value::String(text) => Some((name.replace('_', " "), text)),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    let figure = |(name, value): (String, Value)| {
+        let number = match value {
+            Value::Number(number) => number.as_u64()?,
+            Value::Object(counts) if counts.values().all(Value::is_u64) => {
+                counts.values().filter_map(Value::as_u64).sum::<u64>()
+            }
+            Value::Array(listed) if listed.iter().all(Value::is_object) => {
+                u64::try_from(listed.len()).ok()?
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Object(_)
+            | Value::Array(_) => return None,
+        };
+        (name != "version").then(|| (name.replace('_', " "), count(number)))
     };
     members.into_iter().filter_map(figure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figures;
+
+    #[test]
+    fn what_was_done_is_told_in_numbers() {
+        let receipt = r#"{"version":1,"key":"k","keys":2,"found":{"events":3,"links":1},
+            "found_in_journal":{},"replaced":[{"part":"a"},{"part":"b"}],
+            "last_turn":{"tables":["events"],"epoch":2},"audit":{"size":9,"root":"r"}}"#;
+        let mut told = figures(receipt);
+        told.sort_unstable();
+        let expected = [
+            ("found", "4"),
+            ("found in journal", "0"),
+            ("keys", "2"),
+            ("replaced", "2"),
+        ];
+        let expected = expected.map(|(name, number)| (name.to_owned(), number.to_owned()));
+        assert_eq!(told, expected);
+    }
 }

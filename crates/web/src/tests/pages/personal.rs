@@ -497,7 +497,10 @@ async fn a_deletion_is_taken_back_until_it_begins() {
     let id = order().await;
     let job = Actor::system("deletion");
     let deletion = id.parse().unwrap();
-    room.control.start_deletion(&job, deletion).await.unwrap();
+    room.control
+        .start_deletion(&job, deletion, 1)
+        .await
+        .unwrap();
     let late = later.post("/people/deletions", &[("id", &id)]).await;
     let to = format!("/people/deletions?id={id}&error=late");
     assert_eq!(location(&late), later.at(&to));

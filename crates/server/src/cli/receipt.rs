@@ -1,0 +1,87 @@
+//! `strongroom person receipt|verify-receipt`: what proves that somebody was deleted.
+
+use anyhow::{Context as _, Result, bail};
+use control::VerifiedReceipt;
+use serde_json::{Value, json};
+use std::path::Path;
+
+use super::account::fields;
+use super::audit::{key_of, read_text};
+use super::output::{print, print_json};
+use super::{Format, Installation, Paint, block_on};
+use crate::admin::{DeletionsAct, Frame, Request, call};
+use crate::failure::{Failure, Kind};
+
+/// A receipt names every part that was replaced, in about 150 bytes each.
+const RECEIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Prints the signed receipt of a deletion.
+pub(super) fn show(
+    account: String,
+    deletion: String,
+    installation: &Installation,
+    format: &Format,
+) -> Result<()> {
+    let loaded = installation.read()?;
+    let act = DeletionsAct::Receipt(deletion);
+    let mut note = Vec::new();
+    let mut said = block_on(call(&loaded, Request::Deletions { account, act }, |frame| {
+        if let Frame::Data(bytes) = frame {
+            note.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }))?;
+    if !format.json {
+        return print(note);
+    }
+    let note = String::from_utf8(note).context("failed to understand the receipt")?;
+    if let Some(members) = said.as_object_mut() {
+        members.insert("signed_receipt".to_owned(), json!(note));
+    }
+    print_json(&said)
+}
+
+/// Checks a receipt by itself, without an installation.
+pub(super) fn verify(file: &Path, key: Option<String>, format: &Format) -> Result<()> {
+    let key = key_of(key)?;
+    let note = read_text(file, RECEIPT_BYTES_MAX)?;
+    let found = control::verify_receipt(&note, key.as_deref());
+    let said: Value = match &found.receipt {
+        Some(receipt) => {
+            serde_json::from_str(receipt.as_str()).context("failed to understand the receipt")?
+        }
+        None => Value::Null,
+    };
+    if format.json {
+        print_json(&json!({
+            "receipt": said,
+            "signer_checked": found.signer_checked,
+            "findings": found.findings,
+            "holds": found.holds(),
+        }))?;
+    } else {
+        print(report(&said, &found))?;
+    }
+    if found.holds() {
+        return Ok(());
+    }
+    let text = format!("`{}` is not a receipt that holds", file.display());
+    bail!(Failure {
+        kind: Kind::Failed,
+        chain: std::iter::once(text).chain(found.findings).collect(),
+    })
+}
+
+fn report(said: &Value, found: &VerifiedReceipt) -> String {
+    let mut text = fields(said);
+    text.push_str(if found.signer_checked {
+        "The signer is the key given.\n"
+    } else {
+        "The signer was not checked: give the installation's key with --key.\n"
+    });
+    if found.holds() {
+        let words = Paint::stdout().good("Everything in the receipt holds.");
+        text.push_str(&format!("{words}\n"));
+    }
+    text
+}

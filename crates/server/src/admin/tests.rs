@@ -4,6 +4,7 @@ use super::frame::{self, Frame, Progress};
 use super::{AuditRequest, AuditWanted, Request, Whom, user_name};
 use crate::failure::{Failure, Kind};
 use bytes::Bytes;
+use std::time::Duration;
 
 #[tokio::test]
 async fn frames_arrive_as_they_were_sent() {
@@ -82,4 +83,16 @@ fn a_user_has_a_name_or_a_number() {
     assert_eq!(user_name(passwd, 1000), "anna");
     assert_eq!(user_name(passwd, 0), "root");
     assert_eq!(user_name(passwd, 7), "uid 7");
+}
+
+#[test]
+fn a_query_that_finds_no_memory_or_time_ends_as_unavailable() {
+    let limit = Duration::from_secs(300);
+    for beyond in [
+        query::Error::Memory { limit_bytes: 1_000 },
+        query::Error::Time { limit },
+    ] {
+        let failure = Failure::of(&anyhow::Error::from(beyond));
+        assert_eq!(failure.kind.exit_code(), 5, "{failure}");
+    }
 }

@@ -1,9 +1,12 @@
 //! What goes through the socket arrives as it was sent, and users have their names.
 
+use super::execute::day_start;
 use super::frame::{self, Frame, Progress};
 use super::{AuditRequest, AuditWanted, Request, Whom, user_name};
 use crate::failure::{Failure, Kind};
 use bytes::Bytes;
+use jiff::tz::TimeZone;
+use model::Timestamp;
 use std::time::Duration;
 
 #[tokio::test]
@@ -95,4 +98,23 @@ fn a_query_that_finds_no_memory_or_time_ends_as_unavailable() {
         let failure = Failure::of(&anyhow::Error::from(beyond));
         assert_eq!(failure.kind.exit_code(), 5, "{failure}");
     }
+}
+
+#[test]
+fn the_last_day_of_the_calendar_is_a_day_and_has_no_end() {
+    let last = Timestamp::from_ms(jiff::Timestamp::MAX.as_millisecond());
+    for name in ["UTC", "Asia/Kolkata", "America/Los_Angeles"] {
+        let zone = TimeZone::get(name).unwrap();
+        assert_eq!(
+            day_start("9999-12-31", true, &zone).unwrap(),
+            last,
+            "{name}"
+        );
+        assert!(day_start("9999-12-30", true, &zone).unwrap() <= last);
+        for wrong in ["9999-12-32", "10000-01-01", ""] {
+            day_start(wrong, true, &zone).unwrap_err();
+        }
+    }
+    let next = day_start("2026-09-21", true, &TimeZone::UTC).unwrap();
+    assert_eq!(next, Timestamp::from_seconds(1_790_035_200));
 }

@@ -314,6 +314,19 @@ async fn domains_are_sorted_filtered_and_downloaded() {
 }
 
 #[tokio::test]
+async fn requests_of_an_outcome_that_there_is_not_are_refused_with_those_that_there_are() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for query in ["outcome=ok", "outcome=ok&format=csv"] {
+        let refused = admin.get(&format!("/requests?{query}")).await;
+        assert_eq!(refused.status, 422, "{query}");
+        let words = "answered, refused, dropped";
+        assert!(refused.body.contains(words), "{}", refused.body);
+    }
+    assert_eq!(admin.get("/requests?outcome=dropped").await.status, 200);
+}
+
+#[tokio::test]
 async fn volumes_are_counted_from_one_on_the_page_and_in_its_file() {
     let room = room().await;
     let operator = Visitor::new(&room, SystemRole::Operator);

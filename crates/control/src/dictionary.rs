@@ -250,8 +250,9 @@ impl Control {
     ///
     /// # Errors
     /// [`model::ErrorKind::Invalid`] for a name that no event or property can have, for an event of
-    /// the system's, and for more than there may be; [`model::ErrorKind::NotFound`] when something is
-    /// to be forgotten that was not said; as [`Control::account`].
+    /// the system's that is to be more than discarded or taken again, and for more than there may be;
+    /// [`model::ErrorKind::NotFound`] when something is to be forgotten that was not said; as
+    /// [`Control::account`].
     pub async fn change_dictionary(
         &self,
         actor: &Actor,
@@ -312,8 +313,12 @@ fn check(change: &DictionaryChange) -> Result<()> {
             found.map(|it| format!("`{it}` is a property"))
         }
     };
+    // An event of the system can be discarded, and so this can be taken back.
     if let Some(what) = of_system
-        && !matches!(change, DictionaryChange::Discard(_))
+        && !matches!(
+            change,
+            DictionaryChange::Discard(_) | DictionaryChange::Forget(_)
+        )
     {
         return Err(Error::Invalid(format!(
             "{what} of the system: it is always known"

@@ -19,17 +19,20 @@ pub enum Error {
     /// The policy does not let the reader look at this.
     #[error("not permitted: {0}")]
     Masked(String),
-    /// The query needs more memory than it may have.
+    /// The query needs more memory than is left. It may be a good one: another time, there is more.
     #[error(
-        "the query needs more memory than the {limit_bytes} bytes that all queries share; \
-         read fewer days or columns, or group by fewer values"
+        "the query needs more memory than is left of the {limit_bytes} bytes that all queries share; \
+         try again later, read fewer days or columns, or group by fewer values"
     )]
     Memory {
         /// The limit of all queries together, bytes.
         limit_bytes: usize,
     },
-    /// The query took too long.
-    #[error("the query took longer than {} ms", limit.as_millis())]
+    /// The query took too long. It may be a good one: another time, there is less to do beside it.
+    #[error(
+        "the query took longer than {} ms; try again later, or read fewer days or columns",
+        limit.as_millis()
+    )]
     Time {
         /// The limit of one query.
         limit: Duration,
@@ -85,17 +88,15 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Statement(_)
-            | Self::NotAllowed(_)
-            | Self::Memory { .. }
-            | Self::Time { .. }
-            | Self::Rows { .. } => ErrorKind::Invalid,
+            Self::Statement(_) | Self::NotAllowed(_) | Self::Rows { .. } => ErrorKind::Invalid,
             Self::Masked(_) => ErrorKind::Denied,
             Self::Retired(_) => ErrorKind::Conflict,
             Self::Journal { kind, .. } => *kind,
             Self::Catalog(source) => source.kind,
             Self::Lake(source) => source.kind(),
-            Self::Store(_) | Self::Output(_) => ErrorKind::Unavailable,
+            Self::Memory { .. } | Self::Time { .. } | Self::Store(_) | Self::Output(_) => {
+                ErrorKind::Unavailable
+            }
             Self::Part(_) => ErrorKind::Corrupt,
             Self::Engine(_) | Self::Internal(_) => ErrorKind::Internal,
         }

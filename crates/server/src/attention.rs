@@ -230,11 +230,15 @@ impl Attention {
             else {
                 continue;
             };
-            let number = volume.index.saturating_add(1).to_string();
+            let number = volume.number.to_string();
+            let text = match volume.place.is_empty() {
+                true => format!("Volume {number} is out of service"),
+                false => format!("Volume {number} (`{}`) is out of service", volume.place),
+            };
             found.push(of_installation(
                 Kind::Volume,
-                number.clone(),
-                format!("Volume {number} is out of service"),
+                number,
+                text,
                 format!("{reason}, since {since}"),
             ));
         }

@@ -555,8 +555,8 @@ impl Installation {
         metrics::gauge!("strongroom_objects").set(shown(status.objects));
         for volume in &status.volumes {
             let in_service = matches!(volume.state, store::VolumeState::InService);
-            let index = volume.index.to_string();
-            metrics::gauge!("strongroom_volume_in_service", "volume" => index).set(if in_service {
+            let number = volume.number.to_string();
+            metrics::gauge!("strongroom_volume_in_service", "volume" => number).set(if in_service {
                 1.0
             } else {
                 0.0

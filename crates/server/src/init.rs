@@ -217,14 +217,15 @@ fn geometry(volumes: usize, data: Option<usize>, parity: Option<usize>) -> Resul
             )
         ));
     }
-    Ok(Geometry { data, parity })
+    Ok(Geometry { data, parity }.check()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Options, Volumes, create, geometry};
     use crate::config::Listen;
-    use store::Geometry;
+    use crate::failure::{Failure, Kind};
+    use store::{Geometry, VOLUMES_MAX};
 
     #[test]
     fn a_third_may_be_lost_unless_something_else_is_said() {
@@ -238,6 +239,8 @@ mod tests {
             (6, Some(4), Some(1), None),
             (2, None, Some(2), None),
             (0, None, None, None),
+            (32, None, None, Some((22, 10))),
+            (33, None, None, None),
         ];
         for (volumes, data, parity, expected) in cases {
             let found = geometry(volumes, data, parity).ok();
@@ -250,15 +253,18 @@ mod tests {
     async fn nothing_is_written_when_the_numbers_do_not_fit() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("room");
-        let options = Options {
-            folder: target.clone(),
-            volumes: Volumes::Number(3),
-            data: Some(4),
-            parity: Some(2),
-            listen: Listen::default(),
-            names: Vec::new(),
-        };
-        Box::pin(create(options)).await.unwrap_err();
-        assert!(!target.exists());
+        for (volumes, data, parity) in [(3, Some(4), Some(2)), (VOLUMES_MAX + 1, None, None)] {
+            let options = Options {
+                folder: target.clone(),
+                volumes: Volumes::Number(volumes),
+                data,
+                parity,
+                listen: Listen::default(),
+                names: Vec::new(),
+            };
+            let error = Box::pin(create(options)).await.unwrap_err();
+            assert_eq!(Failure::of(&error).kind, Kind::Invalid, "{error:#}");
+            assert!(!target.exists());
+        }
     }
 }

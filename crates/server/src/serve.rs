@@ -5,9 +5,12 @@
 //! where it listens and the readiness notice. Stopping: no new connections, requests in progress
 //! end, jobs end, the journal drains.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::{Context as _, Result, bail};
 use model::record::Plane;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -136,7 +139,7 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
             .context("failed to learn where a plane listens")?;
         addresses.push((plane.as_str(), address));
         if plane == Plane::Collect {
-            let name = public_name(loaded, address.port());
+            let name = public_name(loaded, &certificates.names(plane), address.port());
             installation.collect().set_public_name(&name);
         }
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config(plane)?));
@@ -189,21 +192,26 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
     })
 }
 
-/// The name by which apps reach the SDK endpoints.
-fn public_name(loaded: &Loaded, port: u16) -> String {
+/// The name by which apps reach the SDK endpoints. What the operator has not said is, where the
+/// certificate is a file of their own, the first of the names in it: those are in `covered`.
+fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
     let config = &loaded.config;
     if !config.listen.collect_name.is_empty() {
         return config.listen.collect_name.clone();
     }
-    if !config.tls.collect.is_empty() {
+    let is_own = !config.tls.collect.is_empty();
+    let mut covered = covered.iter().map(|name| &**name);
+    let own = covered.find(|name| is_own && is_host_name(name));
+    if is_own && own.is_none() {
         tracing::warn!(
-            "`listen.collect_name` is empty: phones that ask are told a name that the certificate of \
-             the collect plane may not have"
+            "`listen.collect_name` is empty and the certificate of the collect plane names no host: \
+             phones that ask are told a name that it does not have"
         );
     }
     let by_acme = config.acme.names.first().filter(|_| config.acme.is_on());
-    let name = by_acme.or_else(|| config.tls.names.first());
-    let name = name.map_or("localhost", String::as_str);
+    let configured = by_acme.or_else(|| config.tls.names.first());
+    let name = own.or(configured.map(String::as_str));
+    let name = name.unwrap_or("localhost");
     let name = match name.contains(':') {
         true => format!("[{name}]"),
         false => name.to_owned(),
@@ -212,6 +220,11 @@ fn public_name(loaded: &Loaded, port: u16) -> String {
         443 => name,
         port => format!("{name}:{port}"),
     }
+}
+
+/// Whether a name of a certificate is one host's: no address, and no wildcard.
+fn is_host_name(name: &str) -> bool {
+    name.parse::<IpAddr>().is_err() && wire::mobile_sdk::authority(name).is_some()
 }
 
 impl Server {

@@ -17,8 +17,8 @@ const PIECE_CHUNKS: u64 = 16;
 const CHUNK_BYTES_MIN: u64 = 4 * 1024;
 /// The keyed hash after each piece.
 pub(crate) const CHECK_BYTES: u64 = 32;
-/// Volumes of one store.
-const VOLUMES_MAX: usize = 32;
+/// Volumes of one store, at most.
+pub const VOLUMES_MAX: usize = 32;
 
 /// Into how many data and parity shards a stripe is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,7 +33,7 @@ impl Geometry {
     /// Checks the bounds.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Invalid`] without a data shard or with more than 32 volumes.
+    /// [`model::ErrorKind::Invalid`] without a data shard, or with more volumes than [`VOLUMES_MAX`].
     pub fn check(self) -> Result<Self> {
         if self.data == 0 || self.volumes() > VOLUMES_MAX {
             return Err(Error::Invalid(format!(

@@ -50,7 +50,7 @@ mod volume;
 mod error;
 
 pub use error::{Error, Result, kind};
-pub use layout::Geometry;
+pub use layout::{Geometry, VOLUMES_MAX};
 pub use open::{Settings, Store};
 pub use repair::RepairReport;
 pub use scrub::{BadShard, ScrubReport};

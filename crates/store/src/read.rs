@@ -15,6 +15,7 @@ use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
 use crate::open::Inner;
 use crate::slots::Serving;
+use crate::status::volume_number;
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};
 
@@ -381,15 +382,18 @@ impl Inner {
         let mut reasons = Vec::new();
         let mut unreachable: usize = 0;
         for index in 0..self.geometry.volumes() {
+            let number = volume_number(index);
             match faults.get(&index) {
-                Some(Fault::Wrong(why)) => reasons.push(format!("shard {index}: {why}")),
+                Some(Fault::Wrong(why)) => {
+                    reasons.push(format!("the shard on volume {number}: {why}"));
+                }
                 Some(Fault::Unreachable(why)) => {
                     unreachable = unreachable.saturating_add(1);
-                    reasons.push(format!("shard {index}: {why}"));
+                    reasons.push(format!("the shard on volume {number}: {why}"));
                 }
                 None if self.slots.at(index).is_none() => {
                     unreachable = unreachable.saturating_add(1);
-                    reasons.push(format!("shard {index}: its volume is missing"));
+                    reasons.push(format!("volume {number} is missing"));
                 }
                 None => {}
             }

@@ -15,6 +15,7 @@ use crate::Place;
 use crate::open::Inner;
 use crate::repair::{RepairReport, slowly};
 use crate::slots::Slots;
+use crate::status::volume_number;
 use crate::volume::{HEADER_BYTES_MAX, Header, Label, Reading, ShardName};
 
 /// Shards of a place without a label that are looked at. One authentic header says which volume it
@@ -127,7 +128,8 @@ impl Inner {
                 let index = self.proven_index(place).await?;
                 if !self.slots.is_vouched_missing(index) {
                     return Err(format!(
-                        "it was volume {index}, and too few labels of others say that it is missing"
+                        "it was volume {}, and too few labels of others say that it is missing",
+                        volume_number(index)
                     ));
                 }
                 self.adopt(place, index).await?;
@@ -195,7 +197,7 @@ impl Inner {
             return Err("its volume is served from elsewhere".into());
         }
         tracing::warn!(
-            volume.index = index,
+            volume.number = volume_number(index),
             volume.place = place.name(),
             "a place without a label becomes a volume"
         );

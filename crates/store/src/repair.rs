@@ -10,6 +10,7 @@ use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::Faults;
 use crate::slots::Serving;
+use crate::status::volume_number;
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
 use crate::{Error, Result};
@@ -24,9 +25,9 @@ const SLOW_GRACE_SECONDS: u64 = 60;
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RepairReport {
-    /// Volumes that are in service again.
+    /// Volumes that are in service again, by number.
     pub volumes_back: Vec<usize>,
-    /// Volumes that are still out, and why they could not come back.
+    /// Volumes that are still out, by number, and why they could not come back.
     pub volumes_out: Vec<(usize, String)>,
     /// Places that hold no volume in or out of service, and why they could not be taken for one.
     pub places_unused: Vec<(String, String)>,
@@ -124,7 +125,8 @@ impl Inner {
             Err(Rebuild::Read(error)) => {
                 tracing::error!(
                     object.path = &*object.path,
-                    volume.index = index,
+                    volume.number = volume_number(index),
+                    volume.place = serving.place.name(),
                     %error,
                     "a shard cannot be rebuilt"
                 );
@@ -212,17 +214,24 @@ impl Inner {
             if slot.out.is_none() {
                 continue;
             }
+            let number = volume_number(index);
             if slot.busy.load(Ordering::Acquire) > 0 {
                 let why = "operations on it have not come back".to_owned();
-                report.volumes_out.push((index, why));
+                report.volumes_out.push((number, why));
                 continue;
             }
             match self.bring_back_one(index, report).await {
                 Ok(()) => {
-                    tracing::warn!(volume.index = index, "a volume is in service again");
-                    report.volumes_back.push(index);
+                    let place = slot.place.as_ref().map(|place| place.name());
+                    let place = place.unwrap_or_default();
+                    tracing::warn!(
+                        volume.number = number,
+                        volume.place = place,
+                        "a volume is in service again"
+                    );
+                    report.volumes_back.push(number);
                 }
-                Err(error) => report.volumes_out.push((index, error.to_string())),
+                Err(error) => report.volumes_out.push((number, error.to_string())),
             }
         }
         self.judge_again().await;
@@ -235,7 +244,7 @@ impl Inner {
         report: &mut RepairReport,
     ) -> Result<()> {
         let failed = |reason: String| Error::Unavailable {
-            act: format!("bring back volume {index}"),
+            act: format!("bring back volume {}", volume_number(index)),
             reason,
         };
         let volume = self

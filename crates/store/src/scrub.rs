@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::index::Object;
 use crate::open::{Inner, Store};
 use crate::read::Fault;
+use crate::status::volume_number;
 
 /// What a scrub found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -28,7 +29,7 @@ pub struct ScrubReport {
 pub struct BadShard {
     /// The object.
     pub path: String,
-    /// On which volume.
+    /// On which volume, by number.
     pub volume: usize,
     /// What was wrong.
     pub fault: String,
@@ -113,7 +114,8 @@ impl Inner {
             }
             tracing::warn!(
                 object.path = &*object.path,
-                volume.index = serving.index,
+                volume.number = volume_number(serving.index),
+                volume.place = serving.place.name(),
                 fault,
                 "a bad shard was found"
             );
@@ -122,7 +124,7 @@ impl Inner {
             let path = object.path.to_string();
             report.bad.push(BadShard {
                 path,
-                volume: serving.index,
+                volume: volume_number(serving.index),
                 fault,
             });
         }

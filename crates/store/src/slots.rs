@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::status::volume_number;
 use crate::volume::{Label, LabelKey, LabelVolume};
 use crate::{Error, Geometry, Place, Result};
 
@@ -347,8 +348,11 @@ impl Slots {
             // Some labels may say that it is in: the next change, which must come before the next
             // acknowledgement, says otherwise.
             return Err(Error::Unavailable {
-                act: format!("put volume {index} back in service"),
-                reason: format!("the label of volume {other} could not be written: {reason}"),
+                act: format!("put volume {} back in service", volume_number(index)),
+                reason: format!(
+                    "the label of volume {} could not be written: {reason}",
+                    volume_number(other)
+                ),
             });
         }
         let mut state = self.lock();
@@ -429,7 +433,7 @@ impl Slots {
                     .map(|place| place.name())
                     .unwrap_or_default();
                 tracing::error!(
-                    volume.index = index,
+                    volume.number = volume_number(*index),
                     volume.place = place,
                     reason,
                     "a volume is out of service"
@@ -445,16 +449,26 @@ impl Slots {
 
     /// What to say when fewer than k volumes are left.
     pub(crate) fn too_few(&self, failing: &[(usize, String)]) -> Error {
+        let slots = self.snapshot();
+        let called = |index: usize| {
+            let place = slots.get(index).and_then(|slot| slot.place.as_ref());
+            let place = place.map(|place| format!(" (`{}`)", place.name()));
+            format!(
+                "volume {}{}",
+                volume_number(index),
+                place.unwrap_or_default()
+            )
+        };
         let mut reasons: Vec<String> = Vec::new();
-        for (index, slot) in self.snapshot().iter().enumerate() {
+        for (index, slot) in slots.iter().enumerate() {
             if let Some(out) = &slot.out {
-                reasons.push(format!("volume {index} is out: {}", out.reason));
+                reasons.push(format!("{} is out: {}", called(index), out.reason));
             }
         }
         reasons.extend(
             failing
                 .iter()
-                .map(|(index, why)| format!("volume {index} failed: {why}")),
+                .map(|(index, why)| format!("{} failed: {why}", called(*index))),
         );
         Error::Unavailable {
             act: format!("work on at least {} volumes", self.geometry.data),

@@ -7,6 +7,12 @@ use crate::Store;
 use crate::layout::wide;
 use crate::volume::header_bytes;
 
+/// The number of the volume at `index`: whatever people or their programs read counts volumes from 1, as
+/// the directories do that `init` makes. Labels and shards count them from 0.
+pub(crate) const fn volume_number(index: usize) -> usize {
+    index.saturating_add(1)
+}
+
 /// The state of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -24,15 +30,15 @@ pub struct Status {
     pub object_bytes: u64,
     /// Shards that are known to be missing and wait to be rebuilt.
     pub shards_wanted: u64,
-    /// Every volume, by index.
+    /// Every volume, by number.
     pub volumes: Vec<VolumeStatus>,
 }
 
 /// The state of one volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VolumeStatus {
-    /// Its index, from 0.
-    pub index: usize,
+    /// Its number, from 1.
+    pub number: usize,
     /// Where it is; empty while it is missing.
     pub place: String,
     /// Whether it serves.
@@ -90,7 +96,7 @@ impl Store {
                     },
                 };
                 VolumeStatus {
-                    index,
+                    number: volume_number(index),
                     place: place.unwrap_or_default(),
                     state,
                     objects: 0,
@@ -105,12 +111,9 @@ impl Store {
             let Ok(layout) = crate::layout::Layout::new(object.length, inner.geometry.data) else {
                 continue;
             };
-            for volume in volumes
-                .iter_mut()
-                .filter(|volume| object.is_on(volume.index))
-            {
-                let size =
-                    header_bytes(&object.path).saturating_add(layout.body_bytes(volume.index));
+            let holding = volumes.iter_mut().enumerate();
+            for (index, volume) in holding.filter(|(index, _)| object.is_on(*index)) {
+                let size = header_bytes(&object.path).saturating_add(layout.body_bytes(index));
                 volume.objects = volume.objects.saturating_add(1);
                 volume.bytes = volume.bytes.saturating_add(size);
             }

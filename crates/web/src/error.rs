@@ -113,6 +113,22 @@ impl Error {
         format!("{}{}.", first.unwrap_or_default(), letters.as_str())
     }
 
+    /// What to do about what is not available at the moment, as sentences. A change whose outcome is
+    /// unknown looks no other than one that was never begun.
+    pub(crate) fn unavailable(&self) -> String {
+        match self {
+            Self::Query(error) | Self::Operate(crate::operate::Error::Query(error))
+                if is_beyond(error) =>
+            {
+                self.words()
+            }
+            _ => String::from(
+                "Try again in a moment; the operator has been told. Whether a change was made is \
+                 not known: see what is there before you make it again.",
+            ),
+        }
+    }
+
     /// The response. What is not the caller's to mend is told to the operator here, once, with
     /// its whole chain, and to the caller without a detail.
     #[must_use]
@@ -122,11 +138,6 @@ impl Error {
         }
         if let Self::Commit(refusal) = &self {
             return refusal.respond(facts);
-        }
-        // What is shared is used up, or time is: the question may be a good one.
-        if let Self::Query(query::Error::Memory { .. } | query::Error::Time { .. }) = &self {
-            tracing::warn!(error = chain(&self), "a call was not served");
-            return Refusal::Unavailable.respond(facts);
         }
         match self.kind() {
             ErrorKind::Invalid => Refusal::Malformed.respond(facts),
@@ -142,6 +153,14 @@ impl Error {
             }
         }
     }
+}
+
+/// Whether a query found no memory or no time: its words say how to ask for less.
+const fn is_beyond(error: &query::Error) -> bool {
+    matches!(
+        error,
+        query::Error::Memory { .. } | query::Error::Time { .. }
+    )
 }
 
 /// The protocol's words, with the status that goes with them.

@@ -114,15 +114,15 @@ pub struct Volumes {
     pub object_bytes: u64,
     /// Shards that are known to be missing and wait to be rebuilt.
     pub shards_wanted: u64,
-    /// Every volume, by index.
+    /// Every volume, by number.
     pub volumes: Vec<Volume>,
 }
 
 /// One volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// Its index, from 0.
-    pub index: usize,
+    /// Its number, from 1.
+    pub number: usize,
     /// Where it is; empty while it is missing.
     pub place: String,
     /// Why it does not serve and since when; none when it does.

@@ -330,6 +330,29 @@ async fn properties_are_declared_and_forgotten_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_discarded_event_of_the_system_can_be_taken_back() {
+    let world = World::new(27);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let say = async |change: Change| {
+        let said = control.change_dictionary(&operator(), id, change).await;
+        said.map_err(|error| error.kind())
+    };
+    let discarded = || {
+        let rules = control.rules().borrow().account(id).unwrap().clone();
+        rules.discarded_events.len()
+    };
+    let forget = || Change::Forget("Charged".to_owned());
+    assert_eq!(say(forget()).await, Err(ErrorKind::NotFound));
+    say(Change::Discard("Charged".to_owned())).await.unwrap();
+    assert_eq!(discarded(), 1);
+    let said = say(forget()).await.unwrap();
+    assert_eq!((said.events.len(), discarded()), (0, 0));
+}
+
+#[tokio::test]
 async fn what_is_said_of_events_reaches_the_rules_and_outlives_a_start() {
     let world = World::new(25);
     let dir = tempfile::tempdir().unwrap();

@@ -107,6 +107,7 @@ async fn rows_time_and_memory_are_bounded() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Rows { limit: 10 }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
     world.sql("SELECT * FROM events LIMIT 10").await;
 
     let world = World::with(Settings {
@@ -119,6 +120,7 @@ async fn rows_time_and_memory_are_bounded() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Time { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     let error = world
         .engine
         .active_people(&policy(), super::world::at(0))
@@ -135,4 +137,5 @@ async fn rows_time_and_memory_are_bounded() {
     let statement = "SELECT \"p:x\", count(*) FROM events GROUP BY 1 ORDER BY 1";
     let error = world.sql_as(&policy(), statement).await.unwrap_err();
     assert!(matches!(error, Error::Memory { .. }), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }

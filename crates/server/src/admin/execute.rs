@@ -431,7 +431,8 @@ async fn deletion(
     found.ok_or_else(|| Failure::new(Kind::NotFound, absent).into())
 }
 
-/// The first moment of a day, or of the one that follows it.
+/// The first moment of a day, or of the one that follows it. Where the calendar ends, that is its last
+/// moment: its last day is a usual way to say that there is no end.
 pub(super) fn day_start(text: &str, following: bool, zone: &TimeZone) -> Result<Timestamp> {
     let wrong = || {
         Failure::new(
@@ -439,12 +440,16 @@ pub(super) fn day_start(text: &str, following: bool, zone: &TimeZone) -> Result<
             format!("`{text}` is not a day: write YYYY-MM-DD"),
         )
     };
-    let mut day: Date = text.parse().map_err(|_| wrong())?;
+    let day: Date = text.parse().map_err(|_| wrong())?;
+    let start = |day: Date| {
+        let zoned = day.to_zoned_datetime(zone.clone()).ok()?;
+        Some(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
+    };
     if following {
-        day = day.tomorrow().map_err(|_| wrong())?;
+        let last = Timestamp::from_ms(jiff::Timestamp::MAX.as_millisecond());
+        return Ok(day.tomorrow().ok().and_then(start).unwrap_or(last));
     }
-    let zoned = day.to_zoned_datetime(zone.clone()).map_err(|_| wrong())?;
-    Ok(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
+    start(day).ok_or_else(|| wrong().into())
 }
 
 /// The days of an export, as written.

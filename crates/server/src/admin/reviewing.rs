@@ -287,9 +287,8 @@ async fn quarantined_records_are_listed_by_what_became_of_them_and_when_they_cam
     }
 }
 
-#[tokio::test]
-async fn a_review_of_more_paths_than_are_listed_leaves_none_new() {
-    let room = Room::new().await;
+/// Drops of 10 paths more than are listed by themselves, of one reason.
+async fn crowd(room: &Room) {
     let at = room.days_ago(10);
     let lines = (0..10_010_u128).map(|number| {
         let mut record = line(2, at, "unknown_url", &format!("/{number}"));
@@ -300,6 +299,36 @@ async fn a_review_of_more_paths_than_are_listed_leaves_none_new() {
     });
     room.append(AccountId::installation(), lines.collect())
         .await;
+}
+
+#[tokio::test]
+async fn samples_of_other_paths_are_of_all_that_are_not_listed() {
+    let room = Room::new().await;
+    crowd(&room).await;
+    let mut one_more = line(2, room.days_ago(9), "bare_lf", "/9999");
+    if let Record::Request(line) = &mut one_more {
+        line.id = RecordId(u128::MAX.to_be_bytes());
+    }
+    room.append(AccountId::installation(), vec![one_more]).await;
+    let show = Request::Drops(DropsRequest::Show {
+        reason: "unknown_url".to_owned(),
+        path: Some("(other)".to_owned()),
+        limit: 1_000,
+    });
+    let (samples, _) = room.ask(show).await.unwrap();
+    let path = |it: &Value| it["path"].as_str().unwrap().to_owned();
+    let mut found: Vec<String> = samples.iter().map(path).collect();
+    found.sort_unstable();
+    // Each was asked for once: the list is in the order of their names, behind the other reason's.
+    let last = (9_990..=9_999).map(|number| format!("/{number}"));
+    let expect: Vec<String> = [String::from("/999")].into_iter().chain(last).collect();
+    assert_eq!(found, expect);
+}
+
+#[tokio::test]
+async fn a_review_of_more_paths_than_are_listed_leaves_none_new() {
+    let room = Room::new().await;
+    crowd(&room).await;
     let counted = async || jobs::run(&room.installation, Job::Drops).await.unwrap();
     let review = |path: Option<&str>| {
         room.ask(Request::Drops(DropsRequest::Review {

@@ -1,9 +1,13 @@
 //! What goes through the socket arrives as it was sent, and users have their names.
 
+use super::execute::day_start;
 use super::frame::{self, Frame, Progress};
 use super::{AuditRequest, AuditWanted, Request, Whom, user_name};
 use crate::failure::{Failure, Kind};
 use bytes::Bytes;
+use jiff::tz::TimeZone;
+use model::Timestamp;
+use std::time::Duration;
 
 #[tokio::test]
 async fn frames_arrive_as_they_were_sent() {
@@ -82,4 +86,35 @@ fn a_user_has_a_name_or_a_number() {
     assert_eq!(user_name(passwd, 1000), "anna");
     assert_eq!(user_name(passwd, 0), "root");
     assert_eq!(user_name(passwd, 7), "uid 7");
+}
+
+#[test]
+fn a_query_that_finds_no_memory_or_time_ends_as_unavailable() {
+    let limit = Duration::from_secs(300);
+    for beyond in [
+        query::Error::Memory { limit_bytes: 1_000 },
+        query::Error::Time { limit },
+    ] {
+        let failure = Failure::of(&anyhow::Error::from(beyond));
+        assert_eq!(failure.kind.exit_code(), 5, "{failure}");
+    }
+}
+
+#[test]
+fn the_last_day_of_the_calendar_is_a_day_and_has_no_end() {
+    let last = Timestamp::from_ms(jiff::Timestamp::MAX.as_millisecond());
+    for name in ["UTC", "Asia/Kolkata", "America/Los_Angeles"] {
+        let zone = TimeZone::get(name).unwrap();
+        assert_eq!(
+            day_start("9999-12-31", true, &zone).unwrap(),
+            last,
+            "{name}"
+        );
+        assert!(day_start("9999-12-30", true, &zone).unwrap() <= last);
+        for wrong in ["9999-12-32", "10000-01-01", ""] {
+            day_start(wrong, true, &zone).unwrap_err();
+        }
+    }
+    let next = day_start("2026-09-21", true, &TimeZone::UTC).unwrap();
+    assert_eq!(next, Timestamp::from_seconds(1_790_035_200));
 }

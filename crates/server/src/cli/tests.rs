@@ -3,7 +3,7 @@
 use super::account::fields;
 use super::output::Paint;
 use super::table::{Table, bytes, harmless};
-use super::{Arguments, volume};
+use super::{Arguments, access, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
 use serde_json::json;
@@ -83,4 +83,18 @@ fn a_volumes_state_is_said_in_words() {
     assert_eq!(volume::state(&json!({"state": "in_service"})), "in service");
     let out = json!({"state": "out", "reason": "slow", "since": 1});
     assert_eq!(volume::state(&out), "out: slow");
+}
+
+#[test]
+fn an_empty_list_that_is_asked_is_not_said_to_let_everybody_in() {
+    for (console, api, says) in [
+        (false, false, "every address may come in"),
+        (true, true, "nobody may come in"),
+        (true, false, "nobody may sign in"),
+        (false, true, "no program may call"),
+    ] {
+        let list = json!({"account_id": "0", "console": console, "api": api});
+        let said = access::without_networks(&list);
+        assert!(said.contains(says), "{console} {api}: {said}");
+    }
 }

@@ -40,7 +40,7 @@ impl Command {
             .flatten()
         {
             table.push([
-                (number(volume, "index") + 1).to_string(),
+                number(volume, "number").to_string(),
                 state(volume),
                 number(volume, "objects").to_string(),
                 bytes(number(volume, "bytes")),

@@ -72,7 +72,7 @@ impl web::Ground for InstallationGround {
     fn volumes(&self) -> web::Volumes {
         let status = self.0.store.status();
         let volumes = status.volumes.into_iter().map(|it| web::Volume {
-            index: it.index,
+            number: it.number,
             place: it.place,
             out: match it.state {
                 VolumeState::InService => None,

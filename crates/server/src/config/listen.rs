@@ -16,8 +16,9 @@ section! {
         /// SDK endpoints (TLS).
         collect: SocketAddr = loopback(8441),
         /// The name by which apps reach the SDK endpoints, with the port unless that is 443: /hello tells
-        /// it to phones, whatever name they came by. When empty, the first of `acme.names`, or else of
-        /// `tls.names`, with the port that is listened on.
+        /// it to phones, whatever name they came by. When empty, the first name in the certificate of
+        /// `tls.collect` that is no wildcard; without such a file, the first of `acme.names`, or else of
+        /// `tls.names`; each with the port that is listened on.
         collect_name: String = String::new(),
         /// The REST API (TLS).
         api: SocketAddr = loopback(8442),

@@ -8,7 +8,8 @@ use std::time::Duration;
 section! {
     /// The volumes. How data is coded over them is in their labels, made by `init`.
     struct Store {
-        /// One directory a volume, best each on a disk of its own. The order does not matter.
+        /// One directory a volume, best each on a disk of its own; 32 at most. The order does not
+        /// matter.
         volumes: Vec<PathBuf> = Vec::new(),
         /// A volume that is slower than this to make a write durable is put out of service,
         /// milliseconds. 10 to 600000.
@@ -25,7 +26,7 @@ impl Store {
         within(
             "store.volumes (their number)",
             self.volumes.len() as u64,
-            1..=64,
+            1..=::store::VOLUMES_MAX as u64,
         )?;
         within(
             "store.write_grace_ms",

@@ -33,11 +33,16 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn wrong_files_are_refused_with_the_name_of_the_key() {
+    let volumes: Vec<String> = (0..=::store::VOLUMES_MAX)
+        .map(|n| format!("\"{n}\""))
+        .collect();
+    let too_many = format!("[store]\nvolumes = [{}]", volumes.join(","));
     let cases = [
         ("[listen]\nports = 1", "ports"),
         ("[what]\n", "what"),
         ("[listen]\nops = \"0.0.0.0:8440\"", "listen.ops"),
         ("[store]\nvolumes = []", "store.volumes"),
+        (too_many.as_str(), "store.volumes (their number)"),
         (
             "[store]\nvolumes = [\"a\"]\nwrite_grace_ms = 1",
             "store.write_grace_ms",

@@ -191,7 +191,7 @@ impl Story {
             let held = bytes(row);
             body.push_str(&format!(
                 "  vol-{}  {} {}\n",
-                number(row, "index") + 1,
+                number(row, "number"),
                 self.paint.accent(&bar(held, most)),
                 human_bytes(held)
             ));

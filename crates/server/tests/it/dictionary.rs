@@ -147,6 +147,23 @@ async fn names_are_counted_once_before_and_after_they_reach_parts() {
 }
 
 #[tokio::test]
+async fn a_discarded_event_of_the_system_is_taken_again_once_it_is_forgotten() {
+    let room = Installation::new();
+    let account = room.account("shop");
+    let server = room.serve();
+    let client = server.client(&account);
+    let say = |verb: &str| room.json(&["dictionary", verb, "Charged", "--account", &account.id]);
+    let charged = json!({"type": "event", "identity": "u1", "evtName": "Charged", "evtData": {"Amount": 3}});
+    let body = json!({"d": [charged]});
+    say("discard");
+    let refused = client.post("/1/upload", body.clone()).await;
+    assert_eq!(refused.body["unprocessed"][0]["code"], 528, "{refused:?}");
+    say("forget");
+    let taken = client.post("/1/upload", body).await;
+    assert_eq!(taken.body["processed"], 1, "{taken:?}");
+}
+
+#[tokio::test]
 async fn what_is_declared_holds_in_every_dialect_and_is_told() {
     let room = Installation::new();
     let account = room.account("shop");

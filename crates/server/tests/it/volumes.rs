@@ -4,8 +4,9 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::abuse::ops;
 use crate::client::Client;
-use crate::harness::{Account, Installation, Server, files};
+use crate::harness::{Account, Installation, Server, files, text};
 
 /// What happens to one volume.
 #[derive(Debug, Clone, Copy)]
@@ -161,4 +162,30 @@ async fn a_volume_that_comes_back_is_repaired() {
     harm(&volumes[0], Harm::Deleted);
     harm(&volumes[1], Harm::Deleted);
     all_there(&room, &account, 700, "on the repaired volume");
+}
+
+#[tokio::test]
+async fn a_volume_has_one_number_wherever_it_is_read() {
+    let (room, account, server) = filled().await;
+    let places = room.volumes();
+    let second = &places[1];
+    assert!(second.ends_with("vol-2"), "{second:?}");
+    fs::rename(second, room.root().join("aside")).unwrap();
+    upload(&server.client(&account), 600, 100).await;
+    let status = room.json(&["volume", "status"]);
+    let volumes = status["volumes"].as_array().unwrap();
+    let out = volumes.iter().find(|it| it["state"] != "in_service");
+    assert_eq!(out.unwrap()["number"], 2, "{status}");
+    let table = text(&room.run(&["volume", "status"]).stdout);
+    let row = table.lines().find(|it| it.contains("vol-2")).unwrap();
+    assert_eq!(row.split_whitespace().next(), Some("2"), "{table}");
+    let metrics = ops(&server, "/metrics");
+    for number in 1..=6 {
+        let up = u8::from(number != 2);
+        let sample = format!("strongroom_volume_in_service{{volume=\"{number}\"}} {up}");
+        assert!(
+            metrics.lines().any(|it| it == sample),
+            "{sample}: {metrics}"
+        );
+    }
 }

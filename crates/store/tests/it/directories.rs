@@ -101,7 +101,7 @@ async fn two_directories_deleted_while_open_are_not_made_again_and_heal_when_put
     check_all(&store, &expected).await;
     fs::rename(&away, fixture.volume(1)).unwrap();
     fs::create_dir(fixture.volume(4)).unwrap();
-    assert_eq!(store.maintain().await.volumes_back, [1, 4]);
+    assert_eq!(store.maintain().await.volumes_back, [2, 5]);
     assert_eq!(store.status().healthy, 6);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
@@ -123,7 +123,7 @@ async fn exchanged_directories_are_recognised_while_open_and_at_start() {
     check_all(&store, &expected).await;
     store.put(&Path::from("x"), "new".into()).await.unwrap();
     expected.insert("x".into(), "new".into());
-    assert_eq!(store.maintain().await.volumes_back, [0, 5]);
+    assert_eq!(store.maintain().await.volumes_back, [1, 6]);
     assert_eq!(store.scrub_all(None).await.bad, []);
     drop(store);
     swap();
@@ -159,7 +159,7 @@ async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_o
     fs::rename(ours.volume(2), theirs.volume(2)).unwrap();
     fs::rename(ours.dir.path().join("away"), ours.volume(2)).unwrap();
     let store = ours.open().await.unwrap();
-    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.maintain().await.volumes_back, [3]);
     check_all(&store, &expected).await;
 }
 
@@ -299,7 +299,7 @@ async fn the_root_of_a_new_file_system_is_empty_and_becomes_a_volume() {
     assert_eq!(store.maintain().await.volumes_back, [0; 0]);
     fs::remove_file(&own).unwrap();
     fs::create_dir(&own).unwrap();
-    assert_eq!(store.maintain().await.volumes_back, [0]);
+    assert_eq!(store.maintain().await.volumes_back, [1]);
     assert!(own.is_dir());
     check_all(&store, &expected).await;
 }
@@ -341,7 +341,7 @@ async fn a_shard_that_became_too_long_for_memory_is_wrong_and_repaired() {
         .iter()
         .map(|bad| (bad.volume, bad.fault.as_str()))
         .collect();
-    assert_eq!(bad, [(2, "its length is wrong")]);
+    assert_eq!(bad, [(3, "its length is wrong")]);
     assert_eq!(report.rebuilt, 1);
     assert!(fs::metadata(&shard).unwrap().len() < BYTES);
     check_all(&store, &expected).await;

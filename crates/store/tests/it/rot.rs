@@ -22,7 +22,7 @@ async fn a_scrub_reports_exactly_the_shards_that_rot_and_repairs_them() {
                     if let Some((path, _)) = name.rsplit_once('~') {
                         let path = path.strip_prefix("objects/").unwrap().to_owned();
                         // Two flips of one bit would undo each other; none is that unlucky here.
-                        flipped.insert((path, volume));
+                        flipped.insert((path, volume + 1));
                     }
                 }
             }

@@ -114,6 +114,13 @@ fn with_more_than_m_volumes_lost_nothing_is_guessed_and_nothing_is_acknowledged(
         }
         let put = store.put(&Path::from("new"), "x".into()).await.unwrap_err();
         assert_eq!(store::kind(&put), ErrorKind::Unavailable);
+        // It says which ones: by number, from 1, and by place.
+        let said = put.to_string();
+        for index in 0..GEOMETRY.volumes() {
+            let name = format!("volume {} (`simulated:{index}`) ", index + 1);
+            let is_lost = [0, 2, 5].contains(&index);
+            assert_eq!(said.contains(&name), is_lost, "{name}: {said}");
+        }
         let delete = store
             .delete(&Path::from(expected.keys().next().unwrap().as_str()))
             .await;
@@ -177,7 +184,7 @@ fn what_was_deleted_while_a_volume_was_away_does_not_come_back_with_it() {
             let store = sim.open().await.unwrap();
             check_all(&store, &expected).await;
             let report = store.maintain().await;
-            assert_eq!(report.volumes_back, [0]);
+            assert_eq!(report.volumes_back, [1]);
             assert!(report.garbage_removed > 0);
             check_all(&store, &expected).await;
             assert!(
@@ -238,7 +245,8 @@ fn a_slow_volume_is_marked_out_before_the_answer_and_comes_back() {
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(store.maintain().await.volumes_back, slow);
+        let numbers: Vec<usize> = slow.iter().map(|index| index + 1).collect();
+        assert_eq!(store.maintain().await.volumes_back, numbers);
         assert_eq!(store.scrub_all(None).await.bad, []);
         check_all(&store, &expected).await;
     });
@@ -262,7 +270,7 @@ fn a_volume_that_was_rolled_back_is_out_until_it_is_repaired() {
         let store = sim.open().await.unwrap();
         assert_eq!(store.status().healthy, 5);
         check_all(&store, &expected).await;
-        assert_eq!(store.maintain().await.volumes_back, [3]);
+        assert_eq!(store.maintain().await.volumes_back, [4]);
         check_all(&store, &expected).await;
         assert_eq!(store.scrub_all(None).await.bad, []);
     });
@@ -389,7 +397,7 @@ fn volumes_that_come_back_complete_what_was_found_incomplete_without_them() {
                 store.put(&path, expected.into()).await.unwrap();
             }
             sim.volumes.heal();
-            assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+            assert_eq!(store.maintain().await.volumes_back, [5, 6]);
             assert_eq!(get(&store, "a").await.unwrap(), expected);
             assert_eq!(store.scrub_all(None).await.bad, []);
             for index in 0..6 {

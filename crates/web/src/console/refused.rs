@@ -41,8 +41,7 @@ pub(crate) fn unavailable(error: &control::Error) -> Response {
         error = error as &dyn std::error::Error,
         "a page was not served"
     );
-    let words = "Who you are cannot be checked at the moment. Nothing was changed; try again in a \
-                 minute.";
+    let words = "Who you are cannot be checked at the moment. Try again in a minute.";
     show("", ErrorKind::Unavailable, "Not available", words)
 }
 

@@ -28,8 +28,8 @@ const PARTS: &str = "parts";
 const ACCOUNTS: &str = "accounts";
 
 const VOLUME_COLUMNS: &[Column<Volume>] = &[
-    Column::new("volume", "Volume", |it: &Volume, _| it.index.to_string())
-        .by(|a, b| a.index.cmp(&b.index)),
+    Column::new("volume", "Volume", |it: &Volume, _| it.number.to_string())
+        .by(|a, b| a.number.cmp(&b.number)),
     Column::new("state", "State", |it: &Volume, _| {
         String::from(if it.out.is_none() {
             "in service"
@@ -131,7 +131,7 @@ struct Storage {
 
 #[derive(Debug)]
 struct VolumeLine {
-    index: usize,
+    number: usize,
     place: String,
     state: Badge,
     reason: Option<(String, Moment)>,
@@ -275,7 +275,7 @@ async fn sums(state: &State) -> Result<(Vec<(Table, Sum)>, BTreeMap<AccountId, S
 
 fn volume(it: &Volume, times: &Times) -> VolumeLine {
     VolumeLine {
-        index: it.index,
+        number: it.number,
         place: it.place.clone(),
         state: match it.out {
             None => Badge::new(Tone::Ok, "In service"),

@@ -58,7 +58,7 @@ pub(crate) fn problem(error: &Error) -> Response {
         }
     };
     let detail = match status {
-        StatusCode::SERVICE_UNAVAILABLE => String::from("Nothing was changed. Try again."),
+        StatusCode::SERVICE_UNAVAILABLE => error.unavailable(),
         StatusCode::INTERNAL_SERVER_ERROR => String::from("The operator has been told."),
         StatusCode::NOT_FOUND => String::from("There is nothing of that name here."),
         _ => error.words(),

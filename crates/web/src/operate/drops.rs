@@ -209,7 +209,8 @@ fn fold(groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// The latest drops of a reason, or of one path of it: `ts`, `plane`, `peer`, `tls_version`,
-/// `method`, `path`, `size_bytes`, and in `more` for how many others a line stands.
+/// `method`, `path`, `size_bytes`, and in `more` for how many others a line stands. Of
+/// [`OTHER_PATHS`], those of every path that is not listed by itself.
 ///
 /// # Errors
 /// Denied; unavailable: without its entry in the audit log nothing is read.
@@ -221,13 +222,7 @@ pub async fn samples(
     limit: u32,
 ) -> Result<Vec<Row>> {
     flush(state).await?;
-    let of_path = path.map_or_else(String::new, |path| format!("AND path = {}", quoted(path)));
-    let sql = format!(
-        "SELECT ts, plane, peer, tls_version, method, path, size_bytes, rejected AS more \
-         FROM requests WHERE {DROPPED} AND reason = {} {of_path} ORDER BY ts DESC LIMIT {}",
-        quoted(reason),
-        limit.clamp(1, SAMPLES_MAX)
-    );
+    let sql = samples_sql(reason, path, limit.clamp(1, SAMPLES_MAX));
     // A sample says from which address it came.
     let reading = Reading {
         state,
@@ -240,6 +235,30 @@ pub async fn samples(
     let found = rows_of(state, reading.account, &sql).await?;
     reading.end(&format!("{} samples", found.len())).await?;
     Ok(found)
+}
+
+fn samples_sql(reason: &str, path: Option<&str>, limit: u32) -> String {
+    const COLUMNS: &str = "ts, plane, peer, tls_version, method, path, size_bytes";
+    let reason = quoted(reason);
+    let asked = format!(
+        "SELECT {COLUMNS}, rejected AS more FROM requests WHERE {DROPPED} AND reason = {reason}"
+    );
+    let newest = format!("ORDER BY ts DESC LIMIT {limit}");
+    match path {
+        None => format!("{asked} {newest}"),
+        // The listed ones stand on the side that is held in memory: they are few.
+        Some(OTHER_PATHS) => format!(
+            "WITH asked AS ({asked}), \
+             largest AS (SELECT reason, path, {COUNT} FROM requests \
+             WHERE {DROPPED} AND path <> {} GROUP BY reason, path \
+             ORDER BY count DESC, reason, path LIMIT {GROUPS_MAX}), \
+             listed AS (SELECT path AS listed_path FROM largest WHERE reason = {reason}) \
+             SELECT {COLUMNS}, more FROM listed \
+             RIGHT ANTI JOIN asked ON listed_path = path {newest}",
+            quoted(OTHER_PATHS)
+        ),
+        Some(path) => format!("{asked} AND path = {} {newest}", quoted(path)),
+    }
 }
 
 /// Marks groups as reviewed: of every reason when none is named, of every path when none is.

@@ -3,6 +3,7 @@
 
 use collect::network;
 use control::{Action, Actor, authz};
+use model::record::{Outcome, Plane};
 use model::{AccountId, RecordId, Timestamp};
 use serde_json::{Map, json};
 use std::net::IpAddr;
@@ -16,6 +17,16 @@ use crate::State;
 const PAGE_MAX: u32 = 10_000;
 /// Characters of what is searched for: as many as the longest path that is logged has.
 const WORD_CHARS_MAX: usize = 128;
+const PLANES: [&str; 3] = [
+    Plane::Collect.as_str(),
+    Plane::Api.as_str(),
+    Plane::Console.as_str(),
+];
+const OUTCOMES: [&str; 3] = [
+    Outcome::Answered.as_str(),
+    Outcome::Refused.as_str(),
+    Outcome::Dropped.as_str(),
+];
 
 /// For how many more requests a line stands, of the table `requests`.
 pub(crate) const MORE: &str =
@@ -103,8 +114,9 @@ pub struct Page {
 /// Carries a search out.
 ///
 /// # Errors
-/// Invalid for a word that is too long, a cursor that no search has said, or an address that the
-/// actor does not see; not found without such an account; denied; unavailable: without its entry in the audit log nothing is read.
+/// Invalid for a word that is too long, a plane or outcome that there is not, a cursor that no search
+/// has said, or an address that the actor does not see; not found without such an account; denied;
+/// unavailable: without its entry in the audit log nothing is read.
 pub async fn search(state: &State, actor: &Actor, search: &Search) -> Result<Page> {
     let owner = search.account.unwrap_or_else(AccountId::installation);
     let sees_addresses = authz::sees_personal_information(actor, owner);
@@ -175,6 +187,8 @@ fn accounts(state: &State, named: Option<AccountId>) -> Result<Vec<AccountId>> {
 
 /// One line more than the page holds, to know whether another page follows.
 fn statement(search: &Search) -> Result<String> {
+    refuse_unknown("plane", search.plane.as_deref(), &PLANES)?;
+    refuse_unknown("outcome", search.outcome.as_deref(), &OUTCOMES)?;
     let mut conditions = vec!["true".to_owned()];
     if let Some(from) = search.from {
         conditions.push(format!("ts >= {}", moment(from)));
@@ -226,6 +240,15 @@ fn statement(search: &Search) -> Result<String> {
         conditions.join(" AND "),
         search.limit.clamp(1, PAGE_MAX).saturating_add(1)
     ))
+}
+
+/// Refuses a word that stands in no line: that there is none would be no answer to it.
+fn refuse_unknown(what: &str, word: Option<&str>, all: &[&str]) -> Result<()> {
+    if word.is_none_or(|word| all.contains(&word)) {
+        return Ok(());
+    }
+    let message = format!("the {what} must be one of {}", all.join(", "));
+    Err(Error::Invalid(message))
 }
 
 /// What an address or a network begins with that is in this network, when it is one that is kept and
@@ -356,6 +379,30 @@ mod tests {
             ..Search::default()
         };
         statement(&path).unwrap();
+    }
+
+    #[test]
+    fn a_plane_or_outcome_that_there_is_not_is_refused_with_those_that_there_are() {
+        let plane = |word: &str| Search {
+            plane: Some(word.to_owned()),
+            ..Search::default()
+        };
+        let outcome = |word: &str| Search {
+            outcome: Some(word.to_owned()),
+            ..Search::default()
+        };
+        for known in [plane("collect"), outcome("dropped")] {
+            statement(&known).unwrap();
+        }
+        for (unknown, words) in [
+            (plane("colect"), "collect, api, console"),
+            (plane(""), "collect, api, console"),
+            (outcome("ok"), "answered, refused, dropped"),
+        ] {
+            let refused = statement(&unknown).unwrap_err();
+            assert_eq!(refused.kind(), model::ErrorKind::Invalid);
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
     }
 
     #[test]

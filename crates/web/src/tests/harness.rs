@@ -286,9 +286,9 @@ impl Ground for TwoVolumes {
     }
 
     fn volumes(&self) -> Volumes {
-        let volume = |index, out| Volume {
-            index,
-            place: format!("/volumes/{index}"),
+        let volume = |number, out| Volume {
+            number,
+            place: format!("/volumes/{number}"),
             out,
             objects: 7,
             bytes: 4_096,
@@ -302,8 +302,8 @@ impl Ground for TwoVolumes {
             object_bytes: 4_096,
             shards_wanted: 3,
             volumes: vec![
-                volume(0, None),
-                volume(1, Some((String::from("it does not answer"), NOW))),
+                volume(1, None),
+                volume(2, Some((String::from("it does not answer"), NOW))),
             ],
         }
     }

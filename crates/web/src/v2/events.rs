@@ -279,10 +279,14 @@ pub(crate) async fn counts(
     let mut query = period.query(asked.event.as_deref());
     query.filters = condition(asked.property, asked.operator, asked.value)?;
     let (engine, policy) = (state.engine(), program.policy());
-    json(&Counts {
+    let found = Counts {
         events: engine.count_events(&policy, &query).await?,
         people: engine.count_people(&policy, &query).await?,
-    })
+    };
+    let words = format!("{} events of {} people", found.events, found.people);
+    note(&program, &state, Action::CountRead, &query, &period, &words)
+        .await?;
+    json(&found)
 }
 
 /// Measures events over time
@@ -302,14 +306,17 @@ pub(crate) async fn trends(
     let period = stretches(&program, &state, (asked.from, asked.to), asked.step)?;
     let mut query = period.query(asked.event.as_deref());
     query.filters = condition(asked.property, asked.operator, asked.value)?;
-    let measure = match asked.measure {
-        Some(Measured::People) => Measure::People,
-        Some(Measured::Events) | None => Measure::Events,
+    let (measure, name) = match asked.measure {
+        Some(Measured::People) => (Measure::People, "people"),
+        Some(Measured::Events) | None => (Measure::Events, "events"),
     };
     let starts = [period.starts.clone()];
     let engine = state.engine();
     let found = engine
         .trends(&program.policy(), &query, &measure, &starts)
+        .await?;
+    let words = format!("{name} in {} stretches of time", period.starts.len());
+    note(&program, &state, Action::CountRead, &query, &period, &words)
         .await?;
     let values = found.into_iter().next().unwrap_or_default();
     let item = |(start, value): (&Timestamp, f64)| TrendItem {
@@ -338,11 +345,22 @@ pub(crate) async fn breakdown(
 ) -> Answer {
     let period = stretches(&program, &state, (asked.from, asked.to), asked.step)?;
     let query = period.query(asked.event.as_deref());
+    let words = format!("values of `{}`", asked.by);
     let subject = Subject::Event(asked.by);
     let engine = state.engine();
     let policy = program.policy();
     let found = engine.breakdown(&policy, &query, &subject, &period.starts, VALUES);
     let found = found.await?;
+    // Values may be a person's own.
+    note(
+        &program,
+        &state,
+        Action::EventsRead,
+        &query,
+        &period,
+        &words,
+    )
+    .await?;
     let value = |(value, counts): (Box<str>, Vec<u64>)| BreakdownValue {
         value: value.into(),
         counts,
@@ -353,6 +371,35 @@ pub(crate) async fn breakdown(
         others: found.others,
         without: found.without,
     })
+}
+
+/// Writes down what was counted before it goes out: which events, of which days, and what of them. Never
+/// a value that was asked for, it may be a person's.
+async fn note(
+    program: &Program,
+    state: &State,
+    action: Action,
+    query: &EventsQuery,
+    period: &Period,
+    found: &str,
+) -> Result<()> {
+    let events = match &query.event {
+        Some(event) => format!("`{event}`"),
+        None => String::from("all events"),
+    };
+    let condition = match query.filters.len() {
+        0 => "",
+        _ => " under a condition",
+    };
+    let (from, to) = &period.days;
+    let words = format!("{events} from {from} to {to}{condition}: {found}");
+    let (actor, account) = (program.actor(), program.account());
+    let outcome = AuditOutcome::Done;
+    let control = state.control();
+    control
+        .audit(actor, account, action, "events", &words, outcome)
+        .await?;
+    Ok(())
 }
 
 /// Whole days of the account's zone, cut in stretches all of which are answered with.

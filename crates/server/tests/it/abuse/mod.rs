@@ -42,7 +42,7 @@ fn expect<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
 }
 
 /// A path of the operators' listener.
-fn ops(server: &Server, path: &str) -> String {
+pub(crate) fn ops(server: &Server, path: &str) -> String {
     let url = format!("http://{}{path}", server.address("ops"));
     let output = std::process::Command::new("curl")
         .args(["--silent", "--max-time", "60", &url])

@@ -84,9 +84,7 @@ fn words(kind: ErrorKind, error: &Error) -> String {
         ErrorKind::NotFound => String::from("There is no page at this address."),
         ErrorKind::Denied => String::from("Your roles in this account do not allow it."),
         ErrorKind::Invalid | ErrorKind::Conflict => error.words(),
-        ErrorKind::Unavailable => {
-            String::from("Nothing was changed. Try again in a minute; the operator has been told.")
-        }
+        ErrorKind::Unavailable => error.unavailable(),
         ErrorKind::Corrupt | ErrorKind::Internal => {
             String::from("Nothing is shown that is not certain. The operator has been told.")
         }

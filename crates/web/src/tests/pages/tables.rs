@@ -314,6 +314,34 @@ async fn domains_are_sorted_filtered_and_downloaded() {
 }
 
 #[tokio::test]
+async fn requests_of_an_outcome_that_there_is_not_are_refused_with_those_that_there_are() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    for query in ["outcome=ok", "outcome=ok&format=csv"] {
+        let refused = admin.get(&format!("/requests?{query}")).await;
+        assert_eq!(refused.status, 422, "{query}");
+        let words = "answered, refused, dropped";
+        assert!(refused.body.contains(words), "{}", refused.body);
+    }
+    assert_eq!(admin.get("/requests?outcome=dropped").await.status, 200);
+}
+
+#[tokio::test]
+async fn volumes_are_counted_from_one_on_the_page_and_in_its_file() {
+    let room = room().await;
+    let operator = Visitor::new(&room, SystemRole::Operator);
+    let file = operator.get("/storage?format=csv").await;
+    let file = lines(&file);
+    assert_eq!(file.len(), 2, "{file:?}");
+    assert!(file[0].starts_with("1,in service,/volumes/1,"), "{file:?}");
+    assert!(file[1].starts_with("2,out,/volumes/2,"), "{file:?}");
+    let page = operator.get("/storage").await.body;
+    let row = page.split("<tr>").find(|it| it.contains("/volumes/2"));
+    let row = row.unwrap();
+    assert!(row.starts_with("<th scope=\"row\">2</th>"), "{row}");
+}
+
+#[tokio::test]
 async fn the_sinks_of_the_audit_log_are_a_file_for_those_who_see_the_installation() {
     let room = room().await;
     let operator = Visitor::new(&room, SystemRole::Operator);

@@ -1,7 +1,7 @@
 //! Every operation does what it says and leaves the entry that the table names.
 
 use axum::body::Body;
-use control::{Action, AuditOutcome, DictionaryChange, LedgerKey};
+use control::{Action, AuditFilter, AuditOutcome, DictionaryChange, LedgerKey};
 use governance::access::Rights;
 use governance::{Declared, Stretch};
 use model::IdentityKind;
@@ -263,9 +263,51 @@ async fn without_its_entry_nothing_happens() {
         let answer = caller.call(operation, &path, &body).await;
         super::caller::is_problem(&answer, 503, "unavailable");
         assert_eq!(answer.headers["retry-after"], "2");
+        // What was committed and did not reach the volumes is done when they answer again.
+        assert!(answer.body.contains("is not known"), "{answer:?}");
     }
     room.store.refuse(NOTHING);
     stage.is_whole().await;
+}
+
+#[tokio::test]
+async fn what_is_counted_is_on_record_without_the_values_of_people() {
+    let room = Room::new().await;
+    Stage::new(&room).await;
+    let caller = Caller::new(&room, "analysis=read").await;
+    for path in [
+        "counts?event=Bought&property=What&value=shoe",
+        "trends?measure=people",
+        "breakdown?event=Bought&by=What",
+    ] {
+        let answer = caller.get(&format!("/v2/events/{path}")).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let filter = AuditFilter {
+        actions: vec![Action::CountRead, Action::EventsRead],
+        actors: vec![caller.name.clone()],
+        ..AuditFilter::default()
+    };
+    let operator = operator();
+    let found = room.control.audit_log(&operator, room.account, &filter);
+    let found = found.await.unwrap().into_iter();
+    let found: Vec<(Action, String)> = found.map(|it| (it.action, it.description)).collect();
+    let days = "from 2026-08-23 to 2026-09-21";
+    let expect = [
+        (
+            Action::CountRead,
+            format!("`Bought` {days} under a condition: 1 events of 1 people"),
+        ),
+        (
+            Action::CountRead,
+            format!("all events {days}: people in 30 stretches of time"),
+        ),
+        (
+            Action::EventsRead,
+            format!("`Bought` {days}: values of `What`"),
+        ),
+    ];
+    assert_eq!(found, expect);
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
 //! What is not carried out, in one shape.
 
 use axum::body::Body;
+use collect::Facts;
 use governance::PasscodeTerms;
-use http::Request;
-use serde_json::json;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::caller::{Caller, EVERYTHING, is_problem};
+use crate::error::problem::problem;
 use crate::tests::harness::{JOURNAL_WRITES, NOTHING, Room};
+use crate::{Error, operate};
 
 #[tokio::test]
 async fn every_refusal_is_a_problem_and_strangers_hear_what_strangers_hear() {
@@ -100,6 +105,32 @@ async fn every_refusal_is_a_problem_and_strangers_hear_what_strangers_hear() {
             0 => assert_eq!(answer.body, "", "{method} {path}"),
             _ => is_problem(&answer, 401, "unknown_account"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_finds_no_memory_or_time_is_told_what_to_ask_instead() {
+    let beyond = || {
+        let limit = Duration::from_secs(300);
+        [
+            query::Error::Memory { limit_bytes: 1_000 },
+            query::Error::Time { limit },
+        ]
+    };
+    let read = beyond().map(Error::Query);
+    let operated = beyond().map(|it| Error::Operate(operate::Error::Query(it)));
+    for error in read.into_iter().chain(operated) {
+        let response = problem(&error);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["reason"], "unavailable");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains("fewer days"), "{detail}");
+        // The protocol's calls and the pages say the same.
+        assert_eq!(error.unavailable(), detail);
+        let response = error.respond(Facts::default());
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }
 

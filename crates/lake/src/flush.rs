@@ -206,12 +206,14 @@ pub(crate) fn write(
             write_records(place, ids, &plan, &records, settings, sink)?;
         }
     }
-    let left_out = left_out.into_iter().map(|((account, table), rows)| LeftOut {
-        account,
-        table,
-        rows,
-        parts: Vec::new(),
-    });
+    let left_out = left_out
+        .into_iter()
+        .map(|((account, table), rows)| LeftOut {
+            account,
+            table,
+            rows,
+            parts: Vec::new(),
+        });
     Ok((report, learner.into_lessons(), left_out.collect()))
 }
 

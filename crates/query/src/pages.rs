@@ -307,7 +307,14 @@ impl Asked<'_> {
         }
         let (order, sort) = window.order();
         let limit = Some(self.room);
-        (order, Read { sort, limit, ..read })
+        (
+            order,
+            Read {
+                sort,
+                limit,
+                ..read
+            },
+        )
     }
 }
 

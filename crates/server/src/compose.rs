@@ -556,11 +556,8 @@ impl Installation {
         for volume in &status.volumes {
             let in_service = matches!(volume.state, store::VolumeState::InService);
             let number = volume.number.to_string();
-            metrics::gauge!("strongroom_volume_in_service", "volume" => number).set(if in_service {
-                1.0
-            } else {
-                0.0
-            });
+            metrics::gauge!("strongroom_volume_in_service", "volume" => number)
+                .set(if in_service { 1.0 } else { 0.0 });
         }
         let concerns = self.attention.find();
         for kind in Kind::ALL {

@@ -108,7 +108,10 @@ async fn a_receipt_counts_what_every_turn_took_out_once() {
     assert_eq!(content["found"], json!({"events": 5, "links": 1}));
     assert_eq!(content["found_in_journal"], json!({"events": 7}));
     let replaced = content["replaced"].as_array().unwrap();
-    let parts: Vec<&str> = replaced.iter().filter_map(|it| it["part"].as_str()).collect();
+    let parts: Vec<&str> = replaced
+        .iter()
+        .filter_map(|it| it["part"].as_str())
+        .collect();
     assert_eq!(parts, [1, 3, 4].map(|it| part(it).id.to_string()));
     // It was done before the others' rows went.
     let (content, _) = receipt(&control, second).await;
@@ -164,7 +167,10 @@ async fn whoever_changes_a_receipt_is_found_out() {
     check(&note, Some(&stranger), false);
     check(&note, Some("no key"), false);
     let found = verify_receipt(&note, None).receipt.unwrap();
-    assert_eq!(serde_json::from_str::<Value>(found.as_str()).unwrap(), content);
+    assert_eq!(
+        serde_json::from_str::<Value>(found.as_str()).unwrap(),
+        content
+    );
     let edits = [
         ("\"events\":3", "\"events\":2"),
         ("\"events\":3", "\"events\": 3"),

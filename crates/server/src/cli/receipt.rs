@@ -25,12 +25,16 @@ pub(super) fn show(
     let loaded = installation.read()?;
     let act = DeletionsAct::Receipt(deletion);
     let mut note = Vec::new();
-    let mut said = block_on(call(&loaded, Request::Deletions { account, act }, |frame| {
-        if let Frame::Data(bytes) = frame {
-            note.extend_from_slice(&bytes);
-        }
-        Ok(())
-    }))?;
+    let mut said = block_on(call(
+        &loaded,
+        Request::Deletions { account, act },
+        |frame| {
+            if let Frame::Data(bytes) = frame {
+                note.extend_from_slice(&bytes);
+            }
+            Ok(())
+        },
+    ))?;
     if !format.json {
         return print(note);
     }

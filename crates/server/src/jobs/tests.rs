@@ -39,12 +39,7 @@ pub(super) async fn account(installation: &Installation, name: &str) -> AccountI
     made.await.unwrap().account_id
 }
 
-pub(super) fn event(
-    folder: &Folder,
-    account: AccountId,
-    number: u128,
-    person: PersonKey,
-) -> Entry {
+pub(super) fn event(folder: &Folder, account: AccountId, number: u128, person: PersonKey) -> Entry {
     let now = folder.clock.now();
     let event = Event {
         id: RecordId(number.to_be_bytes()),

@@ -153,7 +153,8 @@ async fn a_discarded_event_of_the_system_is_taken_again_once_it_is_forgotten() {
     let server = room.serve();
     let client = server.client(&account);
     let say = |verb: &str| room.json(&["dictionary", verb, "Charged", "--account", &account.id]);
-    let charged = json!({"type": "event", "identity": "u1", "evtName": "Charged", "evtData": {"Amount": 3}});
+    let charged =
+        json!({"type": "event", "identity": "u1", "evtName": "Charged", "evtData": {"Amount": 3}});
     let body = json!({"d": [charged]});
     say("discard");
     let refused = client.post("/1/upload", body.clone()).await;

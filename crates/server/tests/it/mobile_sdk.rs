@@ -597,9 +597,11 @@ async fn a_phone_that_has_opted_out_is_out_through_kills_and_flushes() {
         let (name, at) = (format!("Tap {number}"), START + number);
         let tap = json!({"type": "event", "evtName": name, "evtData": {}, "ep": at});
         let mut items = vec![meta, tap];
-        items.extend(opts_out.map(
-            |is_out| json!({"type": "profile", "profile": {"ct_optout": is_out}, "ep": at}),
-        ));
+        items.extend(
+            opts_out.map(
+                |is_out| json!({"type": "profile", "profile": {"ct_optout": is_out}, "ep": at}),
+            ),
+        );
         let phone = phone(&room, server, &account);
         let body = Value::from(items).to_string();
         accepted(android(&phone, &account).body(body)).await;

@@ -284,8 +284,7 @@ pub(crate) async fn counts(
         people: engine.count_people(&policy, &query).await?,
     };
     let words = format!("{} events of {} people", found.events, found.people);
-    note(&program, &state, Action::CountRead, &query, &period, &words)
-        .await?;
+    note(&program, &state, Action::CountRead, &query, &period, &words).await?;
     json(&found)
 }
 
@@ -316,8 +315,7 @@ pub(crate) async fn trends(
         .trends(&program.policy(), &query, &measure, &starts)
         .await?;
     let words = format!("{name} in {} stretches of time", period.starts.len());
-    note(&program, &state, Action::CountRead, &query, &period, &words)
-        .await?;
+    note(&program, &state, Action::CountRead, &query, &period, &words).await?;
     let values = found.into_iter().next().unwrap_or_default();
     let item = |(start, value): (&Timestamp, f64)| TrendItem {
         start: Moment(*start),

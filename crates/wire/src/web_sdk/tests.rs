@@ -130,7 +130,11 @@ fn the_request_says_who_opts_out_where_the_profile_does_not() {
     let cases = [
         ("{}", "&optOut=true", "put:ct_optout=true"),
         ("{}", "&optOut=false", "put:ct_optout=false"),
-        (r#"{"ct_optout":true}"#, "&optOut=true", "put:ct_optout=true"),
+        (
+            r#"{"ct_optout":true}"#,
+            "&optOut=true",
+            "put:ct_optout=true",
+        ),
         ("{}", "", ""),
     ];
     for (profile, parameters, expect) in cases {

@@ -373,13 +373,9 @@ impl Position {
         let end = Day(self.day.0.saturating_add(1)).start();
         let later_day = column(TS).gt_eq(tables::time(end));
         let key = || tables::key(self.person);
-        let id = Expr::Literal(
-            datafusion::common::ScalarValue::FixedSizeBinary(16, Some(self.record.0.to_vec())),
-            None,
-        );
         let same_time = column(TS)
             .eq(tables::time(self.ts))
-            .and(column(RECORD_ID).gt(id));
+            .and(column(RECORD_ID).gt(tables::record(self.record)));
         let same_key = column(PERSON_KEY)
             .eq(key())
             .and(column(TS).gt(tables::time(self.ts)).or(same_time));

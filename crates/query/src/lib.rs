@@ -27,6 +27,7 @@ mod newest;
 mod people;
 mod presence;
 mod reads;
+mod received;
 mod reports;
 mod tallies;
 mod whole;
@@ -47,5 +48,6 @@ pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
 pub use policy::ReadPolicy;
+pub use received::Sought;
 pub use reports::{Breakdown, Measure, Subject, ValueCounts, ValueType};
 pub use tail::{Held, Tail};

@@ -11,7 +11,7 @@ use governance::{Mask, PLACEHOLDER, PropertyOf, Stretch, Suppressions};
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, PropertyTypes, TO_KEY, TS};
 use lake::schema::{PropertyType, fixed_fields};
 use model::record::{ChangeOp, Table};
-use model::{PersonKey, Timestamp};
+use model::{PersonKey, RecordId, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -35,6 +35,14 @@ pub(crate) fn column(name: impl Into<String>) -> Expr {
 pub(crate) fn key(person: PersonKey) -> Expr {
     Expr::Literal(
         ScalarValue::FixedSizeBinary(16, Some(person.0.to_vec())),
+        None,
+    )
+}
+
+/// A record id in a plan.
+pub(crate) fn record(id: RecordId) -> Expr {
+    Expr::Literal(
+        ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec())),
         None,
     )
 }

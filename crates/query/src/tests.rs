@@ -10,6 +10,7 @@ mod latest;
 mod people;
 mod policy;
 mod races;
+mod received;
 mod reports;
 mod scope;
 mod sql;

@@ -31,7 +31,8 @@ use collect::{Call, Ceiling, Facts, Line, reply};
 use control::{Action, Actor, AuditOutcome};
 use governance::{Scope, Stretch};
 use http::StatusCode;
-use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
+use model::record::{Change, ChangeOp, Entry, ProfileChange, Quarantined, Record, Source};
+use model::submission::Rejection;
 use model::{PersonKey, RawJson, RecordId, Timestamp};
 use query::{PersonView, ReadPolicy};
 use serde::de::IgnoredAny;
@@ -188,6 +189,22 @@ async fn change(
         );
     }
     kept.map_err(Error::Commit)
+}
+
+/// What is kept for review of records that were refused. An address is nobody's before it is looked up.
+fn quarantined(state: &State, rejected: &[Rejection]) -> Vec<Record> {
+    let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
+    let kept = |(number, rejection): (u32, &Rejection)| Quarantined {
+        id: ids(number),
+        received_at: now,
+        source: Source::Rest,
+        person: None,
+        code: rejection.reason.code(),
+        error: Box::from(rejection.reason.as_str()),
+        body: rejection.record.as_str().as_bytes().to_vec(),
+    };
+    let kept = (0..).zip(rejected).map(kept);
+    kept.map(|it| Record::Quarantined(Box::new(it))).collect()
 }
 
 /// Under which key and when a change of a person is written: now, behind what was `written` of the same

@@ -215,6 +215,20 @@ impl Room {
         }
         lines
     }
+
+    /// Code, reason and content of every record in the quarantine.
+    pub(super) async fn quarantined(&self) -> Vec<(u16, String, String)> {
+        let mut quarantined = Vec::new();
+        for commit in self.journal.live() {
+            for entry in self.journal.read(commit.id).await.unwrap().iter() {
+                if let Record::Quarantined(it) = &entry.record {
+                    let body = String::from_utf8(it.body.clone()).unwrap();
+                    quarantined.push((it.code, it.error.to_string(), body));
+                }
+            }
+        }
+        quarantined
+    }
 }
 
 pub(super) async fn answer(router: Router, request: Request<Body>) -> Answer {

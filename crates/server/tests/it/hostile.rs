@@ -65,7 +65,7 @@ async fn b11_bodies_that_are_not_json_get_the_documented_answer() {
         b"{".to_vec(),
         b"{\"d\":[{\"type\":\"event\",\"identity\":\"x\",\"evtName\":\"E\",\"evtData\":{\"v\":NaN}}]}".to_vec(),
         b"{\"d\":[{\"type\":\"event\",\"identity\":\"\xff\xfe\",\"evtName\":\"E\"}]}".to_vec(),
-        b"\xef\xbb\xbf{\"d\":[]}".to_vec(),
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"d\":[]}".to_vec(),
         "[".repeat(100_000).into_bytes(),
         "{\"a\":".repeat(100_000).into_bytes(),
         deep.into_bytes(),

@@ -93,7 +93,8 @@ fn respond(answer: Result<String>, facts: Facts) -> Response {
 /// Refuses a body that nothing is read of, unless it is a JSON object or nothing.
 fn check_form(call: &Call) -> Result<()> {
     let body = call.bytes();
-    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok();
+    let text = wire::without_byte_order_mark(body);
+    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text).is_ok();
     if body.is_empty() || is_object() {
         return Ok(());
     }

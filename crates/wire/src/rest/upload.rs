@@ -14,7 +14,7 @@ use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submis
 use model::{RawJson, limit};
 
 use super::Refusal;
-use crate::json::{Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
+use crate::json::{self, Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
 use names::{NameField, NameFields};
 
 pub use text::error;
@@ -27,11 +27,11 @@ const LEVELS_AROUND: usize = 2;
 /// Decodes an upload's body.
 ///
 /// # Errors
-/// [`Refusal::Malformed`] when it is not UTF-8, not JSON (a byte order mark and `NaN` are not),
-/// nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of them, or more than
+/// [`Refusal::Malformed`] when it is not UTF-8, not JSON (`NaN` is not; one byte order mark before it
+/// counts for nothing), nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of them, or more than
 /// [`limit::RECORDS_PER_UPLOAD_MAX`] records: nothing of it was taken.
 pub fn decode(body: &[u8]) -> Result<Batch<'_>, Refusal> {
-    let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = json::text(body).map_err(|Malformed| Refusal::Malformed)?;
     let mut batch = Batch::default();
     let likely = text.len().div_ceil(RECORD_BYTES_LIKELY);
     batch
@@ -245,6 +245,12 @@ fn audit(value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
 /// A field that is absent or null.
 fn present(field: Option<Value<'_>>) -> Option<Value<'_>> {
     field.filter(|it| it.kind != Kind::Null)
+}
+
+/// The data of an event or a person, where there is any: an empty list is how PHP writes an object without
+/// members.
+fn data(field: Option<Value<'_>>) -> Option<Value<'_>> {
+    present(field).filter(|it| it.kind != Kind::Array || it.facts.members > 0)
 }
 
 /// The answer to an upload: `processed` records were taken, the others are echoed.

@@ -88,6 +88,7 @@ async fn every_refusal_is_a_problem_and_strangers_hear_what_strangers_hear() {
     for (method, path, body, expect) in [
         ("GET", "/v2/audit-log", "", 401),
         ("POST", "/v2/users", "{}", 401),
+        ("POST", "/v2/users", "\u{feff}{}", 401),
         ("POST", "/v2/users", "{", 0),
         ("PUT", "/v2/users", "{}", 0),
         ("GET", "/v2/nothing", "", 0),
@@ -101,6 +102,18 @@ async fn every_refusal_is_a_problem_and_strangers_hear_what_strangers_hear() {
             _ => is_problem(&answer, 401, "unknown_account"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_no_fault() {
+    let room = Room::new().await;
+    let caller = Caller::new(&room, EVERYTHING).await;
+    let request = caller.request("POST", "/v2/credentials");
+    let request = request.header("Content-Type", "application/json");
+    let body = "\u{feff}{\"name\":\"x\"}";
+    let answer = room.send(request.body(Body::from(body)).unwrap()).await;
+    // It is read: what it asks for is wrong.
+    is_problem(&answer, 422, "invalid");
 }
 
 #[tokio::test]

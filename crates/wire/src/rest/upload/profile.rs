@@ -11,7 +11,7 @@ use model::{RawJson, limit};
 use std::borrow::Cow;
 
 use super::names::name;
-use super::{audit, present};
+use super::audit;
 use crate::json::{Kind, Value};
 
 /// Levels of `profileData`: its own, and three of nesting.
@@ -70,7 +70,7 @@ fn read<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
 ) -> Result<(Content<'a>, Option<RejectReason>), RejectReason> {
-    let Some(data) = present(data) else {
+    let Some(data) = super::data(data) else {
         let nothing = Content::Profile {
             changes: Vec::new(),
             alias: None,

@@ -364,7 +364,7 @@ fn every_reason_has_its_code_and_text() {
         509 event_name_missing: Event Name is incorrect. ErrorCode: 509 - Event name is mandatory. Skipped record number : 1
         512 event_name_invalid: Event Name is incorrect. ErrorCode: 512 - Event name is too long or not valid text. Skipped record number : 1
         512 key_twice: Record is incorrect. ErrorCode: 512 - A key appears twice in one object. Skipped record number : 1
-        512 key_invalid: Record is incorrect. ErrorCode: 512 - A key is empty, over 120 characters or not valid text. Skipped record number : 1
+        512 key_invalid: Record is incorrect. ErrorCode: 512 - A key is empty, too long or not valid text. Skipped record number : 1
         512 event_data_invalid: Event structure is not valid. ErrorCode: 512 - evtData needs to be an object. Skipped record number : 1
         512 nested_too_deep: Record is incorrect. ErrorCode: 512 - Objects and arrays can be nested 3 levels deep. Skipped record number : 1
         512 profile_data_invalid: Profile data is incorrect. profileData needs to be an object.Skipped record number : 1

@@ -380,12 +380,7 @@ mod tests {
     }
 
     /// Has the uploads of these numbers answered.
-    async fn answer_from(
-        answers: &Answers,
-        account: AccountId,
-        uploads: Range<u32>,
-        body: &Bytes,
-    ) {
+    async fn answer_from(answers: &Answers, account: AccountId, uploads: Range<u32>, body: &Bytes) {
         for number in uploads {
             let begun = answers.begin(upload(account, number, ""), NOW).await;
             let Begun::New(claim) = begun else {
@@ -420,7 +415,11 @@ mod tests {
     }
 
     /// The day on which an upload that is new to this node may have been stored.
-    async fn day_before(answers: &Answers, account: AccountId, now: Timestamp) -> Option<Timestamp> {
+    async fn day_before(
+        answers: &Answers,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let Begun::New(claim) = answers.begin(upload(account, 5_000, ""), now).await else {
             panic!("the upload is new")
         };

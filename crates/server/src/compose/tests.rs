@@ -36,7 +36,8 @@ async fn send(installation: &Installation, account: &str, passcode: &str) -> u16
     let answer = answer.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
-    assert!(status != 200 || body.starts_with(b"{\"status\":\"success\""));
+    let is_success = body.starts_with(b"{\"status\":\"success\"");
+    assert_eq!(is_success, status == 200, "{body:?}");
     status
 }
 

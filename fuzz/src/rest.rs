@@ -20,7 +20,7 @@ pub(crate) fn upload(input: &[u8]) {
     let Ok(batch) = upload::decode(input) else {
         return;
     };
-    let body: Box<RawValue> = parsed(input);
+    let body: Box<RawValue> = parsed(wire::without_byte_order_mark(input));
     drop(body);
     let (taken, refused) = (batch.records.len(), batch.rejections.len());
     let mut positions: Vec<u32> = batch.records.iter().map(|it| it.position).collect();

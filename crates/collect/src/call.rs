@@ -233,5 +233,6 @@ fn is_encrypted_for_us(stranger: Stranger, parts: &Parts) -> bool {
 
 /// Whether a body is JSON, or absent.
 fn is_json(body: &[u8]) -> bool {
-    body.is_empty() || serde_json::from_slice::<IgnoredAny>(body).is_ok()
+    let text = wire::without_byte_order_mark(body);
+    body.is_empty() || serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }

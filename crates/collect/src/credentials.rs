@@ -37,7 +37,7 @@ impl Caller {
         self.rules.id
     }
 
-    /// Who the headers say is calling. Each header must be there once. A passcode that is past its
+    /// Who the headers say is calling. Each header must be there, with one value. A passcode that is past its
     /// time, or comes from elsewhere than it may, is as good as a wrong one.
     pub(crate) fn of(
         state: &State,
@@ -76,11 +76,11 @@ impl Caller {
     }
 }
 
-/// The value of a header that is there exactly once.
+/// The one value of a header: some clients and proxies send it twice. Two that differ are none.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
-    if values.next().is_some() {
+    if values.any(|other| other != value) {
         return None;
     }
     value.to_str().ok()

@@ -2,9 +2,10 @@
 //!
 //! Within a day the same key with the same body is answered as before and stores nothing; with another
 //! body it is refused. It may forget (at a restart, or when an account has too many to hold): the
-//! records of such an upload have ids that follow from the key and the body, so that what is stored
-//! twice is one record to every reader. It must never answer from memory what is not durable, nor forget
-//! the uploads of one account for those of another that has more.
+//! records of such an upload have ids that follow from the key, the body and the day, so that what is
+//! stored twice is one record to every reader; see [`crate::stored`] for what came on the day before. It
+//! must never answer from memory what is not durable, nor forget the uploads of one account for those of
+//! another that has more.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,7 +22,7 @@ const HEADER: &str = "idempotency-key";
 /// Characters of a key.
 const KEY_CHARS_MAX: usize = 255;
 /// How long a key is remembered.
-const REMEMBERED: Duration = Duration::from_millis(limit::UPLOAD_REPEATED_MS_MAX);
+pub(crate) const REMEMBERED: Duration = Duration::from_millis(limit::UPLOAD_REPEATED_MS_MAX);
 /// Bytes of one generation of an account's uploads; two generations are held.
 const GENERATION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of the uploads of all accounts.
@@ -114,8 +115,10 @@ impl Answered {
 }
 
 /// Answers of the last day.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Answers {
+    /// Since when uploads are remembered, those of an account that has too many excepted.
+    since: Timestamp,
     held: Mutex<Held>,
     /// Told whenever a claim has ended.
     ended: Notify,
@@ -134,6 +137,8 @@ struct Held {
 struct OfAccount {
     young: Generation,
     old: Generation,
+    /// When the newest came of those that were forgotten for want of room.
+    forgotten: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -160,11 +165,15 @@ impl Held {
         known.filter(|it| now.since(it.at) < REMEMBERED)
     }
 
-    /// When the upload first came, as far as that is known.
-    fn began(&self, upload: &UploadKey, now: Timestamp) -> Timestamp {
-        let known = self.find(upload, now);
-        let known = known.filter(|it| it.answered.is_none() && it.body == upload.body);
-        known.map_or(now, |it| it.at)
+    /// When the upload first came, where it did and was not answered.
+    fn began(&self, upload: &UploadKey, now: Timestamp) -> Option<Timestamp> {
+        let known = self.find(upload, now)?;
+        (known.answered.is_none() && known.body == upload.body).then_some(known.at)
+    }
+
+    /// When the newest of the account's uploads came that were forgotten for want of room.
+    fn forgotten(&self, account: AccountId) -> Option<Timestamp> {
+        self.accounts.get(&account)?.forgotten
     }
 
     /// Remembers an upload, in place of older ones of its account and, where there are too many in
@@ -205,7 +214,10 @@ impl OfAccount {
 
     /// Forgets the older generation; how many bytes it had.
     fn turn_over(&mut self) -> usize {
-        std::mem::replace(&mut self.old, std::mem::take(&mut self.young)).bytes
+        let gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        let newest = gone.uploads.values().map(|it| it.at).max();
+        self.forgotten = self.forgotten.max(newest);
+        gone.bytes
     }
 }
 
@@ -234,10 +246,22 @@ pub(crate) struct Claim<'a> {
     upload: UploadKey,
     /// When it came for the first time.
     began: Timestamp,
+    /// Whether it may have been stored in the last day, and forgotten since. Until that is settled the
+    /// claim leaves nothing behind.
+    may_be_stored: bool,
     is_durable: bool,
 }
 
 impl Answers {
+    /// Of a node that starts now.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            held: Mutex::default(),
+            ended: Notify::new(),
+        }
+    }
+
     /// Looks an upload up. Waits while another request is storing one under the same key.
     pub(crate) async fn begin(&self, upload: UploadKey, now: Timestamp) -> Begun<'_> {
         let name = (upload.account, upload.key);
@@ -258,10 +282,13 @@ impl Answers {
                     }
                     held.claimed.insert(name, ());
                     let began = held.began(&upload, now);
+                    let forgotten = held.forgotten(upload.account).max(Some(self.since));
+                    let is_recent = forgotten.is_some_and(|it| now.since(it) < REMEMBERED);
                     return Begun::New(Claim {
                         answers: self,
                         upload,
-                        began,
+                        began: began.unwrap_or(now),
+                        may_be_stored: began.is_none() && is_recent,
                         is_durable: false,
                     });
                 }
@@ -273,7 +300,7 @@ impl Answers {
     /// What makes the ids of an upload its own that is kept without a claim.
     pub(crate) fn salt(&self, upload: &UploadKey, now: Timestamp) -> Vec<u8> {
         let began = self.lock().began(upload, now);
-        upload.salt(began)
+        upload.salt(began.unwrap_or(now))
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -285,6 +312,24 @@ impl Claim<'_> {
     /// What makes the ids of the upload's records its own: the same each time that it comes.
     pub(crate) fn salt(&self) -> Vec<u8> {
         self.upload.salt(self.began)
+    }
+
+    /// What does so where it first came at `began`.
+    pub(crate) fn salt_at(&self, began: Timestamp) -> Vec<u8> {
+        self.upload.salt(began)
+    }
+
+    /// The last moment of the day before, where the upload may have been stored then and been forgotten.
+    pub(crate) fn day_before(&self) -> Option<Timestamp> {
+        let today = self.began.day().start();
+        self.may_be_stored
+            .then(|| today.minus(Duration::from_millis(1)))
+    }
+
+    /// It is known whether it was stored: it was, and came for the first time at `began`, or it was not.
+    pub(crate) fn settle(&mut self, began: Option<Timestamp>) {
+        self.may_be_stored = false;
+        self.began = began.unwrap_or(self.began);
     }
 
     /// What it stored is durable, and this is the answer.
@@ -303,7 +348,7 @@ impl Drop for Claim<'_> {
         // The first that was not answered under a key is what is remembered.
         let known = held.find(&self.upload, self.began);
         let is_first = known.is_none_or(|it| it.body == self.upload.body);
-        if !self.is_durable && is_first {
+        if !self.is_durable && !self.may_be_stored && is_first {
             held.keep(&self.upload, self.began, None);
         }
         drop(held);
@@ -318,8 +363,11 @@ mod tests {
     };
     use bytes::Bytes;
     use model::{AccountId, Secret, Timestamp};
+    use std::ops::Range;
+    use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn upload(account: AccountId, number: u32, body: &str) -> UploadKey {
         let secret = Secret::new([7; 32]);
@@ -328,7 +376,12 @@ mod tests {
 
     /// Has so many uploads answered.
     async fn answer(answers: &Answers, account: AccountId, uploads: u32, body: &Bytes) {
-        for number in 0..uploads {
+        answer_from(answers, account, 0..uploads, body).await;
+    }
+
+    /// Has the uploads of these numbers answered.
+    async fn answer_from(answers: &Answers, account: AccountId, uploads: Range<u32>, body: &Bytes) {
+        for number in uploads {
             let begun = answers.begin(upload(account, number, ""), NOW).await;
             let Begun::New(claim) = begun else {
                 panic!("upload {number} is new")
@@ -339,7 +392,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_account_that_has_many_makes_only_its_own_forgotten() {
-        let answers = Answers::default();
+        let answers = Answers::new(NOW);
         let accounts = ["A-1", "A-2", "A-3", "A-4"];
         let [quiet, loud @ ..] = accounts.map(|it| it.parse::<AccountId>().unwrap());
         answer(&answers, quiet, 1, &Bytes::from_static(b"{}")).await;
@@ -361,9 +414,45 @@ mod tests {
         assert!(held.bytes <= BYTES_MAX, "{}", held.bytes);
     }
 
+    /// The day on which an upload that is new to this node may have been stored.
+    async fn day_before(
+        answers: &Answers,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Begun::New(claim) = answers.begin(upload(account, 5_000, ""), now).await else {
+            panic!("the upload is new")
+        };
+        claim.day_before()
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_may_be_stored_for_a_day() {
+        let [account, other] = ["A-1", "A-2"].map(|it| it.parse::<AccountId>().unwrap());
+        let yesterday = Some(NOW.day().start().minus(Duration::from_millis(1)));
+        let answers = Answers::new(NOW);
+        assert_eq!(day_before(&answers, account, NOW).await, yesterday);
+        let later = NOW.plus(DAY);
+        assert_eq!(day_before(&answers, other, later).await, None);
+
+        let answers = Answers::new(NOW.minus(DAY));
+        let long = Bytes::from(vec![b' '; BODY_BYTES_KEPT_MAX]);
+        answer(&answers, account, 500, &long).await;
+        assert_eq!(day_before(&answers, account, NOW).await, None);
+        answer_from(&answers, account, 500..1_200, &long).await;
+        let unknown = answers.begin(upload(account, 6_000, ""), NOW).await;
+        let Begun::New(claim) = unknown else {
+            panic!("the upload is new")
+        };
+        assert_eq!(claim.day_before(), yesterday);
+        drop(claim);
+        assert_eq!(day_before(&answers, other, NOW).await, None);
+        assert_eq!(day_before(&answers, account, later).await, None);
+    }
+
     #[tokio::test]
     async fn what_is_not_answered_takes_room_once() {
-        let answers = Answers::default();
+        let answers = Answers::new(NOW.minus(DAY));
         let account = "A-1".parse().unwrap();
         for _ in 0..3 {
             drop(answers.begin(upload(account, 0, ""), NOW).await);

@@ -22,6 +22,7 @@ mod request_log;
 mod router;
 mod sdk;
 mod state;
+mod stored;
 mod upload;
 mod uses;
 
@@ -42,4 +43,5 @@ pub use reply::Refusal;
 pub use request_log::{Facts, Head, Line, cleaned_method, cleaned_path, log_requests};
 pub use router::{no_proxy, router};
 pub use state::{Parts, Reached, State};
+pub use stored::{Stored, Unreadable};
 pub use upload::{commit, upload_route};

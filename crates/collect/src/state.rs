@@ -13,7 +13,7 @@ use crate::idempotency::Answers;
 use crate::left_out::LeftOutCounts;
 use crate::sdk::Seen;
 use crate::uses::Uses;
-use crate::{Budget, Drops};
+use crate::{Budget, Drops, Stored};
 
 /// What [`State`] is made of; `server` constructs it.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Parts {
     pub record_ids: Arc<RecordIds>,
     /// Where it is said that a deleted person was called by another name. Nobody waits for it.
     pub reached: mpsc::Sender<Reached>,
+    /// What is stored, however long ago.
+    pub stored: Arc<dyn Stored>,
 }
 
 /// A record called a deleted person of an account by another name: the deletion must follow.
@@ -69,6 +71,7 @@ impl State {
             Arc::clone(&parts.clock),
             Arc::clone(&parts.record_ids),
         );
+        let answers = Answers::new(parts.clock.now());
         Self(Arc::new(Inner {
             parts,
             drops,
@@ -79,7 +82,7 @@ impl State {
             collect_bodies: Budget::of_plane(),
             strangers: Budget::of_strangers(),
             seen: Seen::default(),
-            answers: Answers::default(),
+            answers,
             left_out: LeftOutCounts::default(),
             uses: Uses::default(),
             public_name: OnceLock::new(),
@@ -156,6 +159,11 @@ impl State {
     /// What uploads under a key were answered.
     pub(crate) fn answers(&self) -> &Answers {
         &self.0.answers
+    }
+
+    /// What is stored.
+    pub(crate) fn stored(&self) -> &dyn Stored {
+        &*self.0.parts.stored
     }
 
     /// What SDKs have sent lately.

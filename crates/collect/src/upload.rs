@@ -18,6 +18,7 @@ use wire::rest::upload;
 
 use crate::idempotency::{Answered, Begun, Claim, UploadKey};
 use crate::sdk::derive_for_upload;
+use crate::stored::identify;
 use crate::{Call, Ceiling, Facts, Head, Refusal, State, enter, reply};
 
 /// Bytes of an undecodable body that are kept.
@@ -96,7 +97,7 @@ async fn take(
     received_at: Timestamp,
     claimed: Option<(&str, Claim<'_>)>,
 ) -> Response {
-    let (key, claim) = claimed.unzip();
+    let (key, mut claim) = claimed.unzip();
     let Ok(batch) = upload::decode(call.bytes()) else {
         let sent = Sent {
             rules: &call.caller.rules,
@@ -124,10 +125,12 @@ async fn take(
     } else {
         admitted.take_entries()
     };
-    if let Some(claim) = &claim {
-        let secret = &call.caller.rules.person_key_secret;
-        let sent = admitted.as_sent();
-        derive_for_upload(secret, &claim.salt(), sent, &mut entries);
+    if let Some(claim) = &mut claim {
+        let (rules, sent) = (&call.caller.rules, admitted.as_sent());
+        let identified = identify(state, rules, claim, sent, &mut entries, received_at).await;
+        if let Err(refusal) = identified {
+            return refusal.respond(call.facts);
+        }
     }
     if let Err(refusal) = commit(state, &call.head, StatusCode::OK, &facts, entries).await {
         return refusal.respond(call.facts);

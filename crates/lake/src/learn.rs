@@ -3,7 +3,7 @@
 //!
 //! It costs one look-up an event more than planning alone. It must never keep a value.
 
-use model::learned::{KindCounts, Learned, Name, Refused, VALUE_BYTES_MAX, ValueKind};
+use model::learned::{FaultCounts, KindCounts, Learned, Name, Refused, ValueFault, ValueKind};
 use model::record::{ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source, Table};
 use model::submission::RejectReason;
 use model::{AccountId, CommitId, RecordId, Timestamp};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::plan::{Counts, Plan};
 use crate::schema::PropertyType;
 use crate::shred::{self, Key};
-use crate::{Lake, Result, flush};
+use crate::{Lake, Result, faults, flush};
 
 /// The reason of what was refused without a record.
 const UNDECODABLE: &str = "undecodable";
@@ -177,7 +177,7 @@ struct Property {
     columns: [u64; PropertyType::ALL.len()],
     kinds: KindCounts,
     samples: [Option<RecordId>; ValueKind::ALL.len()],
-    too_long: u64,
+    faults: FaultCounts,
 }
 
 #[derive(Clone, Copy)]
@@ -265,7 +265,7 @@ impl<'a> Names<'a> {
                     count: span.count,
                     kinds: KindCounts::default(),
                     samples: Default::default(),
-                    too_long: 0,
+                    faults: FaultCounts::default(),
                     sample: span.sample,
                     first_seen: span.first,
                     last_seen: span.last,
@@ -279,6 +279,13 @@ impl<'a> Names<'a> {
                             counts.add(&name, kind, rows);
                         }
                     }
+                    let mut faults = property.faults;
+                    // They have a limit of their own, and nothing in them is nested too widely.
+                    if let ("Charged", "Items") = (event, &*name)
+                        && let Some(count) = faults.get_mut(ValueFault::TooWide as usize)
+                    {
+                        *count = 0;
+                    }
                     let name = Box::from(name);
                     let name = match scope {
                         Scope::Events => Name::EventProperty(Box::from(event), name),
@@ -287,7 +294,7 @@ impl<'a> Names<'a> {
                     to.add(Learned {
                         kinds: property.kinds,
                         samples: property.samples,
-                        too_long: property.too_long,
+                        faults,
                         ..told(name, property.span)
                     });
                 }
@@ -312,7 +319,7 @@ impl<'a> Uses<'a> {
                 columns: Default::default(),
                 kinds: KindCounts::default(),
                 samples: Default::default(),
-                too_long: 0,
+                faults: FaultCounts::default(),
             }),
         };
         property.span.count(ts);
@@ -329,10 +336,8 @@ impl<'a> Uses<'a> {
             }
             *count = count.saturating_add(1);
         }
-        if let shred::Value::Text(text) = value
-            && text.len() > VALUE_BYTES_MAX
-        {
-            property.too_long = property.too_long.saturating_add(1);
+        for (sum, more) in property.faults.iter_mut().zip(faults::of(&value)) {
+            *sum = sum.saturating_add(more);
         }
     }
 }

@@ -26,6 +26,7 @@ mod uploads;
 
 mod changes;
 mod compact;
+mod faults;
 mod filter;
 mod flush;
 mod garbage;

@@ -4,7 +4,7 @@
 //! again, a string only when it decodes; everything else is kept as text. It must never fail on
 //! what it is given: text that is no object is one value, kept under the empty name.
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -69,7 +69,7 @@ pub(crate) fn value_of(text: &str) -> Value<'_> {
 }
 
 /// Decodes the text of a JSON string; none when an escape in it is no character.
-fn string_of(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn string_of(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text.strip_prefix('"')?.strip_suffix('"')?));
     }
@@ -109,6 +109,32 @@ pub(crate) fn members<'a>(text: &'a str, visit: &mut dyn FnMut(Key<'a>, &'a str)
     let mut reader = serde_json::Deserializer::from_str(text);
     if reader.deserialize_map(Members { visit }).is_err() {
         visit(Key::Name(Cow::Borrowed("")), text);
+    }
+}
+
+/// Calls `visit` with each element of the list that `text` is, in order.
+pub(crate) fn elements<'a>(text: &'a str, visit: &mut dyn FnMut(&'a str)) {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // What is no list has no elements.
+    let _read = reader.deserialize_seq(Elements { visit });
+}
+
+struct Elements<'v, 'a> {
+    visit: &'v mut dyn FnMut(&'a str),
+}
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element::<&RawValue>()? {
+            (self.visit)(element.get());
+        }
+        Ok(())
     }
 }
 

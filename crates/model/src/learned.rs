@@ -9,6 +9,8 @@ use crate::{AccountId, RecordId, Timestamp};
 
 /// Bytes of a text value that the protocol allows; longer ones are kept all the same, and counted.
 pub const VALUE_BYTES_MAX: usize = 512;
+/// Characters that the protocol does not allow in a text value; they are kept all the same, and counted.
+pub const VALUE_CHARACTERS_FORBIDDEN: [char; 3] = ['\'', '"', '\\'];
 
 /// A name that is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +102,26 @@ impl ValueKind {
     }
 }
 
+/// What the protocol would not have in a value, and that is kept all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ValueFault {
+    /// A text, anywhere in it, of more than [`VALUE_BYTES_MAX`] bytes.
+    TooLong,
+    /// A text, anywhere in it, with one of [`VALUE_CHARACTERS_FORBIDDEN`].
+    Characters,
+    /// A list or an object with more in it than [`crate::limit::NESTED_ELEMENTS_MAX`],
+    /// [`crate::limit::NESTED_MEMBERS_MAX`] and [`crate::limit::NESTED_KEYS_MAX`] say.
+    TooWide,
+}
+
+impl ValueFault {
+    /// Every fault.
+    pub const ALL: [Self; 3] = [Self::TooLong, Self::Characters, Self::TooWide];
+}
+
+/// How many values had each fault, in the order of [`ValueFault::ALL`].
+pub type FaultCounts = [u64; ValueFault::ALL.len()];
+
 /// One name's uses by one dialect, in a stretch of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
@@ -115,8 +137,8 @@ pub struct Learned {
     pub kinds: KindCounts,
     /// Of a property: a record with a value of each kind.
     pub samples: [Option<RecordId>; ValueKind::ALL.len()],
-    /// Of a property: how many values were texts longer than [`VALUE_BYTES_MAX`].
-    pub too_long: u64,
+    /// Of a property: how many values had which fault.
+    pub faults: FaultCounts,
     /// A record that uses it.
     pub sample: RecordId,
     /// The earliest time of such a record.
@@ -135,7 +157,9 @@ impl Learned {
         for (sample, more) in self.samples.iter_mut().zip(more.samples) {
             *sample = sample.or(more);
         }
-        self.too_long = self.too_long.saturating_add(more.too_long);
+        for (sum, more) in self.faults.iter_mut().zip(more.faults) {
+            *sum = sum.saturating_add(more);
+        }
         self.first_seen = self.first_seen.min(more.first_seen);
         self.last_seen = self.last_seen.max(more.last_seen);
     }

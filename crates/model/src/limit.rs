@@ -2,6 +2,8 @@
 
 /// Records in one upload (protocol).
 pub const RECORDS_PER_UPLOAD_MAX: usize = 1_000;
+/// Push tokens among them (protocol).
+pub const TOKENS_PER_UPLOAD_MAX: usize = 100;
 /// Bytes of a request's body on the api and collect planes, after decompression.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a request's head: line and headers. The web SDK sends events in the URL.
@@ -14,6 +16,14 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const EVENT_NAME_CHARS_MAX: usize = 1_024;
 /// Characters of a property's key (protocol).
 pub const PROPERTY_KEY_CHARS_MAX: usize = 120;
+/// Bytes of the key of a person's property, by REST (protocol).
+pub const PROFILE_KEY_BYTES_MAX: usize = 120;
+/// Elements of a list in a value (protocol; what has more is kept, and told).
+pub const NESTED_ELEMENTS_MAX: usize = 100;
+/// Members of one object in a value that are objects, and that are lists (protocol; as above).
+pub const NESTED_MEMBERS_MAX: usize = 5;
+/// Keys of all objects in a value (protocol; as above).
+pub const NESTED_KEYS_MAX: usize = 100;
 /// Properties of one event (protocol).
 pub const EVENT_PROPERTIES_MAX: usize = 256;
 /// Properties of a person that are the account's own (protocol).

@@ -31,6 +31,7 @@ mod people;
 mod presence;
 mod ranks;
 mod reads;
+mod received;
 mod reports;
 mod tallies;
 mod whole;
@@ -52,5 +53,6 @@ pub use people::{
     EventStats, Lookup, PeoplePage, PeoplePosition, PersonKeys, PersonView, ProfileParts,
 };
 pub use policy::ReadPolicy;
+pub use received::Sought;
 pub use reports::{Breakdown, Measure, Subject, ValueCounts, ValueType};
 pub use tail::{Held, Tail};

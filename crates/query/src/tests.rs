@@ -12,6 +12,7 @@ mod pages;
 mod people;
 mod policy;
 mod races;
+mod received;
 mod reports;
 mod scope;
 mod sql;

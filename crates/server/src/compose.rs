@@ -6,6 +6,8 @@
 
 mod adapters;
 mod keyring;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -173,6 +175,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         clock: Arc::clone(&clock),
         record_ids: Arc::clone(&record_ids),
         reached: reached_sender,
+        stored: Arc::new(adapters::EngineStored(engine.clone())),
     });
     let outlook = look_out(loaded, &store, &control, &clock).await?;
     let web = open_web(config, &outlook, &collect, &control, &engine, &clock);

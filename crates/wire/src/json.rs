@@ -16,6 +16,20 @@ use std::borrow::Cow;
 pub(crate) use familiar::{Audited, Familiar};
 use keys::Keys;
 
+/// A JSON body without the byte order mark that some writers put before it, and that a parser may ignore.
+///
+/// # Source
+/// RFC 8259 section 8.1.
+#[must_use]
+pub fn without_byte_order_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// The text of a JSON body, which is UTF-8.
+pub(crate) fn text(body: &[u8]) -> Result<&str, Malformed> {
+    simdutf8::basic::from_utf8(without_byte_order_mark(body)).map_err(|_| Malformed)
+}
+
 /// The input is not JSON, or nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;

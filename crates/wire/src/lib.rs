@@ -27,3 +27,5 @@ pub mod mobile_sdk;
 pub mod rest;
 pub mod sdk;
 pub mod web_sdk;
+
+pub use json::without_byte_order_mark;

@@ -126,7 +126,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
 /// Who a request says it is, before its body is read.
 pub(super) struct Claim<'a> {
     name: Option<&'a str>,
-    /// Headers and query string name another account as well.
+    /// Headers and query string name another account as well, or headers show another token.
     is_contradicted: bool,
     token: Option<&'a str>,
     os: Option<&'a str>,
@@ -139,10 +139,14 @@ impl<'a> Claim<'a> {
             .map(|it| it.to_str().unwrap_or_default().trim())
             .chain(hello.account.as_deref());
         let name = names.next();
+        let mut tokens = headers.get_all(TOKEN).iter();
+        let token = tokens.next();
+        let is_contradicted =
+            names.any(|it| Some(it) != name) || tokens.any(|it| Some(it) != token);
         Self {
             name,
-            is_contradicted: names.any(|it| Some(it) != name),
-            token: text(headers, TOKEN),
+            is_contradicted,
+            token: token.and_then(|it| it.to_str().ok()).map(str::trim),
             os: hello.os.as_deref(),
         }
     }
@@ -269,15 +273,4 @@ fn take_a_part(
     page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
     let from = (claim.source(None), state.clock().now());
     Ok(Intake::of_undecodable(state, rules, part, from))
-}
-
-/// The value of a header that is there exactly once.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        None
-    } else {
-        value.to_str().ok().map(str::trim)
-    }
 }

@@ -155,7 +155,7 @@ async fn nesting_and_junk_are_malformed() {
         "[".repeat(100_000).into_bytes(),
         "{\"a\":".repeat(100_000).into_bytes(),
         b"".to_vec(),
-        b"\xef\xbb\xbf{\"d\":[]}".to_vec(),
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"d\":[]}".to_vec(),
         b"{\"d\":[]} x".to_vec(),
         b"{\"d\":[{\"type\":\"event\",\"identity\":\"\xff\"}]}".to_vec(),
     ];
@@ -164,6 +164,18 @@ async fn nesting_and_junk_are_malformed() {
         let answer = room.upload(body).await.unwrap();
         assert_eq!(answer.status, 400, "{start}");
     }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_counts_for_nothing() {
+    let room = Room::new().await;
+    let marked = [&b"\xef\xbb\xbf"[..], UPLOAD].concat();
+    let answer = room.upload(marked.clone()).await;
+    assert_eq!(answer, room.upload(UPLOAD).await);
+    // A stranger's is a call as well.
+    let stranger = Room::anonymous("POST", "/1/upload");
+    let answer = room.send(stranger.body(Body::from(marked)).unwrap()).await;
+    assert_eq!(answer.unwrap().status, 401);
 }
 
 #[tokio::test]

@@ -83,7 +83,10 @@ async fn a_call_is_taken_under_each_key_in_force_in_both_forms() {
     assert_eq!(room.send(request).await.unwrap().status, 200);
     // In plain as before.
     assert_eq!(room.upload(EVENT).await.unwrap().status, 200);
-    assert_eq!(kept(&room).await, (5, 0));
+    // With a byte order mark inside.
+    let marked = send(&room, sealed(1, &format!("\u{feff}{EVENT}"))).await;
+    assert_eq!((marked.status, marked.body.as_str()), (200, SUCCESS));
+    assert_eq!(kept(&room).await, (6, 0));
     assert_eq!(room.state.api_bodies().bytes_held(), 0);
 }
 

@@ -19,14 +19,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 use crate::{
-    Connection, Parts, Reached, Silence, State, encrypt_answers, log_requests, router, unknown_url,
-    upload_route, wrong_method,
+    Connection, Parts, Reached, Silence, State, Stored, Unreadable, encrypt_answers, log_requests,
+    router, unknown_url, upload_route, wrong_method,
 };
 
 /// 2026-09-21T14:13:20Z.
@@ -40,6 +40,7 @@ pub(super) struct Room {
     pub(super) store: Arc<Failing>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) reached: mpsc::Receiver<Reached>,
+    pub(super) before: Arc<Before>,
     journal: Journal,
     api: Router,
     collect: Router,
@@ -60,6 +61,18 @@ impl Room {
 
     /// A room whose account's rules are changed first.
     pub(super) async fn with(change: impl FnOnce(&mut AccountRules)) -> Self {
+        Self::start(NOW, change).await
+    }
+
+    /// The room as it is opened at `now` after another one.
+    pub(super) async fn after(other: &Self, now: Timestamp) -> Self {
+        let room = Self::start(now, |_| {}).await;
+        let entries = other.entries().await;
+        room.before.entries.lock().unwrap().extend(entries);
+        room
+    }
+
+    async fn start(now: Timestamp, change: impl FnOnce(&mut AccountRules)) -> Self {
         let passcode = NewPasscode::generate(&SystemRandom);
         let id: AccountId = ACCOUNT.parse().unwrap();
         let secret = Secret::new([7; 32]);
@@ -77,7 +90,7 @@ impl Room {
             ..Rules::default()
         }));
         let store = Arc::new(Failing::default());
-        let manual = Arc::new(ManualClock::new(NOW));
+        let manual = Arc::new(ManualClock::new(now));
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&manual);
         let writer = WriterId { node: 1, start: 1 };
         let settings = journal::Settings::default();
@@ -87,12 +100,14 @@ impl Room {
         drop(tokio::spawn(owner.run(std::future::pending())));
         let record_ids = Arc::new(RecordIds::new(writer));
         let (reached, reached_here) = mpsc::channel(16);
+        let before = Arc::new(Before::default());
         let state = State::new(Parts {
             rules,
             journal: journal.clone(),
             clock,
             record_ids,
             reached,
+            stored: Arc::<Before>::clone(&before),
         });
         let api = Router::new()
             .route("/1/upload", upload_route().fallback(wrong_method))
@@ -107,6 +122,7 @@ impl Room {
             collect: router(&state),
             passcode: passcode.text.expose().clone(),
             reached: reached_here,
+            before,
             rules: sender,
             state,
             store,
@@ -211,6 +227,40 @@ async fn answer(response: Response<Body>) -> Option<Answer> {
         status,
         body: String::from_utf8(body.to_vec()).unwrap(),
     })
+}
+
+/// What was stored before the room was opened; it cannot be read when told so.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    entries: Mutex<Vec<Entry>>,
+    pub(super) is_unreadable: AtomicBool,
+}
+
+#[async_trait]
+impl Stored for Before {
+    async fn received_after(
+        &self,
+        _: &AccountRules,
+        entries: &[Entry],
+        after: Timestamp,
+    ) -> Result<Option<Timestamp>, Unreadable> {
+        if self.is_unreadable.load(Ordering::Relaxed) {
+            return Err("told to".into());
+        }
+        let received_at = |stored: &Entry| match &stored.record {
+            Record::Event(it) => Some(it.received_at),
+            Record::ProfileChange(it) => Some(it.received_at),
+            Record::Quarantined(it) => Some(it.received_at),
+            Record::Link(_) | Record::Request(_) => None,
+        };
+        let is_sought = |stored: &&Entry| {
+            let id = stored.record.id();
+            entries.iter().any(|it| it.record.id() == id)
+        };
+        let stored = self.entries.lock().unwrap();
+        let times = stored.iter().filter(is_sought).filter_map(received_at);
+        Ok(times.filter(|it| *it > after).min())
+    }
 }
 
 /// A store in memory that refuses writes when told to.

@@ -1,8 +1,8 @@
 //! Uploads under an `Idempotency-Key`.
 
 use axum::body::Body;
-use model::RecordId;
 use model::record::Record;
+use model::{Day, RecordId};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -149,6 +149,57 @@ async fn whose_sender_went_away_has_its_ids_on_the_next_day_too() {
     assert_eq!(send(&room, "k1", BODY).await.status, 200);
     let ids: BTreeSet<_> = events(&room).await.into_iter().collect();
     assert_eq!(ids.len(), 4);
+}
+
+#[tokio::test]
+async fn who_has_started_anew_finds_what_came_before_midnight() {
+    let one = Room::new().await;
+    let midnight = Day(NOW.day().0 + 1).start();
+    one.clock.set(midnight.minus(Duration::from_secs(1)));
+    let first = send(&one, "k1", BODY).await;
+    let ids: BTreeSet<_> = events(&one).await.into_iter().collect();
+
+    let seconds = |after: u64| midnight.plus(Duration::from_secs(after));
+    let other = Room::after(&one, seconds(2)).await;
+    assert_eq!(send(&other, "k1", BODY).await, first);
+    assert_eq!(ids, events(&other).await.into_iter().collect());
+    // Another key is another upload.
+    send(&other, "k2", BODY).await;
+    assert_eq!(events(&other).await.len(), 4);
+
+    // A day after the first it is a new one, and stays that.
+    let late = Room::after(&one, seconds(86_399)).await;
+    send(&late, "k1", BODY).await;
+    let new: BTreeSet<_> = events(&late).await.into_iter().collect();
+    assert!(ids.is_disjoint(&new), "{new:?}");
+    let later = Room::after(&late, seconds(90_000)).await;
+    send(&later, "k1", BODY).await;
+    assert_eq!(new, events(&later).await.into_iter().collect());
+}
+
+#[tokio::test]
+async fn what_may_be_stored_is_not_taken_while_that_cannot_be_read() {
+    let one = Room::new().await;
+    send(&one, "k1", BODY).await;
+    let ids: BTreeSet<_> = events(&one).await.into_iter().collect();
+    let room = Room::after(&one, Day(NOW.day().0 + 1).start()).await;
+    room.before.is_unreadable.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(send(&room, "k1", BODY).await.status, 503);
+    }
+    assert_eq!(events(&room).await, []);
+    assert_eq!(room.upload(BODY).await.unwrap().status, 200);
+    assert_eq!(events(&room).await.len(), 2, "it has no key");
+
+    room.before.is_unreadable.store(false, Ordering::Relaxed);
+    assert_eq!(send(&room, "k1", BODY).await.status, 200);
+    let stored: BTreeSet<_> = events(&room).await.into_iter().collect();
+    assert!(ids.is_subset(&stored), "{stored:?}");
+
+    // What came in the last day is remembered by then.
+    room.clock.advance(Duration::from_hours(24));
+    room.before.is_unreadable.store(true, Ordering::Relaxed);
+    assert_eq!(send(&room, "k2", BODY).await.status, 200);
 }
 
 #[tokio::test]

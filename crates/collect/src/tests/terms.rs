@@ -42,6 +42,23 @@ async fn each_term_is_held() {
 }
 
 #[tokio::test]
+async fn credentials_that_stand_twice_are_taken_when_they_are_the_same() {
+    let room = Room::new().await;
+    let cases = [
+        ("X-CleverTap-Account-Id", ACCOUNT, 200),
+        ("X-CleverTap-Passcode", &*room.passcode, 200),
+        ("X-CleverTap-Account-Id", "OTHER-1", 401),
+        ("X-CleverTap-Passcode", "wrong", 401),
+    ];
+    for (name, value, expect) in cases {
+        let request = room.request("POST", "/1/upload").header(name, value);
+        let request = request.body(r#"{"d":[]}"#.into()).unwrap();
+        let answer = room.send(request).await.unwrap();
+        assert_eq!(answer.status, expect, "{name}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_scope_is_on_record_and_nothing_is_kept() {
     let read = PasscodeTerms {
         scopes: Scopes::parse("read").unwrap(),

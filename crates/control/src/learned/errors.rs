@@ -2,7 +2,7 @@
 //! lists them.
 
 use governance::{AccountRules, DeclaredKind, Unfit, UnfitProperty};
-use model::learned::{Learned, LeftOut, LeftOutReason, Name, Refused, ValueKind};
+use model::learned::{Learned, LeftOut, LeftOutReason, Name, Refused, ValueFault, ValueKind};
 use model::record::Source;
 use model::submission::{is_predefined_property, is_system_event};
 use model::{AccountId, RecordId, Timestamp};
@@ -67,7 +67,7 @@ impl Finding {
 }
 
 /// What the names of kept records say: not known to the account, not of the first kind, with
-/// characters or lengths that the protocol forbids. All of it was kept.
+/// characters, lengths or widths that the protocol forbids. All of it was kept.
 pub(super) fn of_names(
     rules: Option<&AccountRules>,
     learned: &[&Learned],
@@ -92,16 +92,26 @@ pub(super) fn of_names(
             };
             found.push(Finding::of(error, it, it.count, sample));
         }
-        if it.too_long > 0 {
-            let error = match is_profile {
-                true => "profile_value_too_long",
-                false => "property_value_too_long",
-            };
-            found.push(Finding::of(error, it, it.too_long, sample));
+        for (fault, count) in ValueFault::ALL.into_iter().zip(it.faults) {
+            if count > 0 && (is_own || fault != ValueFault::Characters) {
+                let error = of_value(fault, is_profile);
+                found.push(Finding::of(error, it, count, sample));
+            }
         }
         mismatches(it, declared(rules, &it.name), kind(&it.name), &mut found);
     }
     found
+}
+
+const fn of_value(fault: ValueFault, is_profile: bool) -> &'static str {
+    match (fault, is_profile) {
+        (ValueFault::TooLong, true) => "profile_value_too_long",
+        (ValueFault::TooLong, false) => "property_value_too_long",
+        (ValueFault::Characters, true) => "profile_value_characters",
+        (ValueFault::Characters, false) => "property_value_characters",
+        (ValueFault::TooWide, true) => "profile_value_too_wide",
+        (ValueFault::TooWide, false) => "property_value_too_wide",
+    }
 }
 
 /// What the account has declared of a property's values.

@@ -2,7 +2,9 @@
 
 use governance::{Declared, DeclaredKind};
 use model::catalog::{Catalog as _, Consumed, Publication};
-use model::learned::{KindCounts, Learned, LeftOut, LeftOutReason, Name, Refused, ValueKind};
+use model::learned::{
+    FaultCounts, KindCounts, Learned, LeftOut, LeftOutReason, Name, Refused, ValueKind,
+};
 use model::record::Source;
 use model::{AccountId, ErrorKind, RecordId, Timestamp, WriterId};
 
@@ -30,7 +32,7 @@ fn learned(account: AccountId, name: Name, kinds: &[(ValueKind, u64)]) -> Learne
         count: kinds.iter().map(|(_, count)| count).sum::<u64>().max(1),
         kinds: counts,
         samples,
-        too_long: 0,
+        faults: FaultCounts::default(),
         sample: RecordId([9; 16]),
         first_seen: AT,
         last_seen: AT,
@@ -139,7 +141,7 @@ async fn a_property_keeps_its_first_kind_and_others_are_mismatches() {
         Name::ProfileProperty("ci#ty".into()),
         &[(Text, 3), (Integer, 1)],
     );
-    city.too_long = 2;
+    city.faults = [2, 3, 1];
     publish(&control, 5, vec![city], Vec::new()).await;
     let found = errors(&control, id).await;
     assert_eq!(
@@ -147,7 +149,9 @@ async fn a_property_keeps_its_first_kind_and_others_are_mismatches() {
         [
             ("profile_key_characters", None, Some("ci#ty"), 4),
             ("profile_type_mismatch_accepted", None, Some("ci#ty"), 1),
+            ("profile_value_characters", None, Some("ci#ty"), 3),
             ("profile_value_too_long", None, Some("ci#ty"), 2),
+            ("profile_value_too_wide", None, Some("ci#ty"), 1),
             (
                 "property_type_mismatch_accepted",
                 Some("Viewed"),

@@ -51,7 +51,7 @@ fn names_are_counted_by_dialect_and_kind_of_value() {
     let source = Source::Rest;
     let n = of(source, property("n"));
     assert_eq!(n.kinds, [2, 0, 1, 0, 0, 0, 0, 0]);
-    assert_eq!((n.count, n.too_long), (3, 1));
+    assert_eq!((n.count, n.faults), (3, [1, 0, 0]));
     let event = of(source, Name::Event("Charged".into()));
     assert_eq!(event.count, 3);
     let span = event.last_seen.since(event.first_seen).as_millis();
@@ -103,6 +103,38 @@ fn one_value_of_a_list_is_no_value_of_another_kind() {
     let tags = lessons.learned.iter().find(|it| it.name == name).unwrap();
     assert_eq!(tags.kinds[ValueKind::List as usize], 3);
     assert_eq!(tags.kinds.iter().sum::<u64>(), 3);
+}
+
+#[test]
+fn faults_of_values_are_counted_by_name_wherever_they_are_in_them() {
+    let world = World::new(small());
+    let mut records = world.others(person(4));
+    let Record::ProfileChange(change) = &mut records[0] else {
+        unreachable!()
+    };
+    let step = |op, value: &str| Change {
+        property: "tags".into(),
+        op,
+        value: RawJson::parse(value).unwrap(),
+    };
+    let long = "x".repeat(600);
+    change.changes = vec![
+        step(ChangeOp::Set, &format!(r#"["a","{long}","{long}"]"#)),
+        step(ChangeOp::Add, r#""it's""#),
+        step(ChangeOp::Put, &format!("[{}]", ["1"; 101].join(","))),
+    ];
+    let items = format!(r#"{{"Items":[{}],"it":1}}"#, ["{\"a\":1}"; 101].join(","));
+    records.push(world.event(person(1), 1_000, &items));
+    records.push(world.event(person(1), 2_000, &items.replace("Items", "Other")));
+    let lessons = learn(&entries(records));
+    let faults = |name: Name| {
+        let mut all = lessons.learned.iter();
+        all.find(|it| it.name == name).unwrap().faults
+    };
+    assert_eq!(faults(Name::ProfileProperty("tags".into())), [1, 1, 1]);
+    assert_eq!(faults(property("Other")), [0, 0, 1]);
+    assert_eq!(faults(property("Items")), [0, 0, 0], "it has its own limit");
+    assert_eq!(faults(property("it")), [0, 0, 0]);
 }
 
 #[test]

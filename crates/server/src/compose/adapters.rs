@@ -1,10 +1,11 @@
 //! Small types that let one part be used where another asks for a trait.
 
 use async_trait::async_trait;
-use governance::Rules;
+use governance::{AccountRules, Rules};
 use journal::Journal;
 use model::record::Entry;
 use model::{AccountId, CommitId, ErrorKind, LedgerPosition, PersonKey, Timestamp};
+use query::{Engine, ReadPolicy, Sought};
 use std::sync::Arc;
 use store::VolumeState;
 
@@ -33,6 +34,24 @@ impl query::Tail for JournalTail {
                 source: Box::new(error),
             },
         })
+    }
+}
+
+/// What is stored, as queries find it.
+#[derive(Debug)]
+pub(super) struct EngineStored(pub(super) Engine);
+
+#[async_trait]
+impl collect::Stored for EngineStored {
+    async fn received_after(
+        &self,
+        rules: &AccountRules,
+        entries: &[Entry],
+        after: Timestamp,
+    ) -> Result<Option<Timestamp>, collect::Unreadable> {
+        let policy = ReadPolicy::new(rules.id, Arc::clone(&rules.suppressed));
+        let sought: Vec<Sought> = entries.iter().map(|it| Sought::of(&it.record)).collect();
+        Ok(self.0.received_after(&policy, &sought, after).await?)
     }
 }
 

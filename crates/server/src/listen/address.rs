@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// Parameters of a query string.
 const PARAMETERS_MAX: usize = 1_000;
-/// The protocol's own host names: clients that cannot be told another one are led here by DNS.
+/// The protocol's own domains: clients that cannot be told another host are led here by DNS, to a name in
+/// one of them or, those that speak of `wzrkt.com`, to the domain itself.
 const PROTOCOL_DOMAINS: [&str; 3] = ["clevertap.com", "clevertap-prod.com", "wzrkt.com"];
 
 /// The names of one connection.
@@ -78,7 +79,7 @@ impl Names {
 fn is_protocol_name(host: &str) -> bool {
     PROTOCOL_DOMAINS.iter().any(|domain| {
         host.strip_suffix(domain)
-            .is_some_and(|rest| rest.ends_with('.'))
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }
 
@@ -144,7 +145,11 @@ mod tests {
             (None, "/", Some("eu1.api.clevertap.com"), true),
             (None, "/", Some("localhost"), true),
             (None, "/", Some("in1.clevertap-prod.com"), true),
+            (None, "/", Some("wzrkt.com"), true),
+            (None, "/", Some("WZRKT.com.:443"), true),
             (None, "/", Some("evilclevertap.com"), false),
+            (None, "/", Some("evilwzrkt.com"), false),
+            (None, "/", Some("wzrkt.com.evil.example"), false),
             (None, "/", Some("evil.example"), false),
             (None, "/", Some(""), false),
             (None, "/", None, false),

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Installation, text};
-use crate::raw::Door;
+use crate::harness::{Account, Installation, gzip, text};
+use crate::raw::{DATA, Door, Frame, HEADERS, Http2, block};
 
 /// One client's way to ask.
 struct Habit {
@@ -21,7 +21,7 @@ struct Habit {
 
 const SUCCESS: &str = r#"{"status":"success","processed":1,"unprocessed":[]}"#;
 
-const HABITS: [Habit; 21] = [
+const HABITS: [Habit; 24] = [
     Habit {
         client: "Ruby, net/http",
         host: "api.clevertap.com",
@@ -48,8 +48,8 @@ const HABITS: [Habit; 21] = [
         line: "POST /1/upload HTTP/1.1",
         headers: "Accept: */*\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
                   Content-Type: application/json\r\nExpect: 100-continue\r\nConnection: close\r\n",
-        body: r#"{"d":{"type":"event","identity":"php","evtName":"Php","evtData":[]}}"#,
-        expect: r#""code":512"#,
+        body: r#"{"d":{"type":"event","identity":"php","evtName":"Empty","evtData":[]}}"#,
+        expect: SUCCESS,
     },
     Habit {
         client: "PHP, one record instead of a list, and an empty array for no properties left out",
@@ -58,6 +58,35 @@ const HABITS: [Habit; 21] = [
         headers: "Accept: */*\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
                   Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nConnection: close\r\n",
         body: r#"{"d":{"type":"event","identity":"php","evtName":"Php"}}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: ".NET: a byte order mark before the body, and another case of what it expects",
+        host: "eu1.api.clevertap.com",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "X-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Content-Type: application/json; charset=utf-8\r\nExpect: 100-Continue\r\nConnection: close\r\n",
+        body: "\u{feff}{\"d\":[{\"type\":\"event\",\"identity\":\"net\",\"evtName\":\"Net\",\"evtData\":{}}]}",
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "Python: the time as time.time() gives it",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "User-Agent: python-requests/2.31.0\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n\
+                  Connection: close\r\nX-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Content-Type: application/json\r\n",
+        body: r#"{"d": [{"type": "event", "identity": "py", "ts": 1790000000.2534142, "evtName": "Python"}]}"#,
+        expect: SUCCESS,
+    },
+    Habit {
+        client: "a proxy that adds the credentials that are there already",
+        host: "localhost",
+        line: "POST /1/upload HTTP/1.1",
+        headers: "X-CleverTap-Account-Id: {account}\r\nX-CleverTap-Passcode: {passcode}\r\n\
+                  Content-Type: application/json\r\nx-clevertap-account-id: {account}\r\n\
+                  x-clevertap-passcode: {passcode}\r\nConnection: close\r\n",
+        body: r#"{"d":[{"type":"event","identity":"twice","evtName":"Twice"}]}"#,
         expect: SUCCESS,
     },
     Habit {
@@ -272,22 +301,27 @@ async fn every_habit_works_the_first_time() {
     assert_eq!(
         names,
         [
+            "Empty",
             "Fetch",
             "Go",
             "Java",
             "Mail",
+            "Net",
             "Null",
             "Old",
             "Php",
+            "Python",
             "Ruby",
+            "Twice",
             "Web Page Viewed: Home"
         ]
     );
-    assert!(kept[2].to_string().contains("9007199254740993"), "{kept:?}");
-    assert!(kept[0].to_string().contains('é'), "{kept:?}");
-    // Both ISO times are the same moment, which the epoch names too.
-    for at in [5, 7] {
-        let time = kept[at]["ts"].to_string();
+    let of = |name: &str| kept.iter().find(|it| it["name"] == name).unwrap();
+    assert!(of("Java").to_string().contains("9007199254740993"));
+    assert!(of("Fetch").to_string().contains('é'), "{kept:?}");
+    // The ISO time is the moment that the epoch names, with a fraction or without.
+    for name in ["Old", "Python", "Ruby"] {
+        let time = of(name)["ts"].to_string();
         assert!(time.contains("2026-09-21T14:13:20"), "{time}");
     }
     let client = server.client(&account);
@@ -336,4 +370,73 @@ async fn every_habit_works_the_first_time() {
         .body("req_id=&limit=10");
     let again = crate::client::Client::send(again).await.unwrap();
     assert_eq!(again.body, report);
+}
+
+/// What is answered to a body that goes out over HTTP/2, in two frames.
+async fn say_by_http2(door: &Door, account: &Account, encoding: &str, body: &[u8]) -> String {
+    let length = body.len().to_string();
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/1/upload?dryRun=0"),
+        ("content-type", "application/json"),
+        ("content-encoding", encoding),
+        ("content-length", &length),
+        ("x-clevertap-account-id", &account.id),
+        ("x-clevertap-passcode", &account.passcode),
+    ];
+    let (half, rest) = body.split_at(body.len() / 2);
+    let frames = [
+        Frame::new(HEADERS, 4, 1, block(&fields)),
+        Frame::new(DATA, 0, 1, half),
+        Frame::new(DATA, 1, 1, rest),
+    ];
+    let mut http2 = Http2::open(door).await;
+    assert!(http2.send(&frames).await);
+    let mut answer = Vec::new();
+    loop {
+        let frame = http2.next().await.expect("the stream is answered");
+        if frame.kind == DATA {
+            answer.extend(&frame.payload);
+            if frame.flags & 1 != 0 {
+                return text(&answer);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn packed_bodies_and_http2_work_the_first_time() {
+    let room = Installation::new();
+    let account = room.account("habits");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let body = |name: &str| {
+        let event = json!({"type": "event", "identity": "u1", "evtName": name});
+        json!({"d": [event]}).to_string().into_bytes()
+    };
+    let packed = gzip(&body("Packed"));
+    let mut request = format!(
+        "POST /1/upload HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n\
+         Content-Type: application/json\r\nX-CleverTap-Account-Id: {}\r\n\
+         X-CleverTap-Passcode: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        account.id,
+        account.passcode,
+        packed.len()
+    )
+    .into_bytes();
+    request.extend(&packed);
+    let answer = text(&door.say(request).await);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains(SUCCESS), "{answer}");
+
+    let plain = say_by_http2(&door, &account, "identity", &body("By HTTP/2")).await;
+    assert_eq!(plain, SUCCESS);
+    let packed = gzip(&body("Packed by HTTP/2"));
+    let packed = say_by_http2(&door, &account, "gzip", &packed).await;
+    assert_eq!(packed, SUCCESS);
+    let kept = room.query(&account, "SELECT name FROM events ORDER BY name");
+    let names: Vec<_> = kept.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["By HTTP/2", "Packed", "Packed by HTTP/2"]);
 }

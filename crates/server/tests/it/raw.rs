@@ -69,6 +69,39 @@ impl Door {
         drop(tls.flush().await);
         rest(&mut tls).await
     }
+
+    /// Sends a head and the pieces of a body, and reads at the same time, until the server ends the
+    /// connection: what it said, and how many bytes of the body went out.
+    pub(crate) async fn converse(
+        &self,
+        head: &str,
+        body: impl IntoIterator<Item = Vec<u8>>,
+    ) -> (Vec<u8>, usize) {
+        let tls = self.tls("localhost", b"http/1.1").await;
+        let (mut reader, mut writer) = tokio::io::split(tls);
+        let write = async {
+            let mut sent = 0;
+            let mut is_taken = writer.write_all(head.as_bytes()).await.is_ok();
+            for piece in body {
+                is_taken = is_taken && writer.write_all(&piece).await.is_ok();
+                if !is_taken {
+                    break;
+                }
+                sent += piece.len();
+            }
+            drop(writer.flush().await);
+            sent
+        };
+        let read = async {
+            let mut all = Vec::new();
+            // Ended well or not: what matters is what came.
+            drop(reader.read_to_end(&mut all).await);
+            all
+        };
+        let both = async { tokio::join!(read, write) };
+        let both = tokio::time::timeout(PATIENCE, both).await;
+        both.expect("the connection ends")
+    }
 }
 
 /// Everything that comes until the connection ends.

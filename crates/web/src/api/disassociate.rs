@@ -9,7 +9,7 @@ use model::record::{ChangeOp, Record};
 use std::collections::BTreeSet;
 use wire::rest::{subscription, upload};
 
-use super::{change, enter_for, own_policy, place, profile_change, respond};
+use super::{change, enter_for, own_policy, place, profile_change, quarantined, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/disassociate";
@@ -44,11 +44,12 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
     let places = people
         .iter()
         .filter_map(|(_, view)| place(view, &written, now));
-    let changes: Vec<Record> = (0_u32..)
+    let mut changes: Vec<Record> = (0_u32..)
         .zip(places)
         .map(|(n, place)| profile_change(ids(n), place, now, "Phone", ChangeOp::Delete, "1"))
         .collect();
     let about = format!("{accepted} numbers of {} people", changes.len());
+    changes.extend(quarantined(state, &rejected));
     let facts = call.facts;
     change(state, call, Action::PhonesRemoved, &about, changes, &facts).await?;
     Ok(upload::answer(accepted, &rejected))

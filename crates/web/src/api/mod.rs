@@ -31,7 +31,8 @@ use collect::{Call, Ceiling, Facts, Line, reply};
 use control::{Action, Actor, AuditOutcome};
 use governance::{Scope, Stretch};
 use http::StatusCode;
-use model::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
+use model::record::{Change, ChangeOp, Entry, ProfileChange, Quarantined, Record, Source};
+use model::submission::Rejection;
 use model::{PersonKey, PersonMap, RawJson, RecordId, Timestamp};
 use query::{PersonView, ReadPolicy};
 use serde::de::IgnoredAny;
@@ -92,7 +93,8 @@ fn respond(answer: Result<String>, facts: Facts) -> Response {
 /// Refuses a body that nothing is read of, unless it is a JSON object or nothing.
 fn check_form(call: &Call) -> Result<()> {
     let body = call.bytes();
-    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok();
+    let text = wire::without_byte_order_mark(body);
+    let is_object = || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text).is_ok();
     if body.is_empty() || is_object() {
         return Ok(());
     }
@@ -188,6 +190,22 @@ async fn change(
         );
     }
     kept.map_err(Error::Commit)
+}
+
+/// What is kept for review of records that were refused. An address is nobody's before it is looked up.
+fn quarantined(state: &State, rejected: &[Rejection]) -> Vec<Record> {
+    let (now, ids) = (state.clock().now(), state.collect().record_ids().batch());
+    let kept = |(number, rejection): (u32, &Rejection)| Quarantined {
+        id: ids(number),
+        received_at: now,
+        source: Source::Rest,
+        person: None,
+        code: rejection.reason.code(),
+        error: Box::from(rejection.reason.as_str()),
+        body: rejection.record.as_str().as_bytes().to_vec(),
+    };
+    let kept = (0..).zip(rejected).map(kept);
+    kept.map(|it| Record::Quarantined(Box::new(it))).collect()
 }
 
 /// Under which key and when a change of a person is written: now, behind what was `written` of the same

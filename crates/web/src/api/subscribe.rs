@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::rest::subscription::{self, Channel, Subscription};
 use wire::rest::upload;
 
-use super::{change, enter_for, own_policy, place, profile_change, respond};
+use super::{change, enter_for, own_policy, place, profile_change, quarantined, respond};
 use crate::{Result, State};
 
 pub(crate) const PATH: &str = "/1/subscribe";
@@ -37,11 +37,12 @@ async fn answer(state: &State, call: &mut Call) -> Result<String> {
         ..call.facts
     };
     let answer = upload::answer(accepted, &rejected);
-    let changes = changes(state, call, wishes).await?;
+    let mut changes = changes(state, call, wishes).await?;
     let about = format!(
         "{accepted} addresses or numbers of {} people",
         changes.len()
     );
+    changes.extend(quarantined(state, &rejected));
     let facts = call.facts;
     change(
         state,

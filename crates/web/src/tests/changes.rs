@@ -54,6 +54,16 @@ async fn a_wish_reaches_everybody_who_has_the_address() {
         516 Profile data is incorrect. Phone number is not valid.Skipped record number : 7
         512 Record is incorrect. ErrorCode: 512 - type, value and status need to be known ones. Skipped record number : 8"]]
     .assert_eq(&refused.join("\n"));
+    let kept = room.quarantined().await.into_iter();
+    let kept: Vec<_> = kept
+        .map(|(code, reason, body)| format!("{code} {reason} {body}"))
+        .collect();
+    expect![[r#"
+        512 subscription_invalid {"type":"fax","value":"1","status":"Unsubscribe"}
+        515 email_invalid {"type":"email","value":"x","status":"Unsubscribe"}
+        516 phone_invalid {"type":"phone","value":"12","status":"Resubscribe"}
+        512 subscription_invalid {"type":"phone","value":"+14155551234","status":"Later"}"#]]
+    .assert_eq(&kept.join("\n"));
     let flags = |person: serde_json::Value| person["profileData"].to_string();
     assert_eq!(
         flags(profile(&room, "u1").await),
@@ -88,6 +98,9 @@ async fn a_number_is_taken_from_everybody_who_has_it() {
         );
     }
     assert_eq!(profile(&room, "u1").await["email"], "Ann@Example.com");
+    let refused = String::from(r#"{"type":"email","value":"ann@example.com"}"#);
+    let reason = String::from("subscription_invalid");
+    assert_eq!(room.quarantined().await, [(512, reason, refused)]);
 }
 
 #[tokio::test]

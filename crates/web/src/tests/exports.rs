@@ -366,6 +366,9 @@ async fn now_counts_who_was_active_within_five_minutes() {
         count(2)
     );
     assert_eq!(room.get("/1/now.json").await.text(), count(2));
+    // As .NET writes it.
+    let marked = room.post("/1/now.json", "\u{feff}{}").await;
+    assert_eq!(marked.text(), count(2));
     assert_eq!(room.post("/1/now.json", "[]").await.text(), MALFORMED);
 }
 

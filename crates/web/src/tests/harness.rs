@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use control::{Actor, Control, KeyTable, SharedKeyring};
 use futures::stream::BoxStream;
+use governance::AccountRules;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use journal::Journal;
@@ -124,6 +125,7 @@ impl Room {
             clock: Arc::clone(&as_clock),
             record_ids: Arc::new(RecordIds::new(writer)),
             reached,
+            stored: Arc::new(Nothing),
         });
         let heads = Arc::new(Published::default());
         let state = State::new(Parts {
@@ -212,6 +214,20 @@ impl Room {
             }
         }
         lines
+    }
+
+    /// Code, reason and content of every record in the quarantine.
+    pub(super) async fn quarantined(&self) -> Vec<(u16, String, String)> {
+        let mut quarantined = Vec::new();
+        for commit in self.journal.live() {
+            for entry in self.journal.read(commit.id).await.unwrap().iter() {
+                if let Record::Quarantined(it) = &entry.record {
+                    let body = String::from_utf8(it.body.clone()).unwrap();
+                    quarantined.push((it.code, it.error.to_string(), body));
+                }
+            }
+        }
+        quarantined
     }
 }
 
@@ -306,6 +322,22 @@ impl Ground for TwoVolumes {
                 volume(2, Some((String::from("it does not answer"), NOW))),
             ],
         }
+    }
+}
+
+/// Nothing was stored before this start.
+#[derive(Debug)]
+struct Nothing;
+
+#[async_trait]
+impl collect::Stored for Nothing {
+    async fn received_after(
+        &self,
+        _: &AccountRules,
+        _: &[Entry],
+        _: Timestamp,
+    ) -> Result<Option<Timestamp>, collect::Unreadable> {
+        Ok(None)
     }
 }
 

@@ -43,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Sent<T> {
         if !is_json {
             return Err(problem(&Error::WrongType));
         }
-        let read = serde_json::from_slice(program.body());
+        let read = serde_json::from_slice(wire::without_byte_order_mark(program.body()));
         read.map(Self)
             .map_err(|error| malformed("the body", &error))
     }

@@ -374,6 +374,17 @@ fn bodies_that_are_none_are_refused_whole() {
 }
 
 #[test]
+fn a_byte_order_mark_counts_for_nothing() {
+    let text = r#"[{"type":"meta","g":"abc"}]"#;
+    assert_eq!(
+        upload(&format!("\u{feff}{text}")).device(),
+        upload(text).device()
+    );
+    let twice = format!("\u{feff}\u{feff}{text}");
+    assert!(decode(twice.as_bytes()).is_err());
+}
+
+#[test]
 fn an_envelope_is_told_from_an_array() {
     let key = "A".repeat(43);
     let text = format!(r#"{{"itp":"AAAA","itk":"{key}=","itv":"AAAAAAAAAAAAAAAA"}}"#);

@@ -5,7 +5,7 @@ use model::submission::{Batch, Content, Names, RejectReason, Submission};
 use model::{RawJson, limit};
 
 use super::item::{Item, text};
-use crate::json::{DEPTH, Kind, Scanner, Value};
+use crate::json::{self, DEPTH, Kind, Scanner, Value};
 use crate::rest::upload::event;
 use crate::sdk::{self, FETCH, Facts, Sealed, Undecodable};
 
@@ -43,7 +43,7 @@ pub struct Upload<'a> {
 /// one; when it has more than [`ITEMS_MAX`] elements, two that speak for the device, or one that says twice
 /// whose the body is.
 pub fn decode(body: &[u8]) -> Result<Body<'_>, Undecodable> {
-    let text = simdutf8::basic::from_utf8(body).map_err(|_| Undecodable)?;
+    let text = json::text(body).map_err(|_| Undecodable)?;
     let mut scanner = Scanner::new(text);
     let value = scanner.value(DEPTH).map_err(|_| Undecodable)?;
     scanner.end().map_err(|_| Undecodable)?;

@@ -3,7 +3,7 @@
 use model::{IdentityKind, limit};
 
 use super::Refusal;
-use crate::json::{Kind, Scanner, Value};
+use crate::json::{self, Kind, Scanner, Value};
 
 /// Decodes the body: `{"identity": …}` or `{"guid": …}` (also spelled `objectId`), one name or a
 /// list of them. Numbers count as the text that was sent; null counts as absent.
@@ -12,7 +12,7 @@ use crate::json::{Kind, Scanner, Value};
 /// [`Refusal::Malformed`] when it is anything else: both, neither, an empty list, more than
 /// [`limit::DELETION_IDENTITIES_MAX`] names, an empty name.
 pub fn decode(body: &[u8]) -> Result<Vec<(IdentityKind, String)>, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = json::text(body).map_err(|_| Refusal::Malformed)?;
     let value = Scanner::whole(text).map_err(|_| Refusal::Malformed)?;
     if value.facts.key_twice {
         return Err(Refusal::Malformed);
@@ -36,7 +36,7 @@ pub fn decode(body: &[u8]) -> Result<Vec<(IdentityKind, String)>, Refusal> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_demerge(body: &[u8]) -> Result<Vec<String>, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = json::text(body).map_err(|_| Refusal::Malformed)?;
     let value = Scanner::whole(text).map_err(|_| Refusal::Malformed)?;
     if value.facts.key_twice {
         return Err(Refusal::Malformed);

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use super::Refusal;
 use super::url::{self, Plus};
-use crate::json::{Kind, Scanner, Value};
+use crate::json::{self, Kind, Scanner, Value};
 
 pub use filter::{Filter, FilterValue, Operator, PropertyKind};
 
@@ -77,7 +77,7 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
     if let Some(cursor) = url::value(query, "cursor", Plus::Plus) {
         return Some(cursor.into_owned());
     }
-    let value = parse(std::str::from_utf8(body).ok()?).ok()?;
+    let value = parse(json::text(body).ok()?).ok()?;
     let mut cursor = None;
     value.members(|key, value| {
         if key.decode().is_some_and(|key| key == "cursor") {
@@ -222,7 +222,7 @@ fn parse(text: &str) -> Result<Value<'_>, Refusal> {
 
 /// The text of a question: the body or, when that is empty, `query` of the query string.
 pub(super) fn text_of<'a>(query: &'a str, body: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
-    let body = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let body = json::text(body).map_err(|_| Refusal::Malformed)?;
     if body.trim_ascii().is_empty() {
         return Ok(url::value(query, "query", Plus::Space).unwrap_or_default());
     }

@@ -5,7 +5,7 @@ use model::{RawJson, limit};
 
 use super::Refusal;
 use super::upload::profile::checks;
-use crate::json::{Kind, Scanner, Value};
+use crate::json::{self, Kind, Scanner, Value};
 
 /// Where a person can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +102,7 @@ fn each<T>(
     body: &[u8],
     decode: impl Fn(&Fields<'_>) -> Result<T, RejectReason>,
 ) -> Result<Decoded<T>, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = json::text(body).map_err(|_| Refusal::Malformed)?;
     let value = Scanner::whole(text).map_err(|_| Refusal::Malformed)?;
     let mut lists = Vec::new();
     value.members(|key, value| {

@@ -14,7 +14,7 @@ use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submis
 use model::{RawJson, limit};
 
 use super::Refusal;
-use crate::json::{Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
+use crate::json::{self, Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
 use names::{NameField, NameFields};
 
 pub use text::error;
@@ -27,11 +27,12 @@ const LEVELS_AROUND: usize = 2;
 /// Decodes an upload's body.
 ///
 /// # Errors
-/// [`Refusal::Malformed`] when it is not UTF-8, not JSON (a byte order mark and `NaN` are not),
-/// nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of them, or more than
-/// [`limit::RECORDS_PER_UPLOAD_MAX`] records: nothing of it was taken.
+/// [`Refusal::Malformed`] when it is not UTF-8, not JSON (`NaN` is not; one byte order mark before it
+/// counts for nothing), nested more than [`limit::JSON_DEPTH_MAX`] levels deep, has no `d` or two of
+/// them, more than [`limit::RECORDS_PER_UPLOAD_MAX`] records, or more than
+/// [`limit::TOKENS_PER_UPLOAD_MAX`] tokens among them: nothing of it was taken.
 pub fn decode(body: &[u8]) -> Result<Batch<'_>, Refusal> {
-    let text = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+    let text = json::text(body).map_err(|Malformed| Refusal::Malformed)?;
     let mut batch = Batch::default();
     let likely = text.len().div_ceil(RECORD_BYTES_LIKELY);
     batch
@@ -74,6 +75,8 @@ fn envelope<'a>(text: &'a str, batch: &mut Batch<'a>) -> Result<(), Malformed> {
 struct Like<'a> {
     record: Familiar<'a, Field>,
     data: Familiar<'a, Audited<'a>>,
+    /// How many of them were tokens.
+    tokens: usize,
 }
 
 /// A field of a record.
@@ -127,7 +130,7 @@ fn element<'a>(
     let mut fields = Fields::default();
     let is_object = scanner.peek() == Some(b'{');
     if is_object {
-        let Like { record, data } = like;
+        let Like { record, data, .. } = like;
         let below = depth.saturating_sub(1);
         scanner.object_like(
             record,
@@ -145,6 +148,10 @@ fn element<'a>(
         scanner.value(depth)?;
     }
     let text = scanner.since(start)?;
+    like.tokens = like.tokens.saturating_add(usize::from(fields.is_token()));
+    if like.tokens > limit::TOKENS_PER_UPLOAD_MAX {
+        return Err(Malformed);
+    }
     let decided = if is_object {
         fields.decide()
     } else {
@@ -183,6 +190,11 @@ impl<'a> Fields<'a> {
             Field::Ignored => return,
         };
         self.key_twice |= place.replace(value).is_some();
+    }
+
+    fn is_token(&self) -> bool {
+        let record_type = self.record_type.and_then(|it| it.string());
+        record_type.is_some_and(|it| it == "token")
     }
 
     /// Whom the record is about, when it is refused.
@@ -245,6 +257,12 @@ fn audit(value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
 /// A field that is absent or null.
 fn present(field: Option<Value<'_>>) -> Option<Value<'_>> {
     field.filter(|it| it.kind != Kind::Null)
+}
+
+/// The data of an event or a person, where there is any: an empty list is how PHP writes an object without
+/// members.
+fn data(field: Option<Value<'_>>) -> Option<Value<'_>> {
+    present(field).filter(|it| it.kind != Kind::Array || it.facts.members > 0)
 }
 
 /// The answer to an upload: `processed` records were taken, the others are echoed.

@@ -242,7 +242,7 @@ fn what_is_wrong_is_rejected_alone() {
     );
     check(
         "push",
-        r#"{"type":"event","evtName":"a","evtData":[]}"#,
+        r#"{"type":"event","evtName":"a","evtData":[1]}"#,
         &expect![[r#"rejected event_data_invalid Person(ObjectId, "GUID")"#]],
     );
     for text in ["", "[]", "7", "{", "{} x", r#"{"id":"A","id":"B"}"#] {

@@ -91,6 +91,24 @@ async fn the_body_alone_can_say_who_it_is() {
 }
 
 #[tokio::test]
+async fn headers_that_stand_twice_must_say_the_same() {
+    let room = Room::new().await;
+    let cases = [
+        ("X-CleverTap-Account-Id", ACCOUNT, true),
+        ("X-CleverTap-Token", &*room.passcode, true),
+        ("X-CleverTap-Account-Id", "OTHER-1", false),
+        ("X-CleverTap-Token", "wrong", false),
+    ];
+    for (name, value, is_taken) in cases {
+        let request = android(&room).header(name, value);
+        // The body shows the token as well.
+        let request = request.body(batch(&room.passcode).into()).unwrap();
+        let answer = send(&room, request).await;
+        assert_eq!(answer.is_some(), is_taken, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_that_is_sent_again_is_stored_once_and_two_taps_stay_two() {
     let room = Room::new().await;
     for _ in 0..2 {

@@ -93,6 +93,7 @@ async fn every_refusal_is_a_problem_and_strangers_hear_what_strangers_hear() {
     for (method, path, body, expect) in [
         ("GET", "/v2/audit-log", "", 401),
         ("POST", "/v2/users", "{}", 401),
+        ("POST", "/v2/users", "\u{feff}{}", 401),
         ("POST", "/v2/users", "{", 0),
         ("PUT", "/v2/users", "{}", 0),
         ("GET", "/v2/nothing", "", 0),
@@ -132,6 +133,18 @@ async fn a_question_that_finds_no_memory_or_time_is_told_what_to_ask_instead() {
         let response = error.respond(Facts::default());
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_no_fault() {
+    let room = Room::new().await;
+    let caller = Caller::new(&room, EVERYTHING).await;
+    let request = caller.request("POST", "/v2/credentials");
+    let request = request.header("Content-Type", "application/json");
+    let body = "\u{feff}{\"name\":\"x\"}";
+    let answer = room.send(request.body(Body::from(body)).unwrap()).await;
+    // It is read: what it asks for is wrong.
+    is_problem(&answer, 422, "invalid");
 }
 
 #[tokio::test]

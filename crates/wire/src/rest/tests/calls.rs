@@ -37,6 +37,10 @@ fn a_question_by_post_and_by_get_is_the_same() {
     let encoded: String = BODY.bytes().map(|b| format!("%{b:02X}")).collect();
     let by_get = ask(&format!("?batch_size=500&query={encoded}"), "").unwrap();
     assert_eq!(by_post, by_get);
+    assert_eq!(
+        ask("batch_size=500", &format!("\u{feff}{BODY}")).unwrap(),
+        by_post
+    );
     let form = BODY.replace('"', "%22").replace(' ', "+");
     assert_eq!(
         ask(&format!("query={form}&batch_size=500"), " "),
@@ -365,6 +369,7 @@ fn a_cursor_comes_in_the_query_string_or_in_the_body() {
     assert_eq!(of("batch_size=2&cursor=", ""), Some(String::new()));
     assert_eq!(of("cursor=%41%2D", "{}"), Some("A-".into()));
     assert_eq!(of("", "{\"cursor\":\"Ab\"}"), Some("Ab".into()));
+    assert_eq!(of("", "\u{feff}{\"cursor\":\"Ab\"}"), Some("Ab".into()));
     assert_eq!(of("batch_size=2", BODY), None);
 }
 

@@ -80,7 +80,9 @@ fn properties_of_people_with_a_rule() {
         "{\"Age\":\"aa\",\"Phone\":\"1\",\"Email\":\"x\"}",
         Why::EmailInvalid,
     );
-    check_profile("[]", Why::ProfileDataInvalid);
+    check_profile("[]", None);
+    check_profile("[{}]", Why::ProfileDataInvalid);
+    check_profile("[[]]", Why::ProfileDataInvalid);
     check_profile("{\"a\":[[[[1]]]]}", Why::NestedTooDeep);
     check_profile("null", None);
 }

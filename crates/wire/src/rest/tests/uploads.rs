@@ -39,7 +39,7 @@ fn check_ts(ts: &str, expect: Option<i64>) {
 fn bodies_that_cannot_be_used_are_malformed() {
     let deep = format!("{{\"d\":{}", "[".repeat(100_000));
     let many = format!("{{\"d\":[{}]}}", vec!["1"; 1_001].join(","));
-    let bodies: [&[u8]; 15] = [
+    let bodies: [&[u8]; 16] = [
         b"",
         b"null",
         b"[]",
@@ -49,7 +49,8 @@ fn bodies_that_cannot_be_used_are_malformed() {
         b"{\"d\":[}",
         b"{\"d\":[]} x",
         b"{\"d\":[],\"d\":[]}",
-        b"\xef\xbb\xbf{\"d\":[]}",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"d\":[]}",
         b"{\"d\":[\"\xff\"]}",
         b"{\"d\":[\"\xc0\xaf\"]}",
         b"{\"d\":[{\"ts\":NaN}]}",
@@ -69,6 +70,8 @@ fn a_list_a_single_record_and_nothing_are_uploads() {
     assert_eq!(count(format!("{{\"d\":{event}}}")), 1);
     assert_eq!(count(format!("{{\"\\u0064\":[{event}],\"x\":[1]}}")), 1);
     assert_eq!(count("{\"d\":[]}".into()), 0);
+    // As .NET writes it.
+    assert_eq!(count(format!("\u{feff}{{\"d\":[{event}]}}")), 1);
     assert_eq!(
         count(format!(
             "{{\"d\":[{}]}}",
@@ -109,6 +112,16 @@ fn an_event_is_kept_as_sent() {
     };
     assert_eq!((name.as_ref(), properties.as_str()), ("Café %", data));
     assert_eq!((session, context), (&None, &None));
+}
+
+#[test]
+fn an_empty_list_is_no_properties() {
+    let body = format!("{{\"d\":{}}}", event_with("\"evtData\":[]"));
+    let batch = upload::decode(body.as_bytes()).unwrap();
+    let Content::Event { properties, .. } = &batch.records[0].content else {
+        panic!("an event")
+    };
+    assert_eq!(properties.as_str(), "{}");
 }
 
 #[test]
@@ -197,6 +210,10 @@ fn times_are_epoch_seconds_or_iso() {
         ("1700000000", 1_700_000_000_000),
         ("\"1700000000\"", 1_700_000_000_000),
         ("9999999999", 9_999_999_999_000),
+        ("1700000000.5", 1_700_000_000_500),
+        ("1700000000.0", 1_700_000_000_000),
+        ("9999999999.9999", 9_999_999_999_999),
+        ("\"1700000000.2534142\"", 1_700_000_000_253),
         ("\"2023-11-14T22:13:20Z\"", 1_700_000_000_000),
         ("\"2023-11-15T03:43:20.250+05:30\"", 1_700_000_000_250),
     ];
@@ -209,8 +226,17 @@ fn times_are_epoch_seconds_or_iso() {
         "\"\"",
         "\"0\"",
         "1700000000000",
-        "1700000000.5",
+        "0.5",
+        "1700000000000.5",
+        "17000000000.5",
         "1.7e9",
+        "1700000000.5e0",
+        "-1700000000.5",
+        "\"1700000000.\"",
+        "\".5\"",
+        "\"1700000000.5.5\"",
+        "\"1700000000,5\"",
+        "\"+1700000000.5\"",
         "18446744073709551617",
         "true",
         "{}",
@@ -264,7 +290,9 @@ fn event_names_and_data() {
     let data = |data: &str| event_with(&format!("\"evtData\":{data}"));
     check(&data("{}"), None);
     check(&data("null"), None);
-    for shape in ["[]", "\"x\"", "1", "true"] {
+    check(&data("[]"), None);
+    check(&data("[ \n ]"), None);
+    for shape in ["[{}]", "[[]]", "[null]", "\"x\"", "1", "true"] {
         check(&data(shape), Why::EventDataInvalid);
     }
     check(&data("{\"\":1}"), Why::KeyInvalid);
@@ -336,7 +364,7 @@ fn every_reason_has_its_code_and_text() {
         509 event_name_missing: Event Name is incorrect. ErrorCode: 509 - Event name is mandatory. Skipped record number : 1
         512 event_name_invalid: Event Name is incorrect. ErrorCode: 512 - Event name is too long or not valid text. Skipped record number : 1
         512 key_twice: Record is incorrect. ErrorCode: 512 - A key appears twice in one object. Skipped record number : 1
-        512 key_invalid: Record is incorrect. ErrorCode: 512 - A key is empty, over 120 characters or not valid text. Skipped record number : 1
+        512 key_invalid: Record is incorrect. ErrorCode: 512 - A key is empty, too long or not valid text. Skipped record number : 1
         512 event_data_invalid: Event structure is not valid. ErrorCode: 512 - evtData needs to be an object. Skipped record number : 1
         512 nested_too_deep: Record is incorrect. ErrorCode: 512 - Objects and arrays can be nested 3 levels deep. Skipped record number : 1
         512 profile_data_invalid: Profile data is incorrect. profileData needs to be an object.Skipped record number : 1

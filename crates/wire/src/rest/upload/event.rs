@@ -71,7 +71,7 @@ fn sound_properties(event: &str, data: Value<'_>) -> RawJson {
 }
 
 fn of_name<'a>(name: Cow<'a, str>, data: Option<Value<'a>>) -> Result<Content<'a>, RejectReason> {
-    let properties = match present(data) {
+    let properties = match super::data(data) {
         None => RawJson::empty_object(),
         Some(data) => {
             properties(&data)?;

@@ -11,7 +11,7 @@ use model::{RawJson, limit};
 use std::borrow::Cow;
 
 use super::names::name;
-use super::{audit, present};
+use super::audit;
 use crate::json::{Kind, Value};
 
 /// Levels of `profileData`: its own, and three of nesting.
@@ -21,16 +21,16 @@ pub(super) fn decode<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
 ) -> Result<Content<'a>, RejectReason> {
-    let (content, fault) = read(data, identity)?;
+    let (content, fault) = read(data, identity, limit::PROFILE_KEY_BYTES_MAX)?;
     fault.map_or(Ok(content), Err)
 }
 
 /// What an SDK says of a person: nobody who could mend it is told what is wrong, so a property that
-/// breaks its rule is left out, and the rest is taken. Beside it stands why.
+/// breaks its rule is left out, and the rest is taken. Beside it stands why. SDKs count a key's characters.
 pub(crate) fn decode_sdk(
     data: Option<Value<'_>>,
 ) -> Result<(Content<'_>, Option<RejectReason>), RejectReason> {
-    match read(data, None) {
+    match read(data, None, usize::MAX) {
         Ok((_, Some(RejectReason::KeyTwice))) => Err(RejectReason::KeyTwice),
         Ok(read) => Ok(read),
         Err(RejectReason::KeyTwice) => Err(RejectReason::KeyTwice),
@@ -69,8 +69,9 @@ fn is_alias(key: &str) -> bool {
 fn read<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
+    key_bytes_max: usize,
 ) -> Result<(Content<'a>, Option<RejectReason>), RejectReason> {
-    let Some(data) = present(data) else {
+    let Some(data) = super::data(data) else {
         let nothing = Content::Profile {
             changes: Vec::new(),
             alias: None,
@@ -89,8 +90,10 @@ fn read<'a>(
     audit(&data, LEVELS_MAX)?;
     let mut reader = Reader::default();
     data.members(|key, value| {
-        if let Some(key) = key.decode() {
-            reader.member(&key, value);
+        match key.decode() {
+            Some(key) if key.len() > key_bytes_max => reader.faults.push(RejectReason::KeyInvalid),
+            Some(key) => reader.member(&key, value),
+            None => {}
         }
     });
     let fault = reader.faults.into_iter().min_by_key(|it| checks::rank(*it));

@@ -22,8 +22,7 @@ const fn words(reason: RejectReason) -> &'static str {
             "Record is incorrect. ErrorCode: 512 - A key appears twice in one object. "
         }
         RejectReason::KeyInvalid => {
-            "Record is incorrect. ErrorCode: 512 - A key is empty, over 120 characters or not valid \
-             text. "
+            "Record is incorrect. ErrorCode: 512 - A key is empty, too long or not valid text. "
         }
         RejectReason::EventDataInvalid => {
             "Event structure is not valid. ErrorCode: 512 - evtData needs to be an object. "

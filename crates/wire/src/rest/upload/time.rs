@@ -1,4 +1,7 @@
-//! `ts`: epoch seconds, as a number or as digits, or an ISO 8601 time with its offset.
+//! `ts`: epoch seconds, as a number or as text, or an ISO 8601 time with its offset.
+//!
+//! Of a fraction of a second the milliseconds are kept. What may be another time than was meant is
+//! refused: milliseconds since the epoch, and a time of a place that is not said.
 
 use model::Timestamp;
 use model::submission::RejectReason;
@@ -9,6 +12,7 @@ use super::present;
 
 /// The largest time: ten digits of seconds, in the year 2286. Milliseconds have thirteen.
 const SECONDS_MAX: i64 = 9_999_999_999;
+const SECONDS_DIGITS_MAX: usize = 10;
 /// Longer texts are no times.
 const TEXT_BYTES_MAX: usize = 64;
 
@@ -27,16 +31,31 @@ pub(super) fn decode(field: Option<Value<'_>>) -> Result<Option<Timestamp>, Reje
     time.map(Some).ok_or(RejectReason::TimeInvalid)
 }
 
-fn seconds(digits: &str) -> Option<Timestamp> {
-    if digits.len() > 10 || !digits.bytes().all(|it| it.is_ascii_digit()) {
+/// Digits, with a decimal fraction or without.
+fn seconds(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
+    if whole.len() > SECONDS_DIGITS_MAX
+        || text.len() > TEXT_BYTES_MAX
+        || fraction.is_empty()
+        || !is_number(whole)
+        || !is_number(fraction)
+    {
         return None;
     }
-    // Ten digits are far from overflow.
-    let seconds = digits.bytes().fold(0_i64, |sum, digit| {
+    let seconds = number(whole.bytes());
+    let zeros = std::iter::repeat(b'0');
+    let thousandths = number(fraction.bytes().chain(zeros).take(3));
+    let ms = seconds.wrapping_mul(1_000).wrapping_add(thousandths);
+    (seconds > 0).then(|| Timestamp::from_ms(ms))
+}
+
+/// What a few digits are: ten of them, and three of a fraction, are far from overflow.
+fn number(digits: impl Iterator<Item = u8>) -> i64 {
+    digits.fold(0, |sum: i64, digit| {
         let digit = i64::from(digit.wrapping_sub(b'0'));
         sum.wrapping_mul(10).wrapping_add(digit)
-    });
-    (seconds > 0).then(|| Timestamp::from_seconds(seconds))
+    })
 }
 
 fn iso8601(text: &str) -> Option<Timestamp> {

@@ -41,10 +41,7 @@ pub(crate) fn key(person: PersonKey) -> Expr {
 
 /// A record id in a plan.
 pub(crate) fn record(id: RecordId) -> Expr {
-    Expr::Literal(
-        ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec())),
-        None,
-    )
+    Expr::Literal(ScalarValue::FixedSizeBinary(16, Some(id.0.to_vec())), None)
 }
 
 /// A moment in a plan.

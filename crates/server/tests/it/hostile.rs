@@ -187,10 +187,7 @@ async fn b09_bombs_are_refused() {
 
     // 10 GiB of zeros, as the gzip of a gzip member repeated: 10 MiB on the wire.
     let packed = bomb(10 << 30);
-    let headers = format!(
-        "Content-Encoding: gzip\r\nContent-Length: {}",
-        packed.len()
-    );
+    let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}", packed.len());
     let pieces = packed.chunks(PIECE_BYTES).map(<[u8]>::to_vec);
     let (answer, _) = door.converse(&head(&account, &headers), pieces).await;
     is_too_large("gzip", &answer);

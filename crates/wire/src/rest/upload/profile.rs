@@ -10,8 +10,8 @@ use model::submission::{Content, PREDEFINED_PROPERTIES, RejectReason, is_predefi
 use model::{RawJson, limit};
 use std::borrow::Cow;
 
-use super::names::name;
 use super::audit;
+use super::names::name;
 use crate::json::{Kind, Value};
 
 /// Levels of `profileData`: its own, and three of nesting.
@@ -89,12 +89,10 @@ fn read<'a>(
     }
     audit(&data, LEVELS_MAX)?;
     let mut reader = Reader::default();
-    data.members(|key, value| {
-        match key.decode() {
-            Some(key) if key.len() > key_bytes_max => reader.faults.push(RejectReason::KeyInvalid),
-            Some(key) => reader.member(&key, value),
-            None => {}
-        }
+    data.members(|key, value| match key.decode() {
+        Some(key) if key.len() > key_bytes_max => reader.faults.push(RejectReason::KeyInvalid),
+        Some(key) => reader.member(&key, value),
+        None => {}
     });
     let fault = reader.faults.into_iter().min_by_key(|it| checks::rank(*it));
     if reader.own_properties > limit::PROFILE_PROPERTIES_MAX {

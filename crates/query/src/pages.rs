@@ -184,20 +184,20 @@ impl Engine {
         let mut places = Places::new(asked.room);
         let tail = Arc::new(asked.rows.tail_alone());
         if let Some(window) = asked.window_of_tail() {
-            self.look(asked, &tail, window, &mut places).await?;
+            self.look_in(asked, &tail, window, &mut places).await?;
         }
         let parts = Arc::new(asked.rows.parts_alone(asked.rows.parts.clone()));
         for window in asked.windows() {
             if !places.may_have(window.begin()) {
                 break;
             }
-            self.look(asked, &parts, window, &mut places).await?;
+            self.look_in(asked, &parts, window, &mut places).await?;
         }
         Ok(places.found)
     }
 
     /// Adds the places of `rows` in a window.
-    async fn look(
+    async fn look_in(
         &self,
         asked: &Asked<'_>,
         rows: &Arc<TableRows>,

@@ -210,7 +210,7 @@ fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
     }
     let by_acme = config.acme.names.first().filter(|_| config.acme.is_on());
     let configured = by_acme.or_else(|| config.tls.names.first());
-    let name = own.or(configured.map(String::as_str));
+    let name = own.or_else(|| configured.map(String::as_str));
     let name = name.unwrap_or("localhost");
     let name = match name.contains(':') {
         true => format!("[{name}]"),

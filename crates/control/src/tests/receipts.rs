@@ -19,7 +19,8 @@ async fn account(control: &Control) -> AccountId {
 /// An order for some people, with which the job has begun.
 async fn started(control: &Control, account: AccountId, people: &[PersonKey]) -> DeletionId {
     let keys = people.iter().map(|it| LedgerKey::whole(*it)).collect();
-    let ordered = control.request_deletion(&operator(), account, keys, "asked");
+    let operator = operator();
+    let ordered = control.request_deletion(&operator, account, keys, "asked");
     let id = ordered.await.unwrap();
     control.start_deletion(&JOB, id, 1).await.unwrap();
     id
@@ -209,8 +210,10 @@ async fn the_first_version_of_receipts_is_still_verified() {
         let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
         let shop = account(&control).await;
         let id = started(&control, shop, &[person(1)]).await;
-        let completed = control.complete_deletion(&JOB, id, 1, last_turn());
-        completed.await.unwrap();
+        control
+            .complete_deletion(&JOB, id, 1, last_turn())
+            .await
+            .unwrap();
         std::fs::write(&path, receipt(&control, id).await.1).unwrap();
     }
     let note = std::fs::read_to_string(&path).unwrap();

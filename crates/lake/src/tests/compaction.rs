@@ -175,7 +175,7 @@ fn a_day_that_is_over_ends_as_one_part() {
 #[test]
 fn a_merge_that_makes_no_fewer_parts_is_given_up() {
     run(async {
-        let world = World::new(crate::Settings {
+        let world = World::new(Settings {
             part_raw_bytes_max: 1,
             ..small()
         });

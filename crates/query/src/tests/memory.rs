@@ -1,9 +1,13 @@
 //! What reads gather counts as memory of all queries.
 
 use super::world::{DAY, World, at, person, policy};
+use crate::snapshot::adapt;
 use crate::{Error, EventsQuery, PeoplePage, ProfileParts, Settings, Subject, ValueType};
+use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 use model::PersonKey;
 use model::record::{ChangeOp, Record};
+use std::sync::Arc;
 
 const ONLY_PROFILES: ProfileParts = ProfileParts {
     profile: true,
@@ -125,4 +129,22 @@ async fn everybody_is_counted_where_sql_reads_people() {
     assert_eq!(world.sql(&statement).await, r#"[{"n":1}]"#);
     let page = people(&world, &until(1_000)).await.unwrap();
     assert_eq!(page.people.len(), 100);
+}
+
+#[test]
+fn what_rows_of_the_journal_lack_is_one_array_of_each_type() {
+    let field = |name: &str, kind: DataType| Field::new(name, kind, true);
+    let own = Arc::new(Schema::new(vec![field("a", DataType::Int64)]));
+    let values = Arc::new(Int64Array::from(vec![1, 2]));
+    let batch = RecordBatch::try_new(own, vec![values]).unwrap();
+    let all = Arc::new(Schema::new(vec![
+        field("x", DataType::Int64),
+        field("a", DataType::Int64),
+        field("y", DataType::Int64),
+        field("z", DataType::Utf8),
+    ]));
+    let wide = adapt(&batch, &all).unwrap();
+    let nulls = [0, 1, 2, 3].map(|n| wide.column(n).null_count());
+    assert_eq!(nulls, [2, 0, 2, 2]);
+    assert!(Arc::ptr_eq(wide.column(0), wide.column(2)));
 }

@@ -207,7 +207,7 @@ impl Engine {
         let masked = planner::Masked::of(policy, &names, with_people);
         for table in names {
             let rows = snapshot.table(table)?;
-            let view = tables::view(rows, &self.inner.snapshots, policy, &allowed.properties)?;
+            let view = tables::view(rows, &self.inner.snapshots, policy, &allowed)?;
             context
                 .register_table(table.as_str(), Arc::new(ViewTable::new(view, None)))
                 .map_err(|error| self.engine_error(error))?;

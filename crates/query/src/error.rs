@@ -157,6 +157,9 @@ impl Error {
             },
             DataFusionError::External(source) => match source.downcast_ref::<Self>() {
                 Some(Self::Retired(id)) => Self::Retired(*id),
+                Some(Self::Memory { limit_bytes }) => Self::Memory {
+                    limit_bytes: *limit_bytes,
+                },
                 _ => Self::Engine(DataFusionError::Execution(error.to_string())),
             },
             _ => Self::Engine(DataFusionError::Execution(error.to_string())),

@@ -3,14 +3,18 @@
 //! An event's row: `record_id`, `person_key`, `person` (the key that joins it to the export of
 //! people), `name`, `ts`, `received_at`, `ts_sent`, `source`, `session`, `context` and `properties`
 //! (JSON objects, each value as it was sent). A person's row: `person`, `keys`, `identity`,
-//! `identities`, `devices`, `properties`. Masked values are replaced. Nothing is held but a batch.
+//! `identities`, `devices`, `properties`. Masked values are replaced. Nothing is held but a batch. Events
+//! are read out of one part after the other, each with its own columns, or out of several that have few
+//! together: all that an account ever had are as many as whoever sends events likes.
 
 use arrow::array::{
     ArrayRef, AsArray, FixedSizeBinaryBuilder, RecordBatch, StringArray, StringBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::logical_expr::Expr;
 use datafusion::parquet;
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use governance::{Profile, Stretch};
 use lake::schema::{PERSON_KEY, RECORD_ID, TS, timestamp_type};
 use model::record::Table;
@@ -26,9 +30,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use crate::csv::{self, Formulas};
 use crate::events::{self, CONTEXT, EventsQuery};
 use crate::masked;
-use crate::people::{PAGE, PersonView};
+use crate::people::{Links, PAGE, PersonView};
 use crate::reads::{self, Read};
 use crate::scan::Order;
+use crate::snapshot::TableRows;
 use crate::{Engine, Error, ReadPolicy, Result, Rows, json};
 
 /// How an export is written.
@@ -66,58 +71,42 @@ impl Engine {
         self.settle(policy).await?;
         let snapshot = self.inner.snapshots.take(policy.account, &tables).await?;
         let mut links = self.links(&snapshot, policy).await?;
-        let filter = Some(events::matching(query, Some(self.inner.clock.now())));
+        let filter = events::matching(query, Some(self.inner.clock.now()));
+        let everybody = PersonKey([0; 16])..=PersonKey([u8::MAX; 16]);
         let rows = snapshot.table(Table::Events)?;
-        let read = Read {
-            filter,
-            ..Read::default()
-        };
-        let rows = self.read(rows, policy, Order::Any, read).await?;
+        let pieces = rows.pieces(&(query.from..=query.to), &everybody);
+        let batches = self.whole_rows(pieces, policy, filter);
         let schema = event_schema();
         let (policy, out_schema) = (policy.clone(), Arc::clone(&schema));
-        let batches = rows.batches.map(move |batch| {
-            let batch = batch?;
-            let (keys, times) = (reads::keys(&batch, PERSON_KEY)?, reads::times(&batch, TS)?);
-            let mut people = FixedSizeBinaryBuilder::with_capacity(batch.num_rows(), 16);
-            let properties = events::property_reader(&batch)?;
-            let mut objects = StringBuilder::new();
-            let mut contexts = StringBuilder::new();
-            let sent = reads::texts(&batch, CONTEXT)?;
-            for row in 0..batch.num_rows() {
-                let person = links.person(reads::person(keys, row), reads::time(times, row));
-                people
-                    .append_value(person.0)
-                    .map_err(|_| Error::Internal("write a person's key"))?;
-                let object = masked::object(properties.object(row), &policy);
-                objects.append_value(object.as_str());
-                let context = reads::text(sent, row).map(|it| match policy.masks.is_empty() {
-                    true => Cow::Borrowed(it),
-                    false => {
-                        let masked = masked::members(it, &policy.masks);
-                        Cow::Owned(masked.as_str().to_owned())
-                    }
-                });
-                contexts.append_option(context);
+        let batches = batches
+            .map(move |batch| events_batch(&batch?, &mut links, &policy, &out_schema))
+            .boxed();
+        Ok(Rows { schema, batches })
+    }
+
+    /// The rows of `pieces` for which `filter` is true, with all columns: each piece is planned and read
+    /// when those before it have been.
+    fn whole_rows(
+        &self,
+        pieces: Vec<TableRows>,
+        policy: &ReadPolicy,
+        filter: Expr,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
+        let (engine, policy) = (self.clone(), policy.clone());
+        let pieces = futures::stream::iter(pieces).then(move |piece| {
+            let (engine, policy, filter) = (engine.clone(), policy.clone(), filter.clone());
+            async move {
+                let read = Read {
+                    filter: Some(filter),
+                    ..Read::default()
+                };
+                let plan = engine.plan_read(&Arc::new(piece), &policy, Order::Any, read)?;
+                let state = engine.whole_reader(Order::Any);
+                let rows = engine.run(state, plan, None).await?;
+                Ok::<_, Error>(rows.batches)
             }
-            let mut made: BTreeMap<&str, ArrayRef> = BTreeMap::from([
-                ("person", Arc::new(people.finish()) as ArrayRef),
-                ("properties", Arc::new(objects.finish()) as ArrayRef),
-                (CONTEXT, Arc::new(contexts.finish()) as ArrayRef),
-            ]);
-            let columns = out_schema.fields().iter().map(|field| {
-                let name = field.name().as_str();
-                let made = made.remove(name);
-                made.or_else(|| batch.column_by_name(name).map(Arc::clone))
-            });
-            let columns: Option<Vec<ArrayRef>> = columns.collect();
-            let columns = columns.ok_or(Error::Internal("find the columns of an event"))?;
-            RecordBatch::try_new(Arc::clone(&out_schema), columns)
-                .map_err(|_| Error::Internal("build rows of an export"))
         });
-        Ok(Rows {
-            schema,
-            batches: batches.boxed(),
-        })
+        pieces.try_flatten().boxed()
     }
 
     /// All people who did or changed anything in the time, to be written with [`write()`]. By key.
@@ -262,6 +251,51 @@ fn with_readable_keys(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
         .map_err(|_| Error::Internal("build rows of a file"))
+}
+
+/// Some events as an export has them.
+fn events_batch(
+    batch: &RecordBatch,
+    links: &mut Links,
+    policy: &ReadPolicy,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let (keys, times) = (reads::keys(batch, PERSON_KEY)?, reads::times(batch, TS)?);
+    let mut people = FixedSizeBinaryBuilder::with_capacity(batch.num_rows(), 16);
+    let properties = events::property_reader(batch)?;
+    let mut objects = StringBuilder::new();
+    let mut contexts = StringBuilder::new();
+    let sent = reads::texts(batch, CONTEXT)?;
+    for row in 0..batch.num_rows() {
+        let person = links.person(reads::person(keys, row), reads::time(times, row));
+        people
+            .append_value(person.0)
+            .map_err(|_| Error::Internal("write a person's key"))?;
+        let object = masked::object(properties.object(row), policy);
+        objects.append_value(object.as_str());
+        let context = reads::text(sent, row).map(|it| match policy.masks.is_empty() {
+            true => Cow::Borrowed(it),
+            false => {
+                let masked = masked::members(it, &policy.masks);
+                Cow::Owned(masked.as_str().to_owned())
+            }
+        });
+        contexts.append_option(context);
+    }
+    let mut made: BTreeMap<&str, ArrayRef> = BTreeMap::from([
+        ("person", Arc::new(people.finish()) as ArrayRef),
+        ("properties", Arc::new(objects.finish()) as ArrayRef),
+        (CONTEXT, Arc::new(contexts.finish()) as ArrayRef),
+    ]);
+    let columns = schema.fields().iter().map(|field| {
+        let name = field.name().as_str();
+        let made = made.remove(name);
+        made.or_else(|| batch.column_by_name(name).map(Arc::clone))
+    });
+    let columns: Option<Vec<ArrayRef>> = columns.collect();
+    let columns = columns.ok_or(Error::Internal("find the columns of an event"))?;
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|_| Error::Internal("build rows of an export"))
 }
 
 fn event_schema() -> SchemaRef {

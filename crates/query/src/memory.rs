@@ -50,7 +50,7 @@ impl Room {
     /// Whether all that was gathered found room.
     ///
     /// # Errors
-    /// `Invalid` when it did not.
+    /// `Unavailable` when it did not.
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_full {
             true => Err(Error::Memory {

@@ -9,7 +9,7 @@
 //! A record that was sent twice is shown once: see [`crate::tail_index`].
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use lake::RecordIndex;
 use lake::schema::{PROPERTY_PREFIX, PropertyColumns};
 use model::catalog::{Catalog, PartMeta};
@@ -407,22 +407,21 @@ impl Cache {
     }
 }
 
-/// `batch` with the columns of `schema`: those that it lacks are null.
+/// `batch` with the columns of `schema`: those that it lacks are null. However many these are, those of
+/// one type are one array.
 pub(crate) fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns: Vec<ArrayRef> = schema
-        .fields()
-        .iter()
-        .map(|field| column(batch, field))
-        .collect();
+    let mut nulls: HashMap<&DataType, ArrayRef> = HashMap::new();
+    let columns = schema.fields().iter().map(|field| {
+        if let Some(array) = batch.column_by_name(field.name()) {
+            return Arc::clone(array);
+        }
+        let kind = field.data_type();
+        let none = nulls.entry(kind);
+        Arc::clone(none.or_insert_with(|| new_null_array(kind, batch.num_rows())))
+    });
+    let columns: Vec<ArrayRef> = columns.collect();
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|_| Error::Internal("fit rows of the journal to the table"))
-}
-
-fn column(batch: &RecordBatch, field: &arrow::datatypes::Field) -> ArrayRef {
-    match batch.column_by_name(field.name()) {
-        Some(array) => Arc::clone(array),
-        None => new_null_array(field.data_type(), batch.num_rows()),
-    }
 }
 
 /// The physical columns of a table as a query scans them. JSON columns are marked.

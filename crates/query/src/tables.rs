@@ -10,14 +10,16 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when}
 use governance::{Mask, PLACEHOLDER, PropertyOf, Stretch, Suppressions};
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, PropertyTypes, TO_KEY, TS};
 use lake::schema::{PropertyType, fixed_fields};
+use model::limit::PROPERTY_COLUMNS_MAX;
 use model::record::{ChangeOp, Table};
 use model::{PersonKey, RecordId, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::events::CONTEXT;
+use crate::events::{CONTEXT, property_columns};
 use crate::scan::{Columns, Order, Scan};
 use crate::snapshot::{Snapshots, TableRows};
+use crate::statement::Allowed;
 use crate::{Error, ReadPolicy, Result, functions, json};
 
 /// How the columns of properties are named in SQL.
@@ -97,14 +99,32 @@ pub(crate) fn visible(
     Ok(plan)
 }
 
-/// The view of a table. `asked` are the properties that the query names besides those of columns.
+/// The view of a table for a statement. Of very many properties it has those that the statement names: a
+/// plan costs by the columns that it could read, and whoever sends events can invent properties.
+///
+/// # Errors
+/// `Invalid` when the statement may ask for all of very many.
 pub(crate) fn view(
     rows: &Arc<TableRows>,
     snapshots: &Arc<Snapshots>,
     policy: &ReadPolicy,
-    asked: &BTreeSet<String>,
+    statement: &Allowed,
 ) -> Result<LogicalPlan> {
-    let plan = visible(rows, snapshots, policy, Order::Any, Columns::All)?;
+    let asked = &statement.properties;
+    let are_many = rows.columns.iter().count() > PROPERTY_COLUMNS_MAX;
+    if are_many && statement.every_property {
+        return Err(Error::Statement(format!(
+            "events have more than {PROPERTY_COLUMNS_MAX} properties: name the columns that are \
+             wanted, such as \"p:Price\", instead of * and of NATURAL"
+        )));
+    }
+    let named = asked.iter().map(String::as_str);
+    let named: Vec<String> = property_columns(rows, named).into_iter().collect();
+    let scanned = match are_many {
+        true => Columns::Named(&named),
+        false => Columns::All,
+    };
+    let plan = visible(rows, snapshots, policy, Order::Any, scanned)?;
     let mut columns: Vec<Expr> = fixed_fields(rows.table)
         .iter()
         .map(|it| column(it.name()))
@@ -113,6 +133,9 @@ pub(crate) fn view(
         Table::Events => {
             let has_overflow = rows.columns.has_overflow();
             let mut names: BTreeSet<&str> = rows.columns.iter().map(|(name, _)| name).collect();
+            if are_many {
+                names.retain(|it| asked.contains(*it));
+            }
             if has_overflow {
                 names.extend(asked.iter().map(String::as_str));
             }

@@ -8,7 +8,8 @@ use governance::{Profile, PropertyOf, Stretch};
 use lake::schema::{ORDINAL, PERSON_KEY, RECORD_ID, TS};
 use model::record::{ChangeOp, Table};
 use model::{PersonKey, PersonMap, PersonSet, RawJson, RecordId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::profile::{EventStats, PersonView, ProfileParts, Seen};
@@ -37,8 +38,15 @@ pub(crate) struct PeopleReader<'a> {
 /// is made of it, bytes.
 const PERSON_BYTES: usize = 64;
 
+/// What somebody takes in a table of people with their times, which has twice the room that it needs, and
+/// in the list that is made of it, bytes.
+const KNOWN_BYTES: usize = 3 * size_of::<Known>();
+
 /// What an entry of somebody's takes beside its name and its value, bytes.
 const ENTRY_BYTES: usize = 96;
+
+/// Somebody, and when they first and last did something.
+pub(crate) type Known = (PersonKey, Option<Seen>);
 
 /// One change with what decides its place.
 pub(crate) struct Placed {
@@ -350,15 +358,19 @@ impl<'a> PeopleReader<'a> {
         Ok(())
     }
 
-    /// Everybody of whom anything is known, by key, and when they did something.
-    pub(crate) async fn everybody(&mut self) -> Result<BTreeMap<PersonKey, Option<Seen>>> {
+    /// Everybody of whom anything is known, in the order of their keys, and when they did something; and
+    /// what they take of the memory that all queries share.
+    pub(crate) async fn everybody(&mut self) -> Result<(Vec<Known>, Room)> {
         let mut people: PersonMap<Option<Seen>> = PersonMap::default();
+        let mut room = self.engine.room("everybody");
         let query = EventsQuery::default();
         let links = &mut self.links;
         self.engine
             .each_event(self.snapshot, self.policy, &query, None, |key, times| {
                 links.each_person(key, times, |person, times| {
-                    let seen = people.entry(person).or_default();
+                    let Some(seen) = entry(&mut people, &mut room, person) else {
+                        return;
+                    };
                     for ts in [times.first(), times.last()].into_iter().flatten() {
                         let (first, last) =
                             seen.map_or((*ts, *ts), |it| (it.first.min(*ts), it.last.max(*ts)));
@@ -367,11 +379,15 @@ impl<'a> PeopleReader<'a> {
                 });
             })
             .await?;
+        room.check()?;
         self.changed(&query, None, |person| {
-            people.entry(person).or_default();
+            entry(&mut people, &mut room, person);
         })
         .await?;
-        Ok(people.into_iter().collect())
+        room.check()?;
+        let mut people: Vec<Known> = people.into_iter().collect();
+        people.sort_unstable_by_key(|(person, _)| *person);
+        Ok((people, room))
     }
 
     /// The people with events that match, and what they take of the memory that all queries share.
@@ -456,6 +472,18 @@ impl<'a> PeopleReader<'a> {
         let found = found.into_values();
         let people = found.filter_map(|view| Some((has(&view)?, view)));
         Ok((people.collect(), changed_at))
+    }
+}
+
+/// What is known of somebody's times in a table of people; none when there is no room for it.
+fn entry<'t>(
+    people: &'t mut PersonMap<Option<Seen>>,
+    room: &mut Room,
+    person: PersonKey,
+) -> Option<&'t mut Option<Seen>> {
+    match people.entry(person) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(new) => room.take(KNOWN_BYTES).then(|| new.insert(None)),
     }
 }
 

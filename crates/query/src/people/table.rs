@@ -1,9 +1,9 @@
 //! `people` as SQL sees it: one row a person, folded while the rows are read.
 //!
-//! Who there is takes one pass over the keys of events and changes; profiles are folded a page at a
-//! time, so that a query holds one page of them. Everything is read under the reader's policy:
-//! deleted people are not there, masked values are replaced before they get here. A statement that
-//! names some keys reads those people only, one that needs no profile folds none.
+//! Who there is takes one pass over the keys of events and changes, and is held: it counts as memory of
+//! all queries. Profiles are folded a page at a time, so that a query holds one page of them. Everything
+//! is read under the reader's policy: deleted people are not there, masked values are replaced before they
+//! get here. A statement that names some keys reads those people only, one that needs no profile folds none.
 
 use arrow::array::{
     ArrayRef, FixedSizeBinaryBuilder, RecordBatch, RecordBatchOptions, StringBuilder,
@@ -26,11 +26,12 @@ use lake::schema::{PERSON_KEY, timestamp_type};
 use model::limit::PROPERTY_COLUMNS_MAX;
 use model::record::{ChangeOp, Table};
 use model::{PersonKey, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::profile::{PersonView, ProfileParts, Seen};
-use super::reader::PeopleReader;
+use super::reader::{Known, PeopleReader};
+use crate::memory::Room;
 use crate::reads::{self, Read};
 use crate::scan::{self, Order};
 use crate::snapshot::Snapshot;
@@ -265,13 +266,15 @@ impl PartitionStream for PeopleStream {
         let keys = self.keys.clone();
         let pages = async move {
             let wanted = Wanted::by(&schema);
-            let (people, seen) = reading.who(keys.as_deref(), wanted).await?;
-            let pages: Vec<Vec<PersonKey>> = people.chunks(PAGE).map(<[_]>::to_vec).collect();
-            let seen = Arc::new(seen);
+            let who = Arc::new(reading.who(keys.as_deref(), wanted).await?);
+            let pages = 0..who.people.len().div_ceil(PAGE);
             let pages = futures::stream::iter(pages).then(move |page| {
-                let (reading, seen) = (Arc::clone(&reading), Arc::clone(&seen));
+                let (reading, who) = (Arc::clone(&reading), Arc::clone(&who));
                 let schema = Arc::clone(&schema);
-                async move { reading.page(&page, &seen, wanted, &schema).await }
+                async move {
+                    let people = who.people.chunks(PAGE).nth(page).unwrap_or_default();
+                    reading.page(people, wanted, &schema).await
+                }
             });
             Ok::<_, Error>(pages)
         };
@@ -302,20 +305,23 @@ impl Wanted {
     }
 }
 
+/// Who there is.
+struct Who {
+    /// In the order of their keys.
+    people: Vec<Known>,
+    /// What they take of the memory that all queries share.
+    _held: Room,
+}
+
 impl Reading {
-    /// The people, by key, and when each did something.
-    async fn who(
-        &self,
-        keys: Option<&[PersonKey]>,
-        wanted: Wanted,
-    ) -> Result<(Vec<PersonKey>, BTreeMap<PersonKey, Option<Seen>>)> {
+    async fn who(&self, keys: Option<&[PersonKey]>, wanted: Wanted) -> Result<Who> {
         let Self {
             engine,
             snapshot,
             policy,
         } = self;
         let mut reader = PeopleReader::new(engine, snapshot, policy).await?;
-        let everybody = match keys {
+        let (people, room) = match keys {
             None => reader.everybody().await?,
             Some(keys) => {
                 let now = engine.inner.clock.now();
@@ -329,34 +335,38 @@ impl Reading {
                 };
                 let views = reader.read(&named, parts).await?;
                 let known = views.into_iter().filter(|(_, view)| !view.is_empty());
-                known.map(|(key, view)| (key, view.seen())).collect()
+                let mut known: Vec<Known> = known.map(|(key, view)| (key, view.seen())).collect();
+                known.sort_unstable_by_key(|(key, _)| *key);
+                (known, engine.room("people who were named"))
             }
         };
-        Ok((everybody.keys().copied().collect(), everybody))
+        Ok(Who {
+            people,
+            _held: room,
+        })
     }
 
     async fn page(
         &self,
-        people: &[PersonKey],
-        seen: &BTreeMap<PersonKey, Option<Seen>>,
+        people: &[Known],
         wanted: Wanted,
         schema: &SchemaRef,
     ) -> Result<RecordBatch> {
+        // What the views take of the memory that all queries share is given back with the reader.
+        let mut reader;
         let mut views: HashMap<PersonKey, PersonView> = HashMap::new();
         if wanted.profile {
-            let mut reader = PeopleReader::new(&self.engine, &self.snapshot, &self.policy).await?;
+            let keys: Vec<PersonKey> = people.iter().map(|(key, _)| *key).collect();
             let parts = ProfileParts {
                 profile: true,
                 events: false,
             };
-            views = reader.read(people, parts).await?;
+            reader = PeopleReader::new(&self.engine, &self.snapshot, &self.policy).await?;
+            views = reader.read(&keys, parts).await?;
         }
-        let rows: Vec<(PersonKey, PersonView, Option<Seen>)> = people
+        let rows: Vec<Row> = people
             .iter()
-            .map(|key| {
-                let seen = seen.get(key).copied().flatten();
-                (*key, views.remove(key).unwrap_or_default(), seen)
-            })
+            .map(|(key, seen)| (*key, views.remove(key).unwrap_or_default(), *seen))
             .collect();
         let columns = schema
             .fields()

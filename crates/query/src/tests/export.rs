@@ -1,10 +1,11 @@
 //! Files that leave.
 
-use super::world::{DAY, World, masked, person, policy};
+use super::world::{DAY, HOUR, World, at, masked, person, policy, without};
 use crate::csv::Formulas;
 use crate::export::{self, Format};
-use crate::{EventsQuery, ReadPolicy, csv};
+use crate::{EventsQuery, ReadPolicy, Settings, csv};
 use expect_test::expect;
+use governance::Stretch;
 use model::record::ChangeOp;
 
 async fn text(world: &World, policy: &ReadPolicy, format: Format) -> String {
@@ -63,6 +64,61 @@ async fn events_are_exported_as_sent() {
     );
     let parquet = text(&world, &policy(), Format::Parquet).await;
     assert!(parquet.starts_with("PAR1") && parquet.ends_with("PAR1"));
+}
+
+/// The properties of the events in an export, in order.
+async fn properties(world: &World, policy: &ReadPolicy, query: &EventsQuery) -> Vec<String> {
+    let rows = world.engine.export_events(policy, query).await.unwrap();
+    let mut out = Vec::new();
+    export::write(rows, Format::JsonLines, &mut out, |_| ())
+        .await
+        .unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let lines = text.lines().map(|line| {
+        let (_, last) = line.split_once("\"properties\":").unwrap();
+        last.strip_suffix('}').unwrap().to_owned()
+    });
+    let mut found: Vec<String> = lines.collect();
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test]
+async fn an_export_does_not_cost_by_the_properties_that_others_had() {
+    // A journal that is read while the query runs, as one is that is large.
+    let world = World::with(Settings {
+        memory_bytes_max: 64 * 1024,
+        tail_bytes_max: 1,
+        threads: 2,
+        ..Settings::default()
+    });
+    let mut expect = Vec::new();
+    for n in 0..50_u8 {
+        // No two events have a property in common: together they have 2,500.
+        let members: Vec<String> = (0..50)
+            .map(|m| format!("\"of {n:02}, {m:02}\":{m}"))
+            .collect();
+        let properties = format!("{{{}}}", members.join(","));
+        world.write([world.event(person(n), "E", i64::from(n) * HOUR, &properties)]);
+        expect.push(properties);
+        if n < 40 {
+            world.flush().await;
+        }
+    }
+    let all = EventsQuery::default();
+    assert_eq!(properties(&world, &policy(), &all).await, expect);
+    let some = EventsQuery {
+        from: at(30 * HOUR),
+        to: at(45 * HOUR),
+        ..EventsQuery::default()
+    };
+    let of_some = properties(&world, &policy(), &some).await;
+    assert_eq!(of_some, expect[30..45]);
+    // One in a part and one in the journal.
+    let hidden = without(&[(person(3), Stretch::WHOLE), (person(44), Stretch::WHOLE)]);
+    expect.remove(44);
+    expect.remove(3);
+    assert_eq!(properties(&world, &hidden, &all).await, expect);
 }
 
 #[tokio::test]

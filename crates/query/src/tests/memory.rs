@@ -1,9 +1,13 @@
 //! What reads gather counts as memory of all queries.
 
 use super::world::{DAY, World, at, person, policy};
+use crate::snapshot::adapt;
 use crate::{Error, EventsQuery, PeoplePage, ProfileParts, Settings, Subject, ValueType};
+use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 use model::PersonKey;
 use model::record::{ChangeOp, Record};
+use std::sync::Arc;
 
 const ONLY_PROFILES: ProfileParts = ProfileParts {
     profile: true,
@@ -34,17 +38,28 @@ async fn people(world: &World, query: &EventsQuery) -> crate::Result<PeoplePage>
         .await
 }
 
-#[tokio::test]
-async fn values_and_people_of_a_report_are_counted() {
+/// A key of many.
+fn one_of(n: u32) -> PersonKey {
+    let mut key = [0x11; 16];
+    key[..4].copy_from_slice(&n.to_be_bytes());
+    PersonKey(key)
+}
+
+/// A world in which 20,000 people did something.
+async fn crowd() -> World {
     let world = world_of(1024 * 1024);
     let records = (0..20_000_u32).map(|n| {
-        let mut key = [0x11; 16];
-        key[..4].copy_from_slice(&n.to_be_bytes());
         let value = format!("{{\"x\":\"{n:0>60}\"}}");
-        world.event(PersonKey(key), "E", n.into(), &value)
+        world.event(one_of(n), "E", n.into(), &value)
     });
     world.write(records.collect::<Vec<Record>>());
     world.flush().await;
+    world
+}
+
+#[tokio::test]
+async fn values_and_people_of_a_report_are_counted() {
+    let world = crowd().await;
     let engine = &world.engine;
     let (few, many) = (until(1_000), until(DAY));
     for subject in ["Event", "Person"] {
@@ -97,4 +112,39 @@ async fn changes_of_people_are_counted_and_folded_as_there_is_memory_for_them() 
     let page = people(&world, &until(2)).await;
     assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
     assert_eq!(people(&world, &until(1)).await.unwrap().people.len(), 50);
+}
+
+#[tokio::test]
+async fn everybody_is_counted_where_sql_reads_people() {
+    let world = crowd().await;
+    for column in ["count(*)", "max(last_seen)"] {
+        let statement = format!("SELECT {column} AS n FROM people");
+        let refused = world.sql_as(&policy(), &statement).await;
+        let is_refused = matches!(refused, Err(Error::Memory { .. }));
+        assert!(is_refused, "{column}: {refused:?}");
+    }
+    // What was taken is there again.
+    let key = one_of(9_000);
+    let statement = format!("SELECT count(*) AS n FROM people WHERE person_key = '{key}'");
+    assert_eq!(world.sql(&statement).await, r#"[{"n":1}]"#);
+    let page = people(&world, &until(1_000)).await.unwrap();
+    assert_eq!(page.people.len(), 100);
+}
+
+#[test]
+fn what_rows_of_the_journal_lack_is_one_array_of_each_type() {
+    let field = |name: &str, kind: DataType| Field::new(name, kind, true);
+    let own = Arc::new(Schema::new(vec![field("a", DataType::Int64)]));
+    let values = Arc::new(Int64Array::from(vec![1, 2]));
+    let batch = RecordBatch::try_new(own, vec![values]).unwrap();
+    let all = Arc::new(Schema::new(vec![
+        field("x", DataType::Int64),
+        field("a", DataType::Int64),
+        field("y", DataType::Int64),
+        field("z", DataType::Utf8),
+    ]));
+    let wide = adapt(&batch, &all).unwrap();
+    let nulls = [0, 1, 2, 3].map(|n| wide.column(n).null_count());
+    assert_eq!(nulls, [2, 0, 2, 2]);
+    assert!(Arc::ptr_eq(wide.column(0), wide.column(2)));
 }

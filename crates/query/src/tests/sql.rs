@@ -1,6 +1,7 @@
 //! Values and types in SQL.
 
-use super::world::{DAY, HOUR, World, at, person};
+use super::world::{DAY, HOUR, World, at, masked, person, policy};
+use model::ErrorKind;
 
 async fn check(world: &World, statement: &str, expect: &str) {
     assert_eq!(world.sql(statement).await, expect, "{statement}");
@@ -176,7 +177,7 @@ async fn keys_are_compared_by_their_digits_and_shown_so() {
         check(&world, &statement, &format!("[{}]", rows.join(","))).await;
     }
     let statement = "SELECT 1 FROM events WHERE person_key = 'x'";
-    let wrong = world.sql_as(&super::world::policy(), statement).await;
+    let wrong = world.sql_as(&policy(), statement).await;
     assert!(
         wrong
             .unwrap_err()
@@ -261,7 +262,7 @@ async fn no_account_sees_another_ones_rows() {
     );
     check(&world, "SELECT count(*) AS n FROM events", r#"[{"n":0}]"#).await;
     let error = world
-        .sql_as(&super::world::policy(), "SELECT \"p:Secret\" FROM events")
+        .sql_as(&policy(), "SELECT \"p:Secret\" FROM events")
         .await;
     error.unwrap_err();
 }
@@ -289,4 +290,63 @@ async fn properties_beyond_the_columns_are_columns_when_named() {
         world.flush().await;
     }
     assert_eq!(at(0).to_string(), "2026-11-02T00:00:00.000Z");
+}
+
+#[tokio::test]
+async fn of_very_many_properties_those_are_columns_that_are_named() {
+    let world = World::new();
+    // Each event has 100 properties that no other has, and one that all have.
+    for n in 0..11_u8 {
+        let mut properties = String::from("{\"all\":1");
+        for m in 0..100 {
+            properties.push_str(&format!(",\"k{n}_{m}\":{m}"));
+        }
+        properties.push('}');
+        world.write([world.event(person(n), "E", i64::from(n), &properties)]);
+        if n < 9 {
+            world.flush().await;
+        }
+    }
+    for (statement, expect) in [
+        ("SELECT count(*) AS n FROM events", r#"[{"n":11}]"#),
+        (
+            "SELECT \"p:k3_7\", \"p:all\" FROM events WHERE \"p:k3_7\" IS NOT NULL",
+            r#"[{"p:k3_7":7,"p:all":1}]"#,
+        ),
+        (
+            "SELECT e.\"p:k10_7\" AS x FROM events e WHERE \"p:k10_7\" = 7",
+            r#"[{"x":7}]"#,
+        ),
+        (
+            "WITH e AS (SELECT name, \"p:k9_7\" AS x FROM events) SELECT * FROM e WHERE x = 7",
+            r#"[{"name":"E","x":7}]"#,
+        ),
+        (
+            "SELECT * FROM (SELECT sum(\"p:all\") AS x FROM events) AS e",
+            r#"[{"x":11}]"#,
+        ),
+    ] {
+        check(&world, statement, expect).await;
+    }
+    let hidden = masked(&["all"]);
+    let statement = "SELECT \"p:all\" FROM events LIMIT 1";
+    let shown = world.sql_as(&hidden, statement).await.unwrap();
+    assert_eq!(shown, r#"[{"p:all":"***"}]"#);
+    for statement in [
+        "SELECT * FROM events",
+        "SELECT e.* FROM events AS e",
+        "SELECT r.path, e.* FROM requests AS r JOIN EVENTS AS e ON e.ts = r.ts",
+        "WITH e AS (SELECT * FROM \"events\") SELECT name FROM e",
+        "SELECT name FROM requests UNION SELECT * FROM events",
+        "SELECT name FROM events NATURAL JOIN people",
+        "EXPLAIN SELECT * FROM events",
+    ] {
+        let error = world.sql_as(&policy(), statement).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{statement}");
+        let told = error.to_string();
+        assert!(told.contains("name the columns"), "{statement}: {told}");
+    }
+    let statement = "SELECT \"p:nope\" FROM events";
+    let error = world.sql_as(&policy(), statement).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
 }

@@ -3,13 +3,105 @@
 use anyhow::{Context as _, Result};
 use control::{Actor, RevealQuota, SessionLimits};
 use model::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
 use crate::compose::Installation;
 
+/// What an operator can do with accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AccountRequest {
+    /// Makes one.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its time zone, as in the IANA database.
+        time_zone: String,
+    },
+    /// Lists them.
+    List,
+    /// Shows one.
+    Show {
+        /// Its id.
+        account: String,
+    },
+    /// Changes the domains whose pages may send to it; shows them when nothing is changed.
+    Domains {
+        /// Its id.
+        account: String,
+        /// Domains that may from now on.
+        add: Vec<String>,
+        /// Domains that may not any more.
+        remove: Vec<String>,
+    },
+    /// Sets whether it takes messages that SDKs have encrypted in transit; shows it when nothing is
+    /// set.
+    Encryption {
+        /// Its id.
+        account: String,
+        /// Whether it does from now on.
+        takes: Option<bool>,
+    },
+    /// Sets how long its users stay signed in; shows it when nothing is set.
+    Sessions {
+        /// Its id; `0` for the installation.
+        account: String,
+        /// Without a request, minutes.
+        idle_minutes: Option<u32>,
+        /// At most, hours.
+        hours: Option<u32>,
+    },
+    /// Sets how often one of its users may have masked values shown; shows it when nothing is set.
+    Reveals {
+        /// Its id.
+        account: String,
+        /// In a minute.
+        per_minute: Option<u32>,
+        /// In 24 hours.
+        per_day: Option<u32>,
+    },
+}
+
+/// Carries out a request.
+///
+/// # Errors
+/// What it failed with.
+pub(super) async fn execute(
+    installation: &Installation,
+    actor: &Actor,
+    request: AccountRequest,
+) -> Result<Value> {
+    match request {
+        AccountRequest::Create { name, time_zone } => {
+            create(installation, actor, &name, &time_zone).await
+        }
+        AccountRequest::List => list(installation, actor).await,
+        AccountRequest::Show { account } => show(installation, actor, &account).await,
+        AccountRequest::Domains {
+            account,
+            add,
+            remove,
+        } => domains(installation, actor, &account, &add, &remove).await,
+        AccountRequest::Encryption { account, takes } => {
+            encryption(installation, actor, &account, takes).await
+        }
+        AccountRequest::Sessions {
+            account,
+            idle_minutes,
+            hours,
+        } => sessions(installation, actor, &account, idle_minutes, hours).await,
+        AccountRequest::Reveals {
+            account,
+            per_minute,
+            per_day,
+        } => reveals(installation, actor, &account, per_minute, per_day).await,
+    }
+}
+
 /// Makes an account. Its secrets are shown this once.
-pub(super) async fn create(
+async fn create(
     installation: &Installation,
     actor: &Actor,
     name: &str,
@@ -34,7 +126,7 @@ pub(super) async fn create(
 }
 
 /// Every account.
-pub(super) async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
+async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
     let accounts = installation
         .control()
         .accounts(actor)
@@ -46,11 +138,7 @@ pub(super) async fn list(installation: &Installation, actor: &Actor) -> Result<V
 }
 
 /// One account.
-pub(super) async fn show(
-    installation: &Installation,
-    actor: &Actor,
-    account: &str,
-) -> Result<Value> {
+async fn show(installation: &Installation, actor: &Actor, account: &str) -> Result<Value> {
     let id = account_id(account)?;
     let shown = installation
         .control()
@@ -61,7 +149,7 @@ pub(super) async fn show(
 }
 
 /// Shows the domains whose pages may send, after changing them where that is asked.
-pub(super) async fn domains(
+async fn domains(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -80,7 +168,7 @@ pub(super) async fn domains(
 }
 
 /// Shows whether messages encrypted in transit are taken, after changing it where that is asked.
-pub(super) async fn encryption(
+async fn encryption(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -100,7 +188,7 @@ pub(super) async fn encryption(
 }
 
 /// Shows how long users stay signed in, after changing it where that is asked.
-pub(super) async fn sessions(
+async fn sessions(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -125,7 +213,7 @@ pub(super) async fn sessions(
 }
 
 /// Shows how often a user may have masked values shown, after setting it where that is asked.
-pub(super) async fn reveals(
+async fn reveals(
     installation: &Installation,
     actor: &Actor,
     account: &str,

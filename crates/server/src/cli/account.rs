@@ -7,7 +7,7 @@ use super::listed::print_rows;
 use super::output::{note, print, print_json};
 use super::table::{Table, cell, harmless};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{Request, call};
+use crate::admin::{AccountRequest, Request, call};
 
 /// The columns of passcodes, and of the tokens that apps carry, each with the member it shows.
 const PASSCODES: &[(&str, &str)] = &[
@@ -147,7 +147,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let made = ask(&installation, Request::AccountCreate { name, time_zone })?;
+                let made = ask(&installation, AccountRequest::Create { name, time_zone })?;
                 if format.json {
                     return print_json(&made);
                 }
@@ -159,7 +159,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let list = ask(&installation, Request::AccountList)?;
+                let list = ask(&installation, AccountRequest::List)?;
                 if format.json {
                     return print_json(&list);
                 }
@@ -177,7 +177,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let shown = ask(&installation, Request::AccountShow { account })?;
+                let shown = ask(&installation, AccountRequest::Show { account })?;
                 if format.json {
                     return print_json(&shown);
                 }
@@ -190,7 +190,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountDomains {
+                let request = AccountRequest::Domains {
                     account,
                     add,
                     remove,
@@ -204,7 +204,7 @@ impl Command {
                 format,
             } => {
                 let takes = set.map(|it| it == Encryption::Taken);
-                let request = Request::AccountEncryption { account, takes };
+                let request = AccountRequest::Encryption { account, takes };
                 show(&ask(&installation, request)?, &format)
             }
             Self::Sessions {
@@ -214,7 +214,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountSessions {
+                let request = AccountRequest::Sessions {
                     account,
                     idle_minutes,
                     hours,
@@ -228,7 +228,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountReveals {
+                let request = AccountRequest::Reveals {
                     account,
                     per_minute,
                     per_day,
@@ -248,9 +248,9 @@ fn show(value: &Value, format: &Format) -> Result<()> {
     }
 }
 
-fn ask(installation: &Installation, request: Request) -> Result<Value> {
+fn ask(installation: &Installation, request: AccountRequest) -> Result<Value> {
     let loaded = installation.read()?;
-    block_on(call(&loaded, request, |_| Ok(())))
+    block_on(call(&loaded, Request::Account(request), |_| Ok(())))
 }
 
 /// An account's members, one a line, then its credentials, a table of each kind.

@@ -361,6 +361,7 @@ fn web_settings(config: &Config) -> web::Settings {
         security_policy: some(&config.web.security_policy),
         security_canonical: some(&config.web.security_canonical),
         preferred_languages: config.web.preferred_languages.clone(),
+        request_retention_days: config.jobs.requests_retention_days,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show|domains|encryption|sessions|reveals|api-key`.
+//! `strongroom account create|list|show|domains|encryption|sessions|reveals|retention|limits|api-key`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -9,7 +9,18 @@ use super::table::{Table, cell, harmless};
 use super::{Format, Installation, Paint, block_on};
 use crate::admin::{AccountRequest, Request, call};
 
-/// The columns of passcodes, and of the tokens that apps carry, each with the member it shows.
+/// The columns of accounts, of passcodes, and of the tokens that apps carry, each with the member it
+/// shows.
+const ACCOUNTS: &[(&str, &str)] = &[
+    ("ACCOUNT", "account_id"),
+    ("NAME", "name"),
+    ("TIME ZONE", "time_zone"),
+    ("MADE AT", "created_at"),
+    ("EVENTS KEPT", "retention_days"),
+    ("REQUESTS KEPT", "request_retention_days"),
+    ("UPLOADS", "uploads_max"),
+    ("CALLS", "calls_max"),
+];
 const PASSCODES: &[(&str, &str)] = &[
     ("PASSCODE", "name"),
     ("MADE AT", "created_at"),
@@ -124,6 +135,15 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Shows or sets how long an account's events and its request log are kept
+    ///
+    /// What is older goes with the next sweep, for good, and older events are not taken any more. What is
+    /// known of people stays.
+    Retention(super::retention::Arguments),
+    /// Shows or sets how many calls of an account may be under way at a time
+    ///
+    /// What is beyond that is answered with 429.
+    Limits(super::limits::Arguments),
     /// Keys that programs encrypt their calls of the API to, beneath TLS
     #[command(subcommand)]
     ApiKey(super::api_key::Command),
@@ -163,14 +183,8 @@ impl Command {
                 if format.json {
                     return print_json(&list);
                 }
-                let columns = [
-                    ("ACCOUNT", "account_id"),
-                    ("NAME", "name"),
-                    ("TIME ZONE", "time_zone"),
-                    ("MADE AT", "created_at"),
-                ];
                 let none = "No account yet: `strongroom account create NAME` makes one.";
-                print_rows(&list, &columns, none)
+                print_rows(&list, ACCOUNTS, none)
             }
             Self::Show {
                 account,
@@ -235,12 +249,14 @@ impl Command {
                 };
                 show(&ask(&installation, request)?, &format)
             }
+            Self::Retention(it) => it.run(),
+            Self::Limits(it) => it.run(),
             Self::ApiKey(command) => command.run(),
         }
     }
 }
 
-fn show(value: &Value, format: &Format) -> Result<()> {
+pub(super) fn show(value: &Value, format: &Format) -> Result<()> {
     if format.json {
         print_json(value)
     } else {

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use control::SharedKeyring;
 use journal::Journal;
 use model::record::Plane;
 use model::{AccountId, Clock, Timestamp};
@@ -66,6 +67,8 @@ pub(crate) enum Kind {
     Sink,
     /// A certificate is about to end.
     Certificate,
+    /// A copy of the keyring cannot be written.
+    Keyring,
     /// What was accepted fills the journal faster than it is turned into parts.
     Journal,
     /// Another job fails again and again, or falls behind.
@@ -73,7 +76,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Writes,
         Self::Volume,
         Self::Drops,
@@ -81,6 +84,7 @@ impl Kind {
         Self::Deletion,
         Self::Sink,
         Self::Certificate,
+        Self::Keyring,
         Self::Journal,
         Self::Job,
     ];
@@ -95,6 +99,7 @@ impl Kind {
             Self::Deletion => "deletion_overdue",
             Self::Sink => "audit_sink",
             Self::Certificate => "certificate",
+            Self::Keyring => "keyring_copy",
             Self::Journal => "journal",
             Self::Job => "job",
         }
@@ -107,7 +112,7 @@ impl Kind {
             Self::Drops => Some("drops"),
             Self::Deletion => Some("people/deletions"),
             Self::Sink => Some("settings/audit"),
-            Self::Certificate | Self::Job => None,
+            Self::Certificate | Self::Keyring | Self::Job => None,
         }
     }
 
@@ -221,6 +226,7 @@ impl Watch {
 #[derive(Debug)]
 pub(crate) struct Attention {
     pub(crate) store: Store,
+    pub(crate) keyring: Arc<SharedKeyring>,
     pub(crate) journal: Journal,
     pub(crate) sinks: Arc<Sinks>,
     pub(crate) watch: Watch,
@@ -248,6 +254,18 @@ impl Attention {
                 format!("they wait for more than {days} days"),
             ));
         }
+        found.extend(self.keyring.away().into_iter().map(|(copy, why)| {
+            let copy = copy.display().to_string();
+            of_installation(
+                Kind::Keyring,
+                copy.clone(),
+                format!("The copy `{copy}` of the keyring is out of reach"),
+                format!(
+                    "{why}. Until it follows no deletion is finished; the job `keys` writes it when \
+                     its disk is back"
+                ),
+            )
+        }));
         found.extend(self.of_journal());
         let mut jobs = Job::ALL;
         jobs.sort_by_key(|job| Kind::of_job(*job));

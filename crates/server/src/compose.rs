@@ -177,7 +177,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         reached: reached_sender,
         stored: Arc::new(adapters::EngineStored(engine.clone())),
     });
-    let outlook = look_out(loaded, &store, &journal, &control, &clock).await?;
+    let outlook = look_out(loaded, &store, &keyring, &journal, &control, &clock).await?;
     let web = open_web(config, &outlook, &collect, &control, &engine, &clock);
     Ok(Installation {
         folder: loaded.folder.clone(),
@@ -300,6 +300,7 @@ struct Outlook {
 async fn look_out(
     loaded: &Loaded,
     store: &Store,
+    keyring: &Arc<SharedKeyring>,
     journal: &Journal,
     control: &Control,
     clock: &Arc<dyn Clock>,
@@ -313,6 +314,7 @@ async fn look_out(
     let sinks = Arc::new(sinks);
     let attention = Arc::new(Attention {
         store: store.clone(),
+        keyring: Arc::clone(keyring),
         journal: journal.clone(),
         sinks: Arc::clone(&sinks),
         watch: Watch::default(),

@@ -1,7 +1,8 @@
 //! Jobs that fail or fall behind turn red, and so does a journal that fills.
 
+use control::SharedKeyring;
 use journal::{Journal, Settings};
-use model::{Clock, ManualClock, PersonKey, WriterId};
+use model::{Clock as _, ManualClock, PersonKey, WriterId};
 use object_store::memory::InMemory;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,25 @@ async fn a_job_whose_turns_go_by_is_red_and_a_flush_when_something_waits() {
     assert!(red(&installation).is_empty());
 }
 
+/// What looks at the installation, but at another journal and another keyring.
+fn attention(
+    folder: &Folder,
+    installation: &Installation,
+    journal: &Journal,
+    keyring: &Arc<SharedKeyring>,
+) -> Attention {
+    Attention {
+        store: installation.store().clone(),
+        keyring: Arc::clone(keyring),
+        journal: journal.clone(),
+        sinks: Arc::clone(&installation.attention().sinks),
+        watch: Watch::default(),
+        clock: Arc::<ManualClock>::clone(&folder.clock),
+        settings: installation.settings().clone(),
+        started_at: folder.clock.now(),
+    }
+}
+
 /// What is red where the journal may hold `bytes_max` and holds one event; and how much that is.
 async fn filled(
     folder: &Folder,
@@ -135,22 +155,15 @@ async fn filled(
     };
     let writer = WriterId { node: 1, start: 1 };
     let store = Arc::new(InMemory::new());
-    let clock = || -> Arc<dyn Clock> { Arc::<ManualClock>::clone(&folder.clock) };
-    let opened = Journal::open(settings, store, writer, &[], clock()).await;
+    let clock = Arc::<ManualClock>::clone(&folder.clock);
+    let opened = Journal::open(settings, store, writer, &[], clock).await;
     let (journal, owner, _) = opened.unwrap();
     drop(tokio::spawn(owner.run(std::future::pending())));
     let account = account(installation, "a").await;
     let entry = event(folder, account, 1, PersonKey([7; 16]));
     journal.append(vec![entry]).await.unwrap();
-    let attention = Attention {
-        store: installation.store().clone(),
-        journal: journal.clone(),
-        sinks: Arc::clone(&installation.attention().sinks),
-        watch: Watch::default(),
-        clock: clock(),
-        settings: installation.settings().clone(),
-        started_at: folder.clock.now(),
-    };
+    let keyring = &installation.attention().keyring;
+    let attention = attention(folder, installation, &journal, keyring);
     (attention.find(), journal.status().live_bytes)
 }
 
@@ -166,4 +179,25 @@ async fn a_journal_that_is_more_than_half_full_is_red() {
     let kinds: Vec<Kind> = found.iter().map(|it| it.kind).collect();
     assert_eq!(kinds, [Kind::Journal]);
     assert!(found[0].words.contains("answered 503"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_copy_of_the_keyring_that_is_away_is_red_until_it_follows() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let (own, copy) = (folder.path("keyring"), folder.path("away/keyring"));
+    let keyring = seal::Keyring::load(&own).unwrap();
+    let keyring = Arc::new(SharedKeyring::new(keyring, vec![own, copy.clone()]));
+    let attention = attention(&folder, &installation, installation.journal(), &keyring);
+    keyring.follow().unwrap();
+    let found = attention.find();
+    let [concern] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(concern.kind, Kind::Keyring);
+    assert_eq!(concern.subject, copy.to_str().unwrap());
+    std::fs::create_dir(folder.path("away")).unwrap();
+    keyring.follow().unwrap();
+    assert!(attention.find().is_empty());
+    assert!(copy.exists());
 }

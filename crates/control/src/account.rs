@@ -1,4 +1,6 @@
-//! Accounts: made, read, and how much and how long they may.
+//! Accounts: made and read.
+
+mod terms;
 
 use governance::{
     AccountRules, Classes, Limits, NewPasscode, PasscodeHash, PasscodeRule, PasscodeTerms,
@@ -28,8 +30,9 @@ use crate::sealer::Sealer;
 use crate::state::Effect;
 use crate::{Actor, Error, Result};
 
+pub use self::terms::Retention;
+
 const NAME_BYTES_MAX: usize = 200;
-const RETENTION_DAYS_MAX: u32 = 3_660;
 /// The name of the passcode that an account is created with.
 const FIRST_PASSCODE: &str = "default";
 
@@ -59,10 +62,10 @@ pub struct Account {
     pub uploads_max: u32,
     /// Other calls at a time, for each path.
     pub calls_max: u32,
-    /// How long its data is kept, days.
+    /// How long its events are kept, days.
     pub retention_days: u32,
-    /// How long its request log is kept, days.
-    pub request_retention_days: u32,
+    /// How long its request log is kept, days; as long as the installation's own when none.
+    pub request_retention_days: Option<u32>,
     /// How often one of its users may have masked values shown.
     pub reveals: RevealQuota,
     /// The domains whose pages may send to it; pages of any domain when there are none.
@@ -217,68 +220,6 @@ impl Control {
         Ok(record.account)
     }
 
-    /// Sets how much at a time an account may do.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::Invalid`] for a limit of 0; as [`Control::account`].
-    pub async fn set_limits(&self, actor: &Actor, id: AccountId, limits: Limits) -> Result<()> {
-        if limits.uploads == 0 || limits.calls == 0 {
-            return Err(Error::Invalid("a limit must be at least 1".to_owned()));
-        }
-        self.change(actor, Act::ManageAccount, id, move |session, desk| {
-            Box::pin(async move {
-                sqlx::query("UPDATE accounts SET uploads_max = $1, calls_max = $2 WHERE id = $3")
-                    .bind(i64::from(limits.uploads))
-                    .bind(i64::from(limits.calls))
-                    .bind(id.as_str().to_owned())
-                    .execute(session.connection())
-                    .await
-                    .map_err(Error::database("set limits"))?;
-                let text = format!("uploads {}, calls {}", limits.uploads, limits.calls);
-                desk.note(session, Action::LimitsChanged, id.to_string(), text)
-                    .await
-            })
-        })
-        .await
-    }
-
-    /// Sets how long an account's data and its request log are kept, days.
-    ///
-    /// # Errors
-    /// [`model::ErrorKind::Invalid`] for less than 1 day or more than ten years; as
-    /// [`Control::account`].
-    pub async fn set_retention(
-        &self,
-        actor: &Actor,
-        id: AccountId,
-        days: u32,
-        request_days: u32,
-    ) -> Result<()> {
-        let legal = 1..=RETENTION_DAYS_MAX;
-        if !legal.contains(&days) || !legal.contains(&request_days) {
-            let text = format!("a retention must be 1 to {RETENTION_DAYS_MAX} days");
-            return Err(Error::Invalid(text));
-        }
-        self.change(actor, Act::ManageAccount, id, move |session, desk| {
-            Box::pin(async move {
-                sqlx::query(
-                    "UPDATE accounts SET retention_days = $1, request_retention_days = $2 \
-                     WHERE id = $3",
-                )
-                .bind(i64::from(days))
-                .bind(i64::from(request_days))
-                .bind(id.as_str().to_owned())
-                .execute(session.connection())
-                .await
-                .map_err(Error::database("set retention"))?;
-                let text = format!("data {days} days, request log {request_days} days");
-                desk.note(session, Action::RetentionChanged, id.to_string(), text)
-                    .await
-            })
-        })
-        .await
-    }
-
     /// A change of one account: `body` in a transaction, then the account's new rules.
     pub(crate) async fn change<F>(
         &self,
@@ -382,7 +323,7 @@ fn unknown(id: AccountId) -> Error {
 async fn insert_account(session: &mut Session, desk: &Desk, name: &str, zone: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO accounts (id, name, time_zone, created_at, uploads_max, calls_max, \
-         retention_days, request_retention_days) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         retention_days) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(desk.account.as_str().to_owned())
     .bind(name.to_owned())
@@ -391,7 +332,6 @@ async fn insert_account(session: &mut Session, desk: &Desk, name: &str, zone: &s
     .bind(i64::from(limit::CONCURRENT_UPLOADS_DEFAULT))
     .bind(i64::from(limit::CONCURRENT_CALLS_DEFAULT))
     .bind(i64::from(limit::RETENTION_DAYS_DEFAULT))
-    .bind(i64::from(limit::REQUEST_RETENTION_DAYS_DEFAULT))
     .execute(session.connection())
     .await
     .map(|_| ())
@@ -447,10 +387,11 @@ fn decode(row: &SqliteRow) -> Result<Record> {
         row.try_get::<String, _>(index)
             .map_err(Error::database(ACT))
     };
-    let number = |index: usize| {
-        let number: i64 = row.try_get(index).map_err(Error::database(ACT))?;
+    let small = |number: i64| {
         u32::try_from(number).map_err(|_| Error::damaged("an account", "a number is out of range"))
     };
+    let number = |index: usize| small(row.try_get(index).map_err(Error::database(ACT))?);
+    let own: Option<i64> = row.try_get(7).map_err(Error::database(ACT))?;
     let id = text(0)?
         .parse()
         .map_err(|_| Error::damaged("an account", "its id is malformed"))?;
@@ -469,7 +410,7 @@ fn decode(row: &SqliteRow) -> Result<Record> {
             uploads_max: number(4)?,
             calls_max: number(5)?,
             retention_days: number(6)?,
-            request_retention_days: number(7)?,
+            request_retention_days: own.map(small).transpose()?,
             reveals: RevealQuota {
                 per_minute: number(17)?,
                 per_day: number(18)?,

@@ -109,16 +109,20 @@ impl KeyTable {
     /// [`model::ErrorKind::Corrupt`] when pieces are missing or are not what was written;
     /// [`model::ErrorKind::NotFound`] when the keyring is older than the table;
     /// [`model::ErrorKind::Denied`] when a copy of it is newer or of another store;
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer, or a copy is out of reach
+    /// ([`SharedKeyring::away`]) and the table is new or a rotation was interrupted.
     pub async fn attach(&self, store: Arc<dyn ObjectStore>) -> Result<KeysReport> {
         let mut slot = self.shipper.lock().await;
         let generations = objects::list(store.as_ref(), PREFIX).await?;
         let table = load(store.as_ref(), &generations, &self.keyring.current()).await?;
+        // Only once it has opened the table: a keyring that does not must not replace a copy that does.
         if generations.is_empty() {
             refuse_data_without_keys(store.as_ref()).await?;
+            // Nothing is written under these keys yet, so that every copy can be waited for.
+            self.keyring.spread()?;
+        } else {
+            self.keyring.follow()?;
         }
-        // Only now: a keyring that does not open the table must not replace a copy that does.
-        self.keyring.spread()?;
         let last = generations
             .last_key_value()
             .map_or(0, |(generation, _)| *generation);

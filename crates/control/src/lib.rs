@@ -49,7 +49,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, NewAccount};
+pub use account::{Account, NewAccount, Retention};
 pub use actor::{Actor, ActorKind};
 pub use alerts::{Alert, AlertCall, Turn};
 pub use allowlist::{AllowlistChange, AllowlistEntry, AllowlistView};

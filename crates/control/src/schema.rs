@@ -7,7 +7,7 @@ use crate::database::Session;
 use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 23] = [
+const STEPS: [&str; 24] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -31,6 +31,7 @@ const STEPS: [&str; 23] = [
     include_str!("schema/opt_outs.sql"),
     include_str!("schema/ledger_lines.sql"),
     include_str!("schema/deletion_work.sql"),
+    include_str!("schema/request_retention.sql"),
 ];
 
 /// Brings the file to today's schema.

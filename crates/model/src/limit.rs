@@ -50,10 +50,14 @@ pub const OPTED_OUT_DEVICES_MAX: usize = 1_000_000;
 pub const RETENTION_DAYS_DEFAULT: u32 = 365;
 /// How long the request log is kept when nothing is said, days.
 pub const REQUEST_RETENTION_DAYS_DEFAULT: u32 = 90;
+/// The most that an account may say of either, days: ten years.
+pub const RETENTION_DAYS_MAX: u32 = 3_660;
 /// Uploads at a time in one account (protocol).
 pub const CONCURRENT_UPLOADS_DEFAULT: u32 = 15;
 /// Other calls at a time in one account, for each path (protocol).
 pub const CONCURRENT_CALLS_DEFAULT: u32 = 3;
+/// The most that an account may be given of either.
+pub const CONCURRENT_MAX: u32 = 1_000;
 /// Physical property columns of a table; further properties go to the overflow column.
 pub const PROPERTY_COLUMNS_MAX: usize = 1_000;
 /// Bytes of a sealing chunk's plaintext.

@@ -29,6 +29,8 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("account encryption", leaves(&[Action::EncryptionChanged])),
     ("account sessions", leaves(&[Action::SessionLimitsChanged])),
     ("account reveals", leaves(&[Action::RevealQuotaChanged])),
+    ("account retention", leaves(&[Action::RetentionChanged])),
+    ("account limits", leaves(&[Action::LimitsChanged])),
     ("account api-key create", leaves(&[Action::ApiKeyCreated])),
     ("account api-key list", Audit::Nothing),
     ("account api-key rotate", leaves(&[Action::ApiKeyCreated, Action::ApiKeyRetired])),

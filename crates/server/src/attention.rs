@@ -4,6 +4,11 @@
 //! Everything that it finds is red. What is merely under way (a repair, drops that are new) is the
 //! page's own.
 
+#[cfg(test)]
+mod tests;
+
+use control::SharedKeyring;
+use journal::Journal;
 use model::record::Plane;
 use model::{AccountId, Clock, Timestamp};
 use std::collections::BTreeMap;
@@ -11,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::{Store, VolumeState};
 
+use crate::cli::human_bytes;
 use crate::config::Jobs;
 use crate::jobs::Job;
 use crate::sinks::Sinks;
@@ -21,6 +27,13 @@ const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(7 * 86_400);
 const TURNS_MISSED_MAX: u32 = 3;
 /// … and is not called late before this much time.
 const LATE_MIN: Duration = Duration::from_secs(3_600);
+/// The upkeep of the volumes rebuilds a whole one in one turn.
+const UPKEEP_LATE_MIN: Duration = Duration::from_secs(86_400);
+/// A job that comes every few seconds or minutes is tried again before anybody could look: it is
+/// red once it has failed so many times in a row …
+const FAILURES_MIN: u32 = 3;
+/// … over this much time.
+const FAILING_MIN: Duration = Duration::from_secs(60);
 
 /// Something that is red.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +67,16 @@ pub(crate) enum Kind {
     Sink,
     /// A certificate is about to end.
     Certificate,
+    /// A copy of the keyring cannot be written.
+    Keyring,
+    /// What was accepted fills the journal faster than it is turned into parts.
+    Journal,
+    /// Another job fails again and again, or falls behind.
+    Job,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Writes,
         Self::Volume,
         Self::Drops,
@@ -65,6 +84,9 @@ impl Kind {
         Self::Deletion,
         Self::Sink,
         Self::Certificate,
+        Self::Keyring,
+        Self::Journal,
+        Self::Job,
     ];
 
     /// Its stable name.
@@ -77,18 +99,59 @@ impl Kind {
             Self::Deletion => "deletion_overdue",
             Self::Sink => "audit_sink",
             Self::Certificate => "certificate",
+            Self::Keyring => "keyring_copy",
+            Self::Journal => "journal",
+            Self::Job => "job",
         }
     }
 
     /// The page that shows more, below the account's.
     pub(crate) const fn page(self) -> Option<&'static str> {
         match self {
-            Self::Writes | Self::Volume | Self::Purge => Some("storage"),
+            Self::Writes | Self::Volume | Self::Purge | Self::Journal => Some("storage"),
             Self::Drops => Some("drops"),
             Self::Deletion => Some("people/deletions"),
             Self::Sink => Some("settings/audit"),
-            Self::Certificate => None,
+            Self::Certificate | Self::Keyring | Self::Job => None,
         }
+    }
+
+    /// What is red when a job fails or falls behind.
+    const fn of_job(job: Job) -> Self {
+        match job {
+            Job::Drops => Self::Drops,
+            Job::Expiry | Job::Garbage | Job::Deletion => Self::Purge,
+            Job::Flush
+            | Job::Compaction
+            | Job::Maintain
+            | Job::Keys
+            | Job::Checkpoint
+            | Job::Mail
+            | Job::Sinks
+            | Job::Alerts
+            | Job::Uses => Self::Job,
+        }
+    }
+}
+
+/// What is not done while a job is not.
+const fn undone(job: Job) -> &'static str {
+    match job {
+        Job::Flush => {
+            "what comes in stays in the journal; once that is full, uploads are answered 503"
+        }
+        Job::Compaction => "parts stay many and small, and reads become slow",
+        Job::Deletion => "people who are to be deleted are hidden, and their rows still there",
+        Job::Expiry => "what is past its retention is still there",
+        Job::Garbage => "what was replaced is still on the volumes",
+        Job::Maintain => "volumes are not brought back, repaired and scrubbed",
+        Job::Keys => "keys are not made ahead of time: writers wait for them, or fail",
+        Job::Checkpoint => "the heads of the audit logs are not published",
+        Job::Drops => "drops that nobody has reviewed are not counted",
+        Job::Mail => "mail stays in the outbox",
+        Job::Sinks => "how far the sinks of the audit log are is not known",
+        Job::Alerts => "what turns red is not told",
+        Job::Uses => "when credentials were used last is not written down",
     }
 }
 
@@ -107,7 +170,16 @@ struct Seen {
 #[derive(Debug, Default, Clone)]
 struct Ran {
     done_at: Option<Timestamp>,
-    failure: Option<String>,
+    failing: Option<Failing>,
+}
+
+/// A job that has failed since it was last done.
+#[derive(Debug, Clone)]
+struct Failing {
+    since: Timestamp,
+    times: u32,
+    /// What it failed with the last time.
+    why: String,
 }
 
 impl Watch {
@@ -119,10 +191,18 @@ impl Watch {
     pub(crate) fn ran(&self, job: Job, at: Timestamp, failure: Option<String>) {
         self.with(|seen| {
             let ran = seen.jobs.entry(job.as_str()).or_default();
-            if failure.is_none() {
-                ran.done_at = Some(at);
+            let before = ran.failing.take();
+            match failure {
+                None => ran.done_at = Some(at),
+                Some(why) => {
+                    let times = before.as_ref().map_or(0, |it| it.times);
+                    ran.failing = Some(Failing {
+                        since: before.map_or(at, |it| it.since),
+                        times: times.saturating_add(1),
+                        why,
+                    });
+                }
             }
-            ran.failure = failure;
         });
     }
 
@@ -146,6 +226,8 @@ impl Watch {
 #[derive(Debug)]
 pub(crate) struct Attention {
     pub(crate) store: Store,
+    pub(crate) keyring: Arc<SharedKeyring>,
+    pub(crate) journal: Journal,
     pub(crate) sinks: Arc<Sinks>,
     pub(crate) watch: Watch,
     pub(crate) clock: Arc<dyn Clock>,
@@ -172,14 +254,24 @@ impl Attention {
                 format!("they wait for more than {days} days"),
             ));
         }
-        for (kind, job) in [
-            (Kind::Drops, Job::Drops),
-            (Kind::Purge, Job::Expiry),
-            (Kind::Purge, Job::Garbage),
-            (Kind::Purge, Job::Deletion),
-        ] {
+        found.extend(self.keyring.away().into_iter().map(|(copy, why)| {
+            let copy = copy.display().to_string();
+            of_installation(
+                Kind::Keyring,
+                copy.clone(),
+                format!("The copy `{copy}` of the keyring is out of reach"),
+                format!(
+                    "{why}. Until it follows no deletion is finished; the job `keys` writes it when \
+                     its disk is back"
+                ),
+            )
+        }));
+        found.extend(self.of_journal());
+        let mut jobs = Job::ALL;
+        jobs.sort_by_key(|job| Kind::of_job(*job));
+        for job in jobs {
             let ran = seen.jobs.get(job.as_str()).cloned().unwrap_or_default();
-            found.extend(self.of_job(kind, job, &ran));
+            found.extend(self.of_job(job, &ran));
         }
         found.extend(
             seen.overdue_deletions
@@ -244,22 +336,75 @@ impl Attention {
         }
     }
 
-    /// A job that removes data or counts what is overdue, when it fails or falls behind.
-    fn of_job(&self, kind: Kind, job: Job, ran: &Ran) -> Option<Concern> {
-        let concern = |text: String, words: String| {
-            of_installation(kind, job.as_str().to_owned(), text, words)
-        };
-        if let Some(failure) = &ran.failure {
-            let text = format!("The job `{}` fails", job.as_str());
-            return Some(concern(text, failure.clone()));
-        }
-        let every = job.interval(&self.settings);
-        let patience = LATE_MIN.max(every.saturating_mul(TURNS_MISSED_MAX));
-        let since = ran.done_at.unwrap_or(self.started_at);
-        (self.clock.now() > since.plus(patience)).then(|| {
-            let text = format!("The job `{}` has fallen behind", job.as_str());
-            concern(text, format!("it was last done at {since}"))
+    /// The journal, when it is filled faster than it is emptied.
+    fn of_journal(&self) -> Option<Concern> {
+        let status = self.journal.status();
+        let (held, most) = (status.live_bytes, status.live_bytes_max);
+        (held > most / 2).then(|| {
+            of_installation(
+                Kind::Journal,
+                String::new(),
+                String::from("The journal is more than half full"),
+                format!(
+                    "{} of {}; once it is full, uploads are answered 503. The job `flush` \
+                     empties it, as long as k volumes serve and the control database is written",
+                    human_bytes(held),
+                    human_bytes(most)
+                ),
+            )
         })
+    }
+
+    /// A job, when it fails or falls behind.
+    fn of_job(&self, job: Job, ran: &Ran) -> Option<Concern> {
+        let (kind, name) = (Kind::of_job(job), job.as_str());
+        let concern = |what: &str, why: &str| {
+            let text = format!("The job `{name}` {what}");
+            let undone = undone(job);
+            let words = format!("{why}; {undone}. `strongroom job run {name}` tries it at once");
+            of_installation(kind, name.to_owned(), text, words)
+        };
+        let now = self.clock.now();
+        if let Some(failing) = &ran.failing {
+            let is_lasting =
+                failing.times >= FAILURES_MIN && now >= failing.since.plus(FAILING_MIN);
+            // What removes data, or counts what is overdue, comes seldom: once is enough.
+            if kind != Kind::Job || is_lasting {
+                return Some(concern("fails", &failing.why));
+            }
+        }
+        let since = match job {
+            Job::Flush => self.unflushed_since()?,
+            _ => ran.done_at.unwrap_or(self.started_at),
+        };
+        (now > since.plus(self.patience(job))).then(|| {
+            let why = match job {
+                Job::Flush => format!("a commit of the journal waits since {since}"),
+                _ => format!("it was last done at {since}"),
+            };
+            concern("has fallen behind", &why)
+        })
+    }
+
+    /// Since when a commit waits for its flush, as far as this process could have flushed it; none while
+    /// the journal is empty: then there is nothing to do, and nothing is done.
+    fn unflushed_since(&self) -> Option<Timestamp> {
+        let age = Duration::from_millis(self.journal.status().oldest_age_ms?);
+        Some(self.clock.now().minus(age).max(self.started_at))
+    }
+
+    /// How long after its time a job is not called late.
+    fn patience(&self, job: Job) -> Duration {
+        let every = match job {
+            // It is looked at more often than it is due.
+            Job::Flush => Duration::from_secs(self.settings.flush_interval_s.into()),
+            _ => job.interval(&self.settings),
+        };
+        let least = match job {
+            Job::Maintain => UPKEEP_LATE_MIN,
+            _ => LATE_MIN,
+        };
+        least.max(every.saturating_mul(TURNS_MISSED_MAX))
     }
 
     fn sinks(&self) -> impl Iterator<Item = Concern> {

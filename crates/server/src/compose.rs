@@ -177,7 +177,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         reached: reached_sender,
         stored: Arc::new(adapters::EngineStored(engine.clone())),
     });
-    let outlook = look_out(loaded, &store, &control, &clock).await?;
+    let outlook = look_out(loaded, &store, &keyring, &journal, &control, &clock).await?;
     let web = open_web(config, &outlook, &collect, &control, &engine, &clock);
     Ok(Installation {
         folder: loaded.folder.clone(),
@@ -300,6 +300,8 @@ struct Outlook {
 async fn look_out(
     loaded: &Loaded,
     store: &Store,
+    keyring: &Arc<SharedKeyring>,
+    journal: &Journal,
     control: &Control,
     clock: &Arc<dyn Clock>,
 ) -> Result<Outlook> {
@@ -312,6 +314,8 @@ async fn look_out(
     let sinks = Arc::new(sinks);
     let attention = Arc::new(Attention {
         store: store.clone(),
+        keyring: Arc::clone(keyring),
+        journal: journal.clone(),
         sinks: Arc::clone(&sinks),
         watch: Watch::default(),
         clock: Arc::clone(clock),
@@ -361,6 +365,7 @@ fn web_settings(config: &Config) -> web::Settings {
         security_policy: some(&config.web.security_policy),
         security_canonical: some(&config.web.security_canonical),
         preferred_languages: config.web.preferred_languages.clone(),
+        request_retention_days: config.jobs.requests_retention_days,
     }
 }
 

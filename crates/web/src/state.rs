@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use control::Control;
-use model::{AccountId, Clock, Secret, Timestamp};
+use model::{AccountId, Clock, Secret, Timestamp, limit};
 use query::Engine;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -133,7 +133,8 @@ pub struct Volume {
     pub bytes: u64,
 }
 
-/// What the operator says of the installation, for `/.well-known/security.txt` (RFC 9116).
+/// What the operator says of the installation, for `/.well-known/security.txt` (RFC 9116) and for the
+/// console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where to report a vulnerability: `mailto:`, `tel:` or `https:`.
@@ -149,6 +150,8 @@ pub struct Settings {
     pub collect_host: String,
     /// The same of the API.
     pub api_host: String,
+    /// How long the request log of an account is kept that says nothing of it, days.
+    pub request_retention_days: u32,
 }
 
 impl Default for Settings {
@@ -160,6 +163,7 @@ impl Default for Settings {
             preferred_languages: String::from("en"),
             collect_host: String::from("localhost:8441"),
             api_host: String::from("localhost:8442"),
+            request_retention_days: limit::REQUEST_RETENTION_DAYS_DEFAULT,
         }
     }
 }

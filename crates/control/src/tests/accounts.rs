@@ -4,7 +4,9 @@ use governance::{Declared, DeclaredKind, Limits, Unfit, UnfitProperty};
 use model::{ErrorKind, Timestamp};
 
 use super::support::{Fault, Faulty, World, operator};
-use crate::{Actor, DictionaryChange as Change, PolicyChange, PropertyView};
+use crate::{
+    Action, Actor, AuditFilter, DictionaryChange as Change, PolicyChange, PropertyView, Retention,
+};
 
 #[tokio::test]
 async fn an_account_is_usable_the_moment_that_its_creation_returns() {
@@ -79,7 +81,14 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
             calls: 8
         }
     );
-    control.set_retention(&operator(), id, 30, 7).await.unwrap();
+    let retention = Retention {
+        days: 30,
+        request_days: Some(7),
+    };
+    control
+        .set_retention(&operator(), id, retention)
+        .await
+        .unwrap();
     assert_eq!(now().retention.as_secs(), 30 * 86_400);
     let second = control
         .create_passcode(&operator(), id, "billing")
@@ -113,6 +122,65 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
         secret.expose(),
         "it never changes"
     );
+}
+
+#[tokio::test]
+async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
+    let world = World::new(28);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let retain = async |days, requests| {
+        let retention = Retention {
+            days,
+            request_days: requests,
+        };
+        let set = control.set_retention(&operator(), id, retention).await;
+        set.map_err(|error| error.kind())
+    };
+    let allow = async |uploads, calls| {
+        let limits = Limits { uploads, calls };
+        let set = control.set_limits(&operator(), id, limits).await;
+        set.map_err(|error| error.kind())
+    };
+    retain(30, Some(7)).await.unwrap();
+    retain(60, None).await.unwrap();
+    allow(40, 1_000).await.unwrap();
+    for (days, requests) in [(0, None), (3_661, None), (30, Some(0)), (30, Some(3_661))] {
+        let refused = retain(days, requests).await;
+        assert_eq!(refused, Err(ErrorKind::Invalid), "{days} and {requests:?}");
+    }
+    for (uploads, calls) in [(0, 3), (15, 0), (1_001, 3), (15, 1_001)] {
+        let refused = allow(uploads, calls).await;
+        assert_eq!(refused, Err(ErrorKind::Invalid), "{uploads} and {calls}");
+    }
+    let words = async |action: Action| {
+        let filter = AuditFilter {
+            actions: vec![action],
+            ..AuditFilter::default()
+        };
+        let entries = control.audit_log(&operator(), id, &filter).await.unwrap();
+        let words = entries.into_iter().map(|it| it.description);
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(Action::RetentionChanged).await,
+        [
+            "from events 365 days, request log as configured to events 30 days, request log 7 days",
+            "from events 30 days, request log 7 days to events 60 days, request log as configured",
+        ]
+    );
+    assert_eq!(
+        words(Action::LimitsChanged).await,
+        ["from 15 uploads, 3 calls to 40 uploads, 1000 calls"]
+    );
+    retain(3_660, Some(3_660)).await.unwrap();
+    let shown = control.account(&operator(), id).await.unwrap();
+    assert_eq!(shown.retention().request_days, Some(3_660));
+    retain(3_660, None).await.unwrap();
+    let shown = control.account(&operator(), id).await.unwrap();
+    assert_eq!(shown.retention().request_days, None);
 }
 
 #[tokio::test]

@@ -404,30 +404,75 @@ async fn a_destruction_whose_keyring_cannot_be_written_leaves_everything_readabl
     let elsewhere = dir.path().join("missing").join("keyring");
     let copies = vec![file.clone(), elsewhere.clone()];
     let shared = Arc::new(SharedKeyring::new(keyring, copies));
-    let keys = KeyTable::open(shared, world.clock(), Arc::clone(&world.random));
+    let keys = KeyTable::open(
+        Arc::clone(&shared),
+        world.clock(),
+        Arc::clone(&world.random),
+    );
     let sealing = Arc::new(Sealing {
         inner: store.clone(),
         keys: keys.clone(),
         random: Arc::clone(&world.random),
     });
-    assert!(
-        keys.attach(sealing.clone()).await.is_err(),
-        "a copy is out of reach"
-    );
-    std::fs::create_dir(dir.path().join("missing")).unwrap();
+    // A copy that is out of reach does not end the start, and is noted.
     keys.attach(sealing.clone()).await.unwrap();
+    assert_eq!(shared.away().len(), 1);
+    assert_eq!(shared.away()[0].0, elsewhere);
     let mark = keys.rotate_journal_key().await.unwrap();
-    std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
+    let epoch = shared.current().epoch();
     assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
     for path in KEPT {
         assert!(sealing.get(&ObjectPath::from(path)).await.is_ok(), "{path}");
     }
+    // No file holds a key that the copy lacks, so that the next start goes well too.
+    assert!(!shared.is_rotating());
+    assert_eq!(Keyring::load(&file).unwrap().epoch(), epoch);
+    std::fs::create_dir(dir.path().join("missing")).unwrap();
+    shared.follow().unwrap();
+    assert!(shared.away().is_empty());
+    assert_eq!(Keyring::load(&elsewhere).unwrap().epoch(), epoch);
+    // One that is lost while the program runs is noted when it is needed.
+    std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
+    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
+    assert_eq!(shared.away().len(), 1);
     std::fs::create_dir(dir.path().join("missing")).unwrap();
     keys.prepare().await.unwrap();
     keys.destroy(&kept(), Some(mark)).await.unwrap();
+    assert!(shared.away().is_empty());
     check_destroyed(&world, &file, store.inner.fork(), &copied).await;
     let copy = Keyring::load(&elsewhere).unwrap();
     assert!(copy.epoch_key(copy.epoch() - 1).is_none());
+}
+
+#[tokio::test]
+async fn a_copy_that_may_lack_the_newest_key_is_waited_for() {
+    let world = World::new(76);
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("away/keyring")];
+    let keyring = new_keyring(&world);
+    let start = async |keyring: &Keyring, store: &Arc<Faulty>| {
+        keyring.save(&files[0]).unwrap();
+        let keyring = SharedKeyring::open(keyring.clone(), files.clone()).unwrap();
+        let started = Vault::under(&world, keyring, store.clone()).await;
+        started.map(drop).map_err(|error| error.kind())
+    };
+    // Before anything is written under the keys, and in the middle of a rotation.
+    let store = Faulty::new();
+    let refused = start(&keyring, &store).await;
+    assert_eq!(refused, Err(ErrorKind::Unavailable));
+    std::fs::create_dir(dir.path().join("away")).unwrap();
+    start(&keyring, &store).await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("away")).unwrap();
+    start(&keyring, &store).await.unwrap();
+    let rotating = keyring.with_new_epoch(world.random.as_ref());
+    let refused = start(&rotating, &store).await;
+    assert_eq!(refused, Err(ErrorKind::Unavailable));
+    std::fs::create_dir(dir.path().join("away")).unwrap();
+    start(&rotating, &store).await.unwrap();
+    for file in &files {
+        let held = Keyring::load(file).unwrap();
+        assert_eq!((held.epoch(), held.epoch_key(1).is_some()), (2, false));
+    }
 }
 
 /// A keyring with a copy, both of which have followed a deletion; then the first came back from a

@@ -1,15 +1,146 @@
-//! Accounts: made, shown, and whose senders they take.
+//! Accounts: made, shown, whose senders they take, how much they may, and how long theirs is kept.
 
 use anyhow::{Context as _, Result};
-use control::{Actor, RevealQuota, SessionLimits};
+use control::{Actor, Retention, RevealQuota, SessionLimits};
+use governance::Limits;
 use model::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
 use crate::compose::Installation;
 
+/// What an operator can do with accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AccountRequest {
+    /// Makes one.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its time zone, as in the IANA database.
+        time_zone: String,
+    },
+    /// Lists them.
+    List,
+    /// Shows one.
+    Show {
+        /// Its id.
+        account: String,
+    },
+    /// Changes the domains whose pages may send to it; shows them when nothing is changed.
+    Domains {
+        /// Its id.
+        account: String,
+        /// Domains that may from now on.
+        add: Vec<String>,
+        /// Domains that may not any more.
+        remove: Vec<String>,
+    },
+    /// Sets whether it takes messages that SDKs have encrypted in transit; shows it when nothing is
+    /// set.
+    Encryption {
+        /// Its id.
+        account: String,
+        /// Whether it does from now on.
+        takes: Option<bool>,
+    },
+    /// Sets how long its users stay signed in; shows it when nothing is set.
+    Sessions {
+        /// Its id; `0` for the installation.
+        account: String,
+        /// Without a request, minutes.
+        idle_minutes: Option<u32>,
+        /// At most, hours.
+        hours: Option<u32>,
+    },
+    /// Sets how often one of its users may have masked values shown; shows it when nothing is set.
+    Reveals {
+        /// Its id.
+        account: String,
+        /// In a minute.
+        per_minute: Option<u32>,
+        /// In 24 hours.
+        per_day: Option<u32>,
+    },
+    /// Sets how long its events and its request log are kept; shows it when nothing is set.
+    Retention {
+        /// Its id.
+        account: String,
+        /// Events, days.
+        days: Option<u32>,
+        /// The request log.
+        requests: Option<RequestRetention>,
+    },
+    /// Sets how many of its calls may be under way; shows it when nothing is set.
+    Limits {
+        /// Its id.
+        account: String,
+        /// Uploads.
+        uploads: Option<u32>,
+        /// Calls of every other path.
+        calls: Option<u32>,
+    },
+}
+
+/// How long an account's request log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RequestRetention {
+    /// So many days.
+    Days(u32),
+    /// As long as the configuration says.
+    AsConfigured,
+}
+
+/// Carries out a request.
+///
+/// # Errors
+/// What it failed with.
+pub(super) async fn execute(
+    installation: &Installation,
+    actor: &Actor,
+    request: AccountRequest,
+) -> Result<Value> {
+    match request {
+        AccountRequest::Create { name, time_zone } => {
+            create(installation, actor, &name, &time_zone).await
+        }
+        AccountRequest::List => list(installation, actor).await,
+        AccountRequest::Show { account } => show(installation, actor, &account).await,
+        AccountRequest::Domains {
+            account,
+            add,
+            remove,
+        } => domains(installation, actor, &account, &add, &remove).await,
+        AccountRequest::Encryption { account, takes } => {
+            encryption(installation, actor, &account, takes).await
+        }
+        AccountRequest::Sessions {
+            account,
+            idle_minutes,
+            hours,
+        } => sessions(installation, actor, &account, idle_minutes, hours).await,
+        AccountRequest::Reveals {
+            account,
+            per_minute,
+            per_day,
+        } => reveals(installation, actor, &account, per_minute, per_day).await,
+        AccountRequest::Retention {
+            account,
+            days,
+            requests,
+        } => retention(installation, actor, &account, days, requests).await,
+        AccountRequest::Limits {
+            account,
+            uploads,
+            calls,
+        } => limits(installation, actor, &account, uploads, calls).await,
+    }
+}
+
 /// Makes an account. Its secrets are shown this once.
-pub(super) async fn create(
+async fn create(
     installation: &Installation,
     actor: &Actor,
     name: &str,
@@ -34,34 +165,29 @@ pub(super) async fn create(
 }
 
 /// Every account.
-pub(super) async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
+async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
     let accounts = installation
         .control()
         .accounts(actor)
         .await
         .context("failed to list the accounts")?;
-    Ok(Value::Array(
-        accounts.iter().map(account_value).collect::<Result<_>>()?,
-    ))
+    let shown = accounts.iter().map(|it| account_value(installation, it));
+    Ok(Value::Array(shown.collect::<Result<_>>()?))
 }
 
 /// One account.
-pub(super) async fn show(
-    installation: &Installation,
-    actor: &Actor,
-    account: &str,
-) -> Result<Value> {
+async fn show(installation: &Installation, actor: &Actor, account: &str) -> Result<Value> {
     let id = account_id(account)?;
     let shown = installation
         .control()
         .account(actor, id)
         .await
         .with_context(|| format!("failed to show account {id}"))?;
-    account_value(&shown)
+    account_value(installation, &shown)
 }
 
 /// Shows the domains whose pages may send, after changing them where that is asked.
-pub(super) async fn domains(
+async fn domains(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -80,7 +206,7 @@ pub(super) async fn domains(
 }
 
 /// Shows whether messages encrypted in transit are taken, after changing it where that is asked.
-pub(super) async fn encryption(
+async fn encryption(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -100,7 +226,7 @@ pub(super) async fn encryption(
 }
 
 /// Shows how long users stay signed in, after changing it where that is asked.
-pub(super) async fn sessions(
+async fn sessions(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -125,7 +251,7 @@ pub(super) async fn sessions(
 }
 
 /// Shows how often a user may have masked values shown, after setting it where that is asked.
-pub(super) async fn reveals(
+async fn reveals(
     installation: &Installation,
     actor: &Actor,
     account: &str,
@@ -153,10 +279,83 @@ pub(super) async fn reveals(
     }))
 }
 
+/// Shows how long events and the request log are kept, after setting it where that is asked.
+async fn retention(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    days: Option<u32>,
+    requests: Option<RequestRetention>,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    let shown = control.account(actor, id).await;
+    let mut retention = shown
+        .with_context(|| format!("failed to show account {id}"))?
+        .retention();
+    if days.is_some() || requests.is_some() {
+        retention = Retention {
+            days: days.unwrap_or(retention.days),
+            request_days: match requests {
+                Some(RequestRetention::Days(days)) => Some(days),
+                Some(RequestRetention::AsConfigured) => None,
+                None => retention.request_days,
+            },
+        };
+        let set = control.set_retention(actor, id, retention).await;
+        set.context("failed to set the retention")?;
+    }
+    let (request_days, is_own) = request_days(installation, retention);
+    Ok(json!({
+        "account_id": id.as_str(),
+        "retention_days": retention.days,
+        "request_retention_days": request_days,
+        "request_retention_is_own": is_own,
+    }))
+}
+
+/// Shows how many calls may be under way, after setting it where that is asked.
+async fn limits(
+    installation: &Installation,
+    actor: &Actor,
+    account: &str,
+    uploads: Option<u32>,
+    calls: Option<u32>,
+) -> Result<Value> {
+    let id = account_id(account)?;
+    let control = installation.control();
+    let shown = control.account(actor, id).await;
+    let mut limits = shown
+        .with_context(|| format!("failed to show account {id}"))?
+        .limits();
+    if uploads.is_some() || calls.is_some() {
+        limits = Limits {
+            uploads: uploads.unwrap_or(limits.uploads),
+            calls: calls.unwrap_or(limits.calls),
+        };
+        let set = control.set_limits(actor, id, limits).await;
+        set.context("failed to set the limits")?;
+    }
+    Ok(json!({
+        "account_id": id.as_str(), "uploads_max": limits.uploads, "calls_max": limits.calls,
+    }))
+}
+
+/// How long an account's request log is kept, days, and whether the account itself says so.
+fn request_days(installation: &Installation, retention: Retention) -> (u32, bool) {
+    match retention.request_days {
+        Some(days) => (days, true),
+        None => (installation.settings().requests_retention_days, false),
+    }
+}
+
 /// An account for people and programs: its id is called `account_id` everywhere.
-fn account_value(account: &control::Account) -> Result<Value> {
+fn account_value(installation: &Installation, account: &control::Account) -> Result<Value> {
     let mut value = serde_json::to_value(account).context("failed to show an account")?;
     if let Some(members) = value.as_object_mut() {
+        let (days, is_own) = request_days(installation, account.retention());
+        members.insert("request_retention_days".to_owned(), json!(days));
+        members.insert("request_retention_is_own".to_owned(), json!(is_own));
         members.remove("id");
         members.insert("account_id".to_owned(), json!(account.id.as_str()));
         members.insert(

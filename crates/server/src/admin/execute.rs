@@ -36,29 +36,7 @@ pub(crate) async fn execute(
     out: mpsc::Sender<Frame>,
 ) -> Result<Value> {
     match request {
-        Request::AccountCreate { name, time_zone } => {
-            account::create(installation, actor, &name, &time_zone).await
-        }
-        Request::AccountList => account::list(installation, actor).await,
-        Request::AccountShow { account } => account::show(installation, actor, &account).await,
-        Request::AccountDomains {
-            account,
-            add,
-            remove,
-        } => account::domains(installation, actor, &account, &add, &remove).await,
-        Request::AccountEncryption { account, takes } => {
-            account::encryption(installation, actor, &account, takes).await
-        }
-        Request::AccountSessions {
-            account,
-            idle_minutes,
-            hours,
-        } => account::sessions(installation, actor, &account, idle_minutes, hours).await,
-        Request::AccountReveals {
-            account,
-            per_minute,
-            per_day,
-        } => account::reveals(installation, actor, &account, per_minute, per_day).await,
+        Request::Account(act) => Box::pin(account::execute(installation, actor, act)).await,
         Request::ApiKey(request) => {
             Box::pin(super::api_key::execute(installation, actor, request)).await
         }

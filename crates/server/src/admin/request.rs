@@ -2,62 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequest, AllowlistRequest, ApiKeyRequest, AuditRequest, CredentialRequest};
+use super::{
+    AccessRequest, AccountRequest, AllowlistRequest, ApiKeyRequest, AuditRequest, CredentialRequest,
+};
 use crate::jobs::Job;
 
 /// One act of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Makes an account.
-    AccountCreate {
-        /// Its name.
-        name: String,
-        /// Its time zone, as in the IANA database.
-        time_zone: String,
-    },
-    /// Lists the accounts.
-    AccountList,
-    /// Shows one account.
-    AccountShow {
-        /// Its id.
-        account: String,
-    },
-    /// Changes the domains whose pages may send to an account; shows them when nothing is changed.
-    AccountDomains {
-        /// Its id.
-        account: String,
-        /// Domains that may from now on.
-        add: Vec<String>,
-        /// Domains that may not any more.
-        remove: Vec<String>,
-    },
-    /// Sets whether an account takes messages that SDKs have encrypted in transit; shows it when
-    /// nothing is set.
-    AccountEncryption {
-        /// Its id.
-        account: String,
-        /// Whether it does from now on.
-        takes: Option<bool>,
-    },
-    /// Sets how long an account's users stay signed in; shows it when nothing is set.
-    AccountSessions {
-        /// Its id; `0` for the installation.
-        account: String,
-        /// Without a request, minutes.
-        idle_minutes: Option<u32>,
-        /// At most, hours.
-        hours: Option<u32>,
-    },
-    /// Sets how often a user of an account may have masked values shown; shows it when nothing is set.
-    AccountReveals {
-        /// Its id.
-        account: String,
-        /// In a minute.
-        per_minute: Option<u32>,
-        /// In 24 hours.
-        per_day: Option<u32>,
-    },
+    /// Accounts.
+    Account(AccountRequest),
     /// Keys for encrypted calls of the API.
     ApiKey(ApiKeyRequest),
     /// Changes what an account says of its events; shows it when nothing is changed.

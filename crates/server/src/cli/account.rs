@@ -1,4 +1,4 @@
-//! `strongroom account create|list|show|domains|encryption|sessions|reveals|api-key`.
+//! `strongroom account create|list|show|domains|encryption|sessions|reveals|retention|limits|api-key`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -7,9 +7,20 @@ use super::listed::print_rows;
 use super::output::{note, print, print_json};
 use super::table::{Table, cell, harmless};
 use super::{Format, Installation, Paint, block_on};
-use crate::admin::{Request, call};
+use crate::admin::{AccountRequest, Request, call};
 
-/// The columns of passcodes, and of the tokens that apps carry, each with the member it shows.
+/// The columns of accounts, of passcodes, and of the tokens that apps carry, each with the member it
+/// shows.
+const ACCOUNTS: &[(&str, &str)] = &[
+    ("ACCOUNT", "account_id"),
+    ("NAME", "name"),
+    ("TIME ZONE", "time_zone"),
+    ("MADE AT", "created_at"),
+    ("EVENTS KEPT", "retention_days"),
+    ("REQUESTS KEPT", "request_retention_days"),
+    ("UPLOADS", "uploads_max"),
+    ("CALLS", "calls_max"),
+];
 const PASSCODES: &[(&str, &str)] = &[
     ("PASSCODE", "name"),
     ("MADE AT", "created_at"),
@@ -124,6 +135,15 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Shows or sets how long an account's events and its request log are kept
+    ///
+    /// What is older goes with the next sweep, for good, and older events are not taken any more. What is
+    /// known of people stays.
+    Retention(super::retention::Arguments),
+    /// Shows or sets how many calls of an account may be under way at a time
+    ///
+    /// What is beyond that is answered with 429.
+    Limits(super::limits::Arguments),
     /// Keys that programs encrypt their calls of the API to, beneath TLS
     #[command(subcommand)]
     ApiKey(super::api_key::Command),
@@ -147,7 +167,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let made = ask(&installation, Request::AccountCreate { name, time_zone })?;
+                let made = ask(&installation, AccountRequest::Create { name, time_zone })?;
                 if format.json {
                     return print_json(&made);
                 }
@@ -159,25 +179,19 @@ impl Command {
                 installation,
                 format,
             } => {
-                let list = ask(&installation, Request::AccountList)?;
+                let list = ask(&installation, AccountRequest::List)?;
                 if format.json {
                     return print_json(&list);
                 }
-                let columns = [
-                    ("ACCOUNT", "account_id"),
-                    ("NAME", "name"),
-                    ("TIME ZONE", "time_zone"),
-                    ("MADE AT", "created_at"),
-                ];
                 let none = "No account yet: `strongroom account create NAME` makes one.";
-                print_rows(&list, &columns, none)
+                print_rows(&list, ACCOUNTS, none)
             }
             Self::Show {
                 account,
                 installation,
                 format,
             } => {
-                let shown = ask(&installation, Request::AccountShow { account })?;
+                let shown = ask(&installation, AccountRequest::Show { account })?;
                 if format.json {
                     return print_json(&shown);
                 }
@@ -190,7 +204,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountDomains {
+                let request = AccountRequest::Domains {
                     account,
                     add,
                     remove,
@@ -204,7 +218,7 @@ impl Command {
                 format,
             } => {
                 let takes = set.map(|it| it == Encryption::Taken);
-                let request = Request::AccountEncryption { account, takes };
+                let request = AccountRequest::Encryption { account, takes };
                 show(&ask(&installation, request)?, &format)
             }
             Self::Sessions {
@@ -214,7 +228,7 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountSessions {
+                let request = AccountRequest::Sessions {
                     account,
                     idle_minutes,
                     hours,
@@ -228,19 +242,21 @@ impl Command {
                 installation,
                 format,
             } => {
-                let request = Request::AccountReveals {
+                let request = AccountRequest::Reveals {
                     account,
                     per_minute,
                     per_day,
                 };
                 show(&ask(&installation, request)?, &format)
             }
+            Self::Retention(it) => it.run(),
+            Self::Limits(it) => it.run(),
             Self::ApiKey(command) => command.run(),
         }
     }
 }
 
-fn show(value: &Value, format: &Format) -> Result<()> {
+pub(super) fn show(value: &Value, format: &Format) -> Result<()> {
     if format.json {
         print_json(value)
     } else {
@@ -248,9 +264,9 @@ fn show(value: &Value, format: &Format) -> Result<()> {
     }
 }
 
-fn ask(installation: &Installation, request: Request) -> Result<Value> {
+fn ask(installation: &Installation, request: AccountRequest) -> Result<Value> {
     let loaded = installation.read()?;
-    block_on(call(&loaded, request, |_| Ok(())))
+    block_on(call(&loaded, Request::Account(request), |_| Ok(())))
 }
 
 /// An account's members, one a line, then its credentials, a table of each kind.

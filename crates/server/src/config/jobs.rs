@@ -29,8 +29,8 @@ section! {
         checkpoint_interval_s: u32 = 300,
         /// How often certificates are looked at for renewal, seconds. 1 to 604800.
         certificates_interval_s: u32 = 3_600,
-        /// How long requests that belong to no account are on record, days; an account's own retention
-        /// says it for its requests. 1 to 36500.
+        /// How long requests are on record, days: those of no account, and those of accounts that say
+        /// nothing else (`strongroom account retention`). 1 to 36500.
         requests_retention_days: u32 = model::limit::REQUEST_RETENTION_DAYS_DEFAULT,
         /// How long quarantined records are kept, days. 1 to 36500.
         quarantine_retention_days: u32 = 30,

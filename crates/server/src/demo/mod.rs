@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::admin::{self, Frame, Request, Whom};
+use crate::admin::{self, AccountRequest, Frame, Request, Whom};
 use crate::config::{Listen, Loaded};
 use crate::init::{self, Made, Options, Volumes};
 use crate::jobs::Job;
@@ -131,11 +131,11 @@ async fn tell(
     made: &Made,
     clock: &SystemClock,
 ) -> Result<Account> {
-    let create = Request::AccountCreate {
+    let create = AccountRequest::Create {
         name: "Demo shop".to_owned(),
         time_zone: "UTC".to_owned(),
     };
-    let created = ask(server, create).await?.0;
+    let created = ask(server, Request::Account(create)).await?.0;
     let account = Account {
         id: text(&created, "account_id"),
         passcode: text(&created, "passcode"),

@@ -3,6 +3,9 @@
 //! Whatever grows old is one [`Swept`]: it says what it removed, and each removal is an entry in the
 //! audit log of the account. A kind that fails does not keep the others from being swept.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use control::{Action, Actor, AuditOutcome};
@@ -56,14 +59,14 @@ impl Swept for Rows {
     async fn sweep(&self, installation: &Installation, actor: &Actor) -> Result<u64> {
         let accounts = installation.control().accounts(actor).await;
         let accounts = accounts.context("failed to read the accounts' retention")?;
-        let request_days: BTreeMap<AccountId, u32> = accounts
+        let own_days: BTreeMap<AccountId, u32> = accounts
             .iter()
-            .map(|account| (account.id, account.request_retention_days))
+            .filter_map(|account| Some((account.id, account.request_retention_days?)))
             .collect();
         let mut removed = 0;
         let mut failure = None;
         for ((account, table), oldest) in oldest(installation).await? {
-            let days = request_days.get(&account).copied();
+            let days = own_days.get(&account).copied();
             let days = days.unwrap_or_else(|| installation.settings().requests_retention_days);
             let before = kept_since(installation, account, table, days);
             let Some(before) = before.filter(|before| oldest < *before) else {

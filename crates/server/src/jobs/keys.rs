@@ -1,16 +1,28 @@
-//! Keys are made ahead of time, so that no acknowledgement waits for one.
+//! Keys are made ahead of time, so that no acknowledgement waits for one; copies of the keyring that were
+//! away follow.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use crate::compose::Installation;
 
-/// Makes the next hour's journal key and some data keys to spare.
+/// Makes the next hour's journal key and some data keys to spare, and writes the copies of the keyring
+/// that could not be written before.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
     installation
         .keys()
         .prepare()
         .await
         .context("failed to make keys ahead of time")?;
-    Ok(json!({"prepared": true}))
+    let keyring = &installation.attention().keyring;
+    if !keyring.away().is_empty() {
+        let keyring = Arc::clone(keyring);
+        // On a thread of its own: the disk of a copy may hang.
+        let followed = tokio::task::spawn_blocking(move || keyring.follow()).await;
+        followed
+            .context("failed to wait for the copies of the keyring")?
+            .context("failed to write the copies of the keyring")?;
+    }
+    Ok(json!({"prepared": true, "copies_away": keyring.away().len()}))
 }

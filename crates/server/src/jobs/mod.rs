@@ -21,7 +21,7 @@ mod sinks;
 mod uses;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,8 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    const ALL: [Self; 13] = [
+    /// Every job.
+    pub(crate) const ALL: [Self; 13] = [
         Self::Flush,
         Self::Compaction,
         Self::Deletion,

@@ -32,14 +32,14 @@ fn a_flush_that_fails_waits_longer_each_time() {
     check(Job::Sinks, &[false, false, true], &[1, 1, 1]);
 }
 
-pub(super) async fn account(installation: &Installation, name: &str) -> AccountId {
+pub(crate) async fn account(installation: &Installation, name: &str) -> AccountId {
     let made = installation
         .control()
         .create_account(operator(), name, "UTC");
     made.await.unwrap().account_id
 }
 
-pub(super) fn event(folder: &Folder, account: AccountId, number: u128, person: PersonKey) -> Entry {
+pub(crate) fn event(folder: &Folder, account: AccountId, number: u128, person: PersonKey) -> Entry {
     let now = folder.clock.now();
     let event = Event {
         id: RecordId(number.to_be_bytes()),
@@ -59,7 +59,7 @@ pub(super) fn event(folder: &Folder, account: AccountId, number: u128, person: P
     }
 }
 
-pub(super) async fn append(installation: &Installation, entries: Vec<Entry>) {
+pub(crate) async fn append(installation: &Installation, entries: Vec<Entry>) {
     installation.journal().append(entries).await.unwrap();
 }
 

@@ -31,7 +31,7 @@ use store::{Geometry, Store};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-use crate::admin::{self, Frame, Request};
+use crate::admin::{self, AccountRequest, Frame, Request};
 use crate::compose::{self, Ground, Installation};
 use crate::config::{Config, Loaded};
 use crate::jobs::{self, Job};
@@ -212,11 +212,11 @@ impl History {
             broken: Vec::new(),
         };
         history.open().await?;
-        let act = Request::AccountCreate {
+        let act = AccountRequest::Create {
             name: "simulated".into(),
             time_zone: "UTC".into(),
         };
-        let made = history.admin(act).await?.0;
+        let made = history.admin(Request::Account(act)).await?.0;
         let text = |field: &str| made.get(field).and_then(Value::as_str).map(str::to_owned);
         history.account = text("account_id").context("no account was made")?;
         history.passcode = text("passcode").context("no account was made")?;

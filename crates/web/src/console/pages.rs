@@ -94,6 +94,7 @@ const SECURITY_CHANGED: Audit = Audit::Entries(&[
     Action::EncryptionChanged,
     Action::SessionLimitsChanged,
     Action::RevealQuotaChanged,
+    Action::RetentionChanged,
 ]);
 
 /// Every page.

@@ -78,24 +78,18 @@ const TABLE_COLUMNS: &[Column<(Table, Sum)>] = &[
     .by(|a, b| a.1.oldest.cmp(&b.1.oldest)),
 ];
 
-const ACCOUNT_COLUMNS: &[Column<(Account, Sum)>] = &[
-    Column::new("account", "Account", |it: &(Account, Sum), _| {
-        it.0.name.clone()
-    })
-    .by(|a, b| a.0.name.to_lowercase().cmp(&b.0.name.to_lowercase())),
-    Column::new("id", "Id", |it: &(Account, Sum), _| it.0.id.to_string())
+const ACCOUNT_COLUMNS: &[Column<Kept>] = &[
+    Column::new("account", "Account", |it: &Kept, _| it.0.name.clone())
+        .by(|a, b| a.0.name.to_lowercase().cmp(&b.0.name.to_lowercase())),
+    Column::new("id", "Id", |it: &Kept, _| it.0.id.to_string())
         .by(|a, b| a.0.id.cmp(&b.0.id)),
-    Column::new("parts", "Parts", |it: &(Account, Sum), _| {
-        it.1.parts.to_string()
-    })
-    .most(|a, b| a.1.parts.cmp(&b.1.parts))
-    .number(),
-    Column::new("size_bytes", "Size", |it: &(Account, Sum), _| {
-        it.1.bytes.to_string()
-    })
-    .most(|a, b| a.1.bytes.cmp(&b.1.bytes))
-    .number(),
-    Column::new("data_kept_days", "Data kept", |it: &(Account, Sum), _| {
+    Column::new("parts", "Parts", |it: &Kept, _| it.1.parts.to_string())
+        .most(|a, b| a.1.parts.cmp(&b.1.parts))
+        .number(),
+    Column::new("size_bytes", "Size", |it: &Kept, _| it.1.bytes.to_string())
+        .most(|a, b| a.1.bytes.cmp(&b.1.bytes))
+        .number(),
+    Column::new("data_kept_days", "Data kept", |it: &Kept, _| {
         it.0.retention_days.to_string()
     })
     .most(|a, b| a.0.retention_days.cmp(&b.0.retention_days))
@@ -103,9 +97,9 @@ const ACCOUNT_COLUMNS: &[Column<(Account, Sum)>] = &[
     Column::new(
         "request_log_kept_days",
         "Request log kept",
-        |it: &(Account, Sum), _| it.0.request_retention_days.to_string(),
+        |it: &Kept, _| it.2.to_string(),
     )
-    .most(|a, b| a.0.request_retention_days.cmp(&b.0.request_retention_days))
+    .most(|a, b| a.2.cmp(&b.2))
     .number(),
 ];
 
@@ -158,6 +152,9 @@ struct AccountLine {
     requests: String,
 }
 
+/// An account, what its parts come to, and how long its request log is kept, days.
+type Kept = (Account, Sum, u32);
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Sum {
     parts: u64,
@@ -180,10 +177,12 @@ async fn show(staff: &Staff, state: &State, asked: &Fields) -> Answer {
     let meant = accounts.into_iter().filter(|it| {
         it.name.to_lowercase().contains(&q) || it.id.to_string().to_lowercase().contains(&q)
     });
-    let mut accounts: Vec<(Account, Sum)> = meant
+    let as_configured = state.settings().request_retention_days;
+    let mut accounts: Vec<Kept> = meant
         .map(|it| {
             let sum = by_account.get(&it.id).copied().unwrap_or_default();
-            (it, sum)
+            let request_days = it.request_retention_days.unwrap_or(as_configured);
+            (it, sum, request_days)
         })
         .collect();
     let volumes = Sheet::new(asked, PATH);
@@ -300,13 +299,13 @@ fn table((table, sum): &(Table, Sum), times: &Times) -> TableLine {
     }
 }
 
-fn account((it, sum): &(Account, Sum)) -> AccountLine {
+fn account((it, sum, request_days): &Kept) -> AccountLine {
     AccountLine {
         id: it.id.to_string(),
         name: it.name.clone(),
         parts: count(sum.parts),
         bytes: bytes(sum.bytes),
         retention: plural(it.retention_days.into(), "day"),
-        requests: plural(it.request_retention_days.into(), "day"),
+        requests: plural((*request_days).into(), "day"),
     }
 }

@@ -199,6 +199,8 @@ async fn installation_commands(book: &mut Book<'_>, server: &Server, id: &str) {
     book.command("account domains", &[id, "--add", "shop.example"]);
     book.command("account sessions", &[id, "--idle-minutes", "50"]);
     book.command("account reveals", &[id, "--per-minute", "6"]);
+    book.command("account retention", &[id, "--days", "400"]);
+    book.command("account limits", &[id, "--uploads", "16"]);
     book.command("account encryption", &[id, "--set", "refused"]);
     book.command("job run", &["checkpoint"]);
     book.command("volume status", &[]);

@@ -1,10 +1,12 @@
 //! `/a/{account}/settings/security`: from where people and programs may come, which web pages may
-//! send, and by which versions of TLS clients come.
+//! send, how long what was sent is kept, and by which versions of TLS clients come.
 
 use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
-use control::{AllowlistChange, AllowlistEntry, AllowlistView, RevealQuota, SessionLimits};
+use control::{
+    Account, AllowlistChange, AllowlistEntry, AllowlistView, Retention, RevealQuota, SessionLimits,
+};
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::console::view::{
 use crate::error::{Error, redirect};
 use crate::operate::requests::MORE;
 use crate::operate::{moment, number, rows_of, text};
-use crate::{Result, State};
+use crate::{Result, State, operate};
 
 /// How far the report of TLS looks back.
 const REPORT: Duration = Duration::from_secs(30 * 86_400);
@@ -86,6 +88,9 @@ struct Security {
     domains: Option<Domains>,
     takes_encrypted: bool,
     reveals: Option<RevealQuota>,
+    retention: Option<Retention>,
+    /// How long the request log is kept where the account says nothing, days.
+    request_days: u32,
     versions: Vec<VersionLine>,
     version_heads: Heads,
     version_csv: String,
@@ -131,12 +136,13 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
         "encryption" => Some("Encryption in transit is set."),
         "sessions" => Some("How long users stay signed in is set; it holds from now on."),
         "reveals" => Some("The quota is set; it holds from now on."),
+        "retention" => Some("The retention is set; what is older goes with the next sweep."),
         _ => None,
     };
     answer(&staff, show(&staff, &state, &asked, done, None, "").await)
 }
 
-/// A change of the allowlist, the domains, encryption in transit or how long users stay signed in.
+/// A change of one of the settings.
 pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(form): Posted) -> Response {
     let shown = match change(&staff, &state, &form).await {
         Ok(word) => Ok(redirect(&format!("{}?done={word}", path(&staff)))),
@@ -205,7 +211,7 @@ async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static 
             Ok("sessions")
         }
         "reveals" => {
-            let wrong = || crate::operate::Error::Invalid(String::from("a quota is a number"));
+            let wrong = || operate::Error::Invalid(String::from("a quota is a number"));
             let number = |name: &str| form.text(name).parse::<u32>().map_err(|_| wrong());
             let quota = RevealQuota {
                 per_minute: number("per_minute")?,
@@ -214,6 +220,10 @@ async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static 
             control.set_reveal_quota(actor, account, quota).await?;
             Ok("reveals")
         }
+        "retention" => {
+            retain(staff, state, form).await?;
+            Ok("retention")
+        }
         "encryption" => {
             let takes = form.ticked("takes");
             control.set_takes_encrypted(actor, account, takes).await?;
@@ -221,6 +231,33 @@ async fn change(staff: &Staff, state: &State, form: &Fields) -> Result<&'static 
         }
         _ => Err(Error::Absent),
     }
+}
+
+/// Sets the retention. Whoever shortens it says that it is meant: what is removed does not come back.
+async fn retain(staff: &Staff, state: &State, form: &Fields) -> Result<()> {
+    let (control, actor, account) = (state.control(), staff.actor(), staff.account());
+    let wrong = |text: &str| operate::Error::Invalid(text.to_owned());
+    let number = |name: &str| {
+        let days = form.text(name).parse::<u32>();
+        days.map_err(|_| wrong("a retention is a number of days"))
+    };
+    let retention = Retention {
+        days: number("days")?,
+        request_days: match form.text("request_days") {
+            "" => None,
+            _ => Some(number("request_days")?),
+        },
+    };
+    let before = control.account(actor, account).await?.retention();
+    let as_configured = state.settings().request_retention_days;
+    let requests = |it: Retention| it.request_days.unwrap_or(as_configured);
+    let is_shorter = retention.days < before.days || requests(retention) < requests(before);
+    if is_shorter && !form.ticked("shorter") {
+        let text = "less would be kept than now: tick the box if that is meant";
+        return Err(wrong(text).into());
+    }
+    control.set_retention(actor, account, retention).await?;
+    Ok(())
 }
 
 /// One network a line, and after it what it is called.
@@ -300,6 +337,8 @@ async fn show(
         csv: sheet.csv(),
         typed: typed.to_owned(),
         reveals: own.as_ref().map(|it| it.reveals),
+        retention: own.as_ref().map(Account::retention),
+        request_days: state.settings().request_retention_days,
         takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
         domains: own.map(|it| domains(it.domains, &of_domains, asked)),
         versions,

@@ -390,6 +390,54 @@ async fn the_quota_is_set_by_those_who_set_security() {
 }
 
 #[tokio::test]
+async fn the_retention_is_set_and_shortened_by_those_who_mean_it() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let set = async |days, requests, more: &[(&'static str, &'static str)]| {
+        let form = [
+            ("what", "retention"),
+            ("days", days),
+            ("request_days", requests),
+        ];
+        admin
+            .post("/settings/security", &[&form[..], more].concat())
+            .await
+    };
+    let shown = async |days: &str, requests: &str| {
+        let page = admin.get("/settings/security").await.body;
+        let holds = |name: &str, value: &str| {
+            page.contains(&format!("name=\"{name}\" inputmode=\"numeric\" {value}"))
+        };
+        let days = format!("required value=\"{days}\"");
+        let requests = format!("value=\"{requests}\" placeholder=\"90\"");
+        holds("days", &days) && holds("request_days", &requests)
+    };
+    assert!(shown("365", "").await);
+    for wrong in [("", ""), ("365", "x"), ("0", ""), ("365", "3661")] {
+        let refused = set(wrong.0, wrong.1, &[("shorter", "yes")]).await;
+        assert_eq!(refused.status, 422, "{wrong:?}");
+    }
+    for shorter in [("364", ""), ("365", "89")] {
+        let refused = set(shorter.0, shorter.1, &[]).await;
+        assert_eq!(refused.status, 422, "{shorter:?}");
+        assert!(refused.body.contains("tick the box"), "{}", refused.body);
+    }
+    assert!(shown("365", "").await);
+    assert_eq!(set("400", "91", &[]).await.status, 303);
+    assert!(shown("400", "91").await);
+    // Left empty, it is as configured: less than before.
+    assert_eq!(set("400", "", &[]).await.status, 422);
+    assert_eq!(set("30", "", &[("shorter", "yes")]).await.status, 303);
+    assert!(shown("30", "").await);
+    let entries = admin.audited(Action::RetentionChanged).await;
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert!(
+        entries[1].1.ends_with("to events 30 days, request log as configured"),
+        "{entries:?}"
+    );
+}
+
+#[tokio::test]
 async fn whoever_is_restricted_is_found_for_requests_and_nothing_else() {
     let room = room().await;
     let officer = Visitor::new(&room, SystemRole::PrivacyOfficer);

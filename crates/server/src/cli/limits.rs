@@ -1,0 +1,46 @@
+//! `strongroom account limits`.
+
+use anyhow::Result;
+use model::limit::CONCURRENT_MAX;
+
+use super::account::show;
+use super::{Format, Installation, block_on};
+use crate::admin::{AccountRequest, Request, call};
+
+/// How many calls may be under way.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The account's id
+    account: String,
+    /// Uploads
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_MAX))
+    )]
+    uploads: Option<u32>,
+    /// Calls of every other path, each path by itself
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_MAX))
+    )]
+    calls: Option<u32>,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<()> {
+        let loaded = self.installation.read()?;
+        let request = Request::Account(AccountRequest::Limits {
+            account: self.account,
+            uploads: self.uploads,
+            calls: self.calls,
+        });
+        let shown = block_on(call(&loaded, request, |_| Ok(())))?;
+        show(&shown, &self.format)
+    }
+}

@@ -1,0 +1,133 @@
+//! The sweeper goes by what an account says, and by the configuration where it says nothing.
+
+use model::catalog::Catalog as _;
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
+use model::{AccountId, Clock as _, PersonKey, RecordId};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use crate::admin::{self, AccountRequest, Request, RequestRetention};
+use crate::compose::Installation;
+use crate::failure::{Failure, Kind};
+use crate::jobs::tests::{account, append, event};
+use crate::jobs::{self, Job};
+use crate::testing::{Folder, operator};
+
+fn line(folder: &Folder, account: AccountId) -> Entry {
+    let line = RequestLine {
+        id: RecordId([2; 16]),
+        at: folder.clock.now(),
+        plane: Plane::Collect,
+        peer: Peer::Unknown,
+        tls_version: "1.3".into(),
+        method: "POST".into(),
+        path: "/a1".into(),
+        status: 200,
+        outcome: Outcome::Answered,
+        reason: "".into(),
+        size_bytes: 0,
+        accepted: 1,
+        rejected: 0,
+        duration_us: 0,
+    };
+    Entry {
+        account,
+        record: Record::Request(Box::new(line)),
+    }
+}
+
+/// Rows of events and of requests that the lake holds of an account.
+async fn rows(installation: &Installation, account: AccountId) -> [u64; 2] {
+    let control = installation.control();
+    let mut rows = [0_u64; 2];
+    for (rows, table) in rows.iter_mut().zip([Table::Events, Table::Requests]) {
+        let view = control.view(Some(account), &[table]).await.unwrap();
+        *rows = view.parts.iter().map(|part| part.rows).sum();
+    }
+    rows
+}
+
+/// What `account retention` prints.
+async fn retain(
+    installation: &Installation,
+    account: AccountId,
+    days: Option<u32>,
+    requests: Option<RequestRetention>,
+) -> Result<Value, Failure> {
+    let request = Request::Account(AccountRequest::Retention {
+        account: account.to_string(),
+        days,
+        requests,
+    });
+    let (sender, _frames) = mpsc::channel(1);
+    let done = Box::pin(admin::execute(installation, operator(), request, sender));
+    done.await.map_err(|error| Failure::of(&error))
+}
+
+#[tokio::test]
+async fn an_account_keeps_as_long_as_it_says_or_else_as_configured() {
+    let folder = Folder::new().await;
+    let installation = folder
+        .open(|config| config.jobs.requests_retention_days = 20)
+        .await;
+    let own = account(&installation, "own").await;
+    let other = account(&installation, "other").await;
+    for account in [own, other] {
+        let event = event(&folder, account, 1, PersonKey([7; 16]));
+        append(&installation, vec![event, line(&folder, account)]).await;
+    }
+    let run = async |job| {
+        let ran = Box::pin(jobs::run(&installation, job));
+        ran.await.unwrap();
+    };
+    run(Job::Flush).await;
+    let said = |days: u32, request_days: u32, is_own: bool| {
+        json!({
+            "account_id": own.as_str(), "retention_days": days,
+            "request_retention_days": request_days, "request_retention_is_own": is_own,
+        })
+    };
+    let shown = retain(&installation, own, None, None).await.unwrap();
+    assert_eq!(shown, said(365, 20, false));
+
+    folder.clock.advance(Duration::from_secs(10 * 86_400));
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [1, 1]);
+    let days = Some(RequestRetention::Days(7));
+    let shown = retain(&installation, own, None, days).await.unwrap();
+    assert_eq!(shown, said(365, 7, true));
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [1, 0]);
+    retain(&installation, own, Some(5), None).await.unwrap();
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [0, 0]);
+    assert_eq!(rows(&installation, other).await, [1, 1]);
+
+    // Who says nothing is kept as configured, and so is who says nothing any more.
+    folder.clock.advance(Duration::from_secs(12 * 86_400));
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, other).await, [1, 0]);
+    let back = Some(RequestRetention::AsConfigured);
+    let shown = retain(&installation, own, None, back).await.unwrap();
+    assert_eq!(shown, said(5, 20, false));
+}
+
+#[tokio::test]
+async fn no_account_keeps_nothing_and_none_keeps_for_ever() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let own = account(&installation, "own").await;
+    for (days, requests) in [(Some(0), None), (None, Some(0)), (Some(3_661), None)] {
+        let requests = requests.map(RequestRetention::Days);
+        let refused = retain(&installation, own, days, requests)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind, Kind::Invalid);
+        let words = refused.to_string();
+        assert!(words.contains("must be 1 to 3660 days"), "{words}");
+    }
+    let nobody = AccountId::installation();
+    let refused = retain(&installation, nobody, Some(9), None).await;
+    assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
+}

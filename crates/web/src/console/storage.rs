@@ -81,8 +81,7 @@ const TABLE_COLUMNS: &[Column<(Table, Sum)>] = &[
 const ACCOUNT_COLUMNS: &[Column<Kept>] = &[
     Column::new("account", "Account", |it: &Kept, _| it.0.name.clone())
         .by(|a, b| a.0.name.to_lowercase().cmp(&b.0.name.to_lowercase())),
-    Column::new("id", "Id", |it: &Kept, _| it.0.id.to_string())
-        .by(|a, b| a.0.id.cmp(&b.0.id)),
+    Column::new("id", "Id", |it: &Kept, _| it.0.id.to_string()).by(|a, b| a.0.id.cmp(&b.0.id)),
     Column::new("parts", "Parts", |it: &Kept, _| it.1.parts.to_string())
         .most(|a, b| a.1.parts.cmp(&b.1.parts))
         .number(),

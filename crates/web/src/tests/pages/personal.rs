@@ -432,7 +432,9 @@ async fn the_retention_is_set_and_shortened_by_those_who_mean_it() {
     let entries = admin.audited(Action::RetentionChanged).await;
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert!(
-        entries[1].1.ends_with("to events 30 days, request log as configured"),
+        entries[1]
+            .1
+            .ends_with("to events 30 days, request log as configured"),
         "{entries:?}"
     );
 }

@@ -2,7 +2,7 @@
 //!
 //! Order matters: keyring, volumes, key table, store, control database, journal, lake, queries,
 //! routers. [`Installation`] is all of it, opened, whether a server runs on it or one command; it
-//! holds the lock as long as it lives.
+//! holds the lock as long as it lives, and the volumes until it is closed.
 
 mod adapters;
 
@@ -539,7 +539,7 @@ impl Installation {
         Arc::clone(&self.control.rules().borrow())
     }
 
-    /// Ends what was started: the journal drains.
+    /// Ends what was started: the journal drains, and the volumes are given back.
     ///
     /// # Errors
     /// When the journal could not write its last commit.
@@ -562,13 +562,13 @@ impl Installation {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(writer) = writer {
-            writer
-                .await
-                .context("the journal's writer failed")?
-                .context("failed to drain the journal")?;
-        }
-        Ok(())
+        let drained = match writer {
+            Some(writer) => writer.await.context("the journal's writer failed"),
+            None => Ok(Ok(())),
+        };
+        // Whoever still has a handle of the store, as the key table has, must not hold them.
+        self.store.close().await;
+        drained?.context("failed to drain the journal")
     }
 
     fn refresh_gauges(&self) {

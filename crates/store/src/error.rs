@@ -11,7 +11,8 @@ pub enum Error {
     /// A name, geometry or setting that the store cannot hold.
     #[error("{0}")]
     Invalid(String),
-    /// A volume that may not be used: it belongs to another store, or holds something else.
+    /// A volume that may not be used: it belongs to another store, holds something else, or is open
+    /// in another process.
     #[error("refused volume `{place}`: {rule}")]
     Refused {
         /// Where the volume is.

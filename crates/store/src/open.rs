@@ -1,17 +1,21 @@
 //! A store is made once and opened by its keyring and its volumes' places alone.
 
+use bytes::Bytes;
 use futures::future::join_all;
 use model::{Clock, Random, Secret, Timestamp};
 use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::index::{Entry, Index, Object};
 use crate::read::Fault;
-use crate::slots::{Out, Slot, Slots};
+use crate::recognise::OPEN_ELSEWHERE;
+use crate::slots::{Out, Site, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
@@ -20,10 +24,16 @@ use crate::{Error, Geometry, Place, Result};
 const REPAIRS_AT_OPEN_MAX: usize = 256;
 /// Paths hash to this many locks.
 const PATH_LOCKS: usize = 64;
+/// How often a volume that somebody else has open is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How long a volume's label may take at start.
+const START_GRACE: Duration = Duration::from_secs(30);
 
 /// How a store behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// How long a start waits for another process to let go of a volume.
+    pub lock_patience: Duration,
     /// How long a volume may take for a write before it is marked out.
     pub write_grace: Duration,
     /// How long a read waits for a volume before it decodes without it.
@@ -42,6 +52,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            lock_patience: Duration::from_secs(10),
             write_grace: Duration::from_secs(2),
             read_grace: Duration::from_millis(500),
             adopt_empty: true,
@@ -96,9 +107,9 @@ impl Store {
     /// the order of `places`.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Denied`] when a place holds anything, [`model::ErrorKind::Invalid`] when
-    /// there are not exactly k + m places, [`model::ErrorKind::Unavailable`] when one cannot be
-    /// written; labels that were written stay.
+    /// [`model::ErrorKind::Denied`] when a place holds anything, or somebody else has it open;
+    /// [`model::ErrorKind::Invalid`] when there are not exactly k + m places;
+    /// [`model::ErrorKind::Unavailable`] when one cannot be written; labels that were written stay.
     pub async fn create(
         places: &[Arc<dyn Place>],
         geometry: Geometry,
@@ -130,6 +141,9 @@ impl Store {
                 reason: error.to_string(),
             };
             place.make().await.map_err(failed)?;
+            if !place.lock().await.map_err(failed)? {
+                return Err(open_elsewhere(place.as_ref()));
+            }
             if !place.is_vacant().await.map_err(failed)? {
                 let rule = "a new volume must be empty".to_owned();
                 return Err(Error::Refused {
@@ -155,17 +169,20 @@ impl Store {
                     reason: error.to_string(),
                 })?;
         }
+        places.iter().for_each(|place| place.unlock());
         Ok(())
     }
 
     /// Opens a store. The places may be given in any order; geometry and order come from the
     /// labels. Volumes that are missing, empty, damaged or rolled back are marked out, as long as k
-    /// are left.
+    /// are left. The volumes are this store's alone until [`Store::close`], or until its last
+    /// handle is dropped.
     ///
     /// # Errors
     /// [`model::ErrorKind::Denied`] when a place holds a volume of another store (or of this one
-    /// under another root key); [`model::ErrorKind::Unavailable`] when fewer than k volumes can
-    /// serve.
+    /// under another root key), or one that somebody else has open: two stores on the same volumes
+    /// would each lose what the other acknowledges, so it is not taken for a missing one.
+    /// [`model::ErrorKind::Unavailable`] when fewer than k volumes can serve.
     pub async fn open(
         places: Vec<Arc<dyn Place>>,
         keyring: &Keyring,
@@ -175,7 +192,8 @@ impl Store {
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let key = label_key(keyring);
-        let found = find(&places, &key, clock.as_ref()).await?;
+        let patience = settings.lock_patience;
+        let found = find(&places, &key, clock.as_ref(), patience).await?;
         let Found {
             geometry,
             version_floor,
@@ -217,6 +235,15 @@ impl Store {
     pub fn readiness(&self) -> bool {
         self.inner.slots.is_ready()
     }
+
+    /// Gives the volumes back, so that another process can open them, whoever still has a handle:
+    /// what is under way ends first, and nothing is read or written from then on. A volume on which
+    /// an operation hangs is held until that comes back.
+    pub async fn close(&self) {
+        let _one_at_a_time = self.inner.upkeep.lock().await;
+        let _alone = self.inner.gate.write().await;
+        self.inner.slots.close();
+    }
 }
 
 fn label_key(keyring: &Keyring) -> LabelKey {
@@ -229,35 +256,72 @@ struct Found {
     version_floor: u64,
     slots: Vec<Slot>,
     counter: u64,
-    spare: Vec<Arc<dyn Place>>,
+    spare: Vec<Site>,
 }
 
-/// Reads all labels and decides which place is which volume, and which of them may serve.
-async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> Result<Found> {
-    let mut labels: Vec<(Label, Arc<dyn Place>)> = Vec::new();
-    let mut spare = Vec::new();
-    let readings = join_all(places.iter().map(|place| place.read_label())).await;
-    for (place, reading) in places.iter().zip(readings) {
-        match reading.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
-            Ok(Some(Reading::Ours(label))) => labels.push((label, Arc::clone(place))),
+fn open_elsewhere(place: &dyn Place) -> Error {
+    Error::Refused {
+        place: place.name(),
+        rule: format!(
+            "{OPEN_ELSEWHERE}: end the other process, and name a volume in one installation only"
+        ),
+    }
+}
+
+/// The label at a place, once its volume is this store's alone.
+async fn read_label(site: &Site, patience: Duration) -> Result<io::Result<Option<Bytes>>> {
+    let began = Instant::now();
+    loop {
+        match site.lock(START_GRACE).await {
+            Ok(true) => break,
+            Ok(false) if began.elapsed() < patience => tokio::time::sleep(LOCK_PAUSE).await,
+            Ok(false) => return Err(open_elsewhere(site.place.as_ref())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let label = site.run(START_GRACE, |place| async move { place.read_label().await });
+    Ok(label.await)
+}
+
+/// Reads all labels. Places without one that is readable are spare.
+async fn read_labels(
+    places: &[Arc<dyn Place>],
+    key: &LabelKey,
+    patience: Duration,
+) -> Result<(Vec<(Label, Site)>, Vec<Site>)> {
+    let (mut labels, mut spare) = (Vec::new(), Vec::new());
+    let sites: Vec<Site> = places.iter().cloned().map(Site::new).collect();
+    let readings = join_all(sites.iter().map(|site| read_label(site, patience))).await;
+    for (site, reading) in sites.into_iter().zip(readings) {
+        let place = site.place.name();
+        match reading?.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
+            Ok(Some(Reading::Ours(label))) => labels.push((label, site)),
             Ok(Some(Reading::Foreign)) => {
                 let rule = "it belongs to another store".to_owned();
-                return Err(Error::Refused {
-                    place: place.name(),
-                    rule,
-                });
+                return Err(Error::Refused { place, rule });
             }
             Ok(Some(Reading::Damaged | Reading::Unknown)) => {
-                tracing::warn!(volume.place = place.name(), "a volume's label is damaged");
-                spare.push(Arc::clone(place));
+                tracing::warn!(volume.place = place, "a volume's label is damaged");
+                spare.push(site);
             }
-            Ok(None) => spare.push(Arc::clone(place)),
+            Ok(None) => spare.push(site),
             Err(error) => {
-                tracing::warn!(volume.place = place.name(), %error, "a volume cannot be read");
-                spare.push(Arc::clone(place));
+                tracing::warn!(volume.place = place, %error, "a volume cannot be read");
+                spare.push(site);
             }
         }
     }
+    Ok((labels, spare))
+}
+
+/// Decides by the labels which place is which volume, and which of them may serve.
+async fn find(
+    places: &[Arc<dyn Place>],
+    key: &LabelKey,
+    clock: &dyn Clock,
+    patience: Duration,
+) -> Result<Found> {
+    let (mut labels, mut spare) = read_labels(places, key, patience).await?;
     labels.sort_by_key(|(label, _)| std::cmp::Reverse(label.counter));
     let Some((newest, _)) = labels.first() else {
         return Err(Error::Unavailable {
@@ -278,11 +342,11 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
         busy: Arc::new(AtomicUsize::new(0)),
     };
     let mut slots: Vec<Slot> = newest.volumes.iter().map(missing).collect();
-    for (label, place) in labels {
+    for (label, site) in labels {
         if label.geometry != newest.geometry {
             let rule = "its label names another number of volumes".to_owned();
             return Err(Error::Refused {
-                place: place.name(),
+                place: site.place.name(),
                 rule,
             });
         }
@@ -293,7 +357,7 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
         };
         if slot.place.is_some() {
             // A copy of a volume: the one with the newer label serves.
-            spare.push(place);
+            spare.push(site);
             continue;
         }
         let out = |reason: &str| {
@@ -306,7 +370,7 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
             .volumes
             .get(label.index)
             .is_some_and(|own| own.id == known.id);
-        slot.place = Some(place);
+        slot.place = Some(site.place);
         slot.out = if known.out_since.is_some() {
             out("it was out when the store was closed")
         } else if !same {
@@ -338,7 +402,10 @@ impl Inner {
     async fn start(self: &Arc<Self>) -> Result<()> {
         let mut found: BTreeMap<ShardName, Object> = BTreeMap::new();
         let serving = self.slots.serving();
-        let lists = join_all(serving.iter().map(|serving| serving.place.list())).await;
+        let lists = serving
+            .iter()
+            .map(|serving| serving.slowly(|place| async move { place.list().await }));
+        let lists = join_all(lists).await;
         let mut failed = Vec::new();
         for (serving, list) in serving.iter().zip(lists) {
             let names = match list {

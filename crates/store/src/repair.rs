@@ -18,8 +18,6 @@ use crate::{Error, Result};
 const LAST_STEP_MAX: usize = 32;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
-/// How long a volume's listing or label may take, seconds.
-const SLOW_GRACE_SECONDS: u64 = 60;
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -242,8 +240,8 @@ impl Inner {
             .slots
             .at(index)
             .ok_or_else(|| failed("its place holds no volume".into()))?;
-        let names = slowly(volume.place.list()).await.map_err(failed)?;
-        let mut held: BTreeSet<String> = names.into_iter().collect();
+        let names = volume.slowly(|place| async move { place.list().await });
+        let mut held: BTreeSet<String> = names.await.map_err(failed)?.into_iter().collect();
         for _ in 0..ROUNDS_MAX {
             let missing = self.difference(index, &held).1.len();
             if missing <= LAST_STEP_MAX {
@@ -290,11 +288,8 @@ impl Inner {
             // Deleted while the volume was away: it must not come back with them.
             let batch = names.to_vec();
             volume
-                .run(slow_grace(), move |place| async move {
-                    place.delete(&batch).await
-                })
-                .await
-                .map_err(|error| error.to_string())?;
+                .slowly(move |place| async move { place.delete(&batch).await })
+                .await?;
             for name in names {
                 held.remove(name);
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
@@ -353,7 +348,8 @@ impl Inner {
     async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
         for serving in self.slots.serving() {
             let before = self.index.below("");
-            let Ok(names) = slowly(serving.place.list()).await else {
+            let names = serving.slowly(|place| async move { place.list().await });
+            let Ok(names) = names.await else {
                 continue;
             };
             let held: BTreeSet<String> = names.into_iter().collect();
@@ -368,7 +364,11 @@ impl Inner {
                 .filter(|name| self.is_old_garbage(name))
                 .collect();
             let count = crate::layout::wide(old.len());
-            if count > 0 && slowly(serving.place.delete(&old)).await.is_ok() {
+            if count == 0 {
+                continue;
+            }
+            let removed = serving.slowly(move |place| async move { place.delete(&old).await });
+            if removed.await.is_ok() {
                 report.garbage_removed = report.garbage_removed.saturating_add(count);
             }
         }
@@ -408,18 +408,4 @@ enum Rebuild {
     Read(Error),
     /// The volume could not be written.
     Write(String),
-}
-
-const fn slow_grace() -> std::time::Duration {
-    std::time::Duration::from_secs(SLOW_GRACE_SECONDS)
-}
-
-/// Waits for a place that may take long, not for ever.
-pub(crate) async fn slowly<T>(
-    work: impl Future<Output = std::io::Result<T>>,
-) -> std::result::Result<T, String> {
-    match tokio::time::timeout(slow_grace(), work).await {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_late) => Err(format!("no answer within {SLOW_GRACE_SECONDS} s")),
-    }
 }

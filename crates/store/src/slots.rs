@@ -14,6 +14,9 @@ use std::time::Duration;
 use crate::volume::{Label, LabelKey, LabelVolume};
 use crate::{Error, Geometry, Place, Result};
 
+/// How long a volume's listing or label may take.
+pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
+
 /// One volume.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
@@ -45,7 +48,7 @@ struct State {
     /// acknowledgement.
     unsaved: bool,
     /// Places that hold no volume that we could tell.
-    spare: Vec<Arc<dyn Place>>,
+    spare: Vec<Site>,
 }
 
 /// All volumes of a store.
@@ -62,12 +65,19 @@ pub(crate) struct Slots {
     labels: tokio::sync::Mutex<()>,
 }
 
+/// A place to work on.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) place: Arc<dyn Place>,
+    /// Operations that have not come back yet.
+    busy: Arc<AtomicUsize>,
+}
+
 /// A volume to work on.
 #[derive(Debug, Clone)]
 pub(crate) struct Serving {
     pub(crate) index: usize,
-    pub(crate) place: Arc<dyn Place>,
-    busy: Arc<AtomicUsize>,
+    site: Site,
 }
 
 /// Counts an operation that is under way, also when nobody waits for it any more.
@@ -79,7 +89,44 @@ impl Drop for Busy {
     }
 }
 
-impl Serving {
+impl Site {
+    pub(crate) fn new(place: Arc<dyn Place>) -> Self {
+        let busy = Arc::default();
+        Self { place, busy }
+    }
+
+    /// Whether all that was begun here has come back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
+    }
+
+    /// Takes the volume that is here for this store; false while somebody else has it open.
+    pub(crate) async fn lock(&self, grace: Duration) -> io::Result<bool> {
+        self.run(grace, |place| async move { place.lock().await })
+            .await
+    }
+
+    /// Gives the volume back, unless something that is still under way might change it: then the
+    /// next look at the place does.
+    fn unlock(&self) {
+        if self.is_idle() {
+            self.place.unlock();
+        }
+    }
+
+    /// Runs an operation that may take long, not for ever.
+    pub(crate) async fn slowly<T, F>(
+        &self,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> std::result::Result<T, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        let done = self.run(SLOW_GRACE, work).await;
+        done.map_err(|error| error.to_string())
+    }
+
     /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it.
     pub(crate) async fn run<T, F>(
         &self,
@@ -109,6 +156,33 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// As [`Site::run`].
+    pub(crate) async fn run<T, F>(
+        &self,
+        grace: Duration,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        self.site.run(grace, work).await
+    }
+
+    /// As [`Site::slowly`].
+    pub(crate) async fn slowly<T, F>(
+        &self,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> std::result::Result<T, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        self.site.slowly(work).await
+    }
+}
+
 fn is_missing(slot: &Slot) -> bool {
     slot.out.is_some() && slot.place.is_none()
 }
@@ -120,9 +194,10 @@ impl Slots {
         grace: Duration,
         clock: Arc<dyn Clock>,
         names: Vec<String>,
-        found: (Vec<Slot>, u64, Vec<Arc<dyn Place>>),
+        found: (Vec<Slot>, u64, Vec<Site>),
     ) -> Self {
         let (slots, counter, spare) = found;
+        spare.iter().for_each(Site::unlock);
         Self {
             geometry,
             key,
@@ -162,7 +237,8 @@ impl Slots {
         let all = state.slots.iter().enumerate().filter_map(|(index, slot)| {
             let place = Arc::clone(slot.place.as_ref()?);
             let busy = Arc::clone(&slot.busy);
-            Some((Serving { index, place, busy }, slot.out.is_some()))
+            let site = Site { place, busy };
+            Some((Serving { index, site }, slot.out.is_some()))
         });
         all.collect()
     }
@@ -186,22 +262,42 @@ impl Slots {
     }
 
     /// Takes the places that hold no known volume, to look at them.
-    pub(crate) fn take_spare(&self) -> Vec<Arc<dyn Place>> {
+    pub(crate) fn take_spare(&self) -> Vec<Site> {
         std::mem::take(&mut self.lock().spare)
     }
 
-    pub(crate) fn put_spare(&self, place: Arc<dyn Place>) {
-        self.lock().spare.push(place);
+    /// Keeps a place that holds no known volume, for the next look. What is there is not held
+    /// meanwhile: it may be somebody else's.
+    pub(crate) fn put_spare(&self, site: Site) {
+        site.unlock();
+        self.lock().spare.push(site);
+    }
+
+    /// Lets go of all places. What is still under way there ends by itself, and holds its volume
+    /// until then.
+    pub(crate) fn close(&self) {
+        let since = self.clock.now();
+        let mut state = self.lock();
+        state.spare.clear();
+        for slot in &mut state.slots {
+            slot.place = None;
+            slot.out.get_or_insert_with(|| Out {
+                since,
+                reason: "the store is closed".into(),
+            });
+        }
     }
 
     /// Takes the places of volumes that are out and at rest away from them, to look at them anew.
-    pub(crate) fn take_idle_out(&self) -> Vec<Arc<dyn Place>> {
+    pub(crate) fn take_idle_out(&self) -> Vec<Site> {
         let mut state = self.lock();
         let idle = state
             .slots
             .iter_mut()
             .filter(|slot| slot.out.is_some() && slot.busy.load(Ordering::Acquire) == 0);
-        idle.filter_map(|slot| slot.place.take()).collect()
+        idle.filter_map(|slot| slot.place.take())
+            .map(Site::new)
+            .collect()
     }
 
     /// Gives an out volume a place again. False when it has one.

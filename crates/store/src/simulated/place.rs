@@ -196,6 +196,19 @@ impl Place for SimPlace {
         format!("simulated:{}", self.position)
     }
 
+    async fn lock(&self) -> io::Result<bool> {
+        // Two stores of one test may share the volumes: only somebody else is kept out.
+        self.with(|world| {
+            self.check(world)?;
+            world
+                .disk(self.position)
+                .map(|disk| !disk.is_held)
+                .ok_or_else(gone)
+        })
+    }
+
+    fn unlock(&self) {}
+
     async fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
         let epoch = self.epoch();
         self.step(epoch).await?;

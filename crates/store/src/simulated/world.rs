@@ -46,6 +46,8 @@ pub(super) struct Disk {
     snapshot: Option<Files>,
     pub(super) power: Power,
     pub(super) full: bool,
+    /// Somebody else has the volume open.
+    pub(super) is_held: bool,
     /// Writes that were acknowledged and will not survive.
     pub(super) lying: Vec<(String, Fault)>,
 }
@@ -221,8 +223,9 @@ impl SimVolumes {
         self.lock().late_now
     }
 
-    /// Ends all faults: nothing fails any more, volumes that were gone, dead or full are back as
-    /// they were. What was damaged stays damaged until the store repairs it.
+    /// Ends all faults: nothing fails any more, volumes that were gone, dead, full or held by
+    /// somebody else are back as they were. What was damaged stays damaged until the store repairs
+    /// it.
     pub fn heal(&self) {
         let mut world = self.lock();
         world.faulty.clear();
@@ -232,6 +235,7 @@ impl SimVolumes {
                 disk.power = Power::On;
             }
             disk.full = false;
+            disk.is_held = false;
             // The disks tell the truth from here on.
             disk.lying.clear();
             disk.safe = disk.now.clone();
@@ -354,6 +358,13 @@ impl SimVolumes {
         {
             disk.now = before.clone();
             disk.safe = before;
+        }
+    }
+
+    /// Another process has a volume open until [`SimVolumes::heal`].
+    pub fn hold(&self, position: usize) {
+        if let Some(disk) = self.lock().disk(position) {
+            disk.is_held = true;
         }
     }
 

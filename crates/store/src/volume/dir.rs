@@ -4,17 +4,20 @@
 //! listed is whole. Before each write the label's file is looked at: when it is not the one that
 //! was read or written last, the volume was removed or exchanged and nothing is written. The
 //! volume's own directory is made by [`Place::make`] only, never on the way.
+//!
+//! Its lock is an advisory one on the volume's own directory: no file of it can be deleted or taken
+//! for something else, a full or read-only disk has it too, and it moves with the directory.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::layout::{narrow, span};
 use crate::volume::label::LABEL_BYTES_MAX;
@@ -34,11 +37,23 @@ pub struct DirPlace {
     shared: Arc<Shared>,
 }
 
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// A directory that is locked for as long as it is open here.
+#[derive(Debug)]
+struct Held {
+    _dir: File,
+    id: FileId,
+}
+
 #[derive(Debug)]
 struct Shared {
     root: PathBuf,
-    /// Device and inode of the label that this place is bound to.
-    bound: Mutex<Option<(u64, u64)>>,
+    /// The directory that was at the root when it was locked.
+    held: Mutex<Option<Held>>,
+    /// The label that this place is bound to.
+    bound: Mutex<Option<FileId>>,
     /// Directories that are known to be there.
     made: Mutex<HashSet<PathBuf>>,
     fresh: AtomicU64,
@@ -50,6 +65,7 @@ impl DirPlace {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let shared = Shared {
             root: root.into(),
+            held: Mutex::new(None),
             bound: Mutex::new(None),
             made: Mutex::new(HashSet::new()),
             fresh: AtomicU64::new(0),
@@ -74,6 +90,14 @@ impl DirPlace {
 impl Place for DirPlace {
     fn name(&self) -> String {
         self.shared.root.display().to_string()
+    }
+
+    async fn lock(&self) -> io::Result<bool> {
+        self.run(Shared::lock).await
+    }
+
+    fn unlock(&self) {
+        *self.shared.held() = None;
     }
 
     async fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
@@ -121,6 +145,39 @@ impl Place for DirPlace {
 }
 
 impl Shared {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        let found = self.open_root();
+        let mut held = self.held();
+        if let (Ok((_, id)), Some(known)) = (&found, held.as_ref())
+            && *id == known.id
+        {
+            return Ok(true);
+        }
+        // What was held is elsewhere now, or gone: whoever finds it there may take it.
+        *held = None;
+        let (dir, id) = found?;
+        match dir.try_lock() {
+            Ok(()) => {
+                *held = Some(Held { _dir: dir, id });
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn open_root(&self) -> io::Result<(File, FileId)> {
+        // A pipe in the place of a volume would hold up whoever opens it as a file.
+        fs::read_dir(&self.root)?;
+        let dir = File::open(&self.root)?;
+        let id = id_of(&dir.metadata()?);
+        Ok((dir, id))
+    }
+
     fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
         self.check_bound()?;
         let to = self.root.join(name);
@@ -270,8 +327,8 @@ impl Shared {
     }
 
     fn bind(&self, label: &File) -> io::Result<()> {
-        let meta = label.metadata()?;
-        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some((meta.dev(), meta.ino()));
+        let id = id_of(&label.metadata()?);
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         Ok(())
     }
 
@@ -279,7 +336,7 @@ impl Shared {
     fn check_bound(&self) -> io::Result<()> {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let meta = fs::metadata(self.root.join(LABEL))?;
-        if bound == Some((meta.dev(), meta.ino())) {
+        if bound == Some(id_of(&meta)) {
             return Ok(());
         }
         Err(io::Error::other(
@@ -350,6 +407,10 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn id_of(meta: &fs::Metadata) -> FileId {
+    (meta.dev(), meta.ino())
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

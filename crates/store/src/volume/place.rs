@@ -19,6 +19,19 @@ pub trait Place: Debug + Send + Sync {
     /// Where it is, for operators.
     fn name(&self) -> String;
 
+    /// Takes the volume that is there now for this place alone, in this process and among all others:
+    /// until [`Place::unlock`], until the place is dropped, or until this is called when another
+    /// volume is there. False while somebody else holds it: then nothing of it may be read, written
+    /// or removed. The label is read only after this.
+    ///
+    /// # Errors
+    /// What the operating system says; `NotFound` when the volume itself is missing. Nothing is held
+    /// then.
+    async fn lock(&self) -> io::Result<bool>;
+
+    /// Gives back what [`Place::lock`] has taken.
+    fn unlock(&self);
+
     /// Stores a shard under `name`. When this returns, it is there after a power cut, whole; before
     /// that it is not listed. Replaces a shard of the same name.
     ///

@@ -15,6 +15,7 @@ mod keys;
 mod labels;
 mod rot;
 mod simulation;
+mod starts;
 mod volumes;
 
 use bytes::Bytes;

@@ -4,18 +4,21 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::Faults;
-use crate::slots::Serving;
+use crate::slots::{SLOW_GRACE, Serving};
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
 use crate::{Error, Result};
 
-/// With as few shards missing a volume is finished while writers wait.
+/// With as few shards too much or missing a volume is finished while writers wait.
 const LAST_STEP_MAX: usize = 32;
+/// With as few bytes in the objects whose shards are missing.
+const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
 
@@ -243,24 +246,27 @@ impl Inner {
         let names = volume.slowly(|place| async move { place.list().await });
         let mut held: BTreeSet<String> = names.await.map_err(failed)?.into_iter().collect();
         for _ in 0..ROUNDS_MAX {
-            let missing = self.difference(index, &held).1.len();
-            if missing <= LAST_STEP_MAX {
-                // Writers wait from here on, so that none of their shards is missed.
-                let _alone = Arc::clone(&self.gate).write_owned().await;
-                self.level(&volume, &mut held, report, usize::MAX)
+            let found = self.difference(index, &held);
+            self.level(&volume, &mut held, found, SLOW_GRACE, report)
+                .await
+                .map_err(failed)?;
+            self.note_held(index, &held);
+            // Writers wait from here on, so that none of their shards is missed: for what has changed
+            // meanwhile, and for a disk that hangs no longer than when it is in service.
+            let _alone = Arc::clone(&self.gate).write_owned().await;
+            let left = self.difference(index, &held);
+            if left.is_little() {
+                let grace = self.settings.write_grace;
+                self.level(&volume, &mut held, left, grace, report)
                     .await
                     .map_err(failed)?;
                 return self.slots.mark_in(index, self.index.version()).await;
             }
-            self.level(&volume, &mut held, report, missing)
-                .await
-                .map_err(failed)?;
         }
         Err(failed("it does not catch up with the writers".into()))
     }
 
-    /// What a volume holds too much (names), and what it lacks (objects).
-    fn difference(&self, index: usize, held: &BTreeSet<String>) -> (Vec<String>, Vec<Arc<Object>>) {
+    fn difference(&self, index: usize, held: &BTreeSet<String>) -> Difference {
         let mut missing = Vec::new();
         let mut known = BTreeSet::new();
         for object in self.index.below("") {
@@ -273,29 +279,35 @@ impl Inner {
         let undecided = self.index.undecided();
         known.extend(undecided.iter().map(|object| object.name(index).encode()));
         let extra = held.difference(&known).cloned().collect();
-        (extra, missing)
+        Difference { extra, missing }
     }
 
+    /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
+    /// lacks.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
         held: &mut BTreeSet<String>,
+        found: Difference,
+        grace: Duration,
         report: &mut RepairReport,
-        most: usize,
     ) -> std::result::Result<(), String> {
-        let (extra, missing) = self.difference(volume.index, held);
-        for names in extra.chunks(256) {
+        for names in found.extra.chunks(256) {
             // Deleted while the volume was away: it must not come back with them.
             let batch = names.to_vec();
             volume
-                .slowly(move |place| async move { place.delete(&batch).await })
-                .await?;
+                .run(
+                    grace,
+                    move |place| async move { place.delete(&batch).await },
+                )
+                .await
+                .map_err(|error| error.to_string())?;
             for name in names {
                 held.remove(name);
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
-        for object in missing.iter().take(most) {
+        for object in &found.missing {
             match self.rebuild(object, volume).await {
                 Ok(()) => {
                     report.shards_rebuilt = report.shards_rebuilt.saturating_add(1);
@@ -307,12 +319,16 @@ impl Inner {
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
+        Ok(())
+    }
+
+    /// Remembers which shards a volume holds.
+    fn note_held(&self, index: usize, held: &BTreeSet<String>) {
         for object in self.index.below("").iter().chain(&self.index.undecided()) {
-            if held.contains(&object.name(volume.index).encode()) {
-                object.set_on(volume.index);
+            if held.contains(&object.name(index).encode()) {
+                object.set_on(index);
             }
         }
-        Ok(())
     }
 
     /// Judges again what was found incomplete at start, without the volumes that have come back.
@@ -399,6 +415,24 @@ impl Inner {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
+    }
+}
+
+/// What a volume and the objects do not have in common.
+struct Difference {
+    /// Names of shards that belong to no object.
+    extra: Vec<String>,
+    /// Objects whose shards are not there.
+    missing: Vec<Arc<Object>>,
+}
+
+impl Difference {
+    /// Whether writers may wait while it is made up for.
+    fn is_little(&self) -> bool {
+        let lengths = self.missing.iter().map(|object| object.length);
+        let bytes = lengths.fold(0, u64::saturating_add);
+        self.extra.len().saturating_add(self.missing.len()) <= LAST_STEP_MAX
+            && bytes <= LAST_STEP_BYTES_MAX
     }
 }
 

@@ -207,6 +207,13 @@ impl SimVolumes {
         world.faulty.iter().copied().collect()
     }
 
+    /// As [`SimVolumes::break_some`], for one volume that is not left to the dice.
+    pub fn break_one(&self, position: usize, chance_per_mille: u32) {
+        let mut world = self.lock();
+        world.faulty = world.disk_at(position).into_iter().collect();
+        world.chance_per_mille = chance_per_mille;
+    }
+
     /// Lets only these kinds of faults happen.
     pub fn only(&self, kinds: &[Fault]) {
         self.lock().kinds = kinds.iter().copied().collect();

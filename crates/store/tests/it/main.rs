@@ -11,6 +11,7 @@
 
 mod conformance;
 mod directories;
+mod hanging;
 mod keys;
 mod labels;
 mod rot;

@@ -1,0 +1,53 @@
+//! Disks that hang or are slow, while a store is open: nobody waits for one longer than must be.
+
+use crate::{check_all, objects, put_all};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use std::time::Duration;
+use store::Geometry;
+use store::simulated::{Fault, SimStore};
+use tokio::time::Instant;
+
+const GEOMETRY: Geometry = Geometry { data: 4, parity: 2 };
+
+/// Lets simulated time pass, and what has waited for it go on.
+async fn pass(time: Duration) {
+    tokio::time::advance(time).await;
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_disk_that_hangs_while_its_volume_is_brought_back() {
+    const HANGS: Duration = Duration::from_secs(600);
+    let sim = SimStore::create(1, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    let mut expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    // So that the volume has something to remove when it comes back.
+    sim.volumes.lose(3);
+    let path = expected.keys().next().unwrap().clone();
+    store.delete(&Path::from(path.as_str())).await.unwrap();
+    expected.remove(&path);
+    sim.volumes.heal();
+    sim.volumes.only(&[Fault::Slow]);
+    sim.volumes.set_late(HANGS);
+    sim.volumes.break_one(3, 1_000);
+    let repaired = store.clone();
+    let repair = tokio::spawn(async move { repaired.maintain().await });
+    while sim.volumes.late_operations() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    store.put(&Path::from("new"), "n".into()).await.unwrap();
+    expected.insert("new".into(), "n".into());
+    assert_eq!(began.elapsed(), Duration::ZERO, "a writer has waited");
+    assert_eq!(repair.await.unwrap().volumes_back, [0; 0]);
+    check_all(&store, &expected).await;
+    sim.volumes.heal();
+    pass(HANGS).await;
+    assert_eq!(store.maintain().await.volumes_back, [3]);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    check_all(&store, &expected).await;
+}

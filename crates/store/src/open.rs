@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use model::{Clock, Random, Secret, Timestamp};
 use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::index::{Entry, Index, Object};
 use crate::read::Fault;
 use crate::recognise::OPEN_ELSEWHERE;
-use crate::slots::{Out, Site, Slot, Slots};
+use crate::slots::{Out, SLOW_GRACE, Serving, Site, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
@@ -28,6 +29,8 @@ const PATH_LOCKS: usize = 64;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// How long a volume's label may take at start.
 const START_GRACE: Duration = Duration::from_secs(30);
+/// How long the listings may take without which there is no start.
+const LISTINGS_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How a store behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,8 @@ pub struct Settings {
     pub lock_patience: Duration,
     /// How long a volume may take for a write before it is marked out.
     pub write_grace: Duration,
-    /// How long a read waits for a volume before it decodes without it.
+    /// How long a read waits for a volume before it decodes without it: this, and the time that the
+    /// bytes take at 8 MiB a second.
     pub read_grace: Duration,
     /// Whether [`Store::maintain`] takes an existing, empty directory as the replacement of a
     /// missing volume. A directory that is not there is never made.
@@ -174,8 +178,8 @@ impl Store {
     }
 
     /// Opens a store. The places may be given in any order; geometry and order come from the
-    /// labels. Volumes that are missing, empty, damaged or rolled back are marked out, as long as k
-    /// are left. The volumes are this store's alone until [`Store::close`], or until its last
+    /// labels. Volumes that are missing, empty, damaged, rolled back or do not answer are marked out,
+    /// as long as k are left. The volumes are this store's alone until [`Store::close`], or until its last
     /// handle is dropped.
     ///
     /// # Errors
@@ -402,25 +406,20 @@ impl Inner {
     async fn start(self: &Arc<Self>) -> Result<()> {
         let mut found: BTreeMap<ShardName, Object> = BTreeMap::new();
         let serving = self.slots.serving();
-        let lists = serving
-            .iter()
-            .map(|serving| serving.slowly(|place| async move { place.list().await }));
-        let lists = join_all(lists).await;
         let mut failed = Vec::new();
-        for (serving, list) in serving.iter().zip(lists) {
+        for (index, list) in self.listings(&serving).await {
             let names = match list {
                 Ok(names) => names,
                 Err(error) => {
-                    failed.push((serving.index, format!("its listing: {error}")));
+                    failed.push((index, format!("its listing: {error}")));
                     continue;
                 }
             };
             for name in names.iter().filter_map(|name| ShardName::decode(name)) {
-                if name.index != serving.index {
+                if name.index != index {
                     continue;
                 }
                 self.index.raise_version(name.version);
-                let index = name.index;
                 // A name that somebody changed speaks for its own shard alone: the same write with
                 // another length or time is another one.
                 let write = ShardName { index: 0, ..name };
@@ -445,6 +444,42 @@ impl Inner {
         }
         self.build(found).await;
         Ok(())
+    }
+
+    /// What lies on each volume. As many listings as are needed take the time that they take; one that
+    /// takes much longer than these is not waited for.
+    async fn listings(&self, serving: &[Serving]) -> Vec<(usize, io::Result<Vec<String>>)> {
+        let began = Instant::now();
+        let mut patience = LISTINGS_MAX;
+        let mut running: FuturesUnordered<_> = serving
+            .iter()
+            .map(|serving| async move {
+                let list = serving.run(LISTINGS_MAX, |place| async move { place.list().await });
+                (serving.index, list.await)
+            })
+            .collect();
+        let mut late: BTreeSet<usize> = serving.iter().map(|serving| serving.index).collect();
+        let mut listings = Vec::with_capacity(serving.len());
+        let mut listed: usize = 0;
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            let Ok(Some((index, list))) = tokio::time::timeout(left, running.next()).await else {
+                break;
+            };
+            if list.is_ok() {
+                listed = listed.saturating_add(1);
+                if listed == self.geometry.data {
+                    patience = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                }
+            }
+            late.remove(&index);
+            listings.push((index, list));
+        }
+        listings.extend(late.into_iter().map(|index| {
+            let why = format!("no answer within {} s", patience.as_secs());
+            (index, Err(io::Error::new(io::ErrorKind::TimedOut, why)))
+        }));
+        listings
     }
 
     async fn build(self: &Arc<Self>, found: BTreeMap<ShardName, Object>) {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
@@ -17,6 +18,10 @@ use crate::open::Inner;
 use crate::slots::Serving;
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};
+
+/// A volume that reads fewer bytes than these in a second, after [`crate::Settings::read_grace`],
+/// counts as one that does not answer.
+const READ_BYTES_PER_SECOND_MIN: u64 = 8 * 1024 * 1024;
 
 /// Why a shard could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,16 +261,29 @@ impl Inner {
             return Err(Fault::Unreachable("its volume is missing".into()));
         };
         let name = object.name(index).encode();
+        let grace = self.read_grace(span(&range));
         let read = serving
-            .run(self.settings.read_grace, move |place| async move {
-                place.get(&name, range).await
-            })
+            .run(
+                grace,
+                move |place| async move { place.get(&name, range).await },
+            )
             .await;
         read.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Fault::Unreachable(error.to_string()),
             io::ErrorKind::NotFound => Fault::Wrong("it is missing".into()),
             _ => Fault::Wrong(error.to_string()),
         })
+    }
+
+    /// How long a volume may take for so many bytes: a large shard takes its time on a disk that is
+    /// only slow.
+    fn read_grace(&self, bytes: u64) -> Duration {
+        let milliseconds = bytes
+            .saturating_mul(1_000)
+            .checked_div(READ_BYTES_PER_SECOND_MIN)
+            .unwrap_or(0);
+        let bytes_take = Duration::from_millis(milliseconds);
+        self.settings.read_grace.saturating_add(bytes_take)
     }
 
     async fn read_header(

@@ -37,12 +37,30 @@ impl SimPlace {
     /// One step of an operation that began in `epoch`: nothing happens after a crash.
     async fn step(&self, epoch: u64) -> io::Result<()> {
         tokio::task::yield_now().await;
+        self.wait().await;
         self.with(|world| {
             if world.step() || world.epoch != epoch {
                 return Err(io::Error::other("the machine has crashed"));
             }
             Ok(())
         })
+    }
+
+    /// Waits while the volume hangs.
+    async fn wait(&self) {
+        while let Some(late) = self.hangs() {
+            self.be_late(late).await;
+        }
+    }
+
+    /// How long until it is looked again whether the volume hangs; none when it does not.
+    fn hangs(&self) -> Option<Duration> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = world.late;
+        world
+            .disk(self.position)
+            .is_some_and(|disk| disk.hangs)
+            .then_some(late)
     }
 
     fn epoch(&self) -> u64 {
@@ -197,6 +215,7 @@ impl Place for SimPlace {
     }
 
     async fn lock(&self) -> io::Result<bool> {
+        self.wait().await;
         // Two stores of one test may share the volumes: only somebody else is kept out.
         self.with(|world| {
             self.check(world)?;

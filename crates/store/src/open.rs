@@ -23,6 +23,8 @@ use crate::{Error, Geometry, Place, Result};
 /// Under-replicated objects that are examined and repaired before a store is open; the rest waits
 /// for [`Store::maintain`].
 const REPAIRS_AT_OPEN_MAX: usize = 256;
+/// More writes than a process makes between two writings of the labels: each start writes them.
+const VERSIONS_AHEAD_MAX: u64 = 1 << 32;
 /// Paths hash to this many locks.
 const PATH_LOCKS: usize = 64;
 /// How often a volume that somebody else has open is tried again.
@@ -406,6 +408,9 @@ impl Inner {
     async fn start(self: &Arc<Self>) -> Result<()> {
         let mut found: BTreeMap<ShardName, Object> = BTreeMap::new();
         let serving = self.slots.serving();
+        // A name alone proves nothing: one with a version that no write was given would use up those
+        // of all writes to come.
+        let newest = self.index.version().saturating_add(VERSIONS_AHEAD_MAX);
         let mut failed = Vec::new();
         for (index, list) in self.listings(&serving).await {
             let names = match list {
@@ -419,7 +424,9 @@ impl Inner {
                 if name.index != index {
                     continue;
                 }
-                self.index.raise_version(name.version);
+                if name.version <= newest {
+                    self.index.raise_version(name.version);
+                }
                 // A name that somebody changed speaks for its own shard alone: the same write with
                 // another length or time is another one.
                 let write = ShardName { index: 0, ..name };

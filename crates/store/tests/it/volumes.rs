@@ -480,3 +480,37 @@ fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
         }
     });
 }
+
+/// The version in the name of a shard.
+fn version(name: &str) -> u64 {
+    let fields = name.rsplit_once('~').unwrap().1;
+    u64::from_str_radix(fields.split_once('-').unwrap().0, 16).unwrap()
+}
+
+#[test]
+fn a_name_with_a_version_that_no_write_was_given_does_not_use_up_the_versions() {
+    run(async {
+        let sim = SimStore::create(15, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        let (a, b) = (Path::from("a"), Path::from("b"));
+        store.put(&a, "x".into()).await.unwrap();
+        drop(store);
+        let name = sim.volumes.names(0).pop().unwrap();
+        let (path, fields) = name.rsplit_once('~').unwrap();
+        let rest = fields.split_once('-').unwrap().1;
+        let changed = format!("{path}~{:x}-{rest}", u64::MAX);
+        assert!(sim.volumes.rename_shard(0, &name, &changed));
+        let store = sim.open().await.unwrap();
+        for text in ["y", "z"] {
+            store.put(&b, text.into()).await.unwrap();
+        }
+        drop(store);
+        let mut names = sim.volumes.names(1);
+        names.sort();
+        let versions: Vec<u64> = names.iter().map(|name| version(name)).collect();
+        assert_eq!(versions, [1, 3]);
+        let store = sim.open().await.unwrap();
+        assert_eq!(get(&store, "a").await.unwrap(), "x");
+        assert_eq!(get(&store, "b").await.unwrap(), "z");
+    });
+}

@@ -317,6 +317,9 @@ async fn read_labels(
             }
         }
     }
+    // Not before a label has said whose the volume is: another's is left as it is.
+    let ours = labels.iter();
+    join_all(ours.map(|(_, site)| site.clear_unfinished(START_GRACE))).await;
     Ok((labels, spare))
 }
 

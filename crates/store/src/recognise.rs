@@ -105,6 +105,7 @@ impl Inner {
         Ok(
             match label.map(|bytes| Label::read(&self.slots.key, &bytes)) {
                 Some(Reading::Ours(label)) if label.geometry == self.geometry => {
+                    site.clear_unfinished(SLOW_GRACE).await;
                     Claim::Labelled(label)
                 }
                 Some(Reading::Ours(_)) => {

@@ -278,7 +278,10 @@ impl Inner {
         }
         let undecided = self.index.undecided();
         known.extend(undecided.iter().map(|object| object.name(index).encode()));
-        let extra = held.difference(&known).cloned().collect();
+        // What cannot be a shard of this volume is not the store's to remove, however it got there.
+        let removable = |name: &&String| is_shard_of(index, name);
+        let extra = held.difference(&known).filter(removable);
+        let extra = extra.cloned().collect();
         Difference { extra, missing }
     }
 
@@ -377,7 +380,7 @@ impl Inner {
             }
             let old: Vec<String> = held
                 .into_iter()
-                .filter(|name| self.is_old_garbage(name))
+                .filter(|name| self.is_old_garbage(serving.index, name))
                 .collect();
             let count = crate::layout::wide(old.len());
             if count == 0 {
@@ -390,9 +393,10 @@ impl Inner {
         }
     }
 
-    fn is_old_garbage(&self, name: &str) -> bool {
-        ShardName::decode(name)
-            .is_some_and(|name| !self.index.knows(&name) && self.is_old(name.created_ms))
+    fn is_old_garbage(&self, index: usize, name: &str) -> bool {
+        ShardName::decode(name).is_some_and(|name| {
+            name.index == index && !self.index.knows(&name) && self.is_old(name.created_ms)
+        })
     }
 
     fn is_old(&self, created_ms: i64) -> bool {
@@ -416,6 +420,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn is_shard_of(index: usize, name: &str) -> bool {
+    ShardName::decode(name).is_some_and(|name| name.index == index)
 }
 
 /// What a volume and the objects do not have in common.

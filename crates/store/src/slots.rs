@@ -114,6 +114,16 @@ impl Site {
         }
     }
 
+    /// Removes what was being written here when a program ended. Only once the volume is known to be
+    /// this store's.
+    pub(crate) async fn clear_unfinished(&self, grace: Duration) {
+        let cleared = self.run(grace, |place| async move { place.clear_unfinished().await });
+        if let Err(error) = cleared.await {
+            let place = self.place.name();
+            tracing::warn!(volume.place = place, %error, "unfinished files could not be removed");
+        }
+    }
+
     /// Runs an operation that may take long, not for ever.
     pub(crate) async fn slowly<T, F>(
         &self,

@@ -5,12 +5,16 @@
 //! was read or written last, the volume was removed or exchanged and nothing is written. The
 //! volume's own directory is made by [`Place::make`] only, never on the way.
 //!
+//! Nothing outside of the volume is ever changed through it: its folders are directories of its own
+//! or it is refused, and a file is never opened to be written where there is one already.
+//!
 //! Its lock is an advisory one on the volume's own directory: no file of it can be deleted or taken
 //! for something else, a full or read-only disk has it too, and it moves with the directory.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -28,6 +32,9 @@ const LABEL: &str = "label";
 const FRESH: &str = "fresh";
 /// What a file system that was just made has in its root.
 const LOST_AND_FOUND: &str = "lost+found";
+/// Names that are tried for a file that is being written, when others are there of a program that
+/// ended.
+const FRESH_NAMES_MAX: usize = 64;
 /// Up to here a shard is gathered and written with one call.
 const GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -128,6 +135,10 @@ impl Place for DirPlace {
         self.run(move |shared| shared.write_label(&label)).await
     }
 
+    async fn clear_unfinished(&self) -> io::Result<()> {
+        self.run(Shared::clear_fresh).await
+    }
+
     async fn is_vacant(&self) -> io::Result<bool> {
         self.run(Shared::is_vacant).await
     }
@@ -197,10 +208,7 @@ impl Shared {
             .and_then(|()| match fs::rename(&fresh, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // The directory has gone since it was made.
-                    self.made
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .clear();
+                    self.forget_dirs();
                     self.make_dirs(dir)?;
                     fs::rename(&fresh, &to)
                 }
@@ -226,6 +234,7 @@ impl Shared {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
+        self.check_folders()?;
         let mut names = Vec::new();
         let mut waiting = vec![NAME_ROOT.to_owned()];
         while let Some(folder) = waiting.pop() {
@@ -285,11 +294,8 @@ impl Shared {
     fn read_label(&self) -> io::Result<Option<Bytes>> {
         // Without this a missing volume would look like one without a label.
         fs::read_dir(&self.root)?;
-        self.clear_fresh()?;
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.check_folders()?;
+        self.forget_dirs();
         let file = match File::open(self.root.join(LABEL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -304,6 +310,7 @@ impl Shared {
     }
 
     fn write_label(&self, label: &[u8]) -> io::Result<()> {
+        self.check_folders()?;
         // A label that was read or written before must still be the same: else this is another
         // volume, or none.
         if self
@@ -332,8 +339,23 @@ impl Shared {
         Ok(())
     }
 
+    /// Refuses when a folder of the volume is something else. Through a link to another volume, or to
+    /// the installation's own folder, one would list, write and remove what is there.
+    fn check_folders(&self) -> io::Result<()> {
+        for folder in [NAME_ROOT, FRESH] {
+            match fs::symlink_metadata(self.root.join(folder)) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => return Err(not_its_own(Path::new(folder))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses when the label is not the one that this place is bound to.
     fn check_bound(&self) -> io::Result<()> {
+        self.check_folders()?;
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let meta = fs::metadata(self.root.join(LABEL))?;
         if bound == Some(id_of(&meta)) {
@@ -346,18 +368,7 @@ impl Shared {
 
     /// Writes and syncs a file that is not in its place yet.
     fn fresh_file(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<PathBuf> {
-        let number = self.fresh.fetch_add(1, Ordering::Relaxed);
-        let path = self.root.join(FRESH).join(format!("{number:x}"));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let opened = match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_dirs(&self.root.join(FRESH))?;
-                options.open(&path)
-            }
-            opened => opened,
-        };
-        let mut file = opened?;
+        let (path, mut file) = self.create_fresh()?;
         let written = write(&mut file).and_then(|()| file.sync_data());
         if written.is_err() {
             forget(&path);
@@ -365,16 +376,52 @@ impl Shared {
         written.map(|()| path)
     }
 
-    /// Removes what was being written when the program ended.
+    /// Makes a file under a name that nothing has: what has one, a link perhaps, is left alone.
+    fn create_fresh(&self) -> io::Result<(PathBuf, File)> {
+        let folder = self.root.join(FRESH);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut tried: usize = 0;
+        loop {
+            let number = self.fresh.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(fresh_name(number));
+            let error = match options.open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) => error,
+            };
+            tried = tried.saturating_add(1);
+            match error.kind() {
+                io::ErrorKind::AlreadyExists if tried < FRESH_NAMES_MAX => {}
+                io::ErrorKind::NotFound if tried < FRESH_NAMES_MAX => {
+                    self.forget_dirs();
+                    self.make_dirs(&folder)?;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Removes what was being written when the program ended, and nothing of other names or kinds.
     fn clear_fresh(&self) -> io::Result<()> {
+        self.check_folders()?;
         let entries = match fs::read_dir(self.root.join(FRESH)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };
         for entry in entries {
-            forget(&entry?.path());
+            let entry = entry?;
+            if is_fresh_name(&entry.file_name()) && entry.file_type()?.is_file() {
+                forget(&entry.path());
+            }
         }
         Ok(())
+    }
+
+    fn forget_dirs(&self) {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Makes the directories from the root down to `dir`, each durable; never the root itself.
@@ -398,6 +445,7 @@ impl Shared {
             }
             match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) if !fs::symlink_metadata(&path)?.is_dir() => return Err(not_its_own(&path)),
                 Ok(()) | Err(_) => sync_dir(&parent)?,
             }
             self.made
@@ -407,6 +455,20 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn not_its_own(folder: &Path) -> io::Error {
+    let folder = folder.display();
+    io::Error::other(format!("`{folder}` is no directory of the volume's own"))
+}
+
+fn fresh_name(number: u64) -> String {
+    format!("{number:x}")
+}
+
+fn is_fresh_name(name: &OsStr) -> bool {
+    let number = name.to_str().map(|name| u64::from_str_radix(name, 16));
+    matches!(number, Some(Ok(number)) if name == fresh_name(number).as_str())
 }
 
 fn id_of(meta: &fs::Metadata) -> FileId {

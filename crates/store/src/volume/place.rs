@@ -70,6 +70,13 @@ pub trait Place: Debug + Send + Sync {
     /// What the operating system says; the old label is then still whole.
     async fn write_label(&self, label: &[u8]) -> io::Result<()>;
 
+    /// Removes what was being written here when a program ended: nothing else, whatever lies beside
+    /// it. For a volume that is known to be this store's, before anything is written to it.
+    ///
+    /// # Errors
+    /// What the operating system says; what stays goes the next time.
+    async fn clear_unfinished(&self) -> io::Result<()>;
+
     /// Whether the volume is there and holds nothing at all, but for what a new file system has of
     /// itself.
     ///

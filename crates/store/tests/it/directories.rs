@@ -14,15 +14,15 @@ use store::simulated::MemoryKeys;
 use store::{DirPlace, Geometry, Place, Settings, Store, VolumeState};
 use tempfile::TempDir;
 
-struct Fixture {
-    dir: TempDir,
+pub(super) struct Fixture {
+    pub(super) dir: TempDir,
     keyring: Keyring,
     keys: Arc<MemoryKeys>,
     random: Arc<dyn Random>,
 }
 
 impl Fixture {
-    async fn new(seed: u64) -> Self {
+    pub(super) async fn new(seed: u64) -> Self {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
         let keyring = Keyring::create(random.as_ref());
         let keys = Arc::new(MemoryKeys::new(keyring.clone()));
@@ -41,7 +41,7 @@ impl Fixture {
         fixture
     }
 
-    fn volume(&self, index: usize) -> PathBuf {
+    pub(super) fn volume(&self, index: usize) -> PathBuf {
         self.dir.path().join(format!("vol-{}", index + 1))
     }
 
@@ -51,7 +51,7 @@ impl Fixture {
             .collect()
     }
 
-    async fn open(&self) -> store::Result<Store> {
+    pub(super) async fn open(&self) -> store::Result<Store> {
         self.open_with(Settings::default()).await
     }
 
@@ -80,7 +80,7 @@ impl Fixture {
     }
 }
 
-fn files(dir: &std::path::Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &std::path::Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -334,8 +334,11 @@ async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
     drop(store);
     let left = fixture.volume(0).join("fresh/77");
     fs::write(&left, "half a shard").unwrap();
+    let own = fixture.volume(0).join("fresh/77.txt");
+    fs::write(&own, "somebody's own").unwrap();
     let _store = fixture.open().await.unwrap();
     assert!(!left.exists());
+    assert!(own.exists());
 }
 
 #[tokio::test]

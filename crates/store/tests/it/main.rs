@@ -12,6 +12,7 @@
 mod conformance;
 mod directories;
 mod hanging;
+mod intruders;
 mod keys;
 mod labels;
 mod rot;

@@ -1,7 +1,8 @@
 //! Repair: rebuilding shards, bringing volumes back, removing what belongs to no object.
 
+use model::ErrorKind;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,10 @@ const LAST_STEP_MAX: usize = 32;
 const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
+/// Objects that cannot be read for now, and without whose shards a volume comes back all the same.
+const UNREAD_MAX: usize = 32;
+/// Damaged objects that a report names.
+const DAMAGED_MAX: usize = 100;
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,8 +40,20 @@ pub struct RepairReport {
     pub shards_rebuilt: u64,
     /// Shards that could not be rebuilt for now.
     pub shards_wanted: u64,
+    /// Objects of which fewer good shards are left than are needed, the first 100. What is left of
+    /// them stays.
+    pub objects_damaged: Vec<String>,
     /// Files removed that belonged to no object.
     pub garbage_removed: u64,
+}
+
+impl RepairReport {
+    fn note_damaged(&mut self, path: &str) {
+        let known = self.objects_damaged.iter().any(|known| known == path);
+        if !known && self.objects_damaged.len() < DAMAGED_MAX {
+            self.objects_damaged.push(path.to_owned());
+        }
+    }
 }
 
 impl Store {
@@ -73,14 +90,14 @@ impl Store {
 }
 
 impl Inner {
-    /// Rebuilds the wanted shards (of one path, or all), and answers how many were.
-    pub(crate) async fn repair_wanted(self: &Arc<Self>, path: Option<&str>) -> u64 {
+    /// Rebuilds the wanted shards (of one path, or all).
+    pub(crate) async fn repair_wanted(self: &Arc<Self>, path: Option<&str>) -> Repaired {
         let wanted: Vec<(Arc<str>, usize)> = {
             let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
             let of_path = |item: &&(Arc<str>, usize)| path.is_none_or(|path| &*item.0 == path);
             wanted.iter().filter(of_path).cloned().collect()
         };
-        let mut rebuilt: u64 = 0;
+        let mut repaired = Repaired::default();
         for item in wanted {
             let _path = self.lock_path(&item.0).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
@@ -88,7 +105,10 @@ impl Inner {
                 // Deleted meanwhile, or its volume is out and will be compared as a whole.
                 None => true,
                 Some(_) if !self.slots.is_serving(item.1) => true,
-                Some(object) => self.rebuild_in_service(&object, item.1, &mut rebuilt).await,
+                Some(object) => {
+                    self.rebuild_in_service(&object, item.1, &mut repaired)
+                        .await
+                }
             };
             if done {
                 self.wanted
@@ -97,21 +117,21 @@ impl Inner {
                     .remove(&item);
             }
         }
-        rebuilt
+        repaired
     }
 
     async fn rebuild_in_service(
         self: &Arc<Self>,
         object: &Arc<Object>,
         index: usize,
-        rebuilt: &mut u64,
+        repaired: &mut Repaired,
     ) -> bool {
         let Some(serving) = self.slots.at(index) else {
             return true;
         };
         match self.rebuild(object, &serving).await {
             Ok(()) => {
-                *rebuilt = rebuilt.saturating_add(1);
+                repaired.rebuilt = repaired.rebuilt.saturating_add(1);
                 true
             }
             Err(Rebuild::Write(why)) => {
@@ -129,6 +149,9 @@ impl Inner {
                     %error,
                     "a shard cannot be rebuilt"
                 );
+                if error.kind() == ErrorKind::Corrupt {
+                    repaired.damaged.insert(Arc::clone(&object.path));
+                }
                 false
             }
         }
@@ -191,8 +214,12 @@ impl Inner {
 
     /// Rebuilds all that is wanted.
     async fn rebuild_all(self: &Arc<Self>, report: &mut RepairReport) {
-        let rebuilt = self.repair_wanted(None).await;
-        report.shards_rebuilt = report.shards_rebuilt.saturating_add(rebuilt);
+        let repaired = self.repair_wanted(None).await;
+        report.shards_rebuilt = report.shards_rebuilt.saturating_add(repaired.rebuilt);
+        repaired
+            .damaged
+            .iter()
+            .for_each(|path| report.note_damaged(path));
         let left = self
             .wanted
             .lock()
@@ -229,7 +256,8 @@ impl Inner {
         self.judge_again().await;
     }
 
-    /// Compares a volume that is out with the objects, makes it equal, and puts it in service.
+    /// Compares a volume that is out with the objects, makes it equal, and puts it in service: but for
+    /// the shards of objects that cannot be read, which stay wanted.
     async fn bring_back_one(
         self: &Arc<Self>,
         index: usize,
@@ -244,7 +272,7 @@ impl Inner {
             .at(index)
             .ok_or_else(|| failed("its place holds no volume".into()))?;
         let names = volume.slowly(|place| async move { place.list().await });
-        let mut held: BTreeSet<String> = names.await.map_err(failed)?.into_iter().collect();
+        let mut held = Held::of(names.await.map_err(failed)?);
         for _ in 0..ROUNDS_MAX {
             let found = self.difference(index, &held);
             self.level(&volume, &mut held, found, SLOW_GRACE, report)
@@ -260,18 +288,23 @@ impl Inner {
                 self.level(&volume, &mut held, left, grace, report)
                     .await
                     .map_err(failed)?;
-                return self.slots.mark_in(index, self.index.version()).await;
+                self.slots.mark_in(index, self.index.version()).await?;
+                let left_out = held.left_out.values();
+                left_out
+                    .filter(|object| self.index.is_current(object))
+                    .for_each(|object| self.want(object, index));
+                return Ok(());
             }
         }
         Err(failed("it does not catch up with the writers".into()))
     }
 
-    fn difference(&self, index: usize, held: &BTreeSet<String>) -> Difference {
+    fn difference(&self, index: usize, held: &Held) -> Difference {
         let mut missing = Vec::new();
         let mut known = BTreeSet::new();
         for object in self.index.below("") {
             let name = object.name(index).encode();
-            if !held.contains(&name) {
+            if !held.names.contains(&name) && !held.left_out.contains_key(&name) {
                 missing.push(object);
             }
             known.insert(name);
@@ -280,17 +313,17 @@ impl Inner {
         known.extend(undecided.iter().map(|object| object.name(index).encode()));
         // What cannot be a shard of this volume is not the store's to remove, however it got there.
         let removable = |name: &&String| is_shard_of(index, name);
-        let extra = held.difference(&known).filter(removable);
+        let extra = held.names.difference(&known).filter(removable);
         let extra = extra.cloned().collect();
         Difference { extra, missing }
     }
 
     /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
-    /// lacks.
+    /// lacks, as far as that can be read.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
-        held: &mut BTreeSet<String>,
+        held: &mut Held,
         found: Difference,
         grace: Duration,
         report: &mut RepairReport,
@@ -306,7 +339,7 @@ impl Inner {
                 .await
                 .map_err(|error| error.to_string())?;
             for name in names {
-                held.remove(name);
+                held.names.remove(name);
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
@@ -314,11 +347,22 @@ impl Inner {
             match self.rebuild(object, volume).await {
                 Ok(()) => {
                     report.shards_rebuilt = report.shards_rebuilt.saturating_add(1);
-                    held.insert(object.name(volume.index).encode());
+                    held.names.insert(object.name(volume.index).encode());
                 }
                 // Deleted meanwhile.
                 Err(Rebuild::Read(_)) if !self.index.is_current(object) => {}
-                Err(Rebuild::Read(error)) => return Err(error.to_string()),
+                Err(Rebuild::Read(error)) => {
+                    held.leave_out(volume.index, object, &error)?;
+                    tracing::error!(
+                        object.path = &*object.path,
+                        volume.index = volume.index,
+                        %error,
+                        "a volume comes back without a shard that cannot be rebuilt"
+                    );
+                    if error.kind() == ErrorKind::Corrupt {
+                        report.note_damaged(&object.path);
+                    }
+                }
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
@@ -326,9 +370,9 @@ impl Inner {
     }
 
     /// Remembers which shards a volume holds.
-    fn note_held(&self, index: usize, held: &BTreeSet<String>) {
+    fn note_held(&self, index: usize, held: &Held) {
         for object in self.index.below("").iter().chain(&self.index.undecided()) {
-            if held.contains(&object.name(index).encode()) {
+            if held.names.contains(&object.name(index).encode()) {
                 object.set_on(index);
             }
         }
@@ -424,6 +468,55 @@ impl Inner {
 
 fn is_shard_of(index: usize, name: &str) -> bool {
     ShardName::decode(name).is_some_and(|name| name.index == index)
+}
+
+/// What became of shards that were wanted.
+#[derive(Default)]
+pub(crate) struct Repaired {
+    pub(crate) rebuilt: u64,
+    /// Objects that are beyond repair.
+    damaged: BTreeSet<Arc<str>>,
+}
+
+/// What lies on a volume that is brought back.
+struct Held {
+    /// The names of all its files.
+    names: BTreeSet<String>,
+    /// Objects without whose shards it comes back, by the names of these.
+    left_out: BTreeMap<String, Arc<Object>>,
+    /// How many of them may be readable another time.
+    unread: usize,
+}
+
+impl Held {
+    fn of(names: Vec<String>) -> Self {
+        Self {
+            names: names.into_iter().collect(),
+            left_out: BTreeMap::new(),
+            unread: 0,
+        }
+    }
+
+    /// Goes on without the shard of an object that cannot be read. It must keep neither the volume
+    /// out nor the shards of all others from it; but where many cannot be read for now, the other
+    /// volumes fail, and this one stays out.
+    fn leave_out(
+        &mut self,
+        index: usize,
+        object: &Arc<Object>,
+        error: &Error,
+    ) -> std::result::Result<(), String> {
+        if error.kind() != ErrorKind::Corrupt {
+            self.unread = self.unread.saturating_add(1);
+        }
+        if self.unread > UNREAD_MAX {
+            return Err(error.to_string());
+        }
+        object.set_off(index);
+        let name = object.name(index).encode();
+        self.left_out.insert(name, Arc::clone(object));
+        Ok(())
+    }
 }
 
 /// What a volume and the objects do not have in common.

@@ -126,8 +126,8 @@ impl Inner {
                 fault,
             });
         }
-        let rebuilt = self.repair_wanted(Some(&object.path)).await;
-        report.rebuilt = report.rebuilt.saturating_add(rebuilt);
+        let repaired = self.repair_wanted(Some(&object.path)).await;
+        report.rebuilt = report.rebuilt.saturating_add(repaired.rebuilt);
     }
 
     /// Renews the labels, so that a volume that is rolled back to before this scrub is known by it.

@@ -10,6 +10,7 @@
 )]
 
 mod conformance;
+mod damaged;
 mod directories;
 mod hanging;
 mod intruders;

@@ -13,7 +13,7 @@ use journal::Journal;
 use lake::Lake;
 use model::catalog::Catalog;
 use model::record::{Entry, Plane, Table};
-use model::{Clock, ErrorKind, Random, RecordIds, SystemClock, SystemRandom, WriterId};
+use model::{Clock, Random, RecordIds, SystemClock, SystemRandom, WriterId};
 use object_store::ObjectStore;
 use query::Engine;
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         random,
         lake::Settings::default(),
     )
-    .knowing_corrupt(|error| store::kind(error) == ErrorKind::Corrupt);
+    .knowing_lost(store::is_lost);
     let engine = open_engine(config, &journal, (objects, catalog), &clock)?;
 
     let record_ids = Arc::new(RecordIds::new(writer_id));

@@ -49,7 +49,7 @@ mod volume;
 
 mod error;
 
-pub use error::{Error, Result, kind};
+pub use error::{Error, Result, is_lost, kind};
 pub use layout::Geometry;
 pub use open::{Settings, Store};
 pub use repair::RepairReport;

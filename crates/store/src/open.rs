@@ -571,11 +571,11 @@ impl Inner {
     }
 
     /// Looks at every shard of an object and forgets those that are not what they should be. Of one
-    /// whose volume does not answer nothing is known: it still counts, and a read says so.
+    /// that its volume does not give now nothing is known: it still counts, and a read says so.
     pub(crate) async fn verify_present(&self, object: &Object, members: &[usize]) {
         for index in members.iter().copied().filter(|index| object.is_on(*index)) {
             match self.fetch_whole(object, index).await {
-                Ok(_) | Err(Fault::Unreachable(_)) => {}
+                Ok(_) | Err(Fault::Unreachable(_) | Fault::Failed(_)) => {}
                 Err(Fault::Wrong(_)) => object.set_off(index),
             }
         }

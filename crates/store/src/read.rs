@@ -28,6 +28,9 @@ const READ_BYTES_PER_SECOND_MIN: u64 = 8 * 1024 * 1024;
 pub(crate) enum Fault {
     /// Its volume is missing or did not answer: nothing is known of the shard.
     Unreachable(String),
+    /// Its volume said that it cannot read it: nothing is known of the shard either, but it is put
+    /// there anew. That mends a bad sector, and shows when the whole volume fails.
+    Failed(String),
     /// It is not there, or not what was written.
     Wrong(String),
 }
@@ -271,7 +274,7 @@ impl Inner {
         read.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Fault::Unreachable(error.to_string()),
             io::ErrorKind::NotFound => Fault::Wrong("it is missing".into()),
-            _ => Fault::Wrong(error.to_string()),
+            _ => Fault::Failed(error.to_string()),
         })
     }
 
@@ -397,16 +400,16 @@ impl Inner {
     /// What to say of an object of which fewer than k shards are right.
     fn lost(&self, object: &Object, faults: &Faults) -> Error {
         let mut reasons = Vec::new();
-        let mut unreachable: usize = 0;
+        let mut unknown: usize = 0;
         for index in 0..self.geometry.volumes() {
             match faults.get(&index) {
                 Some(Fault::Wrong(why)) => reasons.push(format!("shard {index}: {why}")),
-                Some(Fault::Unreachable(why)) => {
-                    unreachable = unreachable.saturating_add(1);
+                Some(Fault::Unreachable(why) | Fault::Failed(why)) => {
+                    unknown = unknown.saturating_add(1);
                     reasons.push(format!("shard {index}: {why}"));
                 }
                 None if self.slots.at(index).is_none() => {
-                    unreachable = unreachable.saturating_add(1);
+                    unknown = unknown.saturating_add(1);
                     reasons.push(format!("shard {index}: its volume is missing"));
                 }
                 None => {}
@@ -417,8 +420,8 @@ impl Inner {
             .filter(|fault| matches!(fault, Fault::Wrong(_)))
             .count();
         let reason = reasons.join("; ");
-        // With the unreachable ones back, would it be readable again?
-        if unreachable > 0 && wrong <= self.geometry.parity {
+        // With those that may still be right, would it be readable again?
+        if unknown > 0 && wrong <= self.geometry.parity {
             return Error::Unavailable {
                 act: format!("read `{}`", object.path),
                 reason,
@@ -434,7 +437,8 @@ impl Inner {
     pub(crate) async fn heal(self: &Arc<Self>, object: &Arc<Object>, faults: &Faults) {
         const ON_THE_SPOT_BYTES_MAX: u64 = 8 * 1024 * 1024;
         for (index, fault) in faults {
-            if matches!(fault, Fault::Wrong(_)) && self.slots.is_serving(*index) {
+            let is_bad = !matches!(fault, Fault::Unreachable(_));
+            if is_bad && self.slots.is_serving(*index) {
                 self.want(object, *index);
                 if object.length <= ON_THE_SPOT_BYTES_MAX {
                     Box::pin(self.repair_wanted(Some(&object.path))).await;

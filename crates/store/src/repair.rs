@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
-use crate::read::Faults;
+use crate::read::{Fault, Faults};
 use crate::slots::{SLOW_GRACE, Serving};
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
@@ -188,10 +188,7 @@ impl Inner {
         let mut writer = ShardWriter::new(&self.shard_key, &header, index);
         for stripe in 0..layout.stripes() {
             let mut faults = Faults::new();
-            faults.insert(
-                index,
-                crate::read::Fault::Wrong("it is being rebuilt".into()),
-            );
+            faults.insert(index, Fault::Wrong("it is being rebuilt".into()));
             let pieces = self.stripe(object, &layout, stripe, faults).await?;
             let inner = Arc::clone(self);
             let coded = narrow(layout.coded_bytes(stripe));
@@ -388,11 +385,16 @@ impl Inner {
             let _path = self.lock_path(&object.path).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
             self.verify_present(&object, &members).await;
-            if self.is_newest_complete(&object, &members) {
-                self.index.restore(&object);
-                let missing = members.iter().filter(|index| !object.is_on(**index));
-                missing.for_each(|index| self.want(&object, *index));
-            }
+            self.restore_if_complete(&object, &members);
+        }
+    }
+
+    /// Makes a write that was found incomplete the object, if it is its newest complete one by now.
+    fn restore_if_complete(&self, object: &Arc<Object>, members: &[usize]) {
+        if self.is_newest_complete(object, members) {
+            self.index.restore(object);
+            let missing = members.iter().filter(|index| !object.is_on(**index));
+            missing.for_each(|index| self.want(object, *index));
         }
     }
 
@@ -448,17 +450,37 @@ impl Inner {
         self.clock.now().since(created) >= self.settings.garbage_age
     }
 
-    /// Removes the shards of writes that were replaced, taken back or never completed. The last
-    /// ones go only when every volume serves: another volume might hold what completes them.
+    /// Whether a write that was found incomplete is so for certain: every volume serves, and each has
+    /// now said of its shard that it is good or that it is not. One that is complete after all becomes
+    /// the object.
+    async fn was_never_complete(&self, object: &Arc<Object>) -> bool {
+        if !self.slots.is_whole() {
+            return false;
+        }
+        let members: Vec<usize> = (0..self.geometry.volumes()).collect();
+        for index in &members {
+            match self.fetch_whole(object, *index).await {
+                Ok(_) => object.set_on(*index),
+                Err(Fault::Wrong(_)) => object.set_off(*index),
+                Err(Fault::Unreachable(_) | Fault::Failed(_)) => return false,
+            }
+        }
+        self.restore_if_complete(object, &members);
+        !self.index.is_current(object)
+    }
+
+    /// Removes the shards of writes that were replaced, taken back or never completed.
     async fn clean(self: &Arc<Self>, report: &mut RepairReport) {
-        let complete = self.slots.serving().len() == self.geometry.volumes();
         for object in self.index.garbage() {
-            let may_go = object.is_doomed() || (complete && self.is_old(object.created_ms));
+            let may_go = object.is_doomed() || self.is_old(object.created_ms);
             if !may_go || object.is_pending() {
                 continue;
             }
             let _path = self.lock_path(&object.path).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
+            if !object.is_doomed() && !self.was_never_complete(&object).await {
+                continue;
+            }
             if self.remove(&[object]).await.is_empty() {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }

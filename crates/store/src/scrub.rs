@@ -105,7 +105,7 @@ impl Inner {
                     continue;
                 }
                 Err(Fault::Unreachable(_)) => continue,
-                Err(Fault::Wrong(fault)) => fault,
+                Err(Fault::Wrong(fault) | Fault::Failed(fault)) => fault,
             };
             // Not one that was deleted or replaced while it was read.
             if !self.index.is_current(object) || !self.slots.is_serving(serving.index) {

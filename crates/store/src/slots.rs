@@ -271,6 +271,11 @@ impl Slots {
         self.serving().len() >= self.geometry.data
     }
 
+    /// Whether every volume serves.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.serving().len() == self.geometry.volumes()
+    }
+
     /// Takes the places that hold no known volume, to look at them.
     pub(crate) fn take_spare(&self) -> Vec<Site> {
         std::mem::take(&mut self.lock().spare)

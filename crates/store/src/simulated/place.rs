@@ -82,6 +82,12 @@ impl SimPlace {
         }
     }
 
+    /// As [`Self::check`], for a shard that is read: one that is not there is another matter than a
+    /// volume that is not.
+    fn check_read(&self, world: &mut World) -> io::Result<()> {
+        self.check(world).map_err(io::Error::other)
+    }
+
     /// Fails when a write cannot go to the volume that this place is bound to.
     fn check_write(&self, world: &mut World) -> io::Result<()> {
         self.check_space(world)?;
@@ -304,7 +310,7 @@ impl Place for SimPlace {
         let epoch = self.epoch();
         self.step(epoch).await?;
         let (fault, late) = self.with(|world| {
-            self.check(world)?;
+            self.check_read(world)?;
             Ok((world.meet(self.position, &Fault::READING), world.late))
         })?;
         match fault {
@@ -321,7 +327,7 @@ impl Place for SimPlace {
             None => {}
         }
         self.with(|world| {
-            self.check(world)?;
+            self.check_read(world)?;
             let Some(disk) = world.disk(self.position) else {
                 return Err(gone());
             };

@@ -222,7 +222,12 @@ impl Shared {
     }
 
     fn get(&self, name: &str, range: &Range<u64>) -> io::Result<Bytes> {
-        let mut file = File::open(self.root.join(name))?;
+        let mut file = match File::open(self.root.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_there() => {
+                return Err(io::Error::other("the volume is not there"));
+            }
+            file => file?,
+        };
         let length = file.metadata()?.len();
         let wanted = span(&(range.start.min(length)..range.end.min(length)));
         if range.start > 0 {
@@ -364,6 +369,15 @@ impl Shared {
         Err(io::Error::other(
             "another volume has taken the place of this one",
         ))
+    }
+
+    /// Whether the volume that this place is bound to is there, or any directory when it is to none.
+    fn is_there(&self) -> bool {
+        let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        match bound {
+            Some(_) => self.check_bound().is_ok(),
+            None => self.root.is_dir(),
+        }
     }
 
     /// Writes and syncs a file that is not in its place yet.

@@ -42,7 +42,8 @@ pub trait Place: Debug + Send + Sync {
     /// The bytes of a shard in `range`, fewer where the shard ends before.
     ///
     /// # Errors
-    /// What the operating system says; `NotFound` when there is no such shard.
+    /// What the operating system says; `NotFound` when there is no such shard, and only then: not when
+    /// the volume is no longer there.
     async fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes>;
 
     /// The names of all shards.

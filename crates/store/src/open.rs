@@ -8,7 +8,6 @@ use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -348,7 +347,8 @@ async fn find(
             reason: "it is missing".into(),
         }),
         seen: volume.seen,
-        busy: Arc::new(AtomicUsize::new(0)),
+        busy: Arc::default(),
+        late: Arc::default(),
     };
     let mut slots: Vec<Slot> = newest.volumes.iter().map(missing).collect();
     for (label, site) in labels {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
 use crate::open::Inner;
-use crate::slots::Serving;
+use crate::slots::{NOT_BACK, Serving};
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};
 
@@ -263,6 +263,9 @@ impl Inner {
         let Some(serving) = self.slots.at(index) else {
             return Err(Fault::Unreachable("its volume is missing".into()));
         };
+        if serving.is_stuck() {
+            return Err(Fault::Unreachable(NOT_BACK.into()));
+        }
         let name = object.name(index).encode();
         let grace = self.read_grace(span(&range));
         let read = serving
@@ -274,6 +277,7 @@ impl Inner {
         read.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Fault::Unreachable(error.to_string()),
             io::ErrorKind::NotFound => Fault::Wrong("it is missing".into()),
+            io::ErrorKind::InvalidData => Fault::Wrong(error.to_string()),
             _ => Fault::Failed(error.to_string()),
         })
     }

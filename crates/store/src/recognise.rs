@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::open::Inner;
 use crate::repair::RepairReport;
-use crate::slots::{SLOW_GRACE, Site, Slots};
+use crate::slots::{NOT_BACK, SLOW_GRACE, Site, Slots};
 use crate::volume::{HEADER_BYTES_MAX, Header, Label, Reading, ShardName};
 
 /// Shards of a place without a label that are looked at. One authentic header says which volume it
@@ -188,7 +188,10 @@ impl Inner {
                 .slowly(move |place| async move { place.get(&name, range).await })
                 .await;
             let Ok(bytes) = read else {
-                continue;
+                if site.is_idle() {
+                    continue;
+                }
+                return Err(NOT_BACK.to_owned());
             };
             // Where a disk has put it, and how much of it is left, does not matter: it was written
             // to this volume. What does not authenticate is rot, or another store's: no proof.
@@ -242,7 +245,7 @@ async fn ready(sites: &[Site], report: &mut RepairReport) -> Vec<Site> {
         if site.is_idle() {
             lock(site).await.map(|_taken| ())
         } else {
-            Err("operations on it have not come back".to_owned())
+            Err(NOT_BACK.to_owned())
         }
     });
     let mut ready = Vec::with_capacity(sites.len());

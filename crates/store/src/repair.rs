@@ -11,7 +11,7 @@ use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::{Fault, Faults};
-use crate::slots::{SLOW_GRACE, Serving};
+use crate::slots::{NOT_BACK, SLOW_GRACE, Serving};
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
 use crate::{Error, Result};
@@ -238,8 +238,7 @@ impl Inner {
                 continue;
             }
             if slot.busy.load(Ordering::Acquire) > 0 {
-                let why = "operations on it have not come back".to_owned();
-                report.volumes_out.push((index, why));
+                report.volumes_out.push((index, NOT_BACK.to_owned()));
                 continue;
             }
             match self.bring_back_one(index, report).await {

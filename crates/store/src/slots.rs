@@ -16,6 +16,11 @@ use crate::{Error, Geometry, Place, Result};
 
 /// How long a volume's listing or label may take.
 pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
+/// A volume of which so many operations are late is not read until some come back: each may hold one
+/// of the threads that all volumes share.
+const LATE_MAX: usize = 16;
+/// What is wrong with a volume or place that is not asked again.
+pub(crate) const NOT_BACK: &str = "operations on it have not come back";
 
 /// One volume.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub(crate) struct Slot {
     pub(crate) seen: u64,
     /// Operations that have not come back yet.
     pub(crate) busy: Arc<AtomicUsize>,
+    /// Those of them that nobody waits for any more.
+    pub(crate) late: Arc<AtomicUsize>,
 }
 
 /// Why a volume is out of service.
@@ -71,6 +78,8 @@ pub(crate) struct Site {
     pub(crate) place: Arc<dyn Place>,
     /// Operations that have not come back yet.
     busy: Arc<AtomicUsize>,
+    /// Those of them that nobody waits for any more.
+    late: Arc<AtomicUsize>,
 }
 
 /// A volume to work on.
@@ -80,8 +89,15 @@ pub(crate) struct Serving {
     site: Site,
 }
 
-/// Counts an operation that is under way, also when nobody waits for it any more.
+/// Counts an operation for as long as it is under way, or late.
 struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -91,8 +107,8 @@ impl Drop for Busy {
 
 impl Site {
     pub(crate) fn new(place: Arc<dyn Place>) -> Self {
-        let busy = Arc::default();
-        Self { place, busy }
+        let (busy, late) = (Arc::default(), Arc::default());
+        Self { place, busy, late }
     }
 
     /// Whether all that was begun here has come back.
@@ -147,26 +163,37 @@ impl Site {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
-        self.busy.fetch_add(1, Ordering::AcqRel);
-        let busy = Busy(Arc::clone(&self.busy));
+        let busy = Busy::begin(&self.busy);
         let work = work(Arc::clone(&self.place));
-        let task = tokio::spawn(async move {
+        let mut task = tokio::spawn(async move {
             let done = work.await;
             drop(busy);
             done
         });
-        match tokio::time::timeout(grace, task).await {
+        match tokio::time::timeout(grace, &mut task).await {
             Ok(Ok(done)) => done,
             Ok(Err(stopped)) => Err(io::Error::other(stopped)),
-            Err(_late) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer within {} ms", grace.as_millis()),
-            )),
+            Err(_elapsed) => {
+                let late = Busy::begin(&self.late);
+                tokio::spawn(async move {
+                    let _ended = task.await;
+                    drop(late);
+                });
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer within {} ms", grace.as_millis()),
+                ))
+            }
         }
     }
 }
 
 impl Serving {
+    /// Whether so much of what was begun there is late that no more should be.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.site.late.load(Ordering::Acquire) >= LATE_MAX
+    }
+
     /// As [`Site::run`].
     pub(crate) async fn run<T, F>(
         &self,
@@ -246,8 +273,8 @@ impl Slots {
         let state = self.lock();
         let all = state.slots.iter().enumerate().filter_map(|(index, slot)| {
             let place = Arc::clone(slot.place.as_ref()?);
-            let busy = Arc::clone(&slot.busy);
-            let site = Site { place, busy };
+            let (busy, late) = (Arc::clone(&slot.busy), Arc::clone(&slot.late));
+            let site = Site { place, busy, late };
             Some((Serving { index, site }, slot.out.is_some()))
         });
         all.collect()

@@ -13,6 +13,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -32,6 +33,8 @@ const LABEL: &str = "label";
 const FRESH: &str = "fresh";
 /// What a file system that was just made has in its root.
 const LOST_AND_FOUND: &str = "lost+found";
+/// A pipe in the place of a file would hold up the thread that opens it.
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 /// Names that are tried for a file that is being written, when others are there of a program that
 /// ended.
 const FRESH_NAMES_MAX: usize = 64;
@@ -182,9 +185,9 @@ impl Shared {
     }
 
     fn open_root(&self) -> io::Result<(File, FileId)> {
-        // A pipe in the place of a volume would hold up whoever opens it as a file.
+        // Nothing else than a directory can be a volume.
         fs::read_dir(&self.root)?;
-        let dir = File::open(&self.root)?;
+        let dir = open(&self.root)?;
         let id = id_of(&dir.metadata()?);
         Ok((dir, id))
     }
@@ -222,7 +225,7 @@ impl Shared {
     }
 
     fn get(&self, name: &str, range: &Range<u64>) -> io::Result<Bytes> {
-        let mut file = match File::open(self.root.join(name)) {
+        let mut file = match open_file(&self.root.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_there() => {
                 return Err(io::Error::other("the volume is not there"));
             }
@@ -301,7 +304,7 @@ impl Shared {
         fs::read_dir(&self.root)?;
         self.check_folders()?;
         self.forget_dirs();
-        let file = match File::open(self.root.join(LABEL)) {
+        let file = match open_file(&self.root.join(LABEL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 return Ok(None);
@@ -334,7 +337,7 @@ impl Shared {
             forget(&fresh);
             return Err(error);
         }
-        self.bind(&File::open(&to)?)?;
+        self.bind(&open_file(&to)?)?;
         sync_dir(&self.root)
     }
 
@@ -485,6 +488,21 @@ fn is_fresh_name(name: &OsStr) -> bool {
     matches!(number, Some(Ok(number)) if name == fresh_name(number).as_str())
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(NONBLOCK);
+    options.open(path)
+}
+
+/// Opens what must be a file to be read.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"))
+}
+
 fn id_of(meta: &fs::Metadata) -> FileId {
     (meta.dev(), meta.ino())
 }
@@ -495,7 +513,7 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     } else {
         dir
     };
-    File::open(dir)?.sync_all()
+    open(dir)?.sync_all()
 }
 
 /// Removes a file that nobody will miss; what stays is removed at the next start.

@@ -43,7 +43,7 @@ pub trait Place: Debug + Send + Sync {
     ///
     /// # Errors
     /// What the operating system says; `NotFound` when there is no such shard, and only then: not when
-    /// the volume is no longer there.
+    /// the volume is no longer there. `InvalidData` when what has its name can be no shard.
     async fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes>;
 
     /// The names of all shards.

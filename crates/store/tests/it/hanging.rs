@@ -80,3 +80,21 @@ async fn a_large_shard_on_a_slow_disk_is_scrubbed_and_repaired() {
     assert_eq!(store.scrub_all(None).await.bad, []);
     assert!(get(&store, "large").await.unwrap() == large);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_takes_few_of_the_threads_of_those_who_read() {
+    let sim = SimStore::create(3, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    let expected = objects(1, 40);
+    put_all(&store, &expected).await;
+    sim.volumes.hang(0);
+    check_all(&store, &expected).await;
+    assert_eq!(store.status().healthy, 6);
+    let late = sim.volumes.late_operations();
+    assert!((1..=16).contains(&late), "{late}");
+    sim.volumes.heal();
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(sim.volumes.late_operations(), 0);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    check_all(&store, &expected).await;
+}

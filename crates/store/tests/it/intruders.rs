@@ -1,5 +1,5 @@
-//! Volumes in which somebody has put links, or files of their own: nothing outside of a volume is
-//! ever changed through it, and nothing in it that the store has not put there.
+//! Volumes in which somebody has put links, pipes, or files of their own: nothing outside of a volume
+//! is ever changed through it, nothing in it that the store has not put there, and nobody waits.
 
 use crate::directories::{Fixture, files};
 use crate::{check_all, objects, put_all};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 use store::Store;
 
 /// The files below a directory, and what is in them.
@@ -182,5 +183,56 @@ async fn before_a_label_is_authentic_no_unfinished_file_is_removed() {
     fs::write(&left, "somebody's").unwrap();
     let store = fixture.open().await.unwrap();
     assert!(left.exists());
+    assert_eq!(store.maintain().await.volumes_back, [2]);
+}
+
+/// Puts a pipe in the place of a file. Nobody writes to it, so that whoever opens it waits.
+fn make_pipe(path: &std::path::Path) {
+    fs::remove_file(path).unwrap();
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_shard_is_wrong_and_replaced() {
+    let fixture = Fixture::new(36).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    drop(store);
+    let shards = files(&fixture.volume(2).join("objects"));
+    assert_eq!(shards.len(), 6);
+    shards.iter().for_each(|shard| make_pipe(shard));
+    let store = fixture.open().await.unwrap();
+    let report = store.scrub_all(None).await;
+    assert_eq!((report.bad.len(), report.rebuilt), (6, 6));
+    for bad in &report.bad {
+        assert_eq!((bad.volume, bad.fault.as_str()), (2, "it is no file"));
+    }
+    for shard in &shards {
+        assert!(fs::symlink_metadata(shard).unwrap().is_file());
+    }
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_label_leaves_the_volume_out() {
+    let fixture = Fixture::new(37).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    drop(store);
+    let label = fixture.volume(2).join("label");
+    let bytes = fs::read(&label).unwrap();
+    make_pipe(&label);
+    let store = fixture.open().await.unwrap();
+    assert_eq!(store.status().healthy, 5);
+    let report = store.maintain().await;
+    let (place, why) = &report.places_unused[0];
+    assert_eq!(*place, fixture.volume(2).display().to_string());
+    assert!(why.contains("it is no file"), "{why}");
+    check_all(&store, &expected).await;
+    fs::remove_file(&label).unwrap();
+    fs::write(&label, bytes).unwrap();
     assert_eq!(store.maintain().await.volumes_back, [2]);
 }

@@ -33,6 +33,8 @@ mod write;
 
 mod read;
 
+mod judge;
+
 mod recognise;
 mod repair;
 mod scrub;

@@ -12,16 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
-use crate::index::{Entry, Index, Object};
-use crate::read::Fault;
+use crate::index::{Index, Object};
 use crate::recognise::OPEN_ELSEWHERE;
 use crate::slots::{Out, SLOW_GRACE, Serving, Site, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
-/// Under-replicated objects that are examined and repaired before a store is open; the rest waits
-/// for [`Store::maintain`].
-const REPAIRS_AT_OPEN_MAX: usize = 256;
 /// More writes than a process makes between two writings of the labels: each start writes them.
 const VERSIONS_AHEAD_MAX: u64 = 1 << 32;
 /// Paths hash to this many locks.
@@ -490,94 +486,5 @@ impl Inner {
             (index, Err(io::Error::new(io::ErrorKind::TimedOut, why)))
         }));
         listings
-    }
-
-    async fn build(self: &Arc<Self>, found: BTreeMap<ShardName, Object>) {
-        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
-        let mut paths: BTreeMap<Arc<str>, Vec<Arc<Object>>> = BTreeMap::new();
-        let mut partial: Vec<Arc<Object>> = Vec::new();
-        for object in found.into_values() {
-            let object = Arc::new(object);
-            if members.iter().any(|index| !object.is_on(*index)) {
-                partial.push(Arc::clone(&object));
-            }
-            paths
-                .entry(Arc::clone(&object.path))
-                .or_default()
-                .push(object);
-        }
-        // A crash leaves the newest ones half-done: these are looked at shard by shard, and so is
-        // what may be nothing but names that somebody changed.
-        partial.sort_by_key(|object| std::cmp::Reverse(object.version));
-        for (seen, object) in partial.iter().enumerate() {
-            let rivals = paths.get(&object.path).is_some_and(|all| all.len() > 1);
-            if seen < REPAIRS_AT_OPEN_MAX || (rivals && self.may_be_invented(object, &members)) {
-                self.verify_present(object, &members).await;
-            }
-        }
-        for (path, writes) in paths {
-            self.index.insert(path, self.choose(writes, &members));
-        }
-        for object in partial
-            .iter()
-            .filter(|object| self.index.is_current(object))
-        {
-            let missing = members.iter().filter(|index| !object.is_on(**index));
-            missing.for_each(|index| self.want(object, *index));
-        }
-        let current: Vec<Arc<Object>> = partial
-            .into_iter()
-            .filter(|object| self.index.is_current(object))
-            .take(REPAIRS_AT_OPEN_MAX)
-            .collect();
-        for object in current {
-            self.complete(&object, &members).await;
-        }
-    }
-
-    /// Whether so few volumes name a write that all of them may lie, and enough to be believed.
-    fn may_be_invented(&self, object: &Object, members: &[usize]) -> bool {
-        let held = members.iter().filter(|index| object.is_on(**index)).count();
-        (self.geometry.data..=self.geometry.parity).contains(&held)
-    }
-
-    /// Makes whole what a crash may have cut short. When that fails because shards that were good a
-    /// moment ago are not, it is judged again: what is not there k times was never acknowledged.
-    async fn complete(self: &Arc<Self>, object: &Arc<Object>, members: &[usize]) {
-        self.repair_wanted(Some(&object.path)).await;
-        if members.iter().all(|index| object.is_on(*index)) {
-            return;
-        }
-        self.verify_present(object, members).await;
-        let mut writes = self.index.all(&object.path);
-        writes.sort_by_key(|object| object.version);
-        self.index
-            .insert(Arc::clone(&object.path), self.choose(writes, members));
-    }
-
-    /// Which of the writes of a path, oldest first, is the object: the newest one that may be
-    /// complete.
-    fn choose(&self, writes: Vec<Arc<Object>>, members: &[usize]) -> Entry {
-        let mut entry = Entry::default();
-        for object in writes.into_iter().rev() {
-            let held = members.iter().filter(|index| object.is_on(**index)).count();
-            if entry.current.is_none() && held >= self.geometry.data {
-                entry.current = Some(object);
-            } else {
-                entry.garbage.push(object);
-            }
-        }
-        entry
-    }
-
-    /// Looks at every shard of an object and forgets those that are not what they should be. Of one
-    /// that its volume does not give now nothing is known: it still counts, and a read says so.
-    pub(crate) async fn verify_present(&self, object: &Object, members: &[usize]) {
-        for index in members.iter().copied().filter(|index| object.is_on(*index)) {
-            match self.fetch_whole(object, index).await {
-                Ok(_) | Err(Fault::Unreachable(_) | Fault::Failed(_)) => {}
-                Err(Fault::Wrong(_)) => object.set_off(index),
-            }
-        }
     }
 }

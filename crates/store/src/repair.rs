@@ -374,38 +374,6 @@ impl Inner {
         }
     }
 
-    /// Judges again what was found incomplete at start, without the volumes that have come back.
-    async fn judge_again(self: &Arc<Self>) {
-        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
-        for object in self.index.undecided() {
-            if !self.is_newest_complete(&object, &members) {
-                continue;
-            }
-            let _path = self.lock_path(&object.path).await;
-            let _gate = Arc::clone(&self.gate).read_owned().await;
-            self.verify_present(&object, &members).await;
-            self.restore_if_complete(&object, &members);
-        }
-    }
-
-    /// Makes a write that was found incomplete the object, if it is its newest complete one by now.
-    fn restore_if_complete(&self, object: &Arc<Object>, members: &[usize]) {
-        if self.is_newest_complete(object, members) {
-            self.index.restore(object);
-            let missing = members.iter().filter(|index| !object.is_on(**index));
-            missing.for_each(|index| self.want(object, *index));
-        }
-    }
-
-    /// Whether a write that was found incomplete is there k times now, and newer than the object.
-    fn is_newest_complete(&self, object: &Object, members: &[usize]) -> bool {
-        let held = members.iter().filter(|index| object.is_on(**index)).count();
-        let current = self.index.current(&object.path);
-        !object.is_doomed()
-            && held >= self.geometry.data
-            && current.is_none_or(|now| now.version < object.version)
-    }
-
     /// Compares the listings of the volumes in service with the objects: wants what is missing,
     /// removes what is old and unknown. Writes go on meanwhile: an object written since is not
     /// looked for, and a shard that no object knows yet is not old.
@@ -447,25 +415,6 @@ impl Inner {
     fn is_old(&self, created_ms: i64) -> bool {
         let created = model::Timestamp::from_ms(created_ms);
         self.clock.now().since(created) >= self.settings.garbage_age
-    }
-
-    /// Whether a write that was found incomplete is so for certain: every volume serves, and each has
-    /// now said of its shard that it is good or that it is not. One that is complete after all becomes
-    /// the object.
-    async fn was_never_complete(&self, object: &Arc<Object>) -> bool {
-        if !self.slots.is_whole() {
-            return false;
-        }
-        let members: Vec<usize> = (0..self.geometry.volumes()).collect();
-        for index in &members {
-            match self.fetch_whole(object, *index).await {
-                Ok(_) => object.set_on(*index),
-                Err(Fault::Wrong(_)) => object.set_off(*index),
-                Err(Fault::Unreachable(_) | Fault::Failed(_)) => return false,
-            }
-        }
-        self.restore_if_complete(object, &members);
-        !self.index.is_current(object)
     }
 
     /// Removes the shards of writes that were replaced, taken back or never completed.

@@ -5,6 +5,7 @@
 //! An acknowledged one must never be passed over because some volumes lie or do not answer: what is
 //! not known counts as there, and a read says so.
 
+use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::volume::ShardName;
 /// Under-replicated objects that are examined and repaired before a store is open; the rest waits
 /// for [`crate::Store::maintain`].
 const REPAIRS_AT_OPEN_MAX: usize = 256;
+/// Headers that are read at a time to see whether names were invented.
+const HEADERS_AT_ONCE: usize = 32;
 
 impl Inner {
     /// Builds the index of what the volumes in service name.
@@ -33,14 +36,21 @@ impl Inner {
                 .or_default()
                 .push(object);
         }
-        // A crash leaves the newest ones half-done: these are looked at shard by shard, and so is
-        // what may be nothing but names that somebody changed.
+        // A crash leaves the newest ones half-done: these are looked at shard by shard, and so is what
+        // may be nothing but names that somebody changed. When nothing else is at their path they are
+        // known by the headers: there may be any number of names that somebody made up.
         partial.sort_by_key(|object| std::cmp::Reverse(object.version));
-        for (seen, object) in partial.iter().enumerate() {
-            let rivals = paths.get(&object.path).is_some_and(|all| all.len() > 1);
-            if seen < REPAIRS_AT_OPEN_MAX || (rivals && self.may_be_invented(object, &members)) {
-                self.verify_present(object, &members).await;
-            }
+        let (newest, older) = partial.split_at(partial.len().min(REPAIRS_AT_OPEN_MAX));
+        let (rivals, alone): (Vec<&Arc<Object>>, Vec<&Arc<Object>>) = older
+            .iter()
+            .filter(|object| self.may_be_invented(object, &members))
+            .partition(|object| paths.get(&object.path).is_some_and(|all| all.len() > 1));
+        for object in newest.iter().chain(rivals) {
+            self.verify_present(object, &members).await;
+        }
+        for together in alone.chunks(HEADERS_AT_ONCE) {
+            let headers = together.iter();
+            join_all(headers.map(|object| self.verify_named(object, &members))).await;
         }
         for (path, writes) in paths {
             self.index.insert(path, self.choose(writes, &members));
@@ -104,6 +114,16 @@ impl Inner {
             match self.fetch_whole(object, index).await {
                 Ok(_) | Err(Fault::Unreachable(_) | Fault::Failed(_)) => {}
                 Err(Fault::Wrong(_)) => object.set_off(index),
+            }
+        }
+    }
+
+    /// Looks at the headers of an object's shards, and forgets those that are others than their names
+    /// say. Who makes up a name cannot make a header: it is authenticated.
+    async fn verify_named(&self, object: &Object, members: &[usize]) {
+        for index in members.iter().copied().filter(|index| object.is_on(*index)) {
+            if let Err(Fault::Wrong(_)) = self.read_header(object, index).await {
+                object.set_off(index);
             }
         }
     }

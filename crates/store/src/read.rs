@@ -293,7 +293,7 @@ impl Inner {
         self.settings.read_grace.saturating_add(bytes_take)
     }
 
-    async fn read_header(
+    pub(crate) async fn read_header(
         &self,
         object: &Object,
         index: usize,

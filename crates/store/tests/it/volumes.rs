@@ -464,6 +464,37 @@ fn many_names_that_were_changed_hide_no_object_where_one_volume_suffices() {
     });
 }
 
+/// As many that nothing else is at their paths: a start believed what it had not looked at.
+#[test]
+fn many_names_that_one_volume_invents_make_no_object_where_one_volume_suffices() {
+    run(async {
+        for parity in [1, 2] {
+            let geometry = Geometry { data: 1, parity };
+            let sim = SimStore::create(16, geometry).await.unwrap();
+            let store = sim.open().await.unwrap();
+            let expected = objects(1, 4);
+            put_all(&store, &expected).await;
+            for number in 0..600 {
+                let path = Path::from(format!("junk/{number}"));
+                store.put(&path, "x".into()).await.unwrap();
+            }
+            drop(store);
+            for index in 0..geometry.volumes() {
+                for name in sim.volumes.names(index) {
+                    let invented = name.replace("objects/junk/", "objects/journal/");
+                    if index == 0 {
+                        assert!(sim.volumes.rename_shard(index, &name, &invented));
+                    } else if invented != name {
+                        assert!(sim.volumes.drop_shard(index, &name));
+                    }
+                }
+            }
+            let store = sim.open().await.unwrap();
+            check_all(&store, &expected).await;
+        }
+    });
+}
+
 #[test]
 fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
     run(async {

@@ -81,7 +81,7 @@ pub(crate) struct Ground {
 /// Opens an installation.
 ///
 /// # Errors
-/// When a rule forbids it (the keyring's mode, a volume of another store) or something is missing;
+/// When a rule forbids it (the keyring's mode, volumes of another store) or something is missing;
 /// says which.
 pub(crate) async fn open(loaded: &Loaded, lock: Lock) -> Result<Installation> {
     let config = &loaded.config.store;

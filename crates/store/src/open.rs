@@ -179,11 +179,15 @@ impl Store {
     /// as long as k are left. The volumes are this store's alone until [`Store::close`], or until its last
     /// handle is dropped.
     ///
+    /// A place that holds a volume of another store (or of this one under another root key) is left
+    /// out too, and nothing there is touched.
+    ///
     /// # Errors
-    /// [`model::ErrorKind::Denied`] when a place holds a volume of another store (or of this one
-    /// under another root key), or one that somebody else has open: two stores on the same volumes
-    /// would each lose what the other acknowledges, so it is not taken for a missing one.
-    /// [`model::ErrorKind::Unavailable`] when fewer than k volumes can serve.
+    /// [`model::ErrorKind::Denied`] when a place holds a volume of another store and fewer than k hold
+    /// one of this: the places, or the keyring, are not those of this store. Also when somebody else
+    /// has a volume open: two stores on the same volumes would each lose what the other acknowledges,
+    /// so it is not taken for a missing one. [`model::ErrorKind::Unavailable`] when fewer than k volumes
+    /// can serve.
     pub async fn open(
         places: Vec<Arc<dyn Place>>,
         keyring: &Keyring,
@@ -284,38 +288,56 @@ async fn read_label(site: &Site, patience: Duration) -> Result<io::Result<Option
     Ok(label.await)
 }
 
-/// Reads all labels. Places without one that is readable are spare.
+/// What the places hold, by their labels.
+#[derive(Default)]
+struct Readings {
+    ours: Vec<(Label, Site)>,
+    /// Volumes of other stores.
+    foreign: Vec<Site>,
+    /// Places without a label that is readable.
+    spare: Vec<Site>,
+}
+
+/// Reads all labels.
 async fn read_labels(
     places: &[Arc<dyn Place>],
     key: &LabelKey,
     patience: Duration,
-) -> Result<(Vec<(Label, Site)>, Vec<Site>)> {
-    let (mut labels, mut spare) = (Vec::new(), Vec::new());
+) -> Result<Readings> {
+    let mut found = Readings::default();
     let sites: Vec<Site> = places.iter().cloned().map(Site::new).collect();
     let readings = join_all(sites.iter().map(|site| read_label(site, patience))).await;
     for (site, reading) in sites.into_iter().zip(readings) {
         let place = site.place.name();
         match reading?.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
-            Ok(Some(Reading::Ours(label))) => labels.push((label, site)),
+            Ok(Some(Reading::Ours(label))) => found.ours.push((label, site)),
             Ok(Some(Reading::Foreign)) => {
-                let rule = "it belongs to another store".to_owned();
-                return Err(Error::Refused { place, rule });
+                tracing::error!(volume.place = place, "a volume belongs to another store");
+                found.foreign.push(site);
             }
             Ok(Some(Reading::Damaged | Reading::Unknown)) => {
                 tracing::warn!(volume.place = place, "a volume's label is damaged");
-                spare.push(site);
+                found.spare.push(site);
             }
-            Ok(None) => spare.push(site),
+            Ok(None) => found.spare.push(site),
             Err(error) => {
                 tracing::warn!(volume.place = place, %error, "a volume cannot be read");
-                spare.push(site);
+                found.spare.push(site);
             }
         }
     }
     // Not before a label has said whose the volume is: another's is left as it is.
-    let ours = labels.iter();
+    let ours = found.ours.iter();
     join_all(ours.map(|(_, site)| site.clear_unfinished(START_GRACE))).await;
-    Ok((labels, spare))
+    Ok(found)
+}
+
+/// Whether the labels name enough volumes of one store to open it.
+fn are_enough(labels: &[(Label, Site)]) -> bool {
+    let indexes: BTreeSet<usize> = labels.iter().map(|(label, _)| label.index).collect();
+    labels
+        .first()
+        .is_some_and(|(label, _)| indexes.len() >= label.geometry.data)
 }
 
 /// Decides by the labels which place is which volume, and which of them may serve.
@@ -325,8 +347,22 @@ async fn find(
     clock: &dyn Clock,
     patience: Duration,
 ) -> Result<Found> {
-    let (mut labels, mut spare) = read_labels(places, key, patience).await?;
+    let Readings {
+        ours: mut labels,
+        foreign,
+        mut spare,
+    } = read_labels(places, key, patience).await?;
     labels.sort_by_key(|(label, _)| std::cmp::Reverse(label.counter));
+    if let Some(site) = foreign.first()
+        && !are_enough(&labels)
+    {
+        return Err(Error::Refused {
+            place: site.place.name(),
+            rule: "it belongs to another store".into(),
+        });
+    }
+    // Among enough of ours it is reported like any other place that cannot be used.
+    spare.extend(foreign);
     let Some((newest, _)) = labels.first() else {
         return Err(Error::Unavailable {
             act: "open the store".into(),

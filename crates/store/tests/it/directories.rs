@@ -149,7 +149,7 @@ async fn exchanged_directories_are_recognised_while_open_and_at_start() {
 }
 
 #[tokio::test]
-async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_open() {
+async fn a_volume_of_another_store_is_never_written_and_refuses_a_start_where_too_few_are_ours() {
     let (ours, theirs) = (Fixture::new(3).await, Fixture::new(4).await);
     let store = ours.open().await.unwrap();
     let mut expected = objects(1, 8);
@@ -165,12 +165,36 @@ async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_o
     check_all(&store, &expected).await;
     assert_eq!(files(&ours.volume(2)).len(), before.len());
     drop(store);
+    let store = ours.open().await.unwrap();
+    let status = store.status();
+    assert_eq!(status.healthy, 5);
+    assert!(matches!(
+        status.volumes[2].state,
+        VolumeState::Missing { .. }
+    ));
+    let report = store.maintain().await;
+    let (place, why) = &report.places_unused[0];
+    assert_eq!(*place, ours.volume(2).display().to_string());
+    assert!(why.contains("it belongs to another store"), "{why}");
+    check_all(&store, &expected).await;
+    assert_eq!(files(&ours.volume(2)).len(), before.len());
+    drop(store);
+    // Three of six: the places are another store's, or the keyring is.
+    let aside = |index: usize| ours.dir.path().join(format!("aside-{index}"));
+    for index in [0, 1] {
+        fs::rename(ours.volume(index), aside(index)).unwrap();
+        fs::rename(theirs.volume(index), ours.volume(index)).unwrap();
+    }
     let error = ours.open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(
         error.to_string().contains("it belongs to another store"),
         "{error}"
     );
+    for index in [0, 1] {
+        fs::rename(ours.volume(index), theirs.volume(index)).unwrap();
+        fs::rename(aside(index), ours.volume(index)).unwrap();
+    }
     fs::rename(ours.volume(2), theirs.volume(2)).unwrap();
     fs::rename(ours.dir.path().join("away"), ours.volume(2)).unwrap();
     let store = ours.open().await.unwrap();

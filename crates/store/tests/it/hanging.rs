@@ -98,3 +98,51 @@ async fn a_disk_that_hangs_takes_few_of_the_threads_of_those_who_read() {
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
 }
+
+/// A volume whose answers to reads come too late.
+fn slow_down(sim: &SimStore, index: usize) {
+    let late = Duration::from_secs(1);
+    assert!(late > sim.settings.read_grace);
+    sim.volumes.only(&[Fault::Slow]);
+    sim.volumes.set_late(late);
+    sim.volumes.break_one(index, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_a_slow_disk_does_not_give_do_not_count_as_scrubbed() {
+    let sim = SimStore::create(4, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    put_all(&store, &objects(1, 6)).await;
+    slow_down(&sim, 2);
+    let report = store.scrub_all(None).await;
+    let counts = (report.objects, report.shards, report.unread);
+    assert_eq!(counts, (6, 30, 6));
+    assert_eq!(report.bad, []);
+    sim.volumes.heal();
+    let report = store.scrub_all(None).await;
+    assert_eq!((report.shards, report.unread), (36, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_holds_up_no_round_of_upkeep_and_the_scrubber_goes_on_in_the_next() {
+    let sim = SimStore::create(5, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    for number in 0..300 {
+        let path = Path::from(format!("{number:03}"));
+        store.put(&path, "x".into()).await.unwrap();
+    }
+    let mut names = sim.volumes.names(0).into_iter();
+    let last = names.find(|name| name.contains("/299~")).unwrap();
+    assert!(sim.volumes.drop_shard(0, &last));
+    slow_down(&sim, 2);
+    let mut rounds = 0;
+    while !sim.volumes.names(0).contains(&last) {
+        let began = Instant::now();
+        store.maintain().await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(40), "{took:?}");
+        rounds += 1;
+        assert!(rounds < 10, "the last object is not reached");
+    }
+    assert!(rounds > 1);
+}

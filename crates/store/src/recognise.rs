@@ -125,6 +125,10 @@ impl Inner {
         ground: &str,
         before: String,
     ) -> Result<(), String> {
+        // Not before the last look has come back.
+        if !site.is_idle() {
+            return Err(NOT_BACK.to_owned());
+        }
         match (claim, ground) {
             (Claim::Nothing(why), _) => Err((*why).to_owned()),
             (Claim::Labelled(label), "label") => {

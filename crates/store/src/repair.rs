@@ -143,13 +143,20 @@ impl Inner {
                     .is_ok()
             }
             Err(Rebuild::Read(error)) => {
+                // What it was wanted for may have passed, and it may be the one that the others need.
+                let own = self.fetch_whole(object, index).await;
+                if own.is_ok() {
+                    object.set_on(index);
+                    return true;
+                }
                 tracing::error!(
                     object.path = &*object.path,
                     volume.index = index,
                     %error,
                     "a shard cannot be rebuilt"
                 );
-                if error.kind() == ErrorKind::Corrupt {
+                let is_gone = matches!(own, Err(Fault::Wrong(_)));
+                if is_gone && error.kind() == ErrorKind::Corrupt {
                     repaired.damaged.insert(Arc::clone(&object.path));
                 }
                 false

@@ -85,6 +85,25 @@ async fn a_shard_that_cannot_be_read_is_written_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_that_a_volume_does_not_give_for_now_is_not_reported_as_damaged() {
+    let sim = SimStore::create(7, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    store.put(&Path::from("a"), "there".into()).await.unwrap();
+    drop_shard(&sim, "a", 0);
+    drop_shard(&sim, "a", 1);
+    sim.volumes.only(&[Fault::ReadError]);
+    sim.volumes.break_one(2, 1_000);
+    assert_eq!(store.scrub_all(None).await.bad.len(), 3);
+    let report = store.maintain().await;
+    assert_eq!(report.objects_damaged, [""; 0]);
+    assert_eq!(report.shards_wanted, 3);
+    sim.volumes.heal();
+    assert_eq!(store.maintain().await.shards_wanted, 0);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    assert_eq!(get(&store, "a").await.unwrap(), "there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_is_gone_only_when_every_volume_says_so() {
     let sim = SimStore::create(4, GEOMETRY).await.unwrap();
     let store = sim.open().await.unwrap();

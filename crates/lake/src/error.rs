@@ -25,6 +25,14 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
+    /// A newer program has written a part.
+    #[error("failed to read part `{path}`: its format, version {version}, is a newer program's")]
+    NewerPart {
+        /// The object.
+        path: String,
+        /// The version of its format.
+        version: String,
+    },
     /// A part's bytes are not what this version or an older one wrote.
     #[error("failed to read part `{path}`: {what}")]
     BadPart {
@@ -70,7 +78,7 @@ impl Error {
                 ..
             } => ErrorKind::NotFound,
             Self::Store { .. } => ErrorKind::Unavailable,
-            Self::BadPart { .. } => ErrorKind::Corrupt,
+            Self::BadPart { .. } | Self::NewerPart { .. } => ErrorKind::Corrupt,
             Self::Columns { .. } | Self::Parquet { .. } | Self::Internal { .. } => {
                 ErrorKind::Internal
             }

@@ -79,7 +79,8 @@ impl Lake {
     /// # Errors
     /// `Conflict` when a part or the ledger has moved before anything was published. `Unavailable`
     /// from the store or the catalog; what was published before stays, and calling again does the
-    /// rest. `Corrupt` or `NotFound` when a part cannot be read: what could be is published.
+    /// rest. `Corrupt` or `NotFound` when a part cannot be read: what came before it is published, and
+    /// when it is lost what comes after it too.
     pub async fn rewrite(
         &self,
         account: AccountId,

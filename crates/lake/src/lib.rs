@@ -49,7 +49,7 @@ pub use rows::tail_batches;
 pub use shred::render_float;
 
 use model::catalog::Catalog;
-use model::{Clock, ErrorKind, Random};
+use model::{Clock, Random};
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -69,8 +69,8 @@ pub struct Lake {
     records: Arc<RecordIndex>,
     /// Whether the outcome of the last publication is unknown.
     unsettled: Arc<AtomicBool>,
-    /// Which of the store's errors mean that an object is damaged for good.
-    is_corrupt: fn(&object_store::Error) -> bool,
+    /// Which of the store's errors mean that an object is lost for good.
+    is_object_lost: fn(&object_store::Error) -> bool,
 }
 
 impl Lake {
@@ -92,25 +92,28 @@ impl Lake {
             settings,
             records,
             unsettled: Arc::default(),
-            is_corrupt: |_| false,
+            is_object_lost: |error| matches!(error, object_store::Error::NotFound { .. }),
         }
     }
 
-    /// The same, told which of the store's errors mean that an object is damaged for good: a flush
-    /// does not wait for such a part.
+    /// The same, told which of the store's errors mean that an object is lost for good: a flush does
+    /// not wait for such a part. Without it, one that is not found is.
     #[must_use]
-    pub fn knowing_corrupt(self, is_corrupt: fn(&object_store::Error) -> bool) -> Self {
-        Self { is_corrupt, ..self }
+    pub fn knowing_lost(self, is_object_lost: fn(&object_store::Error) -> bool) -> Self {
+        Self {
+            is_object_lost,
+            ..self
+        }
     }
 
     /// Whether `error` says that a part cannot be read, however often it is tried.
     fn is_lost(&self, error: &Error) -> bool {
         match error {
-            Error::Store { source, .. } => {
-                error.kind() == ErrorKind::NotFound || (self.is_corrupt)(source)
-            }
+            Error::Store { source, .. } => (self.is_object_lost)(source),
             Error::BadPart { .. } => true,
-            Error::Catalog { .. }
+            // The program that wrote it can read it.
+            Error::NewerPart { .. }
+            | Error::Catalog { .. }
             | Error::Columns { .. }
             | Error::Parquet { .. }
             | Error::Internal { .. } => false,

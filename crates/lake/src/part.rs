@@ -261,9 +261,9 @@ pub(crate) fn check_version(path: &str, metadata: &ParquetMetaData) -> Result<()
         .find(|it| it.key == VERSION_KEY);
     match version.and_then(|it| it.value.as_deref()) {
         Some(VERSION) => Ok(()),
-        Some(other) => Err(Error::BadPart {
+        Some(newer) => Err(Error::NewerPart {
             path: path.to_owned(),
-            what: format!("its format has version {other}, newer than this program"),
+            version: newer.to_owned(),
         }),
         None => Err(Error::BadPart {
             path: path.to_owned(),

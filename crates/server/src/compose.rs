@@ -2,7 +2,7 @@
 //!
 //! Order matters: keyring, volumes, key table, store, control database, journal, lake, queries,
 //! routers. [`Installation`] is all of it, opened, whether a server runs on it or one command; it
-//! holds the lock as long as it lives.
+//! holds the lock as long as it lives, and the volumes until it is closed.
 
 mod adapters;
 mod keyring;
@@ -15,7 +15,7 @@ use control::{Control, KeyTable, SharedKeyring};
 use journal::Journal;
 use lake::Lake;
 use model::catalog::Catalog;
-use model::record::{Plane, Table};
+use model::record::{Entry, Plane, Table};
 use model::{Clock, ErrorKind, Random, RecordIds, SystemClock, SystemRandom, WriterId};
 use object_store::ObjectStore;
 use query::Engine;
@@ -84,7 +84,7 @@ pub(crate) struct Ground {
 /// Opens an installation.
 ///
 /// # Errors
-/// When a rule forbids it (the keyring's mode, a volume of another store) or something is missing;
+/// When a rule forbids it (the keyring's mode, volumes of another store) or something is missing;
 /// says which.
 pub(crate) async fn open(loaded: &Loaded, lock: Lock) -> Result<Installation> {
     let config = &loaded.config.store;
@@ -164,7 +164,7 @@ pub(crate) async fn assemble(loaded: &Loaded, ground: Ground) -> Result<Installa
         random,
         lake::Settings::default(),
     )
-    .knowing_corrupt(|error| store::kind(error) == ErrorKind::Corrupt);
+    .knowing_lost(store::is_lost);
     let engine = open_engine(config, &journal, (objects, catalog), &clock)?;
 
     let record_ids = Arc::new(RecordIds::new(writer_id));
@@ -520,7 +520,7 @@ impl Installation {
         Arc::clone(&self.control.rules().borrow())
     }
 
-    /// Ends what was started: the journal drains.
+    /// Ends what was started: the journal drains, and the volumes are given back.
     ///
     /// # Errors
     /// When the journal could not write its last commit.
@@ -543,13 +543,13 @@ impl Installation {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(writer) = writer {
-            writer
-                .await
-                .context("the journal's writer failed")?
-                .context("failed to drain the journal")?;
-        }
-        Ok(())
+        let drained = match writer {
+            Some(writer) => writer.await.context("the journal's writer failed"),
+            None => Ok(Ok(())),
+        };
+        // Whoever still has a handle of the store, as the key table has, must not hold them.
+        self.store.close().await;
+        drained?.context("failed to drain the journal")
     }
 
     fn refresh_gauges(&self) {

@@ -11,7 +11,8 @@ pub enum Error {
     /// A name, geometry or setting that the store cannot hold.
     #[error("{0}")]
     Invalid(String),
-    /// A volume that may not be used: it belongs to another store, or holds something else.
+    /// A volume that may not be used: it belongs to another store, holds something else, or is open
+    /// in another process.
     #[error("refused volume `{place}`: {rule}")]
     Refused {
         /// Where the volume is.
@@ -22,6 +23,10 @@ pub enum Error {
     /// No such object.
     #[error("no object `{0}`")]
     NotFound(String),
+    /// No such object on the volumes in service: with others out, or with a write of it that may turn
+    /// out to be complete, there may be one.
+    #[error("no object `{0}` on the volumes in service")]
+    Hidden(String),
     /// There is one already.
     #[error("object `{0}` exists already")]
     Exists(String),
@@ -65,7 +70,7 @@ impl Error {
         match self {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::Refused { .. } => ErrorKind::Denied,
-            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::Hidden(_) => ErrorKind::NotFound,
             Self::Exists(_) | Self::Changed(_) => ErrorKind::Conflict,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
@@ -85,7 +90,7 @@ impl Error {
 impl From<Error> for object_store::Error {
     fn from(error: Error) -> Self {
         match &error {
-            Error::NotFound(path) => Self::NotFound {
+            Error::NotFound(path) | Error::Hidden(path) => Self::NotFound {
                 path: path.clone(),
                 source: error.into(),
             },
@@ -126,4 +131,20 @@ pub fn kind(error: &object_store::Error) -> ErrorKind {
             .map_or(ErrorKind::Unavailable, Error::kind),
         _ => ErrorKind::Unavailable,
     }
+}
+
+/// Whether an error that came out of the store's `ObjectStore` side says that an object is lost for
+/// good: it is damaged beyond what parity repairs, or it was not there although every volume serves
+/// and no write of it is undecided. After any other error it may be there the next time.
+#[must_use]
+pub fn is_lost(error: &object_store::Error) -> bool {
+    let (object_store::Error::NotFound { source, .. }
+    | object_store::Error::Generic { source, .. }) = error
+    else {
+        return false;
+    };
+    matches!(
+        source.downcast_ref::<Error>(),
+        Some(Error::NotFound(_) | Error::Corrupt { .. })
+    )
 }

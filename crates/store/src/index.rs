@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::volume::{Header, ShardName};
+use crate::{Error, Result};
 
 /// One write of one object.
 #[derive(Debug)]
@@ -147,27 +148,40 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     entries: Mutex<BTreeMap<Arc<str>, Entry>>,
-    version: AtomicU64,
+    /// The last one that was used.
+    version: Mutex<u64>,
 }
 
 impl Index {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_version(&self) -> MutexGuard<'_, u64> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A version above all that were ever used.
-    pub(crate) fn next_version(&self) -> u64 {
-        self.version
-            .fetch_add(1, Ordering::AcqRel)
-            .saturating_add(1)
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Internal`] when there is none: never from below again, where a write would
+    /// lose against those before it.
+    pub(crate) fn next_version(&self) -> Result<u64> {
+        let mut version = self.lock_version();
+        let next = version
+            .checked_add(1)
+            .ok_or_else(|| Error::Internal("all versions of objects have been used".into()))?;
+        *version = next;
+        Ok(next)
     }
 
     pub(crate) fn raise_version(&self, floor: u64) {
-        self.version.fetch_max(floor, Ordering::AcqRel);
+        let mut version = self.lock_version();
+        *version = floor.max(*version);
     }
 
     pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        *self.lock_version()
     }
 
     pub(crate) fn insert(&self, path: Arc<str>, entry: Entry) {
@@ -292,3 +306,6 @@ impl Index {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

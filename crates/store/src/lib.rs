@@ -7,8 +7,8 @@
 //! service, never combine shards of different writes, never give back bytes that it did not write
 //! there, and never re-create a volume's missing directory.
 //!
-//! One process opens a store at a time (the program holds a lock): the index of objects is kept in
-//! memory, built from the volumes' listings at start.
+//! One process opens a store at a time, and holds each of its volumes by a lock on it: the index of
+//! objects is kept in memory, built from the volumes' listings at start.
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -33,6 +33,8 @@ mod write;
 
 mod read;
 
+mod judge;
+
 mod recognise;
 mod repair;
 mod scrub;
@@ -49,7 +51,7 @@ mod volume;
 
 mod error;
 
-pub use error::{Error, Result, kind};
+pub use error::{Error, Result, is_lost, kind};
 pub use layout::{Geometry, VOLUMES_MAX};
 pub use open::{Settings, Store};
 pub use repair::RepairReport;

@@ -184,10 +184,15 @@ impl Store {
 
     fn find(&self, location: &Path) -> Result<Arc<Object>> {
         let path: &str = location.as_ref();
-        self.inner
-            .index
-            .current(path)
-            .ok_or_else(|| Error::NotFound(path.to_owned()))
+        let (index, slots) = (&self.inner.index, &self.inner.slots);
+        index.current(path).ok_or_else(|| {
+            let undecided = index.all(path).iter().any(|object| !object.is_doomed());
+            if undecided || !slots.is_whole() {
+                Error::Hidden(path.to_owned())
+            } else {
+                Error::NotFound(path.to_owned())
+            }
+        })
     }
 
     async fn get_object(

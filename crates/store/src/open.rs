@@ -1,32 +1,43 @@
 //! A store is made once and opened by its keyring and its volumes' places alone.
 
+use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use model::{Clock, Random, Secret, Timestamp};
 use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
-use crate::index::{Entry, Index, Object};
-use crate::read::Fault;
-use crate::slots::{Out, Slot, Slots};
+use crate::index::{Index, Object};
+use crate::recognise::OPEN_ELSEWHERE;
+use crate::slots::{Out, SLOW_GRACE, Serving, Site, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
-/// Under-replicated objects that are examined and repaired before a store is open; the rest waits
-/// for [`Store::maintain`].
-const REPAIRS_AT_OPEN_MAX: usize = 256;
+/// More writes than a process makes between two writings of the labels: each start writes them.
+const VERSIONS_AHEAD_MAX: u64 = 1 << 32;
 /// Paths hash to this many locks.
 const PATH_LOCKS: usize = 64;
+/// How often a volume that somebody else has open is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How long a volume's label may take at start.
+const START_GRACE: Duration = Duration::from_secs(30);
+/// How long the listings may take without which there is no start.
+const LISTINGS_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How a store behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// How long a start waits for another process to let go of a volume.
+    pub lock_patience: Duration,
     /// How long a volume may take for a write before it is marked out.
     pub write_grace: Duration,
-    /// How long a read waits for a volume before it decodes without it.
+    /// How long a read waits for a volume before it decodes without it: this, and the time that the
+    /// bytes take at 8 MiB a second.
     pub read_grace: Duration,
     /// Whether [`Store::maintain`] takes an existing, empty directory as the replacement of a
     /// missing volume. A directory that is not there is never made.
@@ -42,6 +53,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            lock_patience: Duration::from_secs(10),
             write_grace: Duration::from_secs(2),
             read_grace: Duration::from_millis(500),
             adopt_empty: true,
@@ -96,9 +108,9 @@ impl Store {
     /// the order of `places`.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Denied`] when a place holds anything, [`model::ErrorKind::Invalid`] when
-    /// there are not exactly k + m places, [`model::ErrorKind::Unavailable`] when one cannot be
-    /// written; labels that were written stay.
+    /// [`model::ErrorKind::Denied`] when a place holds anything, or somebody else has it open;
+    /// [`model::ErrorKind::Invalid`] when there are not exactly k + m places;
+    /// [`model::ErrorKind::Unavailable`] when one cannot be written; labels that were written stay.
     pub async fn create(
         places: &[Arc<dyn Place>],
         geometry: Geometry,
@@ -130,6 +142,9 @@ impl Store {
                 reason: error.to_string(),
             };
             place.make().await.map_err(failed)?;
+            if !place.lock().await.map_err(failed)? {
+                return Err(open_elsewhere(place.as_ref()));
+            }
             if !place.is_vacant().await.map_err(failed)? {
                 let rule = "a new volume must be empty".to_owned();
                 return Err(Error::Refused {
@@ -155,17 +170,24 @@ impl Store {
                     reason: error.to_string(),
                 })?;
         }
+        places.iter().for_each(|place| place.unlock());
         Ok(())
     }
 
     /// Opens a store. The places may be given in any order; geometry and order come from the
-    /// labels. Volumes that are missing, empty, damaged or rolled back are marked out, as long as k
-    /// are left.
+    /// labels. Volumes that are missing, empty, damaged, rolled back or do not answer are marked out,
+    /// as long as k are left. The volumes are this store's alone until [`Store::close`], or until its last
+    /// handle is dropped.
+    ///
+    /// A place that holds a volume of another store (or of this one under another root key) is left
+    /// out too, and nothing there is touched.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Denied`] when a place holds a volume of another store (or of this one
-    /// under another root key); [`model::ErrorKind::Unavailable`] when fewer than k volumes can
-    /// serve.
+    /// [`model::ErrorKind::Denied`] when a place holds a volume of another store and fewer than k hold
+    /// one of this: the places, or the keyring, are not those of this store. Also when somebody else
+    /// has a volume open: two stores on the same volumes would each lose what the other acknowledges,
+    /// so it is not taken for a missing one. [`model::ErrorKind::Unavailable`] when fewer than k volumes
+    /// can serve.
     pub async fn open(
         places: Vec<Arc<dyn Place>>,
         keyring: &Keyring,
@@ -175,7 +197,8 @@ impl Store {
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let key = label_key(keyring);
-        let found = find(&places, &key, clock.as_ref()).await?;
+        let patience = settings.lock_patience;
+        let found = find(&places, &key, clock.as_ref(), patience).await?;
         let Found {
             geometry,
             version_floor,
@@ -217,6 +240,15 @@ impl Store {
     pub fn readiness(&self) -> bool {
         self.inner.slots.is_ready()
     }
+
+    /// Gives the volumes back, so that another process can open them, whoever still has a handle:
+    /// what is under way ends first, and nothing is read or written from then on. A volume on which
+    /// an operation hangs is held until that comes back.
+    pub async fn close(&self) {
+        let _one_at_a_time = self.inner.upkeep.lock().await;
+        let _alone = self.inner.gate.write().await;
+        self.inner.slots.close();
+    }
 }
 
 fn label_key(keyring: &Keyring) -> LabelKey {
@@ -229,36 +261,108 @@ struct Found {
     version_floor: u64,
     slots: Vec<Slot>,
     counter: u64,
-    spare: Vec<Arc<dyn Place>>,
+    spare: Vec<Site>,
 }
 
-/// Reads all labels and decides which place is which volume, and which of them may serve.
-async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> Result<Found> {
-    let mut labels: Vec<(Label, Arc<dyn Place>)> = Vec::new();
-    let mut spare = Vec::new();
-    let readings = join_all(places.iter().map(|place| place.read_label())).await;
-    for (place, reading) in places.iter().zip(readings) {
-        match reading.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
-            Ok(Some(Reading::Ours(label))) => labels.push((label, Arc::clone(place))),
+fn open_elsewhere(place: &dyn Place) -> Error {
+    Error::Refused {
+        place: place.name(),
+        rule: format!(
+            "{OPEN_ELSEWHERE}: end the other process, and name a volume in one installation only"
+        ),
+    }
+}
+
+/// The label at a place, once its volume is this store's alone.
+async fn read_label(site: &Site, patience: Duration) -> Result<io::Result<Option<Bytes>>> {
+    let began = Instant::now();
+    loop {
+        match site.lock(START_GRACE).await {
+            Ok(true) => break,
+            Ok(false) if began.elapsed() < patience => tokio::time::sleep(LOCK_PAUSE).await,
+            Ok(false) => return Err(open_elsewhere(site.place.as_ref())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let label = site.run(START_GRACE, |place| async move { place.read_label().await });
+    Ok(label.await)
+}
+
+/// What the places hold, by their labels.
+#[derive(Default)]
+struct Readings {
+    ours: Vec<(Label, Site)>,
+    /// Volumes of other stores.
+    foreign: Vec<Site>,
+    /// Places without a label that is readable.
+    spare: Vec<Site>,
+}
+
+/// Reads all labels.
+async fn read_labels(
+    places: &[Arc<dyn Place>],
+    key: &LabelKey,
+    patience: Duration,
+) -> Result<Readings> {
+    let mut found = Readings::default();
+    let sites: Vec<Site> = places.iter().cloned().map(Site::new).collect();
+    let readings = join_all(sites.iter().map(|site| read_label(site, patience))).await;
+    for (site, reading) in sites.into_iter().zip(readings) {
+        let place = site.place.name();
+        match reading?.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
+            Ok(Some(Reading::Ours(label))) => found.ours.push((label, site)),
             Ok(Some(Reading::Foreign)) => {
-                let rule = "it belongs to another store".to_owned();
-                return Err(Error::Refused {
-                    place: place.name(),
-                    rule,
-                });
+                tracing::error!(volume.place = place, "a volume belongs to another store");
+                found.foreign.push(site);
             }
             Ok(Some(Reading::Damaged | Reading::Unknown)) => {
-                tracing::warn!(volume.place = place.name(), "a volume's label is damaged");
-                spare.push(Arc::clone(place));
+                tracing::warn!(volume.place = place, "a volume's label is damaged");
+                found.spare.push(site);
             }
-            Ok(None) => spare.push(Arc::clone(place)),
+            Ok(None) => found.spare.push(site),
             Err(error) => {
-                tracing::warn!(volume.place = place.name(), %error, "a volume cannot be read");
-                spare.push(Arc::clone(place));
+                tracing::warn!(volume.place = place, %error, "a volume cannot be read");
+                found.spare.push(site);
             }
         }
     }
+    // Not before a label has said whose the volume is: another's is left as it is.
+    let ours = found.ours.iter();
+    join_all(ours.map(|(_, site)| site.clear_unfinished(START_GRACE))).await;
+    Ok(found)
+}
+
+/// Whether the labels name enough volumes of one store to open it.
+fn are_enough(labels: &[(Label, Site)]) -> bool {
+    let indexes: BTreeSet<usize> = labels.iter().map(|(label, _)| label.index).collect();
+    labels
+        .first()
+        .is_some_and(|(label, _)| indexes.len() >= label.geometry.data)
+}
+
+/// Decides by the labels which place is which volume, and which of them may serve.
+async fn find(
+    places: &[Arc<dyn Place>],
+    key: &LabelKey,
+    clock: &dyn Clock,
+    patience: Duration,
+) -> Result<Found> {
+    let Readings {
+        ours: mut labels,
+        foreign,
+        mut spare,
+    } = read_labels(places, key, patience).await?;
     labels.sort_by_key(|(label, _)| std::cmp::Reverse(label.counter));
+    if let Some(site) = foreign.first()
+        && !are_enough(&labels)
+    {
+        return Err(Error::Refused {
+            place: site.place.name(),
+            rule: "it belongs to another store".into(),
+        });
+    }
+    // Among enough of ours it is reported like any other place that cannot be used.
+    spare.extend(foreign);
     let Some((newest, _)) = labels.first() else {
         return Err(Error::Unavailable {
             act: "open the store".into(),
@@ -275,14 +379,15 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
             reason: "it is missing".into(),
         }),
         seen: volume.seen,
-        busy: Arc::new(AtomicUsize::new(0)),
+        busy: Arc::default(),
+        late: Arc::default(),
     };
     let mut slots: Vec<Slot> = newest.volumes.iter().map(missing).collect();
-    for (label, place) in labels {
+    for (label, site) in labels {
         if label.geometry != newest.geometry {
             let rule = "its label names another number of volumes".to_owned();
             return Err(Error::Refused {
-                place: place.name(),
+                place: site.place.name(),
                 rule,
             });
         }
@@ -293,7 +398,7 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
         };
         if slot.place.is_some() {
             // A copy of a volume: the one with the newer label serves.
-            spare.push(place);
+            spare.push(site);
             continue;
         }
         let out = |reason: &str| {
@@ -306,7 +411,7 @@ async fn find(places: &[Arc<dyn Place>], key: &LabelKey, clock: &dyn Clock) -> R
             .volumes
             .get(label.index)
             .is_some_and(|own| own.id == known.id);
-        slot.place = Some(place);
+        slot.place = Some(site.place);
         slot.out = if known.out_since.is_some() {
             out("it was out when the store was closed")
         } else if !same {
@@ -338,22 +443,25 @@ impl Inner {
     async fn start(self: &Arc<Self>) -> Result<()> {
         let mut found: BTreeMap<ShardName, Object> = BTreeMap::new();
         let serving = self.slots.serving();
-        let lists = join_all(serving.iter().map(|serving| serving.place.list())).await;
+        // A name alone proves nothing: one with a version that no write was given would use up those
+        // of all writes to come.
+        let newest = self.index.version().saturating_add(VERSIONS_AHEAD_MAX);
         let mut failed = Vec::new();
-        for (serving, list) in serving.iter().zip(lists) {
+        for (index, list) in self.listings(&serving).await {
             let names = match list {
                 Ok(names) => names,
                 Err(error) => {
-                    failed.push((serving.index, format!("its listing: {error}")));
+                    failed.push((index, format!("its listing: {error}")));
                     continue;
                 }
             };
             for name in names.iter().filter_map(|name| ShardName::decode(name)) {
-                if name.index != serving.index {
+                if name.index != index {
                     continue;
                 }
-                self.index.raise_version(name.version);
-                let index = name.index;
+                if name.version <= newest {
+                    self.index.raise_version(name.version);
+                }
                 // A name that somebody changed speaks for its own shard alone: the same write with
                 // another length or time is another one.
                 let write = ShardName { index: 0, ..name };
@@ -380,92 +488,39 @@ impl Inner {
         Ok(())
     }
 
-    async fn build(self: &Arc<Self>, found: BTreeMap<ShardName, Object>) {
-        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
-        let mut paths: BTreeMap<Arc<str>, Vec<Arc<Object>>> = BTreeMap::new();
-        let mut partial: Vec<Arc<Object>> = Vec::new();
-        for object in found.into_values() {
-            let object = Arc::new(object);
-            if members.iter().any(|index| !object.is_on(*index)) {
-                partial.push(Arc::clone(&object));
-            }
-            paths
-                .entry(Arc::clone(&object.path))
-                .or_default()
-                .push(object);
-        }
-        // A crash leaves the newest ones half-done: these are looked at shard by shard, and so is
-        // what may be nothing but names that somebody changed.
-        partial.sort_by_key(|object| std::cmp::Reverse(object.version));
-        for (seen, object) in partial.iter().enumerate() {
-            let rivals = paths.get(&object.path).is_some_and(|all| all.len() > 1);
-            if seen < REPAIRS_AT_OPEN_MAX || (rivals && self.may_be_invented(object, &members)) {
-                self.verify_present(object, &members).await;
-            }
-        }
-        for (path, writes) in paths {
-            self.index.insert(path, self.choose(writes, &members));
-        }
-        for object in partial
+    /// What lies on each volume. As many listings as are needed take the time that they take; one that
+    /// takes much longer than these is not waited for.
+    async fn listings(&self, serving: &[Serving]) -> Vec<(usize, io::Result<Vec<String>>)> {
+        let began = Instant::now();
+        let mut patience = LISTINGS_MAX;
+        let mut running: FuturesUnordered<_> = serving
             .iter()
-            .filter(|object| self.index.is_current(object))
-        {
-            let missing = members.iter().filter(|index| !object.is_on(**index));
-            missing.for_each(|index| self.want(object, *index));
-        }
-        let current: Vec<Arc<Object>> = partial
-            .into_iter()
-            .filter(|object| self.index.is_current(object))
-            .take(REPAIRS_AT_OPEN_MAX)
+            .map(|serving| async move {
+                let list = serving.run(LISTINGS_MAX, |place| async move { place.list().await });
+                (serving.index, list.await)
+            })
             .collect();
-        for object in current {
-            self.complete(&object, &members).await;
-        }
-    }
-
-    /// Whether so few volumes name a write that all of them may lie, and enough to be believed.
-    fn may_be_invented(&self, object: &Object, members: &[usize]) -> bool {
-        let held = members.iter().filter(|index| object.is_on(**index)).count();
-        (self.geometry.data..=self.geometry.parity).contains(&held)
-    }
-
-    /// Makes whole what a crash may have cut short. When that fails because shards that were good a
-    /// moment ago are not, it is judged again: what is not there k times was never acknowledged.
-    async fn complete(self: &Arc<Self>, object: &Arc<Object>, members: &[usize]) {
-        self.repair_wanted(Some(&object.path)).await;
-        if members.iter().all(|index| object.is_on(*index)) {
-            return;
-        }
-        self.verify_present(object, members).await;
-        let mut writes = self.index.all(&object.path);
-        writes.sort_by_key(|object| object.version);
-        self.index
-            .insert(Arc::clone(&object.path), self.choose(writes, members));
-    }
-
-    /// Which of the writes of a path, oldest first, is the object: the newest one that may be
-    /// complete.
-    fn choose(&self, writes: Vec<Arc<Object>>, members: &[usize]) -> Entry {
-        let mut entry = Entry::default();
-        for object in writes.into_iter().rev() {
-            let held = members.iter().filter(|index| object.is_on(**index)).count();
-            if entry.current.is_none() && held >= self.geometry.data {
-                entry.current = Some(object);
-            } else {
-                entry.garbage.push(object);
+        let mut late: BTreeSet<usize> = serving.iter().map(|serving| serving.index).collect();
+        let mut listings = Vec::with_capacity(serving.len());
+        let mut listed: usize = 0;
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            let Ok(Some((index, list))) = tokio::time::timeout(left, running.next()).await else {
+                break;
+            };
+            if list.is_ok() {
+                listed = listed.saturating_add(1);
+                if listed == self.geometry.data {
+                    patience = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                }
             }
+            late.remove(&index);
+            listings.push((index, list));
         }
-        entry
-    }
-
-    /// Looks at every shard of an object and forgets those that are not what they should be. Of one
-    /// whose volume does not answer nothing is known: it still counts, and a read says so.
-    pub(crate) async fn verify_present(&self, object: &Object, members: &[usize]) {
-        for index in members.iter().copied().filter(|index| object.is_on(*index)) {
-            match self.fetch_whole(object, index).await {
-                Ok(_) | Err(Fault::Unreachable(_)) => {}
-                Err(Fault::Wrong(_)) => object.set_off(index),
-            }
-        }
+        listings.extend(late.into_iter().map(|index| {
+            let why = format!("no answer within {} s", patience.as_secs());
+            (index, Err(io::Error::new(io::ErrorKind::TimedOut, why)))
+        }));
+        listings
     }
 }

@@ -10,20 +10,28 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
 use crate::open::Inner;
-use crate::slots::Serving;
+use crate::slots::{NOT_BACK, Serving};
 use crate::status::volume_number;
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};
+
+/// A volume that reads fewer bytes than these in a second, after [`crate::Settings::read_grace`],
+/// counts as one that does not answer.
+const READ_BYTES_PER_SECOND_MIN: u64 = 8 * 1024 * 1024;
 
 /// Why a shard could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Its volume is missing or did not answer: nothing is known of the shard.
     Unreachable(String),
+    /// Its volume said that it cannot read it: nothing is known of the shard either, but it is put
+    /// there anew. That mends a bad sector, and shows when the whole volume fails.
+    Failed(String),
     /// It is not there, or not what was written.
     Wrong(String),
 }
@@ -256,20 +264,37 @@ impl Inner {
         let Some(serving) = self.slots.at(index) else {
             return Err(Fault::Unreachable("its volume is missing".into()));
         };
+        if serving.is_stuck() {
+            return Err(Fault::Unreachable(NOT_BACK.into()));
+        }
         let name = object.name(index).encode();
+        let grace = self.read_grace(span(&range));
         let read = serving
-            .run(self.settings.read_grace, move |place| async move {
-                place.get(&name, range).await
-            })
+            .run(
+                grace,
+                move |place| async move { place.get(&name, range).await },
+            )
             .await;
         read.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Fault::Unreachable(error.to_string()),
             io::ErrorKind::NotFound => Fault::Wrong("it is missing".into()),
-            _ => Fault::Wrong(error.to_string()),
+            io::ErrorKind::InvalidData => Fault::Wrong(error.to_string()),
+            _ => Fault::Failed(error.to_string()),
         })
     }
 
-    async fn read_header(
+    /// How long a volume may take for so many bytes: a large shard takes its time on a disk that is
+    /// only slow.
+    fn read_grace(&self, bytes: u64) -> Duration {
+        let milliseconds = bytes
+            .saturating_mul(1_000)
+            .checked_div(READ_BYTES_PER_SECOND_MIN)
+            .unwrap_or(0);
+        let bytes_take = Duration::from_millis(milliseconds);
+        self.settings.read_grace.saturating_add(bytes_take)
+    }
+
+    pub(crate) async fn read_header(
         &self,
         object: &Object,
         index: usize,
@@ -380,19 +405,19 @@ impl Inner {
     /// What to say of an object of which fewer than k shards are right.
     fn lost(&self, object: &Object, faults: &Faults) -> Error {
         let mut reasons = Vec::new();
-        let mut unreachable: usize = 0;
+        let mut unknown: usize = 0;
         for index in 0..self.geometry.volumes() {
             let number = volume_number(index);
             match faults.get(&index) {
                 Some(Fault::Wrong(why)) => {
                     reasons.push(format!("the shard on volume {number}: {why}"));
                 }
-                Some(Fault::Unreachable(why)) => {
-                    unreachable = unreachable.saturating_add(1);
+                Some(Fault::Unreachable(why) | Fault::Failed(why)) => {
+                    unknown = unknown.saturating_add(1);
                     reasons.push(format!("the shard on volume {number}: {why}"));
                 }
                 None if self.slots.at(index).is_none() => {
-                    unreachable = unreachable.saturating_add(1);
+                    unknown = unknown.saturating_add(1);
                     reasons.push(format!("volume {number} is missing"));
                 }
                 None => {}
@@ -403,8 +428,8 @@ impl Inner {
             .filter(|fault| matches!(fault, Fault::Wrong(_)))
             .count();
         let reason = reasons.join("; ");
-        // With the unreachable ones back, would it be readable again?
-        if unreachable > 0 && wrong <= self.geometry.parity {
+        // With those that may still be right, would it be readable again?
+        if unknown > 0 && wrong <= self.geometry.parity {
             return Error::Unavailable {
                 act: format!("read `{}`", object.path),
                 reason,
@@ -420,7 +445,8 @@ impl Inner {
     pub(crate) async fn heal(self: &Arc<Self>, object: &Arc<Object>, faults: &Faults) {
         const ON_THE_SPOT_BYTES_MAX: u64 = 8 * 1024 * 1024;
         for (index, fault) in faults {
-            if matches!(fault, Fault::Wrong(_)) && self.slots.is_serving(*index) {
+            let is_bad = !matches!(fault, Fault::Unreachable(_));
+            if is_bad && self.slots.is_serving(*index) {
                 self.want(object, *index);
                 if object.length <= ON_THE_SPOT_BYTES_MAX {
                     Box::pin(self.repair_wanted(Some(&object.path))).await;

@@ -1,26 +1,32 @@
 //! Repair: rebuilding shards, bringing volumes back, removing what belongs to no object.
 
+use model::ErrorKind;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
-use crate::read::Faults;
-use crate::slots::Serving;
+use crate::read::{Fault, Faults};
+use crate::slots::{NOT_BACK, SLOW_GRACE, Serving};
 use crate::status::volume_number;
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
 use crate::{Error, Result};
 
-/// With as few shards missing a volume is finished while writers wait.
+/// With as few shards too much or missing a volume is finished while writers wait.
 const LAST_STEP_MAX: usize = 32;
+/// With as few bytes in the objects whose shards are missing.
+const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
-/// How long a volume's listing or label may take, seconds.
-const SLOW_GRACE_SECONDS: u64 = 60;
+/// Objects that cannot be read for now, and without whose shards a volume comes back all the same.
+const UNREAD_MAX: usize = 32;
+/// Damaged objects that a report names.
+const DAMAGED_MAX: usize = 100;
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,8 +41,20 @@ pub struct RepairReport {
     pub shards_rebuilt: u64,
     /// Shards that could not be rebuilt for now.
     pub shards_wanted: u64,
+    /// Objects of which fewer good shards are left than are needed, the first 100. What is left of
+    /// them stays.
+    pub objects_damaged: Vec<String>,
     /// Files removed that belonged to no object.
     pub garbage_removed: u64,
+}
+
+impl RepairReport {
+    fn note_damaged(&mut self, path: &str) {
+        let known = self.objects_damaged.iter().any(|known| known == path);
+        if !known && self.objects_damaged.len() < DAMAGED_MAX {
+            self.objects_damaged.push(path.to_owned());
+        }
+    }
 }
 
 impl Store {
@@ -73,14 +91,14 @@ impl Store {
 }
 
 impl Inner {
-    /// Rebuilds the wanted shards (of one path, or all), and answers how many were.
-    pub(crate) async fn repair_wanted(self: &Arc<Self>, path: Option<&str>) -> u64 {
+    /// Rebuilds the wanted shards (of one path, or all).
+    pub(crate) async fn repair_wanted(self: &Arc<Self>, path: Option<&str>) -> Repaired {
         let wanted: Vec<(Arc<str>, usize)> = {
             let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
             let of_path = |item: &&(Arc<str>, usize)| path.is_none_or(|path| &*item.0 == path);
             wanted.iter().filter(of_path).cloned().collect()
         };
-        let mut rebuilt: u64 = 0;
+        let mut repaired = Repaired::default();
         for item in wanted {
             let _path = self.lock_path(&item.0).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
@@ -88,7 +106,10 @@ impl Inner {
                 // Deleted meanwhile, or its volume is out and will be compared as a whole.
                 None => true,
                 Some(_) if !self.slots.is_serving(item.1) => true,
-                Some(object) => self.rebuild_in_service(&object, item.1, &mut rebuilt).await,
+                Some(object) => {
+                    self.rebuild_in_service(&object, item.1, &mut repaired)
+                        .await
+                }
             };
             if done {
                 self.wanted
@@ -97,21 +118,21 @@ impl Inner {
                     .remove(&item);
             }
         }
-        rebuilt
+        repaired
     }
 
     async fn rebuild_in_service(
         self: &Arc<Self>,
         object: &Arc<Object>,
         index: usize,
-        rebuilt: &mut u64,
+        repaired: &mut Repaired,
     ) -> bool {
         let Some(serving) = self.slots.at(index) else {
             return true;
         };
         match self.rebuild(object, &serving).await {
             Ok(()) => {
-                *rebuilt = rebuilt.saturating_add(1);
+                repaired.rebuilt = repaired.rebuilt.saturating_add(1);
                 true
             }
             Err(Rebuild::Write(why)) => {
@@ -123,6 +144,12 @@ impl Inner {
                     .is_ok()
             }
             Err(Rebuild::Read(error)) => {
+                // What it was wanted for may have passed, and it may be the one that the others need.
+                let own = self.fetch_whole(object, index).await;
+                if own.is_ok() {
+                    object.set_on(index);
+                    return true;
+                }
                 tracing::error!(
                     object.path = &*object.path,
                     volume.number = volume_number(index),
@@ -130,6 +157,10 @@ impl Inner {
                     %error,
                     "a shard cannot be rebuilt"
                 );
+                let is_gone = matches!(own, Err(Fault::Wrong(_)));
+                if is_gone && error.kind() == ErrorKind::Corrupt {
+                    repaired.damaged.insert(Arc::clone(&object.path));
+                }
                 false
             }
         }
@@ -166,10 +197,7 @@ impl Inner {
         let mut writer = ShardWriter::new(&self.shard_key, &header, index);
         for stripe in 0..layout.stripes() {
             let mut faults = Faults::new();
-            faults.insert(
-                index,
-                crate::read::Fault::Wrong("it is being rebuilt".into()),
-            );
+            faults.insert(index, Fault::Wrong("it is being rebuilt".into()));
             let pieces = self.stripe(object, &layout, stripe, faults).await?;
             let inner = Arc::clone(self);
             let coded = narrow(layout.coded_bytes(stripe));
@@ -192,8 +220,12 @@ impl Inner {
 
     /// Rebuilds all that is wanted.
     async fn rebuild_all(self: &Arc<Self>, report: &mut RepairReport) {
-        let rebuilt = self.repair_wanted(None).await;
-        report.shards_rebuilt = report.shards_rebuilt.saturating_add(rebuilt);
+        let repaired = self.repair_wanted(None).await;
+        report.shards_rebuilt = report.shards_rebuilt.saturating_add(repaired.rebuilt);
+        repaired
+            .damaged
+            .iter()
+            .for_each(|path| report.note_damaged(path));
         let left = self
             .wanted
             .lock()
@@ -216,8 +248,7 @@ impl Inner {
             }
             let number = volume_number(index);
             if slot.busy.load(Ordering::Acquire) > 0 {
-                let why = "operations on it have not come back".to_owned();
-                report.volumes_out.push((number, why));
+                report.volumes_out.push((number, NOT_BACK.to_owned()));
                 continue;
             }
             match self.bring_back_one(index, report).await {
@@ -237,7 +268,8 @@ impl Inner {
         self.judge_again().await;
     }
 
-    /// Compares a volume that is out with the objects, makes it equal, and puts it in service.
+    /// Compares a volume that is out with the objects, makes it equal, and puts it in service: but for
+    /// the shards of objects that cannot be read, which stay wanted.
     async fn bring_back_one(
         self: &Arc<Self>,
         index: usize,
@@ -251,109 +283,111 @@ impl Inner {
             .slots
             .at(index)
             .ok_or_else(|| failed("its place holds no volume".into()))?;
-        let names = slowly(volume.place.list()).await.map_err(failed)?;
-        let mut held: BTreeSet<String> = names.into_iter().collect();
+        let names = volume.slowly(|place| async move { place.list().await });
+        let mut held = Held::of(names.await.map_err(failed)?);
         for _ in 0..ROUNDS_MAX {
-            let missing = self.difference(index, &held).1.len();
-            if missing <= LAST_STEP_MAX {
-                // Writers wait from here on, so that none of their shards is missed.
-                let _alone = Arc::clone(&self.gate).write_owned().await;
-                self.level(&volume, &mut held, report, usize::MAX)
-                    .await
-                    .map_err(failed)?;
-                return self.slots.mark_in(index, self.index.version()).await;
-            }
-            self.level(&volume, &mut held, report, missing)
+            let found = self.difference(index, &held);
+            self.level(&volume, &mut held, found, SLOW_GRACE, report)
                 .await
                 .map_err(failed)?;
+            self.note_held(index, &held);
+            // Writers wait from here on, so that none of their shards is missed: for what has changed
+            // meanwhile, and for a disk that hangs no longer than when it is in service.
+            let _alone = Arc::clone(&self.gate).write_owned().await;
+            let left = self.difference(index, &held);
+            if left.is_little() {
+                let grace = self.settings.write_grace;
+                self.level(&volume, &mut held, left, grace, report)
+                    .await
+                    .map_err(failed)?;
+                self.slots.mark_in(index, self.index.version()).await?;
+                let left_out = held.left_out.values();
+                left_out
+                    .filter(|object| self.index.is_current(object))
+                    .for_each(|object| self.want(object, index));
+                return Ok(());
+            }
         }
         Err(failed("it does not catch up with the writers".into()))
     }
 
-    /// What a volume holds too much (names), and what it lacks (objects).
-    fn difference(&self, index: usize, held: &BTreeSet<String>) -> (Vec<String>, Vec<Arc<Object>>) {
+    fn difference(&self, index: usize, held: &Held) -> Difference {
         let mut missing = Vec::new();
         let mut known = BTreeSet::new();
         for object in self.index.below("") {
             let name = object.name(index).encode();
-            if !held.contains(&name) {
+            if !held.names.contains(&name) && !held.left_out.contains_key(&name) {
                 missing.push(object);
             }
             known.insert(name);
         }
         let undecided = self.index.undecided();
         known.extend(undecided.iter().map(|object| object.name(index).encode()));
-        let extra = held.difference(&known).cloned().collect();
-        (extra, missing)
+        // What cannot be a shard of this volume is not the store's to remove, however it got there.
+        let removable = |name: &&String| is_shard_of(index, name);
+        let extra = held.names.difference(&known).filter(removable);
+        let extra = extra.cloned().collect();
+        Difference { extra, missing }
     }
 
+    /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
+    /// lacks, as far as that can be read.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
-        held: &mut BTreeSet<String>,
+        held: &mut Held,
+        found: Difference,
+        grace: Duration,
         report: &mut RepairReport,
-        most: usize,
     ) -> std::result::Result<(), String> {
-        let (extra, missing) = self.difference(volume.index, held);
-        for names in extra.chunks(256) {
+        for names in found.extra.chunks(256) {
             // Deleted while the volume was away: it must not come back with them.
             let batch = names.to_vec();
             volume
-                .run(slow_grace(), move |place| async move {
-                    place.delete(&batch).await
-                })
+                .run(
+                    grace,
+                    move |place| async move { place.delete(&batch).await },
+                )
                 .await
                 .map_err(|error| error.to_string())?;
             for name in names {
-                held.remove(name);
+                held.names.remove(name);
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
-        for object in missing.iter().take(most) {
+        for object in &found.missing {
             match self.rebuild(object, volume).await {
                 Ok(()) => {
                     report.shards_rebuilt = report.shards_rebuilt.saturating_add(1);
-                    held.insert(object.name(volume.index).encode());
+                    held.names.insert(object.name(volume.index).encode());
                 }
                 // Deleted meanwhile.
                 Err(Rebuild::Read(_)) if !self.index.is_current(object) => {}
-                Err(Rebuild::Read(error)) => return Err(error.to_string()),
+                Err(Rebuild::Read(error)) => {
+                    held.leave_out(volume.index, object, &error)?;
+                    tracing::error!(
+                        object.path = &*object.path,
+                        volume.number = volume_number(volume.index),
+                        %error,
+                        "a volume comes back without a shard that cannot be rebuilt"
+                    );
+                    if error.kind() == ErrorKind::Corrupt {
+                        report.note_damaged(&object.path);
+                    }
+                }
                 Err(Rebuild::Write(why)) => return Err(why),
-            }
-        }
-        for object in self.index.below("").iter().chain(&self.index.undecided()) {
-            if held.contains(&object.name(volume.index).encode()) {
-                object.set_on(volume.index);
             }
         }
         Ok(())
     }
 
-    /// Judges again what was found incomplete at start, without the volumes that have come back.
-    async fn judge_again(self: &Arc<Self>) {
-        let members: Vec<usize> = self.slots.serving().iter().map(|s| s.index).collect();
-        for object in self.index.undecided() {
-            if !self.is_newest_complete(&object, &members) {
-                continue;
-            }
-            let _path = self.lock_path(&object.path).await;
-            let _gate = Arc::clone(&self.gate).read_owned().await;
-            self.verify_present(&object, &members).await;
-            if self.is_newest_complete(&object, &members) {
-                self.index.restore(&object);
-                let missing = members.iter().filter(|index| !object.is_on(**index));
-                missing.for_each(|index| self.want(&object, *index));
+    /// Remembers which shards a volume holds.
+    fn note_held(&self, index: usize, held: &Held) {
+        for object in self.index.below("").iter().chain(&self.index.undecided()) {
+            if held.names.contains(&object.name(index).encode()) {
+                object.set_on(index);
             }
         }
-    }
-
-    /// Whether a write that was found incomplete is there k times now, and newer than the object.
-    fn is_newest_complete(&self, object: &Object, members: &[usize]) -> bool {
-        let held = members.iter().filter(|index| object.is_on(**index)).count();
-        let current = self.index.current(&object.path);
-        !object.is_doomed()
-            && held >= self.geometry.data
-            && current.is_none_or(|now| now.version < object.version)
     }
 
     /// Compares the listings of the volumes in service with the objects: wants what is missing,
@@ -362,7 +396,8 @@ impl Inner {
     async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
         for serving in self.slots.serving() {
             let before = self.index.below("");
-            let Ok(names) = slowly(serving.place.list()).await else {
+            let names = serving.slowly(|place| async move { place.list().await });
+            let Ok(names) = names.await else {
                 continue;
             };
             let held: BTreeSet<String> = names.into_iter().collect();
@@ -374,18 +409,23 @@ impl Inner {
             }
             let old: Vec<String> = held
                 .into_iter()
-                .filter(|name| self.is_old_garbage(name))
+                .filter(|name| self.is_old_garbage(serving.index, name))
                 .collect();
             let count = crate::layout::wide(old.len());
-            if count > 0 && slowly(serving.place.delete(&old)).await.is_ok() {
+            if count == 0 {
+                continue;
+            }
+            let removed = serving.slowly(move |place| async move { place.delete(&old).await });
+            if removed.await.is_ok() {
                 report.garbage_removed = report.garbage_removed.saturating_add(count);
             }
         }
     }
 
-    fn is_old_garbage(&self, name: &str) -> bool {
-        ShardName::decode(name)
-            .is_some_and(|name| !self.index.knows(&name) && self.is_old(name.created_ms))
+    fn is_old_garbage(&self, index: usize, name: &str) -> bool {
+        ShardName::decode(name).is_some_and(|name| {
+            name.index == index && !self.index.knows(&name) && self.is_old(name.created_ms)
+        })
     }
 
     fn is_old(&self, created_ms: i64) -> bool {
@@ -393,21 +433,93 @@ impl Inner {
         self.clock.now().since(created) >= self.settings.garbage_age
     }
 
-    /// Removes the shards of writes that were replaced, taken back or never completed. The last
-    /// ones go only when every volume serves: another volume might hold what completes them.
+    /// Removes the shards of writes that were replaced, taken back or never completed.
     async fn clean(self: &Arc<Self>, report: &mut RepairReport) {
-        let complete = self.slots.serving().len() == self.geometry.volumes();
         for object in self.index.garbage() {
-            let may_go = object.is_doomed() || (complete && self.is_old(object.created_ms));
+            let may_go = object.is_doomed() || self.is_old(object.created_ms);
             if !may_go || object.is_pending() {
                 continue;
             }
             let _path = self.lock_path(&object.path).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
+            if !object.is_doomed() && !self.was_never_complete(&object).await {
+                continue;
+            }
             if self.remove(&[object]).await.is_empty() {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
+    }
+}
+
+fn is_shard_of(index: usize, name: &str) -> bool {
+    ShardName::decode(name).is_some_and(|name| name.index == index)
+}
+
+/// What became of shards that were wanted.
+#[derive(Default)]
+pub(crate) struct Repaired {
+    pub(crate) rebuilt: u64,
+    /// Objects that are beyond repair.
+    damaged: BTreeSet<Arc<str>>,
+}
+
+/// What lies on a volume that is brought back.
+struct Held {
+    /// The names of all its files.
+    names: BTreeSet<String>,
+    /// Objects without whose shards it comes back, by the names of these.
+    left_out: BTreeMap<String, Arc<Object>>,
+    /// How many of them may be readable another time.
+    unread: usize,
+}
+
+impl Held {
+    fn of(names: Vec<String>) -> Self {
+        Self {
+            names: names.into_iter().collect(),
+            left_out: BTreeMap::new(),
+            unread: 0,
+        }
+    }
+
+    /// Goes on without the shard of an object that cannot be read. It must keep neither the volume
+    /// out nor the shards of all others from it; but where many cannot be read for now, the other
+    /// volumes fail, and this one stays out.
+    fn leave_out(
+        &mut self,
+        index: usize,
+        object: &Arc<Object>,
+        error: &Error,
+    ) -> std::result::Result<(), String> {
+        if error.kind() != ErrorKind::Corrupt {
+            self.unread = self.unread.saturating_add(1);
+        }
+        if self.unread > UNREAD_MAX {
+            return Err(error.to_string());
+        }
+        object.set_off(index);
+        let name = object.name(index).encode();
+        self.left_out.insert(name, Arc::clone(object));
+        Ok(())
+    }
+}
+
+/// What a volume and the objects do not have in common.
+struct Difference {
+    /// Names of shards that belong to no object.
+    extra: Vec<String>,
+    /// Objects whose shards are not there.
+    missing: Vec<Arc<Object>>,
+}
+
+impl Difference {
+    /// Whether writers may wait while it is made up for.
+    fn is_little(&self) -> bool {
+        let lengths = self.missing.iter().map(|object| object.length);
+        let bytes = lengths.fold(0, u64::saturating_add);
+        self.extra.len().saturating_add(self.missing.len()) <= LAST_STEP_MAX
+            && bytes <= LAST_STEP_BYTES_MAX
     }
 }
 
@@ -417,18 +529,4 @@ enum Rebuild {
     Read(Error),
     /// The volume could not be written.
     Write(String),
-}
-
-const fn slow_grace() -> std::time::Duration {
-    std::time::Duration::from_secs(SLOW_GRACE_SECONDS)
-}
-
-/// Waits for a place that may take long, not for ever.
-pub(crate) async fn slowly<T>(
-    work: impl Future<Output = std::io::Result<T>>,
-) -> std::result::Result<T, String> {
-    match tokio::time::timeout(slow_grace(), work).await {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_late) => Err(format!("no answer within {SLOW_GRACE_SECONDS} s")),
-    }
 }

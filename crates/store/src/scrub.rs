@@ -3,19 +3,26 @@
 use serde::Serialize;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::index::Object;
 use crate::open::{Inner, Store};
 use crate::read::Fault;
 use crate::status::volume_number;
 
+/// How long a round of [`Store::maintain`] goes on to the next object: upkeep must not wait for one
+/// slow volume.
+const ROUND_MAX: Duration = Duration::from_secs(30);
+
 /// What a scrub found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ScrubReport {
     /// Objects read.
     pub objects: u64,
-    /// Shards read.
+    /// Shards that were looked at.
     pub shards: u64,
+    /// Shards that were not: their volumes did not answer in time, and nothing is known of them.
+    pub unread: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Shards that were missing or not what was written.
@@ -37,14 +44,16 @@ pub struct BadShard {
 
 impl Store {
     /// Reads every shard on the volumes in service, rebuilds the bad ones, and renews the labels.
-    /// At most `bytes_per_second`; as fast as it goes when none is given.
+    /// At most `bytes_per_second`; as fast as it goes when none is given. Upkeep may go on between
+    /// two objects.
     pub async fn scrub_all(&self, bytes_per_second: Option<u64>) -> ScrubReport {
-        let _one_at_a_time = self.inner.upkeep.lock().await;
         let mut report = ScrubReport::default();
         let mut at = String::new();
         while let Some(object) = self.inner.index.after(&at) {
             let before = report.bytes;
+            let one_at_a_time = self.inner.upkeep.lock().await;
             self.inner.scrub_object(&object, &mut report).await;
+            drop(one_at_a_time);
             at = object.path.to_string();
             if let Some(rate) = bytes_per_second {
                 let read = report.bytes.saturating_sub(before);
@@ -52,6 +61,7 @@ impl Store {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
         }
+        let _one_at_a_time = self.inner.upkeep.lock().await;
         self.inner.finish_scrub().await;
         report
     }
@@ -69,8 +79,9 @@ impl Inner {
         {
             return;
         }
+        let began = Instant::now();
         let mut report = ScrubReport::default();
-        while report.bytes < self.settings.scrub_bytes_per_round {
+        while report.bytes < self.settings.scrub_bytes_per_round && began.elapsed() < ROUND_MAX {
             let at = self
                 .scrubbed
                 .lock()
@@ -94,20 +105,28 @@ impl Inner {
                 break;
             }
         }
+        if report.unread > 0 {
+            let shards = report.unread;
+            tracing::warn!(shards, "volumes did not answer, and shards were not scrubbed");
+        }
     }
 
     async fn scrub_object(self: &Arc<Self>, object: &Arc<Object>, report: &mut ScrubReport) {
         report.objects = report.objects.saturating_add(1);
         for serving in self.slots.serving() {
-            report.shards = report.shards.saturating_add(1);
             let fault = match self.fetch_whole(object, serving.index).await {
                 Ok(bytes) => {
+                    report.shards = report.shards.saturating_add(1);
                     report.bytes = report.bytes.saturating_add(bytes);
                     continue;
                 }
-                Err(Fault::Unreachable(_)) => continue,
-                Err(Fault::Wrong(fault)) => fault,
+                Err(Fault::Unreachable(_)) => {
+                    report.unread = report.unread.saturating_add(1);
+                    continue;
+                }
+                Err(Fault::Wrong(fault) | Fault::Failed(fault)) => fault,
             };
+            report.shards = report.shards.saturating_add(1);
             // Not one that was deleted or replaced while it was read.
             if !self.index.is_current(object) || !self.slots.is_serving(serving.index) {
                 continue;
@@ -128,8 +147,8 @@ impl Inner {
                 fault,
             });
         }
-        let rebuilt = self.repair_wanted(Some(&object.path)).await;
-        report.rebuilt = report.rebuilt.saturating_add(rebuilt);
+        let repaired = self.repair_wanted(Some(&object.path)).await;
+        report.rebuilt = report.rebuilt.saturating_add(repaired.rebuilt);
     }
 
     /// Renews the labels, so that a volume that is rolled back to before this scrub is known by it.

@@ -15,6 +15,14 @@ use crate::status::volume_number;
 use crate::volume::{Label, LabelKey, LabelVolume};
 use crate::{Error, Geometry, Place, Result};
 
+/// How long a volume's listing or label may take.
+pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
+/// A volume of which so many operations are late is not read until some come back: each may hold one
+/// of the threads that all volumes share.
+const LATE_MAX: usize = 16;
+/// What is wrong with a volume or place that is not asked again.
+pub(crate) const NOT_BACK: &str = "operations on it have not come back";
+
 /// One volume.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
@@ -28,6 +36,8 @@ pub(crate) struct Slot {
     pub(crate) seen: u64,
     /// Operations that have not come back yet.
     pub(crate) busy: Arc<AtomicUsize>,
+    /// Those of them that nobody waits for any more.
+    pub(crate) late: Arc<AtomicUsize>,
 }
 
 /// Why a volume is out of service.
@@ -46,7 +56,7 @@ struct State {
     /// acknowledgement.
     unsaved: bool,
     /// Places that hold no volume that we could tell.
-    spare: Vec<Arc<dyn Place>>,
+    spare: Vec<Site>,
 }
 
 /// All volumes of a store.
@@ -63,16 +73,32 @@ pub(crate) struct Slots {
     labels: tokio::sync::Mutex<()>,
 }
 
+/// A place to work on.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) place: Arc<dyn Place>,
+    /// Operations that have not come back yet.
+    busy: Arc<AtomicUsize>,
+    /// Those of them that nobody waits for any more.
+    late: Arc<AtomicUsize>,
+}
+
 /// A volume to work on.
 #[derive(Debug, Clone)]
 pub(crate) struct Serving {
     pub(crate) index: usize,
-    pub(crate) place: Arc<dyn Place>,
-    busy: Arc<AtomicUsize>,
+    site: Site,
 }
 
-/// Counts an operation that is under way, also when nobody waits for it any more.
+/// Counts an operation for as long as it is under way, or late.
 struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -80,7 +106,54 @@ impl Drop for Busy {
     }
 }
 
-impl Serving {
+impl Site {
+    pub(crate) fn new(place: Arc<dyn Place>) -> Self {
+        let (busy, late) = (Arc::default(), Arc::default());
+        Self { place, busy, late }
+    }
+
+    /// Whether all that was begun here has come back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
+    }
+
+    /// Takes the volume that is here for this store; false while somebody else has it open.
+    pub(crate) async fn lock(&self, grace: Duration) -> io::Result<bool> {
+        self.run(grace, |place| async move { place.lock().await })
+            .await
+    }
+
+    /// Gives the volume back, unless something that is still under way might change it: then the
+    /// next look at the place does.
+    fn unlock(&self) {
+        if self.is_idle() {
+            self.place.unlock();
+        }
+    }
+
+    /// Removes what was being written here when a program ended. Only once the volume is known to be
+    /// this store's.
+    pub(crate) async fn clear_unfinished(&self, grace: Duration) {
+        let cleared = self.run(grace, |place| async move { place.clear_unfinished().await });
+        if let Err(error) = cleared.await {
+            let place = self.place.name();
+            tracing::warn!(volume.place = place, %error, "unfinished files could not be removed");
+        }
+    }
+
+    /// Runs an operation that may take long, not for ever.
+    pub(crate) async fn slowly<T, F>(
+        &self,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> std::result::Result<T, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        let done = self.run(SLOW_GRACE, work).await;
+        done.map_err(|error| error.to_string())
+    }
+
     /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it.
     pub(crate) async fn run<T, F>(
         &self,
@@ -91,22 +164,60 @@ impl Serving {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
-        self.busy.fetch_add(1, Ordering::AcqRel);
-        let busy = Busy(Arc::clone(&self.busy));
+        let busy = Busy::begin(&self.busy);
         let work = work(Arc::clone(&self.place));
-        let task = tokio::spawn(async move {
+        let mut task = tokio::spawn(async move {
             let done = work.await;
             drop(busy);
             done
         });
-        match tokio::time::timeout(grace, task).await {
+        match tokio::time::timeout(grace, &mut task).await {
             Ok(Ok(done)) => done,
             Ok(Err(stopped)) => Err(io::Error::other(stopped)),
-            Err(_late) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer within {} ms", grace.as_millis()),
-            )),
+            Err(_elapsed) => {
+                let late = Busy::begin(&self.late);
+                tokio::spawn(async move {
+                    let _ended = task.await;
+                    drop(late);
+                });
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer within {} ms", grace.as_millis()),
+                ))
+            }
         }
+    }
+}
+
+impl Serving {
+    /// Whether so much of what was begun there is late that no more should be.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.site.late.load(Ordering::Acquire) >= LATE_MAX
+    }
+
+    /// As [`Site::run`].
+    pub(crate) async fn run<T, F>(
+        &self,
+        grace: Duration,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        self.site.run(grace, work).await
+    }
+
+    /// As [`Site::slowly`].
+    pub(crate) async fn slowly<T, F>(
+        &self,
+        work: impl FnOnce(Arc<dyn Place>) -> F,
+    ) -> std::result::Result<T, String>
+    where
+        T: Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
+    {
+        self.site.slowly(work).await
     }
 }
 
@@ -121,9 +232,10 @@ impl Slots {
         grace: Duration,
         clock: Arc<dyn Clock>,
         names: Vec<String>,
-        found: (Vec<Slot>, u64, Vec<Arc<dyn Place>>),
+        found: (Vec<Slot>, u64, Vec<Site>),
     ) -> Self {
         let (slots, counter, spare) = found;
+        spare.iter().for_each(Site::unlock);
         Self {
             geometry,
             key,
@@ -162,8 +274,9 @@ impl Slots {
         let state = self.lock();
         let all = state.slots.iter().enumerate().filter_map(|(index, slot)| {
             let place = Arc::clone(slot.place.as_ref()?);
-            let busy = Arc::clone(&slot.busy);
-            Some((Serving { index, place, busy }, slot.out.is_some()))
+            let (busy, late) = (Arc::clone(&slot.busy), Arc::clone(&slot.late));
+            let site = Site { place, busy, late };
+            Some((Serving { index, site }, slot.out.is_some()))
         });
         all.collect()
     }
@@ -186,23 +299,48 @@ impl Slots {
         self.serving().len() >= self.geometry.data
     }
 
+    /// Whether every volume serves.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.serving().len() == self.geometry.volumes()
+    }
+
     /// Takes the places that hold no known volume, to look at them.
-    pub(crate) fn take_spare(&self) -> Vec<Arc<dyn Place>> {
+    pub(crate) fn take_spare(&self) -> Vec<Site> {
         std::mem::take(&mut self.lock().spare)
     }
 
-    pub(crate) fn put_spare(&self, place: Arc<dyn Place>) {
-        self.lock().spare.push(place);
+    /// Keeps a place that holds no known volume, for the next look. What is there is not held
+    /// meanwhile: it may be somebody else's.
+    pub(crate) fn put_spare(&self, site: Site) {
+        site.unlock();
+        self.lock().spare.push(site);
+    }
+
+    /// Lets go of all places. What is still under way there ends by itself, and holds its volume
+    /// until then.
+    pub(crate) fn close(&self) {
+        let since = self.clock.now();
+        let mut state = self.lock();
+        state.spare.clear();
+        for slot in &mut state.slots {
+            slot.place = None;
+            slot.out.get_or_insert_with(|| Out {
+                since,
+                reason: "the store is closed".into(),
+            });
+        }
     }
 
     /// Takes the places of volumes that are out and at rest away from them, to look at them anew.
-    pub(crate) fn take_idle_out(&self) -> Vec<Arc<dyn Place>> {
+    pub(crate) fn take_idle_out(&self) -> Vec<Site> {
         let mut state = self.lock();
         let idle = state
             .slots
             .iter_mut()
             .filter(|slot| slot.out.is_some() && slot.busy.load(Ordering::Acquire) == 0);
-        idle.filter_map(|slot| slot.place.take()).collect()
+        idle.filter_map(|slot| slot.place.take())
+            .map(Site::new)
+            .collect()
     }
 
     /// Gives an out volume a place again. False when it has one.

@@ -95,7 +95,7 @@ impl Inner {
         let layout = Layout::new(length, self.geometry.data)?;
         let header = Header {
             path: path.to_owned(),
-            version: self.index.next_version(),
+            version: self.index.next_version()?,
             write_id: self.random.bytes16(),
             geometry: self.geometry,
             key,

@@ -170,7 +170,7 @@ fn a_part_of_other_bytes_stops_no_flush() {
 }
 
 #[test]
-fn a_flush_waits_for_a_part_unless_the_store_calls_it_damaged() {
+fn a_flush_waits_for_a_part_unless_the_store_calls_it_lost() {
     run(async {
         let (mut world, record, _) = with_one_part().await;
         world.store.fail_gets();
@@ -180,9 +180,20 @@ fn a_flush_waits_for_a_part_unless_the_store_calls_it_damaged() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        world.lake = world.lake.knowing_corrupt(|_| true);
+        world.lake = world.lake.knowing_lost(|_| true);
         let report = world.flush(account(1), again, &everyone()).await.unwrap();
         assert_eq!(report.rows, 1);
+    });
+}
+
+#[test]
+fn a_flush_waits_for_a_part_that_the_store_does_not_find_for_now() {
+    run(async {
+        let (mut world, record, path) = with_one_part().await;
+        world.lake = world.lake.knowing_lost(|_| false);
+        world.store.delete(&path).await.unwrap();
+        let flushed = world.flush(account(1), vec![record], &everyone()).await;
+        assert_eq!(flushed.unwrap_err().kind(), ErrorKind::NotFound);
     });
 }
 

@@ -287,11 +287,14 @@ fn a_start_without_the_keyring_names_the_copy_that_takes_its_place() {
 }
 
 #[test]
-fn a_volume_of_another_store_is_refused() {
+fn more_volumes_of_another_store_than_may_be_lost_are_refused() {
     let (room, other) = (Installation::new(), Installation::new());
-    let (ours, theirs) = (&room.volumes()[2], &other.volumes()[2]);
-    std::fs::rename(ours, room.root().join("aside")).unwrap();
-    std::fs::rename(theirs, ours).unwrap();
+    for index in 0..3 {
+        let (ours, theirs) = (&room.volumes()[index], &other.volumes()[index]);
+        let aside = room.root().join(format!("aside-{index}"));
+        std::fs::rename(ours, aside).unwrap();
+        std::fs::rename(theirs, ours).unwrap();
+    }
     let output = room.run(&["serve"]);
     assert!(!output.status.success());
     assert!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::abuse::ops;
 use crate::client::Client;
-use crate::harness::{Account, Installation, Server, files, text};
+use crate::harness::{Account, Installation, Server, files, strongroom, text};
 
 /// What happens to one volume.
 #[derive(Debug, Clone, Copy)]
@@ -188,4 +188,37 @@ async fn a_volume_has_one_number_wherever_it_is_read() {
             "{sample}: {metrics}"
         );
     }
+}
+
+/// A copy of an installation's folder, as a move or a backup leaves one, names the same volumes.
+#[tokio::test]
+async fn a_process_under_a_copied_configuration_is_refused_the_volumes_that_are_open() {
+    let disks = tempfile::tempdir().unwrap();
+    let volumes: Vec<String> = (0..6)
+        .map(|number| disks.path().join(format!("{number}")).display().to_string())
+        .collect();
+    let arguments: Vec<&str> = volumes
+        .iter()
+        .flat_map(|volume| ["--volume", volume.as_str()])
+        .collect();
+    let room = Installation::with(&arguments);
+    let account = room.account("volumes");
+    let server = room.serve();
+    upload(&server.client(&account), 0, 300).await;
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["strongroom.toml", "keyring"] {
+        fs::copy(room.root().join(name), copy.path().join(name)).unwrap();
+    }
+    let refused = strongroom()
+        .args(["volume", "status", "--config"])
+        .arg(copy.path().join("strongroom.toml"))
+        .output()
+        .unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    assert!(said.contains(&volumes[0]), "{said}");
+    assert!(said.contains("open in another process"), "{said}");
+    upload(&server.client(&account), 300, 100).await;
+    all_there(&room, &account, 400, "after the other process");
+    assert!(server.stop().success());
 }

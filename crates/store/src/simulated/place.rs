@@ -37,12 +37,30 @@ impl SimPlace {
     /// One step of an operation that began in `epoch`: nothing happens after a crash.
     async fn step(&self, epoch: u64) -> io::Result<()> {
         tokio::task::yield_now().await;
+        self.wait().await;
         self.with(|world| {
             if world.step() || world.epoch != epoch {
                 return Err(io::Error::other("the machine has crashed"));
             }
             Ok(())
         })
+    }
+
+    /// Waits while the volume hangs.
+    async fn wait(&self) {
+        while let Some(late) = self.hangs() {
+            self.be_late(late).await;
+        }
+    }
+
+    /// How long until it is looked again whether the volume hangs; none when it does not.
+    fn hangs(&self) -> Option<Duration> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = world.late;
+        world
+            .disk(self.position)
+            .is_some_and(|disk| disk.hangs)
+            .then_some(late)
     }
 
     fn epoch(&self) -> u64 {
@@ -62,6 +80,12 @@ impl SimPlace {
             Power::Unmade | Power::Gone => Err(gone()),
             Power::Dead => Err(io::Error::other("the device does not answer")),
         }
+    }
+
+    /// As [`Self::check`], for a shard that is read: one that is not there is another matter than a
+    /// volume that is not.
+    fn check_read(&self, world: &mut World) -> io::Result<()> {
+        self.check(world).map_err(io::Error::other)
     }
 
     /// Fails when a write cannot go to the volume that this place is bound to.
@@ -196,6 +220,20 @@ impl Place for SimPlace {
         format!("simulated:{}", self.position)
     }
 
+    async fn lock(&self) -> io::Result<bool> {
+        self.wait().await;
+        // Two stores of one test may share the volumes: only somebody else is kept out.
+        self.with(|world| {
+            self.check(world)?;
+            world
+                .disk(self.position)
+                .map(|disk| !disk.is_held)
+                .ok_or_else(gone)
+        })
+    }
+
+    fn unlock(&self) {}
+
     async fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
         let epoch = self.epoch();
         self.step(epoch).await?;
@@ -272,7 +310,7 @@ impl Place for SimPlace {
         let epoch = self.epoch();
         self.step(epoch).await?;
         let (fault, late) = self.with(|world| {
-            self.check(world)?;
+            self.check_read(world)?;
             Ok((world.meet(self.position, &Fault::READING), world.late))
         })?;
         match fault {
@@ -289,7 +327,7 @@ impl Place for SimPlace {
             None => {}
         }
         self.with(|world| {
-            self.check(world)?;
+            self.check_read(world)?;
             let Some(disk) = world.disk(self.position) else {
                 return Err(gone());
             };
@@ -395,6 +433,11 @@ impl Place for SimPlace {
             Ok(())
         })?;
         self.step(epoch).await
+    }
+
+    /// Nothing is left: what was not synced is lost in a crash.
+    async fn clear_unfinished(&self) -> io::Result<()> {
+        Ok(())
     }
 
     async fn is_vacant(&self) -> io::Result<bool> {

@@ -46,6 +46,10 @@ pub(super) struct Disk {
     snapshot: Option<Files>,
     pub(super) power: Power,
     pub(super) full: bool,
+    /// Somebody else has the volume open.
+    pub(super) is_held: bool,
+    /// Nothing comes back from it.
+    pub(super) hangs: bool,
     /// Writes that were acknowledged and will not survive.
     pub(super) lying: Vec<(String, Fault)>,
 }
@@ -205,6 +209,13 @@ impl SimVolumes {
         world.faulty.iter().copied().collect()
     }
 
+    /// As [`SimVolumes::break_some`], for one volume that is not left to the dice.
+    pub fn break_one(&self, position: usize, chance_per_mille: u32) {
+        let mut world = self.lock();
+        world.faulty = world.disk_at(position).into_iter().collect();
+        world.chance_per_mille = chance_per_mille;
+    }
+
     /// Lets only these kinds of faults happen.
     pub fn only(&self, kinds: &[Fault]) {
         self.lock().kinds = kinds.iter().copied().collect();
@@ -221,8 +232,9 @@ impl SimVolumes {
         self.lock().late_now
     }
 
-    /// Ends all faults: nothing fails any more, volumes that were gone, dead or full are back as
-    /// they were. What was damaged stays damaged until the store repairs it.
+    /// Ends all faults: nothing fails any more, volumes that were gone, dead, full or held by
+    /// somebody else are back as they were, and those that hang go on within a late answer's time.
+    /// What was damaged stays damaged until the store repairs it.
     pub fn heal(&self) {
         let mut world = self.lock();
         world.faulty.clear();
@@ -232,6 +244,8 @@ impl SimVolumes {
                 disk.power = Power::On;
             }
             disk.full = false;
+            disk.is_held = false;
+            disk.hangs = false;
             // The disks tell the truth from here on.
             disk.lying.clear();
             disk.safe = disk.now.clone();
@@ -354,6 +368,20 @@ impl SimVolumes {
         {
             disk.now = before.clone();
             disk.safe = before;
+        }
+    }
+
+    /// Another process has a volume open until [`SimVolumes::heal`].
+    pub fn hold(&self, position: usize) {
+        if let Some(disk) = self.lock().disk(position) {
+            disk.is_held = true;
+        }
+    }
+
+    /// No operation on a volume comes back until [`SimVolumes::heal`].
+    pub fn hang(&self, position: usize) {
+        if let Some(disk) = self.lock().disk(position) {
+            disk.hangs = true;
         }
     }
 

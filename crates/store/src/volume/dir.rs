@@ -4,17 +4,25 @@
 //! listed is whole. Before each write the label's file is looked at: when it is not the one that
 //! was read or written last, the volume was removed or exchanged and nothing is written. The
 //! volume's own directory is made by [`Place::make`] only, never on the way.
+//!
+//! Nothing outside of the volume is ever changed through it: its folders are directories of its own
+//! or it is refused, and a file is never opened to be written where there is one already.
+//!
+//! Its lock is an advisory one on the volume's own directory: no file of it can be deleted or taken
+//! for something else, a full or read-only disk has it too, and it moves with the directory.
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::layout::{narrow, span};
 use crate::volume::label::LABEL_BYTES_MAX;
@@ -25,6 +33,11 @@ const LABEL: &str = "label";
 const FRESH: &str = "fresh";
 /// What a file system that was just made has in its root.
 const LOST_AND_FOUND: &str = "lost+found";
+/// A pipe in the place of a file would hold up the thread that opens it.
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
+/// Names that are tried for a file that is being written, when others are there of a program that
+/// ended.
+const FRESH_NAMES_MAX: usize = 64;
 /// Up to here a shard is gathered and written with one call.
 const GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -34,11 +47,23 @@ pub struct DirPlace {
     shared: Arc<Shared>,
 }
 
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// A directory that is locked for as long as it is open here.
+#[derive(Debug)]
+struct Held {
+    _dir: File,
+    id: FileId,
+}
+
 #[derive(Debug)]
 struct Shared {
     root: PathBuf,
-    /// Device and inode of the label that this place is bound to.
-    bound: Mutex<Option<(u64, u64)>>,
+    /// The directory that was at the root when it was locked.
+    held: Mutex<Option<Held>>,
+    /// The label that this place is bound to.
+    bound: Mutex<Option<FileId>>,
     /// Directories that are known to be there.
     made: Mutex<HashSet<PathBuf>>,
     fresh: AtomicU64,
@@ -50,6 +75,7 @@ impl DirPlace {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let shared = Shared {
             root: root.into(),
+            held: Mutex::new(None),
             bound: Mutex::new(None),
             made: Mutex::new(HashSet::new()),
             fresh: AtomicU64::new(0),
@@ -74,6 +100,14 @@ impl DirPlace {
 impl Place for DirPlace {
     fn name(&self) -> String {
         self.shared.root.display().to_string()
+    }
+
+    async fn lock(&self) -> io::Result<bool> {
+        self.run(Shared::lock).await
+    }
+
+    fn unlock(&self) {
+        *self.shared.held() = None;
     }
 
     async fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
@@ -104,6 +138,10 @@ impl Place for DirPlace {
         self.run(move |shared| shared.write_label(&label)).await
     }
 
+    async fn clear_unfinished(&self) -> io::Result<()> {
+        self.run(Shared::clear_fresh).await
+    }
+
     async fn is_vacant(&self) -> io::Result<bool> {
         self.run(Shared::is_vacant).await
     }
@@ -121,6 +159,39 @@ impl Place for DirPlace {
 }
 
 impl Shared {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        let found = self.open_root();
+        let mut held = self.held();
+        if let (Ok((_, id)), Some(known)) = (&found, held.as_ref())
+            && *id == known.id
+        {
+            return Ok(true);
+        }
+        // What was held is elsewhere now, or gone: whoever finds it there may take it.
+        *held = None;
+        let (dir, id) = found?;
+        match dir.try_lock() {
+            Ok(()) => {
+                *held = Some(Held { _dir: dir, id });
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn open_root(&self) -> io::Result<(File, FileId)> {
+        // Nothing else than a directory can be a volume.
+        fs::read_dir(&self.root)?;
+        let dir = open(&self.root)?;
+        let id = id_of(&dir.metadata()?);
+        Ok((dir, id))
+    }
+
     fn put(&self, name: &str, shard: &Shard) -> io::Result<()> {
         self.check_bound()?;
         let to = self.root.join(name);
@@ -140,10 +211,7 @@ impl Shared {
             .and_then(|()| match fs::rename(&fresh, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // The directory has gone since it was made.
-                    self.made
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .clear();
+                    self.forget_dirs();
                     self.make_dirs(dir)?;
                     fs::rename(&fresh, &to)
                 }
@@ -157,7 +225,12 @@ impl Shared {
     }
 
     fn get(&self, name: &str, range: &Range<u64>) -> io::Result<Bytes> {
-        let mut file = File::open(self.root.join(name))?;
+        let mut file = match open_file(&self.root.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_there() => {
+                return Err(io::Error::other("the volume is not there"));
+            }
+            file => file?,
+        };
         let length = file.metadata()?.len();
         let wanted = span(&(range.start.min(length)..range.end.min(length)));
         if range.start > 0 {
@@ -169,6 +242,7 @@ impl Shared {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
+        self.check_folders()?;
         let mut names = Vec::new();
         let mut waiting = vec![NAME_ROOT.to_owned()];
         while let Some(folder) = waiting.pop() {
@@ -228,12 +302,9 @@ impl Shared {
     fn read_label(&self) -> io::Result<Option<Bytes>> {
         // Without this a missing volume would look like one without a label.
         fs::read_dir(&self.root)?;
-        self.clear_fresh()?;
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        let file = match File::open(self.root.join(LABEL)) {
+        self.check_folders()?;
+        self.forget_dirs();
+        let file = match open_file(&self.root.join(LABEL)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 return Ok(None);
@@ -247,6 +318,7 @@ impl Shared {
     }
 
     fn write_label(&self, label: &[u8]) -> io::Result<()> {
+        self.check_folders()?;
         // A label that was read or written before must still be the same: else this is another
         // volume, or none.
         if self
@@ -265,21 +337,36 @@ impl Shared {
             forget(&fresh);
             return Err(error);
         }
-        self.bind(&File::open(&to)?)?;
+        self.bind(&open_file(&to)?)?;
         sync_dir(&self.root)
     }
 
     fn bind(&self, label: &File) -> io::Result<()> {
-        let meta = label.metadata()?;
-        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some((meta.dev(), meta.ino()));
+        let id = id_of(&label.metadata()?);
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        Ok(())
+    }
+
+    /// Refuses when a folder of the volume is something else. Through a link to another volume, or to
+    /// the installation's own folder, one would list, write and remove what is there.
+    fn check_folders(&self) -> io::Result<()> {
+        for folder in [NAME_ROOT, FRESH] {
+            match fs::symlink_metadata(self.root.join(folder)) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => return Err(not_its_own(Path::new(folder))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
     /// Refuses when the label is not the one that this place is bound to.
     fn check_bound(&self) -> io::Result<()> {
+        self.check_folders()?;
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let meta = fs::metadata(self.root.join(LABEL))?;
-        if bound == Some((meta.dev(), meta.ino())) {
+        if bound == Some(id_of(&meta)) {
             return Ok(());
         }
         Err(io::Error::other(
@@ -287,20 +374,18 @@ impl Shared {
         ))
     }
 
+    /// Whether the volume that this place is bound to is there, or any directory when it is to none.
+    fn is_there(&self) -> bool {
+        let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        match bound {
+            Some(_) => self.check_bound().is_ok(),
+            None => self.root.is_dir(),
+        }
+    }
+
     /// Writes and syncs a file that is not in its place yet.
     fn fresh_file(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<PathBuf> {
-        let number = self.fresh.fetch_add(1, Ordering::Relaxed);
-        let path = self.root.join(FRESH).join(format!("{number:x}"));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let opened = match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_dirs(&self.root.join(FRESH))?;
-                options.open(&path)
-            }
-            opened => opened,
-        };
-        let mut file = opened?;
+        let (path, mut file) = self.create_fresh()?;
         let written = write(&mut file).and_then(|()| file.sync_data());
         if written.is_err() {
             forget(&path);
@@ -308,16 +393,52 @@ impl Shared {
         written.map(|()| path)
     }
 
-    /// Removes what was being written when the program ended.
+    /// Makes a file under a name that nothing has: what has one, a link perhaps, is left alone.
+    fn create_fresh(&self) -> io::Result<(PathBuf, File)> {
+        let folder = self.root.join(FRESH);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut tried: usize = 0;
+        loop {
+            let number = self.fresh.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(fresh_name(number));
+            let error = match options.open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) => error,
+            };
+            tried = tried.saturating_add(1);
+            match error.kind() {
+                io::ErrorKind::AlreadyExists if tried < FRESH_NAMES_MAX => {}
+                io::ErrorKind::NotFound if tried < FRESH_NAMES_MAX => {
+                    self.forget_dirs();
+                    self.make_dirs(&folder)?;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Removes what was being written when the program ended, and nothing of other names or kinds.
     fn clear_fresh(&self) -> io::Result<()> {
+        self.check_folders()?;
         let entries = match fs::read_dir(self.root.join(FRESH)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };
         for entry in entries {
-            forget(&entry?.path());
+            let entry = entry?;
+            if is_fresh_name(&entry.file_name()) && entry.file_type()?.is_file() {
+                forget(&entry.path());
+            }
         }
         Ok(())
+    }
+
+    fn forget_dirs(&self) {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Makes the directories from the root down to `dir`, each durable; never the root itself.
@@ -341,6 +462,7 @@ impl Shared {
             }
             match DirBuilder::new().mode(0o700).create(&path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Err(_) if !fs::symlink_metadata(&path)?.is_dir() => return Err(not_its_own(&path)),
                 Ok(()) | Err(_) => sync_dir(&parent)?,
             }
             self.made
@@ -352,13 +474,46 @@ impl Shared {
     }
 }
 
+fn not_its_own(folder: &Path) -> io::Error {
+    let folder = folder.display();
+    io::Error::other(format!("`{folder}` is no directory of the volume's own"))
+}
+
+fn fresh_name(number: u64) -> String {
+    format!("{number:x}")
+}
+
+fn is_fresh_name(name: &OsStr) -> bool {
+    let number = name.to_str().map(|name| u64::from_str_radix(name, 16));
+    matches!(number, Some(Ok(number)) if name == fresh_name(number).as_str())
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(NONBLOCK);
+    options.open(path)
+}
+
+/// Opens what must be a file to be read.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"))
+}
+
+fn id_of(meta: &fs::Metadata) -> FileId {
+    (meta.dev(), meta.ino())
+}
+
 fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() {
         Path::new(".")
     } else {
         dir
     };
-    File::open(dir)?.sync_all()
+    open(dir)?.sync_all()
 }
 
 /// Removes a file that nobody will miss; what stays is removed at the next start.

@@ -19,6 +19,19 @@ pub trait Place: Debug + Send + Sync {
     /// Where it is, for operators.
     fn name(&self) -> String;
 
+    /// Takes the volume that is there now for this place alone, in this process and among all others:
+    /// until [`Place::unlock`], until the place is dropped, or until this is called when another
+    /// volume is there. False while somebody else holds it: then nothing of it may be read, written
+    /// or removed. The label is read only after this.
+    ///
+    /// # Errors
+    /// What the operating system says; `NotFound` when the volume itself is missing. Nothing is held
+    /// then.
+    async fn lock(&self) -> io::Result<bool>;
+
+    /// Gives back what [`Place::lock`] has taken.
+    fn unlock(&self);
+
     /// Stores a shard under `name`. When this returns, it is there after a power cut, whole; before
     /// that it is not listed. Replaces a shard of the same name.
     ///
@@ -29,7 +42,8 @@ pub trait Place: Debug + Send + Sync {
     /// The bytes of a shard in `range`, fewer where the shard ends before.
     ///
     /// # Errors
-    /// What the operating system says; `NotFound` when there is no such shard.
+    /// What the operating system says; `NotFound` when there is no such shard, and only then: not when
+    /// the volume is no longer there. `InvalidData` when what has its name can be no shard.
     async fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes>;
 
     /// The names of all shards.
@@ -56,6 +70,13 @@ pub trait Place: Debug + Send + Sync {
     /// # Errors
     /// What the operating system says; the old label is then still whole.
     async fn write_label(&self, label: &[u8]) -> io::Result<()>;
+
+    /// Removes what was being written here when a program ended: nothing else, whatever lies beside
+    /// it. For a volume that is known to be this store's, before anything is written to it.
+    ///
+    /// # Errors
+    /// What the operating system says; what stays goes the next time.
+    async fn clear_unfinished(&self) -> io::Result<()>;
 
     /// Whether the volume is there and holds nothing at all, but for what a new file system has of
     /// itself.

@@ -9,19 +9,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use store::simulated::MemoryKeys;
 use store::{DirPlace, Geometry, Place, Settings, Store, VolumeState};
 use tempfile::TempDir;
 
-struct Fixture {
-    dir: TempDir,
+pub(super) struct Fixture {
+    pub(super) dir: TempDir,
     keyring: Keyring,
     keys: Arc<MemoryKeys>,
     random: Arc<dyn Random>,
 }
 
 impl Fixture {
-    async fn new(seed: u64) -> Self {
+    pub(super) async fn new(seed: u64) -> Self {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
         let keyring = Keyring::create(random.as_ref());
         let keys = Arc::new(MemoryKeys::new(keyring.clone()));
@@ -40,7 +41,7 @@ impl Fixture {
         fixture
     }
 
-    fn volume(&self, index: usize) -> PathBuf {
+    pub(super) fn volume(&self, index: usize) -> PathBuf {
         self.dir.path().join(format!("vol-{}", index + 1))
     }
 
@@ -50,14 +51,28 @@ impl Fixture {
             .collect()
     }
 
-    async fn open(&self) -> store::Result<Store> {
+    pub(super) async fn open(&self) -> store::Result<Store> {
+        self.open_with(Settings::default()).await
+    }
+
+    /// Opens, and waits for nobody.
+    async fn open_at_once(&self) -> store::Result<Store> {
+        let lock_patience = Duration::ZERO;
+        self.open_with(Settings {
+            lock_patience,
+            ..Settings::default()
+        })
+        .await
+    }
+
+    async fn open_with(&self, settings: Settings) -> store::Result<Store> {
         let keys: Arc<dyn seal::KeySource> = Arc::<MemoryKeys>::clone(&self.keys);
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::clone(&self.random));
         Store::open(
             self.places(),
             &self.keyring,
             keys,
-            Settings::default(),
+            settings,
             clock,
             random,
         )
@@ -65,7 +80,7 @@ impl Fixture {
     }
 }
 
-fn files(dir: &std::path::Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &std::path::Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -134,7 +149,7 @@ async fn exchanged_directories_are_recognised_while_open_and_at_start() {
 }
 
 #[tokio::test]
-async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_open() {
+async fn a_volume_of_another_store_is_never_written_and_refuses_a_start_where_too_few_are_ours() {
     let (ours, theirs) = (Fixture::new(3).await, Fixture::new(4).await);
     let store = ours.open().await.unwrap();
     let mut expected = objects(1, 8);
@@ -150,12 +165,36 @@ async fn a_volume_of_another_store_is_refused_at_start_and_never_written_while_o
     check_all(&store, &expected).await;
     assert_eq!(files(&ours.volume(2)).len(), before.len());
     drop(store);
+    let store = ours.open().await.unwrap();
+    let status = store.status();
+    assert_eq!(status.healthy, 5);
+    assert!(matches!(
+        status.volumes[2].state,
+        VolumeState::Missing { .. }
+    ));
+    let report = store.maintain().await;
+    let (place, why) = &report.places_unused[0];
+    assert_eq!(*place, ours.volume(2).display().to_string());
+    assert!(why.contains("it belongs to another store"), "{why}");
+    check_all(&store, &expected).await;
+    assert_eq!(files(&ours.volume(2)).len(), before.len());
+    drop(store);
+    // Three of six: the places are another store's, or the keyring is.
+    let aside = |index: usize| ours.dir.path().join(format!("aside-{index}"));
+    for index in [0, 1] {
+        fs::rename(ours.volume(index), aside(index)).unwrap();
+        fs::rename(theirs.volume(index), ours.volume(index)).unwrap();
+    }
     let error = ours.open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(
         error.to_string().contains("it belongs to another store"),
         "{error}"
     );
+    for index in [0, 1] {
+        fs::rename(ours.volume(index), theirs.volume(index)).unwrap();
+        fs::rename(aside(index), ours.volume(index)).unwrap();
+    }
     fs::rename(ours.volume(2), theirs.volume(2)).unwrap();
     fs::rename(ours.dir.path().join("away"), ours.volume(2)).unwrap();
     let store = ours.open().await.unwrap();
@@ -319,8 +358,11 @@ async fn files_are_private_and_unfinished_ones_go_at_the_next_start() {
     drop(store);
     let left = fixture.volume(0).join("fresh/77");
     fs::write(&left, "half a shard").unwrap();
+    let own = fixture.volume(0).join("fresh/77.txt");
+    fs::write(&own, "somebody's own").unwrap();
     let _store = fixture.open().await.unwrap();
     assert!(!left.exists());
+    assert!(own.exists());
 }
 
 #[tokio::test]
@@ -406,4 +448,108 @@ async fn objects_of_many_stripes_are_read_in_ranges_with_two_volumes_missing() {
         store.repair().await;
         assert_eq!(store.status().healthy, 6);
     }
+}
+
+/// A second process has other handles of the same directories, as a second store in this one has.
+#[tokio::test]
+async fn volumes_that_are_open_are_refused_to_others_and_nothing_of_them_is_touched() {
+    let fixture = Fixture::new(18).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    // As in the middle of a write: whoever opens a volume removes what was left unfinished.
+    fs::write(fixture.volume(0).join("fresh/77"), "half a shard").unwrap();
+    let contents = || -> Vec<_> {
+        let files = (0..6).flat_map(|index| files(&fixture.volume(index)));
+        files.map(|file| (fs::read(&file).unwrap(), file)).collect()
+    };
+    let before = contents();
+    let error = fixture.open_at_once().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    let said = error.to_string();
+    assert!(said.contains("vol-"), "{said}");
+    assert!(said.contains("open in another process"), "{said}");
+    assert!(contents() == before, "a volume was touched");
+    let (places, geometry) = (fixture.places(), Geometry { data: 4, parity: 2 });
+    let random = fixture.random.as_ref();
+    let made = Store::create(&places, geometry, &fixture.keyring, random).await;
+    let said = made.unwrap_err().to_string();
+    assert!(said.contains("open in another process"), "{said}");
+    check_all(&store, &expected).await;
+    drop(store);
+    let store = fixture.open_at_once().await.unwrap();
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
+async fn one_volume_that_somebody_else_has_open_is_enough_to_refuse_a_start() {
+    let fixture = Fixture::new(19).await;
+    let other = DirPlace::new(fixture.volume(3));
+    assert!(other.lock().await.unwrap());
+    let error = fixture.open_at_once().await.unwrap_err();
+    let said = error.to_string();
+    let name = fixture.volume(3).display().to_string();
+    assert!(said.contains(&name), "{said}");
+    drop(other);
+    let store = fixture.open_at_once().await.unwrap();
+    assert_eq!(store.status().healthy, 6);
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_gives_its_volumes_back_whoever_still_has_a_handle() {
+    let fixture = Fixture::new(20).await;
+    let store = fixture.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    store.close().await;
+    assert!(!store.readiness());
+    let late = store.put(&Path::from("x"), "late".into()).await;
+    assert_eq!(store::kind(&late.unwrap_err()), ErrorKind::Unavailable);
+    assert_eq!(store.maintain().await.volumes_back, [0; 0]);
+    let next = fixture.open_at_once().await.unwrap();
+    check_all(&next, &expected).await;
+}
+
+#[tokio::test]
+async fn a_volume_that_comes_back_in_the_hands_of_another_process_stays_out_and_is_reported() {
+    let fixture = Fixture::new(21).await;
+    let store = fixture.open().await.unwrap();
+    let mut expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    let away = fixture.dir.path().join("away");
+    fs::rename(fixture.volume(2), &away).unwrap();
+    store.put(&Path::from("x"), "new".into()).await.unwrap();
+    expected.insert("x".into(), "new".into());
+    // Still held, wherever it is now, until somebody has looked and not found it.
+    let other = DirPlace::new(&away);
+    assert!(!other.lock().await.unwrap());
+    store.maintain().await;
+    assert!(other.lock().await.unwrap());
+    fs::rename(&away, fixture.volume(2)).unwrap();
+    let report = store.maintain().await;
+    assert_eq!(report.volumes_back, [0; 0]);
+    let (place, why) = &report.places_unused[0];
+    assert_eq!(*place, fixture.volume(2).display().to_string());
+    assert!(why.contains("open in another process"), "{why}");
+    other.unlock();
+    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.scrub_all(None).await.bad, []);
+    check_all(&store, &expected).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_nobodys_volume_is_not_held_between_two_looks() {
+    let fixture = Fixture::new(22).await;
+    let store = fixture.open().await.unwrap();
+    put_all(&store, &objects(1, 3)).await;
+    drop(store);
+    fs::remove_dir_all(fixture.volume(0)).unwrap();
+    fs::create_dir(fixture.volume(0)).unwrap();
+    fs::write(fixture.volume(0).join("mine"), "keep out").unwrap();
+    let store = fixture.open().await.unwrap();
+    let owner = DirPlace::new(fixture.volume(0));
+    assert!(owner.lock().await.unwrap());
+    owner.unlock();
+    store.maintain().await;
+    assert!(owner.lock().await.unwrap());
 }

@@ -10,11 +10,15 @@
 )]
 
 mod conformance;
+mod damaged;
 mod directories;
+mod hanging;
+mod intruders;
 mod keys;
 mod labels;
 mod rot;
 mod simulation;
+mod starts;
 mod volumes;
 
 use bytes::Bytes;

@@ -472,6 +472,37 @@ fn many_names_that_were_changed_hide_no_object_where_one_volume_suffices() {
     });
 }
 
+/// As many that nothing else is at their paths: a start believed what it had not looked at.
+#[test]
+fn many_names_that_one_volume_invents_make_no_object_where_one_volume_suffices() {
+    run(async {
+        for parity in [1, 2] {
+            let geometry = Geometry { data: 1, parity };
+            let sim = SimStore::create(16, geometry).await.unwrap();
+            let store = sim.open().await.unwrap();
+            let expected = objects(1, 4);
+            put_all(&store, &expected).await;
+            for number in 0..600 {
+                let path = Path::from(format!("junk/{number}"));
+                store.put(&path, "x".into()).await.unwrap();
+            }
+            drop(store);
+            for index in 0..geometry.volumes() {
+                for name in sim.volumes.names(index) {
+                    let invented = name.replace("objects/junk/", "objects/journal/");
+                    if index == 0 {
+                        assert!(sim.volumes.rename_shard(index, &name, &invented));
+                    } else if invented != name {
+                        assert!(sim.volumes.drop_shard(index, &name));
+                    }
+                }
+            }
+            let store = sim.open().await.unwrap();
+            check_all(&store, &expected).await;
+        }
+    });
+}
+
 #[test]
 fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
     run(async {
@@ -486,5 +517,39 @@ fn a_deletion_takes_the_shard_whose_name_was_changed_too() {
         for index in 0..6 {
             assert_eq!(sim.volumes.names(index), [""; 0]);
         }
+    });
+}
+
+/// The version in the name of a shard.
+fn version(name: &str) -> u64 {
+    let fields = name.rsplit_once('~').unwrap().1;
+    u64::from_str_radix(fields.split_once('-').unwrap().0, 16).unwrap()
+}
+
+#[test]
+fn a_name_with_a_version_that_no_write_was_given_does_not_use_up_the_versions() {
+    run(async {
+        let sim = SimStore::create(15, GEOMETRY).await.unwrap();
+        let store = sim.open().await.unwrap();
+        let (a, b) = (Path::from("a"), Path::from("b"));
+        store.put(&a, "x".into()).await.unwrap();
+        drop(store);
+        let name = sim.volumes.names(0).pop().unwrap();
+        let (path, fields) = name.rsplit_once('~').unwrap();
+        let rest = fields.split_once('-').unwrap().1;
+        let changed = format!("{path}~{:x}-{rest}", u64::MAX);
+        assert!(sim.volumes.rename_shard(0, &name, &changed));
+        let store = sim.open().await.unwrap();
+        for text in ["y", "z"] {
+            store.put(&b, text.into()).await.unwrap();
+        }
+        drop(store);
+        let mut names = sim.volumes.names(1);
+        names.sort();
+        let versions: Vec<u64> = names.iter().map(|name| version(name)).collect();
+        assert_eq!(versions, [1, 3]);
+        let store = sim.open().await.unwrap();
+        assert_eq!(get(&store, "a").await.unwrap(), "x");
+        assert_eq!(get(&store, "b").await.unwrap(), "z");
     });
 }

@@ -7,6 +7,7 @@
 //! return in an error or write to a local disk a key.
 
 pub(crate) mod format;
+mod load;
 mod table;
 
 use async_trait::async_trait;
@@ -14,13 +15,14 @@ use bytes::Bytes;
 use model::{AccountId, Clock, KeyId, PersonKeySecret, Random, Secret};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seal::{KeyRef, KeySource, Keyring};
+use seal::{KeyRef, KeySource};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::format::{Change, Decoded, Kind, Place, Use};
+use self::format::{Change, Kind, Place, Use};
+use self::load::{load, refuse_data_without_keys};
 use self::table::Table;
 use crate::{Error, Result, SharedKeyring, objects};
 
@@ -552,61 +554,6 @@ impl KeySource for KeyTable {
                 .ok_or_else(|| seal::Error::KeyDestroyed(format!("data key {id}"))),
         }
     }
-}
-
-/// The table as the newest complete generation tells it; an empty one when there is none.
-async fn load(
-    store: &dyn ObjectStore,
-    generations: &BTreeMap<u64, Vec<u64>>,
-    keyring: &Keyring,
-) -> Result<Table> {
-    for (generation, numbers) in generations.iter().rev() {
-        let mut table = Table::default();
-        let mut place = Place {
-            generation: *generation,
-            number: 0,
-            previous: [0; 32],
-        };
-        let last = numbers.last().copied().unwrap_or(0);
-        while let Some(read) = read(store, place, keyring).await? {
-            if (place.number == 0) != (read.kind == Kind::Snapshot) {
-                let what = objects::path(PREFIX, place.generation, place.number);
-                return Err(Error::damaged(what.to_string(), "it is of the wrong kind"));
-            }
-            table.apply(read.changes);
-            place.number = place.number.saturating_add(1);
-            place.previous = read.digest;
-        }
-        if place.number < last {
-            let what = objects::path(PREFIX, place.generation, place.number);
-            return Err(Error::damaged(what.to_string(), "it is missing"));
-        }
-        if place.number > 0 {
-            return Ok(table);
-        }
-    }
-    Ok(Table::default())
-}
-
-async fn read(store: &dyn ObjectStore, place: Place, keyring: &Keyring) -> Result<Option<Decoded>> {
-    let path = objects::path(PREFIX, place.generation, place.number);
-    match objects::get(store, &path).await? {
-        Some(bytes) => format::decode(&bytes, place, keyring).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Volumes that hold data and no key table have lost it; a new one would hide the loss.
-async fn refuse_data_without_keys(store: &dyn ObjectStore) -> Result<()> {
-    for folder in ["journal", "lake", "control"] {
-        if objects::any(store, folder).await? {
-            return Err(Error::damaged(
-                "the key table",
-                "the volumes hold data and no key table",
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn not_attached() -> Error {

@@ -1,0 +1,116 @@
+//! The keyring's copies: written before anything is sealed under a new key, and never written over by
+//! an older one.
+
+use model::ErrorKind;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path as ObjectPath;
+use seal::Keyring;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::keys::{KEPT, Vault, check_destroyed, installation, kept, new_keyring};
+use super::support::{Faulty, Sealing, World};
+use crate::{KeyTable, SharedKeyring};
+
+#[tokio::test]
+async fn a_destruction_whose_keyring_cannot_be_written_leaves_everything_readable() {
+    let world = World::new(68);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keyring");
+    let (store, copied) = installation(&world, &file).await;
+    let keyring = Keyring::load(&file).unwrap();
+    let elsewhere = dir.path().join("missing").join("keyring");
+    let copies = vec![file.clone(), elsewhere.clone()];
+    let shared = Arc::new(SharedKeyring::new(keyring, copies));
+    let keys = KeyTable::open(shared, world.clock(), Arc::clone(&world.random));
+    let sealing = Arc::new(Sealing {
+        inner: store.clone(),
+        keys: keys.clone(),
+        random: Arc::clone(&world.random),
+    });
+    assert!(
+        keys.attach(sealing.clone()).await.is_err(),
+        "a copy is out of reach"
+    );
+    std::fs::create_dir(dir.path().join("missing")).unwrap();
+    keys.attach(sealing.clone()).await.unwrap();
+    let mark = keys.rotate_journal_key().await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
+    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
+    for path in KEPT {
+        assert!(sealing.get(&ObjectPath::from(path)).await.is_ok(), "{path}");
+    }
+    std::fs::create_dir(dir.path().join("missing")).unwrap();
+    keys.prepare().await.unwrap();
+    keys.destroy(&kept(), Some(mark)).await.unwrap();
+    check_destroyed(&world, &file, store.inner.fork(), &copied).await;
+    let copy = Keyring::load(&elsewhere).unwrap();
+    assert!(copy.epoch_key(copy.epoch() - 1).is_none());
+}
+
+/// A keyring with a copy, both of which have followed a deletion; then the first came back from a
+/// backup. Returns it, the two files and the volumes.
+async fn restored(world: &World, dir: &Path) -> (Keyring, Vec<PathBuf>, Arc<Faulty>) {
+    let (store, files) = (Faulty::new(), vec![dir.join("keyring"), dir.join("copy")]);
+    let backup = new_keyring(world);
+    backup.save(&files[0]).unwrap();
+    let keyring = SharedKeyring::open(backup.clone(), files.clone()).unwrap();
+    let vault = Vault::under(world, keyring, store.clone()).await.unwrap();
+    vault.put(KEPT[0]).await.unwrap();
+    vault.keys.record().await.unwrap();
+    vault.keys.destroy(&kept()[..1], None).await.unwrap();
+    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
+    backup.save(&files[0]).unwrap();
+    (backup, files, store)
+}
+
+#[tokio::test]
+async fn a_keyring_from_a_backup_gives_way_to_its_newer_copy() {
+    let world = World::new(71);
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, files, store) = restored(&world, dir.path()).await;
+    let keyring = SharedKeyring::open(backup, files.clone()).unwrap();
+    let vault = Vault::under(&world, keyring, store).await.unwrap();
+    assert!(vault.opens(KEPT[0]).await);
+    for file in &files {
+        assert_eq!(Keyring::load(file).unwrap().epoch(), 2, "{file:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_that_does_not_open_the_table_is_written_nowhere() {
+    let world = World::new(72);
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, mut files, store) = restored(&world, dir.path()).await;
+    // A copy's place that is empty: its disk is not there.
+    files.push(dir.path().join("empty"));
+    let keyring = SharedKeyring::new(backup, files.clone());
+    assert!(Vault::under(&world, keyring, store).await.is_err());
+    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
+    assert!(!files[2].exists());
+}
+
+#[tokio::test]
+async fn a_copy_that_is_newer_or_of_another_store_is_not_written_over() {
+    let world = World::new(73);
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("copy")];
+    let own = new_keyring(&world);
+    let newer = own.with_new_epoch(world.random.as_ref());
+    let stranger = Keyring::create(world.random.as_ref());
+    for held in [newer, stranger] {
+        own.save(&files[0]).unwrap();
+        held.save(&files[1]).unwrap();
+        let bytes = std::fs::read(&files[1]).unwrap();
+        let keyring = SharedKeyring::new(own.clone(), files.clone());
+        let error = Vault::under(&world, keyring, Faulty::new()).await;
+        assert_eq!(error.err().unwrap().kind(), ErrorKind::Denied);
+        assert_eq!(std::fs::read(&files[1]).unwrap(), bytes);
+    }
+    // The stranger's is still there.
+    let refused = SharedKeyring::open(own.clone(), files.clone()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+    std::fs::write(&files[1], "a file of another kind").unwrap();
+    let refused = SharedKeyring::open(own, files).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+}

@@ -281,6 +281,11 @@ impl KeyTable {
             let reason = format!("it has no key for the live object `{path}`: none is destroyed");
             return Err(Error::damaged("the key table", reason));
         }
+        // A rotation that failed half-way has sealed what goes now under its own new epoch key, which
+        // stays: what goes now needs a newer one.
+        if self.keyring.is_rotating() {
+            self.rotate(shipper).await?;
+        }
         let live: HashSet<&str> = live.iter().map(String::as_str).collect();
         let (mut changes, removals) = self.with(|table| {
             let mut removals = table.removals_of_objects(|path| !live.contains(path));

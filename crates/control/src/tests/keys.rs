@@ -399,6 +399,38 @@ async fn a_destruction_interrupted_at_any_put_is_finished_later() {
     }
 }
 
+/// Two destructions in one run, the first of which failed at its snapshot.
+async fn check_overtaken(fault: Fault) {
+    let world = World::new(76);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keyring");
+    let (store, _) = installation(&world, &file).await;
+    let keyring = Keyring::load(&file).unwrap();
+    let vault = Vault::over(&world, keyring, Some(&file), store.clone())
+        .await
+        .unwrap();
+    let mark = vault.keys.rotate_journal_key().await.unwrap();
+    let live = [kept(), vec![GONE[1].to_owned()]].concat();
+    store.fail_after(1, fault);
+    assert!(vault.keys.destroy(&live, Some(mark)).await.is_err());
+    store.heal();
+    let keyring = Keyring::load(&file).unwrap();
+    assert!(keyring.epoch_key(1).is_some(), "the rotation has not ended");
+    // The snapshot goes first at the next call, and somebody copies it: it has the keys of all that
+    // was live, under the new epoch key.
+    vault.keys.record().await.unwrap();
+    let copied = store.inner.fork();
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
+    check_destroyed(&world, &file, store.inner.fork(), &copied).await;
+}
+
+#[tokio::test]
+async fn what_goes_while_a_rotation_has_not_ended_does_not_open_from_its_snapshot() {
+    for fault in [Fault::Before, Fault::After] {
+        check_overtaken(fault).await;
+    }
+}
+
 #[tokio::test]
 async fn many_increments_become_a_snapshot_and_stay_readable() {
     let world = World::new(69);

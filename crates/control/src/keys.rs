@@ -111,7 +111,7 @@ impl KeyTable {
     /// [`model::ErrorKind::Corrupt`] when pieces are missing or are not what was written;
     /// [`model::ErrorKind::NotFound`] when the keyring is older than the table;
     /// [`model::ErrorKind::Denied`] when a copy of it is newer or of another store;
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer.
+    /// [`model::ErrorKind::Unavailable`] when the volumes or a copy do not answer.
     pub async fn attach(&self, store: Arc<dyn ObjectStore>) -> Result<KeysReport> {
         let mut slot = self.shipper.lock().await;
         let generations = objects::list(store.as_ref(), PREFIX).await?;
@@ -120,7 +120,7 @@ impl KeyTable {
             refuse_data_without_keys(store.as_ref()).await?;
         }
         // Only now: a keyring that does not open the table must not replace a copy that does.
-        self.keyring.spread()?;
+        self.keyring.spread().await?;
         let last = generations
             .last_key_value()
             .map_or(0, |(generation, _)| *generation);
@@ -185,14 +185,12 @@ impl KeyTable {
     /// objects; ends a rotation that failed half-way. To be called every few minutes.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now; call again.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now, or a copy of the keyring
+    /// does not follow; call again.
     pub async fn prepare(&self) -> Result<()> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;
-        if self.keyring.is_rotating() {
-            self.rotate(shipper).await?;
-        }
         let next_hour = self.hour().saturating_add(1);
         if self
             .with(|table| table.last_journal_hour())?
@@ -202,6 +200,10 @@ impl KeyTable {
         }
         if self.with(|table| table.spare_count())? < SPARE_KEYS / 2 {
             self.make_spare_keys(shipper).await?;
+        }
+        // Last: it needs every copy of the keyring, and the keys must not wait for one that is away.
+        if self.keyring.is_rotating() {
+            self.rotate(shipper).await?;
         }
         Ok(())
     }
@@ -314,7 +316,7 @@ impl KeyTable {
     /// New epoch key, whole table under it, read back, old epoch key destroyed: in this order.
     async fn rotate(&self, shipper: &mut Shipper) -> Result<()> {
         self.settle(shipper).await?;
-        self.keyring.begin_epoch(self.random.as_ref())?;
+        self.keyring.begin_epoch(self.random.as_ref()).await?;
         let place = self.write_snapshot(shipper).await?;
         let path = objects::path(PREFIX, place.generation, place.number);
         let bytes = objects::get(shipper.store.as_ref(), &path)
@@ -329,7 +331,7 @@ impl KeyTable {
                 "it reads back otherwise than written",
             ));
         }
-        self.keyring.end_epoch()?;
+        self.keyring.end_epoch().await?;
         Self::tidy(shipper).await;
         Ok(())
     }

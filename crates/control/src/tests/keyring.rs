@@ -4,12 +4,13 @@
 use model::ErrorKind;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path as ObjectPath;
-use seal::Keyring;
+use seal::{KeySource as _, Keyring};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::keys::{KEPT, Vault, check_destroyed, installation, kept, new_keyring};
-use super::support::{Faulty, Sealing, World};
+use super::support::{Fault, Faulty, Sealing, World};
 use crate::{KeyTable, SharedKeyring};
 
 #[tokio::test]
@@ -113,4 +114,66 @@ async fn a_copy_that_is_newer_or_of_another_store_is_not_written_over() {
     std::fs::write(&files[1], "a file of another kind").unwrap();
     let refused = SharedKeyring::open(own, files).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Corrupt);
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn nobody_waits_for_a_copy_that_hangs_and_no_other_keyring_is_written_meanwhile() {
+    let world = World::new(77);
+    let keyring = SharedKeyring::new(new_keyring(&world), Vec::new());
+    let (release, released) = mpsc::channel();
+    let hangs = move || {
+        released.recv().unwrap();
+        Ok(())
+    };
+    let late = keyring.within(Duration::ZERO, hangs).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
+    let meanwhile = keyring.begin_epoch(world.random.as_ref()).await;
+    assert_eq!(meanwhile.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(keyring.current().epoch(), 1);
+    release.send(()).unwrap();
+    // It has come back.
+    drop(keyring.writing.lock().await);
+    keyring.begin_epoch(world.random.as_ref()).await.unwrap();
+    assert_eq!(keyring.current().epoch(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_that_hangs_holds_up_a_destruction_and_no_journal_key() {
+    let world = World::new(78);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keyring");
+    let (store, copied) = installation(&world, &file).await;
+    let keyring = SharedKeyring::new(Keyring::load(&file).unwrap(), vec![file.clone()]);
+    let vault = Vault::under(&world, keyring, store.clone()).await.unwrap();
+    let mark = vault.keys.rotate_journal_key().await.unwrap();
+    let hanging = Arc::clone(&vault.keyring.writing).lock_owned().await;
+    let error = vault.keys.destroy(&kept(), Some(mark)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    world.clock.advance(2 * HOUR);
+    vault.put("journal/w/new").await.unwrap();
+    drop(hanging);
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
+    check_destroyed(&world, &file, store.inner.fork(), &copied).await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_cannot_end_holds_up_no_key_that_is_made_ahead_of_time() {
+    let world = World::new(79);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keyring");
+    let (store, _) = installation(&world, &file).await;
+    let keyring = SharedKeyring::new(Keyring::load(&file).unwrap(), vec![file]);
+    let vault = Vault::under(&world, keyring, store.clone()).await.unwrap();
+    store.fail_after(1, Fault::Before);
+    assert!(vault.keys.destroy(&kept(), None).await.is_err());
+    store.heal();
+    let hanging = Arc::clone(&vault.keyring.writing).lock_owned().await;
+    world.clock.advance(HOUR);
+    assert!(vault.keys.prepare().await.is_err(), "a rotation is under way");
+    store.fail_after(0, Fault::Before);
+    world.clock.advance(HOUR);
+    vault.keys.key_for_write("journal/w/new").await.unwrap();
+    drop(hanging);
 }

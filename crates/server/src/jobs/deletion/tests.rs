@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
+use crate::attention::Kind;
 use crate::compose::Installation;
 use crate::jobs::tests::{account, append, event, lose_part};
-use crate::jobs::{self, Job};
+use crate::jobs::{self, Job, Turn};
 use crate::testing::{Folder, operator};
 
 const PERSON: PersonKey = PersonKey([7; 16]);
@@ -282,5 +283,33 @@ async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
         let found = store.get(&Path::from(part.path.as_str())).await.unwrap();
         assert!(!found.bytes().await.unwrap().is_empty());
     }
+    installation.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_of_a_clock_that_has_gone_back_is_overdue_and_waits_its_grace_alone() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    let overdue = || {
+        let found = installation.attention().find();
+        found.iter().any(|it| it.kind == Kind::Deletion)
+    };
+    let turn = async || {
+        let done = Box::pin(jobs::run_at(&installation, Job::Deletion, Turn::InTime)).await;
+        done.unwrap()["completed"].clone()
+    };
+    order(&installation, account).await;
+    assert_eq!(turn().await, 0);
+    assert!(!overdue());
+    let day = Duration::from_secs(86_400);
+    folder.clock.set(folder.clock.now().minus(3 * day));
+    assert_eq!(turn().await, 0);
+    assert!(overdue());
+    let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
+    folder.clock.advance(grace);
+    assert_eq!(turn().await, 1);
+    assert_eq!(turn().await, 0);
+    assert!(!overdue());
     installation.close().await.unwrap();
 }

@@ -188,9 +188,10 @@ impl Shared {
                 .push_back((sequence, effects));
             (value, self.note_commit(&mut session).map(|()| sequence))
         };
+        // Whatever it is: the transaction is in the file, and the next shipment takes it.
         let shipped = match noted {
             Ok(sequence) => self.ship(sequence).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.unshipped()),
         };
         Ok((value, shipped))
     }
@@ -238,12 +239,15 @@ impl Shared {
     }
 
     /// Returns when transaction `target` is on the volumes.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`], whatever the reason.
     async fn ship(&self, target: u64) -> Result<()> {
         let mut shipper = self.shipper.lock().await;
         let result = self.ship_to(&mut shipper, target).await;
         self.failing.store(result.is_err(), Ordering::Release);
         self.apply_effects(shipper.shipped().sequence);
-        result?;
+        result.map_err(Error::unshipped)?;
         let database_bytes = self.state.database_bytes();
         if shipper.log_bytes() > self.snapshot_after_bytes.max(database_bytes) {
             shipper.demand_snapshot();

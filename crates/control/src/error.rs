@@ -65,6 +65,10 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
+    /// What was committed here is not on the volumes yet for another reason than that they did not take
+    /// it: it is in the file, and will be there before anything else is, so its outcome is unknown.
+    #[error("failed to bring what was committed to the volumes")]
+    Unshipped(#[source] Box<Self>),
     /// As much waits for a required sink of the audit log as may: nothing that is audited is done.
     #[error(
         "the audit log's required sink `{sink}` is {waiting} entries behind: nothing that is audited is done"
@@ -113,6 +117,7 @@ impl Error {
             Self::Database { .. }
             | Self::File { .. }
             | Self::Store { .. }
+            | Self::Unshipped(_)
             | Self::SinkFull { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Forked { .. } => ErrorKind::Corrupt,
             Self::Keys(error) => error.kind(),
@@ -143,6 +148,19 @@ impl Error {
             act,
             path: path.to_path_buf(),
             source,
+        }
+    }
+
+    /// As whoever waits for a transaction to be on the volumes is told: never that nothing has happened.
+    pub(crate) fn unshipped(self) -> Self {
+        match self.kind() {
+            ErrorKind::Unavailable => self,
+            ErrorKind::Invalid
+            | ErrorKind::Denied
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Corrupt
+            | ErrorKind::Internal => Self::Unshipped(Box::new(self)),
         }
     }
 

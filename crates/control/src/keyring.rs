@@ -1,12 +1,22 @@
 //! The keyring as the running program holds it: one value, and every copy of its file.
+//!
+//! Copies may be on other machines' disks, and one that hangs must hang nothing else: the key table, which
+//! waits here for a rotation, makes the journal's keys as well.
 
 use model::{Random, Secret};
 use seal::Keyring;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::{Error, Result};
+
+/// How long the copies may take to be read and written, all of them.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The keyring in force, and the files that hold it.
 ///
@@ -15,24 +25,23 @@ use crate::{Error, Result};
 /// nothing changes a copy may be out of reach: it follows when its disk is back.
 #[derive(Debug)]
 pub struct SharedKeyring {
-    /// The keyring's own file, then the others.
-    copies: Vec<PathBuf>,
+    copies: Arc<Copies>,
     current: RwLock<Keyring>,
-    /// Held by whoever writes files.
-    writing: Mutex<()>,
-    /// Copies that were out of reach when they were last to be written, and why.
-    away: Mutex<Vec<(PathBuf, String)>>,
+    /// Held while the copies are written, until that has come back, however late.
+    pub(crate) writing: Arc<AsyncMutex<()>>,
 }
 
 impl SharedKeyring {
     /// Shares `keyring`, whose files are `copies`. A rotation ends when all of them have followed.
     #[must_use]
-    pub const fn new(keyring: Keyring, copies: Vec<PathBuf>) -> Self {
+    pub fn new(keyring: Keyring, copies: Vec<PathBuf>) -> Self {
         Self {
-            copies,
+            copies: Arc::new(Copies {
+                files: copies,
+                away: Mutex::default(),
+            }),
             current: RwLock::new(keyring),
-            writing: Mutex::new(()),
-            away: Mutex::new(Vec::new()),
+            writing: Arc::default(),
         }
     }
 
@@ -89,34 +98,32 @@ impl SharedKeyring {
     /// Copies that do not hold what the others do because they could not be written, and why.
     #[must_use]
     pub fn away(&self) -> Vec<(PathBuf, String)> {
-        self.away
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.copies.away()
     }
 
     /// Adds an epoch, unless a rotation is already under way.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when a copy cannot be written: the old keyring stays in
-    /// force, and the call can be made again. [`model::ErrorKind::Denied`] when a copy is newer or of
-    /// another store: no copy was written.
-    pub(crate) fn begin_epoch(&self, random: &dyn Random) -> Result<Keyring> {
+    /// [`model::ErrorKind::Unavailable`] when a copy cannot be written, or does not answer in time: the
+    /// old keyring stays in force, and the call can be made again, which is refused as long as a late
+    /// copy has not come back. [`model::ErrorKind::Denied`] when a copy is newer or of another store: no
+    /// copy was written.
+    pub(crate) async fn begin_epoch(&self, random: &dyn Random) -> Result<Keyring> {
         let current = self.current();
         if current.has_old_epochs() {
-            return self.replace(current);
+            return self.replace(current).await;
         }
         // A copy that is out of reach is found here, before any file holds a key that it lacks.
-        self.spread()?;
-        self.replace(current.with_new_epoch(random))
+        self.spread().await?;
+        self.replace(current.with_new_epoch(random)).await
     }
 
     /// Destroys all epochs but the newest.
     ///
     /// # Errors
     /// As [`SharedKeyring::begin_epoch`]; some copies may have lost the old epoch already.
-    pub(crate) fn end_epoch(&self) -> Result<Keyring> {
-        self.replace(self.current().without_old_epochs())
+    pub(crate) async fn end_epoch(&self) -> Result<Keyring> {
+        self.replace(self.current().without_old_epochs()).await
     }
 
     /// Writes the keyring in force to the other copies, if there are any: one that missed the end
@@ -125,47 +132,145 @@ impl SharedKeyring {
     ///
     /// # Errors
     /// As [`SharedKeyring::begin_epoch`].
-    pub(crate) fn spread(&self) -> Result<()> {
-        if self.copies.len() > 1 {
-            self.replace(self.current())?;
+    pub(crate) async fn spread(&self) -> Result<()> {
+        if self.copies.files.len() > 1 {
+            self.replace(self.current()).await?;
         }
         Ok(())
     }
 
     /// Writes the keyring in force to the other copies, if there are any. Those that are out of reach
     /// are passed over and noted ([`SharedKeyring::away`]), except while a rotation is under way: they
-    /// may lack the newest key then. Waits for their disks.
+    /// may lack the newest key then.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the keyring's own file cannot be written, or, during a
-    /// rotation, a copy; [`model::ErrorKind::Denied`] and [`model::ErrorKind::Corrupt`] when one that
-    /// can be read is newer, of another store or damaged: nothing was written.
-    pub fn follow(&self) -> Result<()> {
-        if self.is_rotating() || self.copies.len() < 2 {
-            return self.spread();
+    /// rotation, a copy, and when one does not answer in time; [`model::ErrorKind::Denied`] and
+    /// [`model::ErrorKind::Corrupt`] when one that can be read is newer, of another store or damaged:
+    /// nothing was written.
+    pub async fn follow(&self) -> Result<()> {
+        if self.is_rotating() || self.copies.files.len() < 2 {
+            return self.spread().await;
         }
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current();
+        let (copies, current) = (Arc::clone(&self.copies), self.current());
+        self.within(WRITE_TIME_MAX, move || copies.write_those_in_reach(&current))
+            .await
+    }
+
+    /// Whether a rotation was begun and has not ended.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.current().has_old_epochs()
+    }
+
+    async fn replace(&self, next: Keyring) -> Result<Keyring> {
+        let (copies, written) = (Arc::clone(&self.copies), next.clone());
+        self.within(WRITE_TIME_MAX, move || copies.write(&written))
+            .await?;
+        self.current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&next);
+        Ok(next)
+    }
+
+    /// Does `work`, which may hang on a disk, on a thread where that hurts nobody, and waits for it at most
+    /// `time_max`. What is late goes on, so nothing else is begun before it has come back: of two keyrings
+    /// the older must not be written last.
+    ///
+    /// # Errors
+    /// Those of `work`; [`model::ErrorKind::Unavailable`] when it is late, or what came before still is.
+    pub(crate) async fn within(
+        &self,
+        time_max: Duration,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let Ok(turn) = Arc::clone(&self.writing).try_lock_owned() else {
+            return Err(self.late("an earlier attempt has not come back"));
+        };
+        let working = spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        match timeout(time_max, working).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Error::Internal("the keyring's writer failed".to_owned())),
+            Err(_) => Err(self.late("one does not answer in time")),
+        }
+    }
+
+    fn late(&self, why: &str) -> Error {
+        let copies = self.copies.files.iter().map(|it| it.display().to_string());
+        let copies: Vec<String> = copies.collect();
+        let copies = copies.join("`, `");
+        Error::Keys(seal::Error::Unavailable {
+            message: format!("the copies `{copies}` of the keyring are not written: {why}"),
+            source: None,
+        })
+    }
+}
+
+/// The keyring's files, and which of them cannot be written. What they do may hang on a disk.
+#[derive(Debug)]
+struct Copies {
+    /// The keyring's own file, then the others.
+    files: Vec<PathBuf>,
+    /// Files that were out of reach when they were last to be written, and why.
+    away: Mutex<Vec<(PathBuf, String)>>,
+}
+
+impl Copies {
+    /// Writes `next` to all files, unless one of them must not be written over.
+    fn write(&self, next: &Keyring) -> Result<()> {
+        for file in &self.files {
+            self.reach(file, refuse_newer(file, next))?;
+        }
+        for file in &self.files {
+            self.reach(file, next.save(file).map_err(Error::from))?;
+        }
+        self.note_away(Vec::new());
+        Ok(())
+    }
+
+    /// Writes `current` to its own file and to those of the others that are in reach, unless one of them
+    /// must not be written over.
+    fn write_those_in_reach(&self, current: &Keyring) -> Result<()> {
         let mut away = Vec::new();
-        let mut note = |index: usize, copy: &PathBuf, error: Error| {
+        let mut note = |index: usize, file: &PathBuf, error: Error| {
             let why = out_of_reach(&error).filter(|_| index > 0).ok_or(error)?;
-            away.push((copy.clone(), why));
+            away.push((file.clone(), why));
             Ok::<(), Error>(())
         };
         let mut reached = Vec::new();
-        for (index, copy) in self.copies.iter().enumerate() {
-            match refuse_newer(copy, &current) {
-                Ok(()) => reached.push((index, copy)),
-                Err(error) => note(index, copy, error)?,
+        for (index, file) in self.files.iter().enumerate() {
+            match refuse_newer(file, current) {
+                Ok(()) => reached.push((index, file)),
+                Err(error) => note(index, file, error)?,
             }
         }
-        for (index, copy) in reached {
-            if let Err(error) = current.save(copy) {
-                note(index, copy, error.into())?;
+        for (index, file) in reached {
+            if let Err(error) = current.save(file) {
+                note(index, file, error.into())?;
             }
         }
         self.note_away(away);
         Ok(())
+    }
+
+    fn away(&self) -> Vec<(PathBuf, String)> {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.clone()
+    }
+
+    /// Notes a file that turns out to be out of reach.
+    fn reach(&self, file: &Path, tried: Result<()>) -> Result<()> {
+        if let Some(why) = tried.as_ref().err().and_then(out_of_reach) {
+            let mut away = self.away();
+            away.retain(|(known, _)| known != file);
+            away.push((file.to_path_buf(), why));
+            self.note_away(away);
+        }
+        tried
     }
 
     fn note_away(&self, away: Vec<(PathBuf, String)>) {
@@ -179,38 +284,6 @@ impl SharedKeyring {
             }
         }
         *noted = away;
-    }
-
-    /// Whether a rotation was begun and has not ended.
-    pub(crate) fn is_rotating(&self) -> bool {
-        self.current().has_old_epochs()
-    }
-
-    fn replace(&self, next: Keyring) -> Result<Keyring> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        for copy in &self.copies {
-            self.reach(copy, refuse_newer(copy, &next))?;
-        }
-        for copy in &self.copies {
-            self.reach(copy, next.save(copy).map_err(Error::from))?;
-        }
-        self.note_away(Vec::new());
-        self.current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&next);
-        Ok(next)
-    }
-
-    /// Notes a copy that turns out to be out of reach.
-    fn reach(&self, copy: &Path, tried: Result<()>) -> Result<()> {
-        if let Some(why) = tried.as_ref().err().and_then(out_of_reach) {
-            let mut away = self.away();
-            away.retain(|(known, _)| known != copy);
-            away.push((copy.to_path_buf(), why));
-            self.note_away(away);
-        }
-        tried
     }
 }
 

@@ -7,6 +7,7 @@
 //! return in an error or write to a local disk a key.
 
 pub(crate) mod format;
+mod load;
 mod table;
 
 use async_trait::async_trait;
@@ -14,13 +15,14 @@ use bytes::Bytes;
 use model::{AccountId, Clock, KeyId, PersonKeySecret, Random, Secret};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seal::{KeyRef, KeySource, Keyring};
+use seal::{KeyRef, KeySource};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::format::{Change, Decoded, Kind, Place, Use};
+use self::format::{Change, Kind, Place, Use};
+use self::load::{load, refuse_data_without_keys};
 use self::table::Table;
 use crate::{Error, Result, SharedKeyring, objects};
 
@@ -109,8 +111,8 @@ impl KeyTable {
     /// [`model::ErrorKind::Corrupt`] when pieces are missing or are not what was written;
     /// [`model::ErrorKind::NotFound`] when the keyring is older than the table;
     /// [`model::ErrorKind::Denied`] when a copy of it is newer or of another store;
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer, or a copy is out of reach
-    /// ([`SharedKeyring::away`]) and the table is new or a rotation was interrupted.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer, or a copy does not, or is out of
+    /// reach ([`SharedKeyring::away`]) and the table is new or a rotation was interrupted.
     pub async fn attach(&self, store: Arc<dyn ObjectStore>) -> Result<KeysReport> {
         let mut slot = self.shipper.lock().await;
         let generations = objects::list(store.as_ref(), PREFIX).await?;
@@ -119,9 +121,9 @@ impl KeyTable {
         if generations.is_empty() {
             refuse_data_without_keys(store.as_ref()).await?;
             // Nothing is written under these keys yet, so that every copy can be waited for.
-            self.keyring.spread()?;
+            self.keyring.spread().await?;
         } else {
-            self.keyring.follow()?;
+            self.keyring.follow().await?;
         }
         let last = generations
             .last_key_value()
@@ -187,14 +189,12 @@ impl KeyTable {
     /// objects; ends a rotation that failed half-way. To be called every few minutes.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now; call again.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now, or a copy of the keyring
+    /// does not follow; call again.
     pub async fn prepare(&self) -> Result<()> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;
-        if self.keyring.is_rotating() {
-            self.rotate(shipper).await?;
-        }
         let next_hour = self.hour().saturating_add(1);
         if self
             .with(|table| table.last_journal_hour())?
@@ -204,6 +204,10 @@ impl KeyTable {
         }
         if self.with(|table| table.spare_count())? < SPARE_KEYS / 2 {
             self.make_spare_keys(shipper).await?;
+        }
+        // Last: it needs every copy of the keyring, and the keys must not wait for one that is away.
+        if self.keyring.is_rotating() {
+            self.rotate(shipper).await?;
         }
         Ok(())
     }
@@ -283,6 +287,11 @@ impl KeyTable {
             let reason = format!("it has no key for the live object `{path}`: none is destroyed");
             return Err(Error::damaged("the key table", reason));
         }
+        // A rotation that failed half-way has sealed what goes now under its own new epoch key, which
+        // stays: what goes now needs a newer one.
+        if self.keyring.is_rotating() {
+            self.rotate(shipper).await?;
+        }
         let live: HashSet<&str> = live.iter().map(String::as_str).collect();
         let (mut changes, removals) = self.with(|table| {
             let mut removals = table.removals_of_objects(|path| !live.contains(path));
@@ -311,7 +320,7 @@ impl KeyTable {
     /// New epoch key, whole table under it, read back, old epoch key destroyed: in this order.
     async fn rotate(&self, shipper: &mut Shipper) -> Result<()> {
         self.settle(shipper).await?;
-        self.keyring.begin_epoch(self.random.as_ref())?;
+        self.keyring.begin_epoch(self.random.as_ref()).await?;
         let place = self.write_snapshot(shipper).await?;
         let path = objects::path(PREFIX, place.generation, place.number);
         let bytes = objects::get(shipper.store.as_ref(), &path)
@@ -326,7 +335,7 @@ impl KeyTable {
                 "it reads back otherwise than written",
             ));
         }
-        self.keyring.end_epoch()?;
+        self.keyring.end_epoch().await?;
         Self::tidy(shipper).await;
         Ok(())
     }
@@ -556,61 +565,6 @@ impl KeySource for KeyTable {
                 .ok_or_else(|| seal::Error::KeyDestroyed(format!("data key {id}"))),
         }
     }
-}
-
-/// The table as the newest complete generation tells it; an empty one when there is none.
-async fn load(
-    store: &dyn ObjectStore,
-    generations: &BTreeMap<u64, Vec<u64>>,
-    keyring: &Keyring,
-) -> Result<Table> {
-    for (generation, numbers) in generations.iter().rev() {
-        let mut table = Table::default();
-        let mut place = Place {
-            generation: *generation,
-            number: 0,
-            previous: [0; 32],
-        };
-        let last = numbers.last().copied().unwrap_or(0);
-        while let Some(read) = read(store, place, keyring).await? {
-            if (place.number == 0) != (read.kind == Kind::Snapshot) {
-                let what = objects::path(PREFIX, place.generation, place.number);
-                return Err(Error::damaged(what.to_string(), "it is of the wrong kind"));
-            }
-            table.apply(read.changes);
-            place.number = place.number.saturating_add(1);
-            place.previous = read.digest;
-        }
-        if place.number < last {
-            let what = objects::path(PREFIX, place.generation, place.number);
-            return Err(Error::damaged(what.to_string(), "it is missing"));
-        }
-        if place.number > 0 {
-            return Ok(table);
-        }
-    }
-    Ok(Table::default())
-}
-
-async fn read(store: &dyn ObjectStore, place: Place, keyring: &Keyring) -> Result<Option<Decoded>> {
-    let path = objects::path(PREFIX, place.generation, place.number);
-    match objects::get(store, &path).await? {
-        Some(bytes) => format::decode(&bytes, place, keyring).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Volumes that hold data and no key table have lost it; a new one would hide the loss.
-async fn refuse_data_without_keys(store: &dyn ObjectStore) -> Result<()> {
-    for folder in ["journal", "lake", "control"] {
-        if objects::any(store, folder).await? {
-            return Err(Error::damaged(
-                "the key table",
-                "the volumes hold data and no key table",
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn not_attached() -> Error {

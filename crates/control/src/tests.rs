@@ -13,6 +13,7 @@ mod audit_tree;
 mod deletions;
 mod disabled;
 mod formats;
+mod keyring;
 mod keys;
 mod learned;
 mod opt_outs;

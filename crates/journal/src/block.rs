@@ -50,8 +50,12 @@ const SECONDS: u8 = 128;
 /// What a row may need beyond the texts of its entry: bounds a block by the sizes of its entries.
 const ROW_BYTES_MAX: usize = 448;
 
+/// What a change of a profile counts beyond its texts: in memory it is some 40 bytes, and each of its two
+/// texts is a piece of memory of its own.
+const CHANGE_BYTES: usize = 64;
+
 /// How much an entry counts where commits and what is decoded of them are bounded: at least the bytes
-/// that its row takes, and those of its texts.
+/// that its row takes, and those that it takes in memory.
 #[must_use]
 pub fn size_bytes(entry: &Entry) -> usize {
     let texts: &[usize] = match &entry.record {
@@ -63,7 +67,7 @@ pub fn size_bytes(entry: &Entry) -> usize {
         Record::ProfileChange(it) => &[it.changes.iter().fold(0, |sum, change| {
             sum.saturating_add(change.property.len())
                 .saturating_add(change.value.as_str().len())
-                .saturating_add(16)
+                .saturating_add(CHANGE_BYTES)
         })],
         Record::Link(_) => &[],
         Record::Request(it) => &[

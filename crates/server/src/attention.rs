@@ -211,7 +211,7 @@ impl Watch {
         self.with(|seen| seen.overdue_drops = overdue);
     }
 
-    /// So many deletions are older than a day, by account.
+    /// So many deletions are older than a day, or nobody knows how old, by account.
     pub(crate) fn deletions(&self, overdue: BTreeMap<AccountId, usize>) {
         self.with(|seen| seen.overdue_deletions = overdue);
     }
@@ -281,8 +281,11 @@ impl Attention {
                     ..of_installation(
                         Kind::Deletion,
                         String::new(),
-                        format!("{number} deletions are older than a day"),
-                        String::from("the people are hidden, their rows are still there"),
+                        format!("{number} deletions are overdue"),
+                        String::from(
+                            "older than a day, or ordered later than the clock says it is: the people \
+                             are hidden, their rows are still there",
+                        ),
                     )
                 }),
         );

@@ -7,7 +7,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use seal::{KeyRef, KeySource as _, Keyring};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::support::{Fault, Faulty, Sealing, World};
 use crate::{Error, KeyTable, SharedKeyring};
 
 /// A key table and the store that seals with it, over `inner`.
-struct Vault {
-    keys: Arc<KeyTable>,
+pub(super) struct Vault {
+    pub(super) keys: Arc<KeyTable>,
     store: Arc<Sealing>,
-    keyring: Arc<SharedKeyring>,
+    pub(super) keyring: Arc<SharedKeyring>,
 }
 
 impl Vault {
@@ -32,7 +32,7 @@ impl Vault {
         Self::under(world, SharedKeyring::new(keyring, copies), inner).await
     }
 
-    async fn under(
+    pub(super) async fn under(
         world: &World,
         keyring: SharedKeyring,
         inner: Arc<dyn ObjectStore>,
@@ -53,7 +53,7 @@ impl Vault {
         })
     }
 
-    async fn put(&self, path: &str) -> object_store::Result<()> {
+    pub(super) async fn put(&self, path: &str) -> object_store::Result<()> {
         let bytes = Bytes::from(format!("bytes of {path}"));
         self.store
             .put(&ObjectPath::from(path), bytes.into())
@@ -61,7 +61,7 @@ impl Vault {
             .map(|_| ())
     }
 
-    async fn opens(&self, path: &str) -> bool {
+    pub(super) async fn opens(&self, path: &str) -> bool {
         match self.store.get(&ObjectPath::from(path)).await {
             Ok(found) => {
                 assert_eq!(found.bytes().await.unwrap(), format!("bytes of {path}"));
@@ -72,7 +72,7 @@ impl Vault {
     }
 }
 
-fn new_keyring(world: &World) -> Keyring {
+pub(super) fn new_keyring(world: &World) -> Keyring {
     world.keyring.lock().unwrap().clone()
 }
 
@@ -223,10 +223,10 @@ async fn before_it_is_attached_only_its_own_and_controls_objects_have_keys() {
 }
 
 const GONE: [&str; 2] = ["lake/A/events/mixed/gone-1", "lake/A/events/mixed/gone-2"];
-const KEPT: [&str; 2] = ["lake/A/events/mixed/kept-1", "lake/A/events/mixed/kept-2"];
+pub(super) const KEPT: [&str; 2] = ["lake/A/events/mixed/kept-1", "lake/A/events/mixed/kept-2"];
 
 /// An installation with objects of two runs, and everything that an attacker copied from it.
-async fn installation(world: &World, file: &Path) -> (Arc<Faulty>, InMemory) {
+pub(super) async fn installation(world: &World, file: &Path) -> (Arc<Faulty>, InMemory) {
     let store = Faulty::new();
     let keyring = new_keyring(world);
     keyring.save(file).unwrap();
@@ -247,12 +247,17 @@ async fn installation(world: &World, file: &Path) -> (Arc<Faulty>, InMemory) {
     (store, copied)
 }
 
-fn kept() -> Vec<String> {
+pub(super) fn kept() -> Vec<String> {
     KEPT.iter().map(|path| (*path).to_owned()).collect()
 }
 
 /// What the keyring of today opens of bytes copied earlier.
-async fn check_destroyed(world: &World, file: &Path, now: InMemory, copied: &InMemory) {
+pub(super) async fn check_destroyed(
+    world: &World,
+    file: &Path,
+    now: InMemory,
+    copied: &InMemory,
+) {
     let keyring = Keyring::load(file).unwrap();
     assert!(
         keyring.epoch_key(keyring.epoch() - 1).is_none(),
@@ -394,152 +399,36 @@ async fn a_destruction_interrupted_at_any_put_is_finished_later() {
     }
 }
 
-#[tokio::test]
-async fn a_destruction_whose_keyring_cannot_be_written_leaves_everything_readable() {
-    let world = World::new(68);
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("keyring");
-    let (store, copied) = installation(&world, &file).await;
-    let keyring = Keyring::load(&file).unwrap();
-    let elsewhere = dir.path().join("missing").join("keyring");
-    let copies = vec![file.clone(), elsewhere.clone()];
-    let shared = Arc::new(SharedKeyring::new(keyring, copies));
-    let keys = KeyTable::open(
-        Arc::clone(&shared),
-        world.clock(),
-        Arc::clone(&world.random),
-    );
-    let sealing = Arc::new(Sealing {
-        inner: store.clone(),
-        keys: keys.clone(),
-        random: Arc::clone(&world.random),
-    });
-    // A copy that is out of reach does not end the start, and is noted.
-    keys.attach(sealing.clone()).await.unwrap();
-    assert_eq!(shared.away().len(), 1);
-    assert_eq!(shared.away()[0].0, elsewhere);
-    let mark = keys.rotate_journal_key().await.unwrap();
-    let epoch = shared.current().epoch();
-    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
-    for path in KEPT {
-        assert!(sealing.get(&ObjectPath::from(path)).await.is_ok(), "{path}");
-    }
-    // No file holds a key that the copy lacks, so that the next start goes well too.
-    assert!(!shared.is_rotating());
-    assert_eq!(Keyring::load(&file).unwrap().epoch(), epoch);
-    std::fs::create_dir(dir.path().join("missing")).unwrap();
-    shared.follow().unwrap();
-    assert!(shared.away().is_empty());
-    assert_eq!(Keyring::load(&elsewhere).unwrap().epoch(), epoch);
-    // One that is lost while the program runs is noted when it is needed.
-    std::fs::remove_dir_all(dir.path().join("missing")).unwrap();
-    assert!(keys.destroy(&kept(), Some(mark)).await.is_err());
-    assert_eq!(shared.away().len(), 1);
-    std::fs::create_dir(dir.path().join("missing")).unwrap();
-    keys.prepare().await.unwrap();
-    keys.destroy(&kept(), Some(mark)).await.unwrap();
-    assert!(shared.away().is_empty());
-    check_destroyed(&world, &file, store.inner.fork(), &copied).await;
-    let copy = Keyring::load(&elsewhere).unwrap();
-    assert!(copy.epoch_key(copy.epoch() - 1).is_none());
-}
-
-#[tokio::test]
-async fn a_copy_that_may_lack_the_newest_key_is_waited_for() {
+/// Two destructions in one run, the first of which failed at its snapshot.
+async fn check_overtaken(fault: Fault) {
     let world = World::new(76);
     let dir = tempfile::tempdir().unwrap();
-    let files = vec![dir.path().join("keyring"), dir.path().join("away/keyring")];
-    let keyring = new_keyring(&world);
-    let start = async |keyring: &Keyring, store: &Arc<Faulty>| {
-        keyring.save(&files[0]).unwrap();
-        let keyring = SharedKeyring::open(keyring.clone(), files.clone()).unwrap();
-        let started = Vault::under(&world, keyring, store.clone()).await;
-        started.map(drop).map_err(|error| error.kind())
-    };
-    // Before anything is written under the keys, and in the middle of a rotation.
-    let store = Faulty::new();
-    let refused = start(&keyring, &store).await;
-    assert_eq!(refused, Err(ErrorKind::Unavailable));
-    std::fs::create_dir(dir.path().join("away")).unwrap();
-    start(&keyring, &store).await.unwrap();
-    std::fs::remove_dir_all(dir.path().join("away")).unwrap();
-    start(&keyring, &store).await.unwrap();
-    let rotating = keyring.with_new_epoch(world.random.as_ref());
-    let refused = start(&rotating, &store).await;
-    assert_eq!(refused, Err(ErrorKind::Unavailable));
-    std::fs::create_dir(dir.path().join("away")).unwrap();
-    start(&rotating, &store).await.unwrap();
-    for file in &files {
-        let held = Keyring::load(file).unwrap();
-        assert_eq!((held.epoch(), held.epoch_key(1).is_some()), (2, false));
-    }
-}
-
-/// A keyring with a copy, both of which have followed a deletion; then the first came back from a
-/// backup. Returns it, the two files and the volumes.
-async fn restored(world: &World, dir: &Path) -> (Keyring, Vec<PathBuf>, Arc<Faulty>) {
-    let (store, files) = (Faulty::new(), vec![dir.join("keyring"), dir.join("copy")]);
-    let backup = new_keyring(world);
-    backup.save(&files[0]).unwrap();
-    let keyring = SharedKeyring::open(backup.clone(), files.clone()).unwrap();
-    let vault = Vault::under(world, keyring, store.clone()).await.unwrap();
-    vault.put(KEPT[0]).await.unwrap();
+    let file = dir.path().join("keyring");
+    let (store, _) = installation(&world, &file).await;
+    let keyring = Keyring::load(&file).unwrap();
+    let vault = Vault::over(&world, keyring, Some(&file), store.clone())
+        .await
+        .unwrap();
+    let mark = vault.keys.rotate_journal_key().await.unwrap();
+    let live = [kept(), vec![GONE[1].to_owned()]].concat();
+    store.fail_after(1, fault);
+    assert!(vault.keys.destroy(&live, Some(mark)).await.is_err());
+    store.heal();
+    let keyring = Keyring::load(&file).unwrap();
+    assert!(keyring.epoch_key(1).is_some(), "the rotation has not ended");
+    // The snapshot goes first at the next call, and somebody copies it: it has the keys of all that
+    // was live, under the new epoch key.
     vault.keys.record().await.unwrap();
-    vault.keys.destroy(&kept()[..1], None).await.unwrap();
-    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
-    backup.save(&files[0]).unwrap();
-    (backup, files, store)
+    let copied = store.inner.fork();
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
+    check_destroyed(&world, &file, store.inner.fork(), &copied).await;
 }
 
 #[tokio::test]
-async fn a_keyring_from_a_backup_gives_way_to_its_newer_copy() {
-    let world = World::new(71);
-    let dir = tempfile::tempdir().unwrap();
-    let (backup, files, store) = restored(&world, dir.path()).await;
-    let keyring = SharedKeyring::open(backup, files.clone()).unwrap();
-    let vault = Vault::under(&world, keyring, store).await.unwrap();
-    assert!(vault.opens(KEPT[0]).await);
-    for file in &files {
-        assert_eq!(Keyring::load(file).unwrap().epoch(), 2, "{file:?}");
+async fn what_goes_while_a_rotation_has_not_ended_does_not_open_from_its_snapshot() {
+    for fault in [Fault::Before, Fault::After] {
+        check_overtaken(fault).await;
     }
-}
-
-#[tokio::test]
-async fn a_keyring_that_does_not_open_the_table_is_written_nowhere() {
-    let world = World::new(72);
-    let dir = tempfile::tempdir().unwrap();
-    let (backup, mut files, store) = restored(&world, dir.path()).await;
-    // A copy's place that is empty: its disk is not there.
-    files.push(dir.path().join("empty"));
-    let keyring = SharedKeyring::new(backup, files.clone());
-    assert!(Vault::under(&world, keyring, store).await.is_err());
-    assert_eq!(Keyring::load(&files[1]).unwrap().epoch(), 2);
-    assert!(!files[2].exists());
-}
-
-#[tokio::test]
-async fn a_copy_that_is_newer_or_of_another_store_is_not_written_over() {
-    let world = World::new(73);
-    let dir = tempfile::tempdir().unwrap();
-    let files = vec![dir.path().join("keyring"), dir.path().join("copy")];
-    let own = new_keyring(&world);
-    let newer = own.with_new_epoch(world.random.as_ref());
-    let stranger = Keyring::create(world.random.as_ref());
-    for held in [newer, stranger] {
-        own.save(&files[0]).unwrap();
-        held.save(&files[1]).unwrap();
-        let bytes = std::fs::read(&files[1]).unwrap();
-        let keyring = SharedKeyring::new(own.clone(), files.clone());
-        let error = Vault::under(&world, keyring, Faulty::new()).await;
-        assert_eq!(error.err().unwrap().kind(), ErrorKind::Denied);
-        assert_eq!(std::fs::read(&files[1]).unwrap(), bytes);
-    }
-    // The stranger's is still there.
-    let refused = SharedKeyring::open(own.clone(), files.clone()).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Denied);
-    std::fs::write(&files[1], "a file of another kind").unwrap();
-    let refused = SharedKeyring::open(own, files).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The promise of shipping: what was answered is on the volumes, exactly, whatever happens.
 
+use model::catalog::{Catalog as _, Publication};
+use model::record::Table;
 use model::{AccountId, ErrorKind, Timestamp};
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use std::sync::Arc;
 
+use super::parts::part;
 use super::support::{Fault, Faulty, World, copy_disk, dump, dump_restored, operator};
 use crate::{Action, AuditFilter, AuditOutcome, Control, Origin, objects};
 
@@ -340,13 +343,9 @@ async fn a_missing_or_damaged_piece_is_refused_and_nothing_older_taken_for_it() 
     check(swapped).await;
 }
 
-#[tokio::test]
-async fn another_process_on_the_same_volumes_is_noticed() {
-    let world = World::new(11);
-    let store = Faulty::new();
-    let dir = tempfile::tempdir().unwrap();
-    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
-    let generations = objects::list(store.as_ref(), "control").await.unwrap();
+/// Another process writes what this one would write next; where.
+async fn intrude(store: &Faulty) -> ObjectPath {
+    let generations = objects::list(store, "control").await.unwrap();
     let (generation, numbers) = generations.last_key_value().unwrap();
     let next = objects::path("control", *generation, numbers.last().unwrap() + 1);
     store
@@ -354,12 +353,48 @@ async fn another_process_on_the_same_volumes_is_noticed() {
         .put(&next, bytes::Bytes::from_static(b"other").into())
         .await
         .unwrap();
+    next
+}
+
+#[tokio::test]
+async fn another_process_on_the_same_volumes_is_noticed() {
+    let world = World::new(11);
+    let store = Faulty::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    intrude(&store).await;
     let error = say(&control, "one").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("another process"), "{cause}");
     assert!(
         control.pending_deletions().await.is_err(),
         "nothing is answered from here on"
     );
+}
+
+#[tokio::test]
+async fn a_publication_that_is_in_the_file_is_not_called_a_conflict() {
+    let world = World::new(14);
+    let store = Faulty::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+    let other = intrude(&store).await;
+    let publication = || Publication {
+        add: vec![part(1)],
+        ..Publication::default()
+    };
+    // Twice: when it meets the other's object, and when it is not begun because of that.
+    let first = control.publish(publication()).await.unwrap_err();
+    let second = control.publish(publication()).await.unwrap_err();
+    for error in [first, second] {
+        // The lake deletes the objects of what conflicts.
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+    }
+    store.inner.delete(&other).await.unwrap();
+    let view = control.view(None, &Table::ALL).await.unwrap();
+    let live: Vec<_> = view.parts.iter().map(|it| it.id).collect();
+    assert_eq!(live, [part(1).id], "it ships with the next call");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::number::{take_number, unzigzag};
 use super::*;
 use model::RawJson;
+use model::record::{Change, ChangeOp};
 use proptest::prelude::*;
 
 fn event(number: u8, name: &str, properties: &str) -> Entry {
@@ -229,6 +230,32 @@ fn times_of_any_distance_come_back() {
         }
     }
     comes_back(&entries);
+}
+
+#[test]
+fn changes_count_what_they_take_in_memory() {
+    let change = |number: usize| Change {
+        property: number.to_string().into(),
+        op: ChangeOp::Put,
+        value: RawJson::from_checked("1"),
+    };
+    let changes: Vec<Change> = (0..1_000).map(change).collect();
+    // No piece of memory is smaller than 8 bytes.
+    let bytes = changes.len() * (size_of::<Change>() + 2 * 8);
+    let at = Timestamp::from_ms(1_700_000_000_000);
+    let entry = Entry {
+        account: "SHOP-1".parse().unwrap(),
+        record: Record::ProfileChange(ProfileChange {
+            id: RecordId([1; 16]),
+            person: PersonKey([2; 16]),
+            ts: at,
+            received_at: at,
+            source: Source::Rest,
+            changes,
+        }),
+    };
+    assert!(size_bytes(&entry) >= bytes, "{bytes}");
+    comes_back(&[entry]);
 }
 
 fn number_comes_back(number: u64) {

@@ -189,7 +189,7 @@ async fn a_copy_of_the_keyring_that_is_away_is_red_until_it_follows() {
     let keyring = seal::Keyring::load(&own).unwrap();
     let keyring = Arc::new(SharedKeyring::new(keyring, vec![own, copy.clone()]));
     let attention = attention(&folder, &installation, installation.journal(), &keyring);
-    keyring.follow().unwrap();
+    keyring.follow().await.unwrap();
     let found = attention.find();
     let [concern] = &found[..] else {
         panic!("{found:?}");
@@ -197,7 +197,7 @@ async fn a_copy_of_the_keyring_that_is_away_is_red_until_it_follows() {
     assert_eq!(concern.kind, Kind::Keyring);
     assert_eq!(concern.subject, copy.to_str().unwrap());
     std::fs::create_dir(folder.path("away")).unwrap();
-    keyring.follow().unwrap();
+    keyring.follow().await.unwrap();
     assert!(attention.find().is_empty());
     assert!(copy.exists());
 }

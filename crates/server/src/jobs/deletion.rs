@@ -13,14 +13,14 @@ mod links;
 mod tests;
 
 use anyhow::{Context as _, Result, bail};
-use control::{Actor, Deletion, DeletionState, LastTurn};
+use control::{Actor, Deletion, DeletionId, DeletionState, LastTurn};
 use lake::GarbageReport;
 use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
 use model::{AccountId, ErrorKind, PersonKey};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Turn, flush, together};
@@ -37,18 +37,38 @@ const RETIRE_PAUSE: Duration = Duration::from_millis(50);
 /// What was asked for this long ago should be done.
 const OVERDUE: Duration = Duration::from_secs(86_400);
 
-/// Deletions that are late, for whoever looks; those of this turn count until the next one.
+/// When this process first saw each deletion that is pending, on the clock that never goes back: the one
+/// by which they were ordered may have.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<BTreeMap<DeletionId, Duration>>);
+
+impl Waiting {
+    /// How long each of `pending` has waited by `now`; all others are forgotten.
+    fn waited(&self, pending: &[Deletion], now: Duration) -> BTreeMap<DeletionId, Duration> {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = |it: &Deletion| (it.id, first.get(&it.id).copied().unwrap_or(now));
+        let seen: BTreeMap<_, _> = pending.iter().map(seen).collect();
+        first.clone_from(&seen);
+        let waited = |(id, at): (DeletionId, Duration)| (id, now.saturating_sub(at));
+        seen.into_iter().map(waited).collect()
+    }
+}
+
+/// Deletions that are late, for whoever looks; those of this turn count until the next one. Of one that
+/// was ordered later than it is now nobody knows how late it is.
 fn note_overdue(installation: &Installation, pending: &[Deletion]) {
-    let before = installation.clock().now().minus(OVERDUE);
+    let now = installation.clock().now();
+    let before = now.minus(OVERDUE);
+    let is_late = |it: &&Deletion| it.requested_at < before || it.requested_at > now;
     let mut overdue: BTreeMap<AccountId, usize> = BTreeMap::new();
-    for deletion in pending.iter().filter(|it| it.requested_at < before) {
+    for deletion in pending.iter().filter(is_late) {
         *overdue.entry(deletion.account).or_default() += 1;
     }
     installation.attention().watch.deletions(overdue);
 }
 
 /// Carries out every deletion that is pending now. In its own time it leaves those for later that
-/// were ordered a moment ago: until then they can be cancelled.
+/// were ordered a moment ago, or that it has known for a moment: until then they can be cancelled.
 pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value> {
     let actor = Actor::system("deletion");
     if due(installation, turn).await?.is_empty() {
@@ -135,11 +155,17 @@ async fn due(installation: &Installation, turn: Turn) -> Result<Vec<Deletion>> {
         .await
         .context("failed to list pending deletions")?;
     note_overdue(installation, &pending);
+    let (guards, clock) = (installation.guards(), installation.clock());
+    let waited = guards.waiting.waited(&pending, clock.monotonic());
     let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
-    let ordered_before = installation.clock().now().minus(grace);
+    let ordered_before = clock.now().minus(grace);
     pending.retain(|it| match turn {
         Turn::ByHand => true,
-        Turn::InTime => it.has_begun || it.requested_at <= ordered_before,
+        Turn::InTime => {
+            it.has_begun
+                || it.requested_at <= ordered_before
+                || waited.get(&it.id).is_some_and(|waited| *waited >= grace)
+        }
     });
     Ok(pending)
 }

@@ -3,7 +3,6 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use crate::compose::Installation;
 
@@ -17,12 +16,8 @@ pub(super) async fn run(installation: &Installation) -> Result<Value> {
         .context("failed to make keys ahead of time")?;
     let keyring = &installation.attention().keyring;
     if !keyring.away().is_empty() {
-        let keyring = Arc::clone(keyring);
-        // On a thread of its own: the disk of a copy may hang.
-        let followed = tokio::task::spawn_blocking(move || keyring.follow()).await;
-        followed
-            .context("failed to wait for the copies of the keyring")?
-            .context("failed to write the copies of the keyring")?;
+        let followed = keyring.follow().await;
+        followed.context("failed to write the copies of the keyring")?;
     }
     Ok(json!({"prepared": true, "copies_away": keyring.away().len()}))
 }

@@ -130,7 +130,7 @@ impl Job {
     }
 }
 
-/// What keeps jobs from meeting themselves and each other.
+/// What keeps jobs from meeting themselves and each other, and what one remembers from turn to turn.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
     /// Held by whoever publishes to the lake.
@@ -141,6 +141,8 @@ pub(crate) struct Guards {
     mail: Mutex<()>,
     /// Held by whoever tells what turned.
     alerts: Mutex<()>,
+    /// Since when deletions wait.
+    waiting: deletion::Waiting,
 }
 
 /// Who runs a job.

@@ -63,14 +63,15 @@ pub(crate) async fn append(installation: &Installation, entries: Vec<Entry>) {
     installation.journal().append(entries).await.unwrap();
 }
 
-/// Loses the first part of an account's events; returns its file, for whoever finds it again.
+/// Loses the first part of an account's table; returns its file, for whoever finds it again.
 pub(super) async fn lose_part(
     folder: &Folder,
     installation: &Installation,
     account: AccountId,
+    table: Table,
 ) -> (PathBuf, Vec<u8>) {
     let control = installation.control();
-    let view = control.view(Some(account), &[Table::Events]).await.unwrap();
+    let view = control.view(Some(account), &[table]).await.unwrap();
     let part = view.parts[0].id.to_string();
     let mut lost = lose(&folder.path(""), &part);
     assert_eq!(lost.len(), 1);

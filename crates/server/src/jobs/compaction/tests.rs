@@ -27,7 +27,7 @@ async fn a_part_that_is_lost_keeps_the_parts_of_its_account_alone() {
     }
     // The one whose turn comes first.
     let [broken, sound] = accounts;
-    lose_part(&folder, &installation, broken).await;
+    lose_part(&folder, &installation, broken, Table::Events).await;
     let error = Box::pin(jobs::run(&installation, Job::Compaction))
         .await
         .unwrap_err();

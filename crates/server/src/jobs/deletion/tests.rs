@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
+use crate::attention::Kind;
 use crate::compose::Installation;
 use crate::jobs::tests::{account, append, event, lose_part};
-use crate::jobs::{self, Job};
+use crate::jobs::{self, Job, Turn};
 use crate::testing::{Folder, operator};
 
 const PERSON: PersonKey = PersonKey([7; 16]);
@@ -74,7 +75,7 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
     Box::pin(jobs::run(&installation, Job::Flush))
         .await
         .unwrap();
-    lose_part(&folder, &installation, broken).await;
+    lose_part(&folder, &installation, broken, Table::Events).await;
 
     for account in [broken, sound] {
         order(&installation, account).await;
@@ -149,6 +150,53 @@ async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_out_while_links_cannot_be_read() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    let other = PersonKey([8; 16]);
+    let from = (other, IdentityKind::Identity);
+    let entries = vec![
+        event(&folder, account, 1, PERSON),
+        event(&folder, account, 2, other),
+        link(&folder, account, from, (PERSON, LinkKind::Alias), 0),
+    ];
+    append(&installation, entries).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    let (path, bytes) = lose_part(&folder, &installation, account, Table::Links).await;
+    order(&installation, account).await;
+    append(&installation, vec![event(&folder, account, 3, PERSON)]).await;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("failed to follow the links"), "{said}");
+    // Nor by a flush that comes before the next turn.
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    let kept = deletion(&installation, account).await;
+    assert_eq!((kept.state, kept.has_begun), (DeletionState::Pending, false));
+    assert_eq!(rows(&installation, account).await, 3);
+    installation.close().await.unwrap();
+    drop(installation);
+
+    // Its volume is back.
+    fs::write(path, bytes).unwrap();
+    let installation = folder.open(|_| {}).await;
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
+    assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
+    assert_eq!(rows(&installation, account).await, 0);
+    installation.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_device_that_others_have_had_leads_to_none_of_them() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
@@ -184,7 +232,7 @@ async fn a_receipt_is_signed_and_says_what_every_turn_found() {
             .await
             .unwrap();
     }
-    let (path, bytes) = lose_part(&folder, &installation, account).await;
+    let (path, bytes) = lose_part(&folder, &installation, account, Table::Events).await;
     order(&installation, account).await;
     let turn = Box::pin(jobs::run(&installation, Job::Deletion)).await;
     assert!(turn.is_err(), "one of the two cannot be read");
@@ -235,5 +283,33 @@ async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
         let found = store.get(&Path::from(part.path.as_str())).await.unwrap();
         assert!(!found.bytes().await.unwrap().is_empty());
     }
+    installation.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_of_a_clock_that_has_gone_back_is_overdue_and_waits_its_grace_alone() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    let overdue = || {
+        let found = installation.attention().find();
+        found.iter().any(|it| it.kind == Kind::Deletion)
+    };
+    let turn = async || {
+        let done = Box::pin(jobs::run_at(&installation, Job::Deletion, Turn::InTime)).await;
+        done.unwrap()["completed"].clone()
+    };
+    order(&installation, account).await;
+    assert_eq!(turn().await, 0);
+    assert!(!overdue());
+    let day = Duration::from_secs(86_400);
+    folder.clock.set(folder.clock.now().minus(3 * day));
+    assert_eq!(turn().await, 0);
+    assert!(overdue());
+    let grace = Duration::from_secs(installation.settings().deletion_grace_s.into());
+    folder.clock.advance(grace);
+    assert_eq!(turn().await, 1);
+    assert_eq!(turn().await, 0);
+    assert!(!overdue());
     installation.close().await.unwrap();
 }

@@ -153,8 +153,10 @@ impl SharedKeyring {
             return self.spread().await;
         }
         let (copies, current) = (Arc::clone(&self.copies), self.current());
-        self.within(WRITE_TIME_MAX, move || copies.write_those_in_reach(&current))
-            .await
+        self.within(WRITE_TIME_MAX, move || {
+            copies.write_those_in_reach(&current)
+        })
+        .await
     }
 
     /// Whether a rotation was begun and has not ended.

@@ -137,7 +137,7 @@ impl Store {
             .collect();
         let key = label_key(keyring);
         for place in places {
-            let failed = |error: std::io::Error| Error::Unavailable {
+            let failed = |error: io::Error| Error::Unavailable {
                 act: format!("make volume `{}`", place.name()),
                 reason: error.to_string(),
             };

@@ -153,7 +153,7 @@ impl Inner {
                 tracing::error!(
                     object.path = &*object.path,
                     volume.number = volume_number(index),
-                    volume.place = serving.place.name(),
+                    volume.place = serving.place_name(),
                     %error,
                     "a shard cannot be rebuilt"
                 );

@@ -107,7 +107,10 @@ impl Inner {
         }
         if report.unread > 0 {
             let shards = report.unread;
-            tracing::warn!(shards, "volumes did not answer, and shards were not scrubbed");
+            tracing::warn!(
+                shards,
+                "volumes did not answer, and shards were not scrubbed"
+            );
         }
     }
 
@@ -134,7 +137,7 @@ impl Inner {
             tracing::warn!(
                 object.path = &*object.path,
                 volume.number = volume_number(serving.index),
-                volume.place = serving.place.name(),
+                volume.place = serving.place_name(),
                 fault,
                 "a bad shard was found"
             );

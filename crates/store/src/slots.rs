@@ -190,6 +190,11 @@ impl Site {
 }
 
 impl Serving {
+    /// Where it is, for messages.
+    pub(crate) fn place_name(&self) -> String {
+        self.site.place.name()
+    }
+
     /// Whether so much of what was begun there is late that no more should be.
     pub(crate) fn is_stuck(&self) -> bool {
         self.site.late.load(Ordering::Acquire) >= LATE_MAX

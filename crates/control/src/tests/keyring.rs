@@ -216,7 +216,10 @@ async fn a_rotation_that_cannot_end_holds_up_no_key_that_is_made_ahead_of_time()
     store.heal();
     let hanging = Arc::clone(&vault.keyring.writing).lock_owned().await;
     world.clock.advance(HOUR);
-    assert!(vault.keys.prepare().await.is_err(), "a rotation is under way");
+    assert!(
+        vault.keys.prepare().await.is_err(),
+        "a rotation is under way"
+    );
     store.fail_after(0, Fault::Before);
     world.clock.advance(HOUR);
     vault.keys.key_for_write("journal/w/new").await.unwrap();

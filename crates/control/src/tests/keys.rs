@@ -252,12 +252,7 @@ pub(super) fn kept() -> Vec<String> {
 }
 
 /// What the keyring of today opens of bytes copied earlier.
-pub(super) async fn check_destroyed(
-    world: &World,
-    file: &Path,
-    now: InMemory,
-    copied: &InMemory,
-) {
+pub(super) async fn check_destroyed(world: &World, file: &Path, now: InMemory, copied: &InMemory) {
     let keyring = Keyring::load(file).unwrap();
     assert!(
         keyring.epoch_key(keyring.epoch() - 1).is_none(),

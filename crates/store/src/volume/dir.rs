@@ -14,6 +14,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -180,6 +181,15 @@ impl Shared {
                 Ok(true)
             }
             Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => {
+                tracing::warn!(
+                    volume.place = %self.root.display(),
+                    %error,
+                    "a volume's file system locks no directories: nothing keeps another process out"
+                );
+                *held = Some(Held { _dir: dir, id });
+                Ok(true)
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -501,6 +511,15 @@ fn open_file(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"))
+}
+
+/// Whether the file system, one over a network for example, has no lock for a directory that is open for
+/// reading.
+fn knows_no_locks(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::BADF | Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL)
+    )
 }
 
 fn id_of(meta: &fs::Metadata) -> FileId {

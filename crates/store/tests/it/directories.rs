@@ -68,15 +68,7 @@ impl Fixture {
     async fn open_with(&self, settings: Settings) -> store::Result<Store> {
         let keys: Arc<dyn seal::KeySource> = Arc::<MemoryKeys>::clone(&self.keys);
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::clone(&self.random));
-        Store::open(
-            self.places(),
-            &self.keyring,
-            keys,
-            settings,
-            clock,
-            random,
-        )
-        .await
+        Store::open(self.places(), &self.keyring, keys, settings, clock, random).await
     }
 }
 

@@ -178,7 +178,10 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
         .await
         .unwrap();
     let kept = deletion(&installation, account).await;
-    assert_eq!((kept.state, kept.has_begun), (DeletionState::Pending, false));
+    assert_eq!(
+        (kept.state, kept.has_begun),
+        (DeletionState::Pending, false)
+    );
     assert_eq!(rows(&installation, account).await, 3);
     installation.close().await.unwrap();
     drop(installation);

@@ -7,6 +7,7 @@ use model::{Random, Secret};
 use seal::Keyring;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
@@ -26,7 +27,6 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct SharedKeyring {
     copies: Arc<Copies>,
-    current: RwLock<Keyring>,
     /// Held while the copies are written, until that has come back, however late.
     pub(crate) writing: Arc<AsyncMutex<()>>,
 }
@@ -37,10 +37,12 @@ impl SharedKeyring {
     pub fn new(keyring: Keyring, copies: Vec<PathBuf>) -> Self {
         Self {
             copies: Arc::new(Copies {
+                current: RwLock::new(keyring),
+                begun: Mutex::default(),
                 files: copies,
+                at: AtomicUsize::new(0),
                 away: Mutex::default(),
             }),
-            current: RwLock::new(keyring),
             writing: Arc::default(),
         }
     }
@@ -83,10 +85,7 @@ impl SharedKeyring {
     /// The keyring in force.
     #[must_use]
     pub fn current(&self) -> Keyring {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.copies.current()
     }
 
     /// A secret for one purpose, derived from the root key: the same in every run and epoch.
@@ -105,25 +104,28 @@ impl SharedKeyring {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when a copy cannot be written, or does not answer in time: the
-    /// old keyring stays in force, and the call can be made again, which is refused as long as a late
-    /// copy has not come back. [`model::ErrorKind::Denied`] when a copy is newer or of another store: no
-    /// copy was written.
-    pub(crate) async fn begin_epoch(&self, random: &dyn Random) -> Result<Keyring> {
-        let current = self.current();
-        if current.has_old_epochs() {
-            return self.replace(current).await;
+    /// old keyring stays in force, and the call can be made again, which goes on with the same key, and is
+    /// refused as long as a late copy has not come back. [`model::ErrorKind::Denied`] when a copy is newer
+    /// or of another store: no copy was written.
+    pub(crate) async fn begin_epoch(&self, random: &Arc<dyn Random>) -> Result<()> {
+        if !self.is_rotating() {
+            // A copy that is out of reach is found here, before any file holds a key that it lacks.
+            self.spread().await?;
         }
-        // A copy that is out of reach is found here, before any file holds a key that it lacks.
-        self.spread().await?;
-        self.replace(current.with_new_epoch(random)).await
+        let random = Arc::clone(random);
+        self.replace(move |newest| match newest.has_old_epochs() {
+            true => newest,
+            false => newest.with_new_epoch(random.as_ref()),
+        })
+        .await
     }
 
     /// Destroys all epochs but the newest.
     ///
     /// # Errors
     /// As [`SharedKeyring::begin_epoch`]; some copies may have lost the old epoch already.
-    pub(crate) async fn end_epoch(&self) -> Result<Keyring> {
-        self.replace(self.current().without_old_epochs()).await
+    pub(crate) async fn end_epoch(&self) -> Result<()> {
+        self.replace(|newest| newest.without_old_epochs()).await
     }
 
     /// Writes the keyring in force to the other copies, if there are any: one that missed the end
@@ -134,60 +136,64 @@ impl SharedKeyring {
     /// As [`SharedKeyring::begin_epoch`].
     pub(crate) async fn spread(&self) -> Result<()> {
         if self.copies.files.len() > 1 {
-            self.replace(self.current()).await?;
+            self.replace(|newest| newest).await?;
         }
         Ok(())
     }
 
     /// Writes the keyring in force to the other copies, if there are any. Those that are out of reach
     /// are passed over and noted ([`SharedKeyring::away`]), except while a rotation is under way: they
-    /// may lack the newest key then.
+    /// may lack the newest key then. As long as one of them does not answer, nothing is written.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the keyring's own file cannot be written, or, during a
-    /// rotation, a copy, and when one does not answer in time; [`model::ErrorKind::Denied`] and
-    /// [`model::ErrorKind::Corrupt`] when one that can be read is newer, of another store or damaged:
-    /// nothing was written.
+    /// [`model::ErrorKind::Unavailable`] when the keyring's own file cannot be written or does not answer,
+    /// or, during a rotation, a copy; [`model::ErrorKind::Denied`] and [`model::ErrorKind::Corrupt`] when
+    /// one that can be read is newer, of another store or damaged: nothing was written.
     pub async fn follow(&self) -> Result<()> {
-        if self.is_rotating() || self.copies.files.len() < 2 {
-            return self.spread().await;
+        if self.copies.files.len() < 2 {
+            return Ok(());
         }
-        let (copies, current) = (Arc::clone(&self.copies), self.current());
-        self.within(WRITE_TIME_MAX, move || {
-            copies.write_those_in_reach(&current)
-        })
-        .await
+        let copies = Arc::clone(&self.copies);
+        let is_done = self.within(WRITE_TIME_MAX, move || copies.follow()).await?;
+        if is_done || (self.copies.at() > 0 && !self.is_rotating()) {
+            return Ok(());
+        }
+        Err(self.copies.late())
     }
 
-    /// Whether a rotation was begun and has not ended.
+    /// Whether a rotation was begun and has not ended: also when some copies alone have the new epoch.
     pub(crate) fn is_rotating(&self) -> bool {
-        self.current().has_old_epochs()
+        self.copies.newest().has_old_epochs()
     }
 
-    async fn replace(&self, next: Keyring) -> Result<Keyring> {
-        let (copies, written) = (Arc::clone(&self.copies), next.clone());
-        self.within(WRITE_TIME_MAX, move || copies.write(&written))
+    /// Writes what `next` makes of the newest keyring to every copy, and puts it in force.
+    pub(crate) async fn replace(
+        &self,
+        next: impl FnOnce(Keyring) -> Keyring + Send + 'static,
+    ) -> Result<()> {
+        let copies = Arc::clone(&self.copies);
+        let is_done = self
+            .within(WRITE_TIME_MAX, move || copies.replace(next))
             .await?;
-        self.current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&next);
-        Ok(next)
+        if is_done {
+            return Ok(());
+        }
+        Err(self.copies.late())
     }
 
     /// Does `work`, which may hang on a disk, on a thread where that hurts nobody, and waits for it at most
-    /// `time_max`. What is late goes on, so nothing else is begun before it has come back: of two keyrings
-    /// the older must not be written last.
+    /// `time_max`: whether it is done by then. What is late goes on, and its copy is noted; nothing else is
+    /// begun before it has come back, for of two keyrings the older must not be written last.
     ///
     /// # Errors
-    /// Those of `work`; [`model::ErrorKind::Unavailable`] when it is late, or what came before still is.
+    /// Those of `work`.
     pub(crate) async fn within(
         &self,
         time_max: Duration,
         work: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Ok(turn) = Arc::clone(&self.writing).try_lock_owned() else {
-            return Err(self.late("an earlier attempt has not come back"));
+            return Ok(false);
         };
         let working = spawn_blocking(move || {
             let done = work();
@@ -195,43 +201,104 @@ impl SharedKeyring {
             done
         });
         match timeout(time_max, working).await {
-            Ok(Ok(done)) => done,
+            Ok(Ok(done)) => done.map(|()| true),
             Ok(Err(_)) => Err(Error::Internal("the keyring's writer failed".to_owned())),
-            Err(_) => Err(self.late("one does not answer in time")),
+            Err(_) => {
+                self.copies.note_late();
+                Ok(false)
+            }
         }
-    }
-
-    fn late(&self, why: &str) -> Error {
-        let copies = self.copies.files.iter().map(|it| it.display().to_string());
-        let copies: Vec<String> = copies.collect();
-        let copies = copies.join("`, `");
-        Error::Keys(seal::Error::Unavailable {
-            message: format!("the copies `{copies}` of the keyring are not written: {why}"),
-            source: None,
-        })
     }
 }
 
-/// The keyring's files, and which of them cannot be written. What they do may hang on a disk.
+/// The keyring, its files, and which of them cannot be written. What they do may hang on a disk, and come
+/// back when nobody waits for it any more: it is done as a whole, one at a time.
 #[derive(Debug)]
 struct Copies {
+    current: RwLock<Keyring>,
+    /// A keyring with a new epoch that was not written to all files: some may hold it, and would not open
+    /// what is sealed under another one of the same number.
+    begun: Mutex<Option<Keyring>>,
     /// The keyring's own file, then the others.
     files: Vec<PathBuf>,
+    /// Which of them is being read or written, or was last.
+    at: AtomicUsize,
     /// Files that were out of reach when they were last to be written, and why.
     away: Mutex<Vec<(PathBuf, String)>>,
 }
 
 impl Copies {
-    /// Writes `next` to all files, unless one of them must not be written over.
-    fn write(&self, next: &Keyring) -> Result<()> {
-        for file in &self.files {
-            self.reach(file, refuse_newer(file, next))?;
+    fn current(&self) -> Keyring {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What the newest files hold: the keyring in force, or one that it is to be replaced by.
+    fn newest(&self) -> Keyring {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.clone().unwrap_or_else(|| self.current())
+    }
+
+    /// Writes what `next` makes of the newest keyring to all files, unless one of them must not be written
+    /// over, and puts it in force.
+    fn replace(&self, next: impl FnOnce(Keyring) -> Keyring) -> Result<()> {
+        let next = next(self.newest());
+        for (place, file) in self.files.iter().enumerate() {
+            self.go_to(place);
+            self.reach(file, refuse_newer(file, &next))?;
         }
-        for file in &self.files {
+        if next.epoch() > self.current().epoch() {
+            self.note_begun(Some(next.clone()));
+        }
+        for (place, file) in self.files.iter().enumerate() {
+            self.go_to(place);
             self.reach(file, next.save(file).map_err(Error::from))?;
         }
         self.note_away(Vec::new());
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.note_begun(None);
         Ok(())
+    }
+
+    /// Writes the keyring in force to its own file and to those of the others that are in reach, unless one
+    /// of them must not be written over; during a rotation, to all.
+    fn follow(&self) -> Result<()> {
+        let newest = self.newest();
+        if newest.has_old_epochs() {
+            return self.replace(|newest| newest);
+        }
+        self.write_those_in_reach(&newest)
+    }
+
+    fn note_begun(&self, keyring: Option<Keyring>) {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = keyring;
+    }
+
+    fn go_to(&self, place: usize) {
+        self.at.store(place, Ordering::Relaxed);
+    }
+
+    fn at(&self) -> usize {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    /// Notes the file that does not answer.
+    fn note_late(&self) {
+        if let Some(file) = self.files.get(self.at()) {
+            self.note_out_of_reach(file, "it has not answered".to_owned());
+        }
+    }
+
+    /// As whoever waits is told of it.
+    fn late(&self) -> Error {
+        let file = self.files.get(self.at());
+        let file = file.map_or_else(String::new, |it| format!(" `{}`", it.display()));
+        Error::Keys(seal::Error::Unavailable {
+            message: format!("the copy{file} of the keyring has not answered"),
+            source: None,
+        })
     }
 
     /// Writes `current` to its own file and to those of the others that are in reach, unless one of them
@@ -245,12 +312,14 @@ impl Copies {
         };
         let mut reached = Vec::new();
         for (index, file) in self.files.iter().enumerate() {
+            self.go_to(index);
             match refuse_newer(file, current) {
                 Ok(()) => reached.push((index, file)),
                 Err(error) => note(index, file, error)?,
             }
         }
         for (index, file) in reached {
+            self.go_to(index);
             if let Err(error) = current.save(file) {
                 note(index, file, error.into())?;
             }
@@ -267,12 +336,16 @@ impl Copies {
     /// Notes a file that turns out to be out of reach.
     fn reach(&self, file: &Path, tried: Result<()>) -> Result<()> {
         if let Some(why) = tried.as_ref().err().and_then(out_of_reach) {
-            let mut away = self.away();
-            away.retain(|(known, _)| known != file);
-            away.push((file.to_path_buf(), why));
-            self.note_away(away);
+            self.note_out_of_reach(file, why);
         }
         tried
+    }
+
+    fn note_out_of_reach(&self, file: &Path, why: String) {
+        let mut away = self.away();
+        away.retain(|(known, _)| known != file);
+        away.push((file.to_path_buf(), why));
+        self.note_away(away);
     }
 
     fn note_away(&self, away: Vec<(PathBuf, String)>) {

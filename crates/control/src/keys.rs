@@ -320,7 +320,7 @@ impl KeyTable {
     /// New epoch key, whole table under it, read back, old epoch key destroyed: in this order.
     async fn rotate(&self, shipper: &mut Shipper) -> Result<()> {
         self.settle(shipper).await?;
-        self.keyring.begin_epoch(self.random.as_ref()).await?;
+        self.keyring.begin_epoch(&self.random).await?;
         let place = self.write_snapshot(shipper).await?;
         let path = objects::path(PREFIX, place.generation, place.number);
         let bytes = objects::get(shipper.store.as_ref(), &path)

@@ -166,22 +166,52 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[tokio::test]
 async fn nobody_waits_for_a_copy_that_hangs_and_no_other_keyring_is_written_meanwhile() {
     let world = World::new(77);
-    let keyring = SharedKeyring::new(new_keyring(&world), Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("copy")];
+    let keyring = SharedKeyring::new(new_keyring(&world), files.clone());
     let (release, released) = mpsc::channel();
     let hangs = move || {
         released.recv().unwrap();
         Ok(())
     };
-    let late = keyring.within(Duration::ZERO, hangs).await;
-    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
-    let meanwhile = keyring.begin_epoch(world.random.as_ref()).await;
+    assert!(!keyring.within(Duration::ZERO, hangs).await.unwrap());
+    assert_eq!(keyring.away()[0].0, files[0]);
+    let meanwhile = keyring.begin_epoch(&world.random).await;
     assert_eq!(meanwhile.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(keyring.current().epoch(), 1);
+    let meanwhile = keyring.follow().await;
+    assert_eq!(meanwhile.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(files.iter().all(|file| !file.exists()));
     release.send(()).unwrap();
     // It has come back.
     drop(keyring.writing.lock().await);
-    keyring.begin_epoch(world.random.as_ref()).await.unwrap();
+    keyring.follow().await.unwrap();
+    assert!(keyring.away().is_empty());
+    keyring.begin_epoch(&world.random).await.unwrap();
     assert_eq!(keyring.current().epoch(), 2);
+}
+
+#[tokio::test]
+async fn an_epoch_that_some_copies_have_is_the_one_that_is_gone_on_with() {
+    let world = World::new(81);
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("away/keyring")];
+    let keyring = SharedKeyring::new(new_keyring(&world), files.clone());
+    // As when a copy's disk goes away between the two times that a rotation's beginning writes it.
+    let random = Arc::clone(&world.random);
+    let begun = keyring.replace(move |it| it.with_new_epoch(random.as_ref()));
+    assert_eq!(begun.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(keyring.current().epoch(), 1, "nothing is sealed under it");
+    assert!(keyring.is_rotating());
+    let first = Keyring::load(&files[0]).unwrap().epoch_key(2).unwrap();
+    std::fs::create_dir(dir.path().join("away")).unwrap();
+    keyring.begin_epoch(&world.random).await.unwrap();
+    assert_eq!(keyring.current().epoch(), 2);
+    for file in &files {
+        let held = Keyring::load(file).unwrap().epoch_key(2).unwrap();
+        assert_eq!(held.expose(), first.expose(), "{file:?}");
+    }
+    keyring.end_epoch().await.unwrap();
+    assert!(!keyring.is_rotating());
 }
 
 #[tokio::test]

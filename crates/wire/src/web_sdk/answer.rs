@@ -22,8 +22,8 @@ pub struct Answer<'a> {
     pub is_login: bool,
     /// The number of the request that is answered. Without it the SDK sends the request again.
     pub number: u64,
-    /// What was asked about opting out; none when nothing was. The SDK takes any answer to a
-    /// question that it did not ask for another id.
+    /// Whether the browser is out, where it asked to be out or in; none where it did not. The SDK takes
+    /// any answer to a question that it did not ask for another id.
     pub opt_out: Option<bool>,
     /// The browser has opted out before: its id keeps the mark.
     pub is_out: bool,

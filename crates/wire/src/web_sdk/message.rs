@@ -159,7 +159,7 @@ impl<'a> Message<'a> {
     }
 
     /// Whether the browser has opted out, and does not opt in by this message: nothing of it may be
-    /// kept then.
+    /// kept then, unless it opts out once more.
     #[must_use]
     pub fn is_opted_out(&self, query: &Query<'_>) -> bool {
         let own = self.fields.g.and_then(|it| it.string());
@@ -203,10 +203,15 @@ impl<'a> Message<'a> {
         device: &str,
         batch: &mut Batch<'a>,
     ) -> Result<(), RejectReason> {
+        let at = query.at();
         if self.key_twice {
+            // Whatever else it means: the request says that nothing may be kept from now on.
+            if query.opt_out == Some(true) {
+                let content = changed(opts_out(true));
+                self.push(batch, at, sdk::device_names(device), content);
+            }
             return Err(RejectReason::KeyTwice);
         }
-        let at = query.at();
         let kind = self.fields.kind.and_then(|it| it.string());
         match (kind.as_deref(), query.call) {
             (Some("event"), _) => {
@@ -217,7 +222,12 @@ impl<'a> Message<'a> {
                 return fault.map_or(Ok(()), Err);
             }
             (Some("profile"), _) => {
-                let mut profile = sdk::profile(self.fields.profile, device)?;
+                let profile = sdk::profile(self.fields.profile, device);
+                if let (Err(_), Some(is_out)) = (&profile, query.opt_out) {
+                    let content = changed(opts_out(is_out));
+                    self.push(batch, at, sdk::device_names(device), content);
+                }
+                let mut profile = profile?;
                 if let Content::Profile { changes, .. } = &mut profile.content {
                     changes.extend(sdk::location(self.fields.af));
                     let is_said = changes.iter().any(|it| opt_out::said(it).is_some());

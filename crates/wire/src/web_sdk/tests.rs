@@ -147,6 +147,31 @@ fn the_request_says_who_opts_out_where_the_profile_does_not() {
 }
 
 #[test]
+fn a_browser_opts_out_beside_a_profile_that_cannot_be_taken() {
+    let profile = r#"{"type":"profile","profile":{"Identity":"u1","identity":"u2"}}"#;
+    let twice = r#"{"type":"profile","profile":{},"profile":{"Name":"Jo"}}"#;
+    let (out, back) = ("put:ct_optout=true", "put:ct_optout=false");
+    let cases = [
+        (profile, "&optOut=true", Some(out)),
+        (profile, "&optOut=false", Some(back)),
+        (profile, "", None),
+        (twice, "&optOut=true", Some(out)),
+        // What is ambiguous opts nobody in.
+        (twice, "&optOut=false", None),
+    ];
+    for (text, parameters, expect) in cases {
+        let message = Message::decode(text).unwrap();
+        let parameters = format!("d=x{parameters}");
+        let shown = show(&message.batch(&query(&parameters), DEVICE));
+        let mut lines: Vec<_> = shown.lines().collect();
+        let rejected = lines.pop();
+        assert_eq!(rejected, Some("rejected key_twice Ambiguous"), "{text}");
+        let expect = expect.map(|it| format!("0 ObjectId=GUID {it}"));
+        assert_eq!(lines, expect.as_deref().into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn where_a_browser_is_is_known_of_its_person() {
     check(
         "push",

@@ -136,15 +136,15 @@ impl State {
         self.refuses(rules, device, &[])
     }
 
-    /// Whether nothing may be kept of what a device has sent: it has opted out, and does not opt in again
-    /// by that.
+    /// Whether nothing may be kept of what a device has sent: it has opted out, and says nothing newer
+    /// of that. (An opting out that is newer is kept: an opting in of between the two is to find it.)
     pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
         let key = || rules.person_key(IdentityKind::ObjectId, device);
         let Some(since) = self.0.opted_out.since(rules.id, key) else {
             return false;
         };
         let mut said = sent.iter().filter_map(OptOut::of);
-        !said.any(|it| !it.is_out && since <= it.at)
+        !said.any(|it| since < it.at)
     }
 
     /// Remembers what devices have said about opting out, in the order in which it was received. It must

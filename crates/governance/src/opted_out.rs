@@ -45,9 +45,9 @@ impl OptedOut {
         devices.get(&device()).copied()
     }
 
-    /// Remembers what devices have said, in the order in which it was received, once it is durable. Who
-    /// opts in by a request of before the opting out stays out: it was sent again. How many devices
-    /// found no room.
+    /// Remembers what devices have said, once it is durable: what a device said last by its own time
+    /// holds, and of two of one time the opting out. (An opting in that finds nobody out is not held.)
+    /// How many devices found no room.
     pub fn remember(&self, said: &[OptOut]) -> u64 {
         if said.is_empty() {
             return 0;
@@ -68,7 +68,7 @@ impl OptedOut {
                     devices.insert(it.device, it.at);
                 }
                 (true, None) => without_room += 1,
-                (false, Some(since)) if since <= it.at => {
+                (false, Some(since)) if since < it.at => {
                     devices.remove(&it.device);
                 }
                 (false, _) => {}

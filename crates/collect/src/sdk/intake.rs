@@ -110,6 +110,12 @@ impl Intake {
         self.opted_out.is_some()
     }
 
+    /// Whether the device opts out by what it sent. The address is not kept of that either.
+    pub(super) fn says_out(&self) -> bool {
+        let mut said = self.entries.iter().filter_map(OptOut::of);
+        said.any(|it| it.is_out)
+    }
+
     /// A message that cannot be read: kept for review.
     pub(super) fn of_undecodable(
         state: &State,
@@ -165,10 +171,16 @@ impl Intake {
     ) -> Result<Facts, (Refusal, Facts)> {
         self.facts.size_bytes = size_bytes;
         let facts = self.facts;
-        let mut entries = std::mem::take(&mut self.entries);
-        let claim = state.seen().claim(&mut entries).await;
-        let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
-        if let Err(refusal) = commit(state, head, reply::SERVED, &facts, entries).await {
+        let entries = std::mem::take(&mut self.entries);
+        let stored = if entries.iter().any(|it| OptOut::of(it).is_some()) {
+            // What is durable of this is to be known, whether its sender waits for the answer or not.
+            let (state, head) = (state.clone(), head.clone());
+            let task = tokio::spawn(async move { store(&state, &head, &facts, entries).await });
+            task.await.unwrap_or(Err(Refusal::Internal))
+        } else {
+            store(state, head, &facts, entries).await
+        };
+        if let Err(refusal) = stored {
             return Err((
                 refusal,
                 Facts {
@@ -178,8 +190,6 @@ impl Intake {
                 },
             ));
         }
-        claim.durable();
-        state.remember_opt_outs(&said);
         state
             .announced()
             .remember(self.admitted.take_announcements());
@@ -192,6 +202,24 @@ impl Intake {
         count(OPTED_OUT, self.opted_out.unwrap_or(0));
         Ok(facts)
     }
+}
+
+/// Makes entries durable that were not stored before, and known what they say about opting out.
+///
+/// # Errors
+/// Why they could not be made durable: the outcome is unknown.
+async fn store(
+    state: &State,
+    head: &Head,
+    facts: &Facts,
+    mut entries: Vec<Entry>,
+) -> Result<(), Refusal> {
+    let claim = state.seen().claim(&mut entries).await;
+    let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
+    commit(state, head, reply::SERVED, facts, entries).await?;
+    claim.durable();
+    state.remember_opt_outs(&said);
+    Ok(())
 }
 
 /// Gives a refused record the form in which it can be read again.

@@ -253,7 +253,7 @@ fn take(
         keep: &|item: &str| mobile_sdk::keep(item, &meta),
     };
     let mut intake = Intake::of_records(state, rules, batch, from, &sent);
-    if upload.uses_ip() && !intake.is_out() {
+    if upload.uses_ip() && !intake.is_out() && !intake.says_out() {
         head.keep_peer();
     }
     intake.wants_variables = upload.wants_variables();

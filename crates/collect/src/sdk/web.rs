@@ -45,7 +45,8 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
         session: told.session,
         is_login: told.is_login,
         number: told.number,
-        opt_out: told.opt_out,
+        // Who may not opt in by what was sent is told so, or would take itself to be in.
+        opt_out: told.opt_out.map(|asked| asked || told.is_out),
         is_out: told.is_out,
         discarded: tells_discarded.then_some(discarded.as_slice()),
         wants_variables: intake.wants_variables,
@@ -162,13 +163,14 @@ impl Arrived<'_> {
             salt: &salt,
             keep: &|message: &str| web_sdk::keep(message, self.query, &told.device),
         };
-        let mut intake = if told.is_out {
-            Intake::of_opted_out(rules, batch.records.len(), from)
-        } else {
-            Intake::of_records(self.state, rules, batch, from, &sent)
-        };
-        told.is_out = intake.is_out();
-        if self.query.uses_ip && !told.is_out {
+        let records = batch.records.len();
+        let mut intake = Intake::of_records(self.state, Arc::clone(&rules), batch, from, &sent);
+        if told.is_out && !intake.says_out() {
+            // By its own mark, whatever is known of it here.
+            intake = Intake::of_opted_out(rules, records, from);
+        }
+        told.is_out |= intake.is_out();
+        if self.query.uses_ip && !told.is_out && !intake.says_out() {
             self.head.keep_peer();
         }
         intake.wants_variables = message.wants_variables();
@@ -178,12 +180,11 @@ impl Arrived<'_> {
     /// A message that cannot be read.
     fn undecodable(&self, envelope: &Message<'_>, outer: &str) -> Taken {
         let mut told = self.told(envelope);
+        told.is_out |= self.state.is_out(self.rules, &told.device);
         // Who opts in by it stays out: it cannot be read. Whoever looks at it may.
-        if self.query.opt_out != Some(false) {
-            told.is_out |= self.state.is_out(self.rules, &told.device);
-        }
+        let opts_in = self.query.opt_out == Some(false);
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
-        let intake = if told.is_out {
+        let intake = if told.is_out && !opts_in {
             Intake::of_opted_out(rules, 0, from)
         } else {
             Intake::of_undecodable(self.state, rules, outer.as_bytes(), from)

@@ -25,10 +25,11 @@ fn is_out(table: &OptedOut, device: u8) -> bool {
 
 #[test]
 fn a_device_is_out_until_it_opts_in_later_than_it_opted_out() {
-    let cases: [(&[(bool, i64)], bool); 7] = [
+    let cases: [(&[(bool, i64)], bool); 8] = [
         (&[], false),
         (&[(true, 5)], true),
-        (&[(true, 5), (false, 5)], false),
+        (&[(true, 5), (false, 6)], false),
+        (&[(true, 5), (false, 5)], true),
         (&[(true, 5), (false, 4)], true),
         (&[(true, 5), (true, 3), (false, 4)], true),
         (&[(true, 5), (false, 6), (true, 7)], true),

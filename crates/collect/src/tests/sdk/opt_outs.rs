@@ -1,18 +1,22 @@
 //! Of a device that has opted out nothing is kept, whichever of its tabs and processes has heard of it.
 
-use axum::body::Body;
+use futures::FutureExt as _;
 use model::opt_out::OptOut;
 use model::record::{Peer, RequestLine};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::mobile::{PHONE, TAKEN, android};
-use super::web::{EVENT, envelope, get, script, url};
+use super::web::{EVENT, envelope, script, script_at};
 use super::{kept, send};
 use crate::tests::harness::{ACCOUNT, Room};
 
 const OUT: &str = r#"{"type":"profile","profile":{"ct_optout":true},"id":"TEST-1","g":"abc"}"#;
 const IN: &str = r#"{"type":"profile","profile":{"ct_optout":false},"id":"TEST-1","g":"abc"}"#;
+
+/// When the browser opts in again.
+const BACK: u32 = 1_789_999_992;
 
 async fn opt_out(room: &Room) {
     let out = script(room, OUT, "&type=push&optOut=true").await.unwrap();
@@ -67,24 +71,72 @@ async fn another_tab_of_a_browser_that_has_opted_out_is_out_as_well() {
 async fn a_browser_that_opts_in_again_is_kept_from_that_on() {
     let room = Room::new().await;
     opt_out(&room).await;
-    // What was on its way before, and is sent again now, opts nobody in.
-    let stale = url(IN, "&type=push&optOut=false").replace("i=1789999990", "i=1789999980");
-    let request = get(&stale).body(Body::empty()).unwrap();
-    assert!(send(&room, request).await.is_some());
+    // What was on its way before, and is sent again now, opts nobody in; nor does what says no such thing.
+    // The browser is told so.
+    let opt_in = "&type=push&optOut=false";
+    let told = "s('abc:OO',1789999000,false,3,true);";
+    let of_session = IN.replace("\"g\"", "\"s\":1789999000,\"g\"");
+    for second in [1_789_999_980, 1_789_999_990] {
+        let stale = script_at(&room, second, &of_session, opt_in).await;
+        assert!(stale.body.ends_with(told), "{}", stale.body);
+    }
+    let event = script_at(&room, BACK, EVENT, opt_in).await;
+    assert!(event.body.ends_with(told), "{}", event.body);
     script(&room, EVENT, "&type=push").await.unwrap();
-    assert_eq!(refused(&room).await.len(), 2);
+    assert_eq!(refused(&room).await.len(), 4);
+    // One that cannot be read is kept for review, and its browser is out until somebody has looked at it.
+    let sealed = r#"{"id":"TEST-1","encrypted":true,"itp":"AAAA"}"#;
+    let unread = "&gc=abc&s=1789999000&optOut=false";
+    let unread = script_at(&room, BACK, sealed, unread).await;
+    assert!(unread.body.ends_with(told), "{}", unread.body);
+    assert_eq!(refused(&room).await.len(), 4);
 
-    let back = script(&room, IN, "&type=push&optOut=false").await.unwrap();
+    let back = script_at(&room, BACK, IN, opt_in).await;
     assert!(back.body.contains("s('abc',"), "{}", back.body);
+    assert!(back.body.ends_with(",false,3,false);"), "{}", back.body);
     script(&room, EVENT, "&type=push&useIP=true").await.unwrap();
     let kept = kept(&room).await;
     let (back, viewed) = ("abc put ct_optout false", "web abc Viewed {\"n\":1.50}");
     assert!(kept.iter().any(|it| it == back), "{kept:?}");
     assert!(kept.iter().any(|it| it == viewed), "{kept:?}");
+    assert_eq!(refused(&room).await.len(), 4);
+    assert_eq!(whole_addresses(&room).await, 1);
+}
+
+#[tokio::test]
+async fn a_browser_that_opts_out_again_is_not_brought_back_by_what_it_said_between() {
+    let room = Room::new().await;
+    opt_out(&room).await;
+    let marked = OUT.replace("\"abc\"", "\"abc:OO\"");
+    let again = "&type=push&useIP=true&optOut=true";
+    let again = script_at(&room, 1_789_999_995, &marked, again).await;
+    assert!(again.body.contains("s('abc:OO',"), "{}", again.body);
+    let delayed = "&type=push&optOut=false";
+    let delayed = script_at(&room, 1_789_999_993, IN, delayed).await;
+    assert!(delayed.body.contains("s('abc:OO',"), "{}", delayed.body);
+    assert!(delayed.body.ends_with(",3,true);"), "{}", delayed.body);
+    script(&room, EVENT, "&type=push&useIP=true").await.unwrap();
     assert_eq!(refused(&room).await.len(), 2);
-    let lines = room.lines().await;
-    let whole = |line: &RequestLine| matches!(line.peer, Peer::Address(_));
-    assert_eq!(lines.iter().filter(|(_, it)| whole(it)).count(), 1);
+    assert_eq!(whole_addresses(&room).await, 0);
+    // With the mark alone, and without it in the request, the answer has it too.
+    let other = marked.replace("abc", "abd");
+    let other = script(&room, &other, "&type=push").await.unwrap();
+    assert!(other.body.contains("s('abd:OO',"), "{}", other.body);
+    // An event that says so is none the less an event.
+    let before = kept(&room).await;
+    let event = EVENT.replace("\"abc\"", "\"abf:OO\"");
+    script(&room, &event, "&type=push&optOut=true")
+        .await
+        .unwrap();
+    assert_eq!(kept(&room).await, before);
+}
+
+/// How many requests have left a whole address.
+async fn whole_addresses(room: &Room) -> usize {
+    let lines = room.lines().await.into_iter();
+    lines
+        .filter(|(_, it)| matches!(it.peer, Peer::Address(_)))
+        .count()
 }
 
 /// A phone's batch: whether it opts out, if it says so, and a tap.
@@ -135,6 +187,25 @@ async fn who_has_opted_out_is_known_after_a_start_by_what_is_durable() {
     script(&after, EVENT, "&type=push").await.unwrap();
     assert_eq!(kept(&after).await, Vec::<String>::new());
     assert_eq!(refused(&after).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_goes_away_before_the_answer_is_out_all_the_same() {
+    let room = Room::new().await;
+    let mut asked = Box::pin(script(&room, OUT, "&type=push&optOut=true"));
+    assert!(asked.as_mut().now_or_never().is_none());
+    drop(asked);
+    let rules = room.state.rules();
+    let rules = rules.account(ACCOUNT.parse().unwrap()).unwrap();
+    let is_known = async {
+        while !room.state.is_out(rules, "abc") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let is_known = tokio::time::timeout(Duration::from_secs(10), is_known).await;
+    assert_eq!(is_known, Ok(()));
+    script(&room, EVENT, "&type=push").await.unwrap();
+    assert_eq!(refused(&room).await.len(), 1);
 }
 
 #[tokio::test]

@@ -12,8 +12,7 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::{Error, Result};
 
-const OPT_OUT: &str = "INSERT INTO opt_outs (account, device, since) VALUES ($1, $2, $3) \
-    ON CONFLICT (account, device) DO UPDATE SET since = MAX(opt_outs.since, excluded.since)";
+const OPT_OUT: &str = "INSERT INTO opt_outs (account, device, since) VALUES ($1, $2, $3)";
 /// Of one who is out already.
 const OUT_AGAIN: &str = "UPDATE opt_outs SET since = MAX(since, $3) \
     WHERE account = $1 AND device = $2";
@@ -61,18 +60,24 @@ async fn read(session: &mut Session) -> Result<Vec<OptOut>> {
 pub(crate) async fn write(session: &mut Session, said: Vec<OptOut>) -> Result<()> {
     let mut rooms: BTreeMap<AccountId, usize> = BTreeMap::new();
     for it in said {
+        if !it.is_out {
+            let was_out = execute(session, OPT_IN, &it).await?;
+            if let Some(room) = rooms.get_mut(&it.account) {
+                *room += usize::from(was_out);
+            }
+            continue;
+        }
+        if execute(session, OUT_AGAIN, &it).await? {
+            continue;
+        }
         let room = match rooms.get(&it.account) {
             Some(room) => *room,
             None => room(session, it.account).await?,
         };
-        rooms.insert(it.account, room.saturating_sub(usize::from(it.is_out)));
-        if !it.is_out {
-            execute(session, OPT_IN, &it).await?;
-        } else if room > 0 {
+        if room > 0 {
             execute(session, OPT_OUT, &it).await?;
-        } else {
-            execute(session, OUT_AGAIN, &it).await?;
         }
+        rooms.insert(it.account, room.saturating_sub(1));
     }
     Ok(())
 }
@@ -90,13 +95,14 @@ async fn room(session: &mut Session, account: AccountId) -> Result<usize> {
     Ok(limit::OPTED_OUT_DEVICES_MAX.saturating_sub(held))
 }
 
-async fn execute(session: &mut Session, statement: &'static str, said: &OptOut) -> Result<()> {
+/// Whether there was anything to change.
+async fn execute(session: &mut Session, statement: &'static str, said: &OptOut) -> Result<bool> {
     sqlx::query(statement)
         .bind(said.account.as_str().to_owned())
         .bind(said.device.0.to_vec())
         .bind(said.at.ms())
         .execute(session.connection())
         .await
-        .map(|_| ())
+        .map(|done| done.rows_affected() > 0)
         .map_err(Error::database("write down who has opted out"))
 }

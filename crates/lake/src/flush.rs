@@ -5,7 +5,7 @@
 //! publish rows without the watermark that covers them.
 
 use model::catalog::{Consumed, LeftOut, Publication};
-use model::opt_out::OptOut;
+use model::opt_out::{Latest, OptOut};
 use model::record::{Entry, Record, Table};
 use model::{AccountId, CommitId, Day, PersonKey, RecordId, Timestamp, WriterId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -77,7 +77,8 @@ impl Lake {
         let stored = self.stored(probes(entries)).await?;
         // Of hidden people too: it holds nothing of theirs, and a device that is out stays out.
         let entries = commits.iter().flat_map(|(_, entries)| entries.iter());
-        let opt_outs = entries.filter_map(OptOut::of).collect();
+        let mut opt_outs = Latest::default();
+        opt_outs.extend(entries.filter_map(OptOut::of));
         self.settle(ledger).await?;
         let (parts, (report, lessons, left_out)) = self
             .store_parts(move |sink| write(&commits, &stored, &*keep, now, &settings, sink))
@@ -95,7 +96,7 @@ impl Lake {
             ledger,
             learned: lessons.learned,
             refused: lessons.refused,
-            opt_outs,
+            opt_outs: opt_outs.into_said(),
             left_out,
         })
         .await?;

@@ -75,7 +75,7 @@ pub struct Publication {
     pub learned: Vec<Learned>,
     /// What the consumed commits have put into the quarantine.
     pub refused: Vec<Refused>,
-    /// What devices say in the consumed commits about opting out, in the order in which it was received.
+    /// What devices say in the consumed commits about opting out: of each what it said last.
     pub opt_outs: Vec<OptOut>,
     /// Rows of hidden people that are in the input and not in the output.
     pub left_out: Vec<LeftOut>,

@@ -5,6 +5,7 @@
 
 use crate::record::{Change, ChangeOp, Entry, Record};
 use crate::{AccountId, PersonKey, Timestamp};
+use std::collections::BTreeMap;
 
 /// The property by which an SDK says it (protocol).
 pub const PROPERTY: &str = "ct_optout";
@@ -39,6 +40,32 @@ impl OptOut {
             is_out,
             at: change.ts.min(change.received_at),
         })
+    }
+}
+
+/// What each device has said last, by its own time, in whichever order it is told: of two of one time the
+/// opting out holds.
+#[derive(Debug, Clone, Default)]
+pub struct Latest(BTreeMap<(AccountId, PersonKey), OptOut>);
+
+impl Latest {
+    /// The devices, those first that said it first.
+    #[must_use]
+    pub fn into_said(self) -> Vec<OptOut> {
+        let mut said: Vec<OptOut> = self.0.into_values().collect();
+        said.sort_by_key(|it| it.at);
+        said
+    }
+}
+
+impl Extend<OptOut> for Latest {
+    fn extend<I: IntoIterator<Item = OptOut>>(&mut self, said: I) {
+        for it in said {
+            let known = self.0.entry((it.account, it.device)).or_insert(it);
+            if (known.at, known.is_out) < (it.at, it.is_out) {
+                *known = it;
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ids, times and secrets behave as their docs say.
 
-use crate::opt_out::OptOut;
+use crate::opt_out::{Latest, OptOut};
 use crate::record::{Change, ChangeOp, Entry, ProfileChange, Record, Source};
 use crate::{
     AccountId, Clock, Day, IdentityKind, ManualClock, PersonKey, Random, RawJson, RecordId,
@@ -192,5 +192,28 @@ fn a_device_opts_out_and_in_by_what_its_sdk_says_last() {
     ] {
         let told = said(source, second, &steps);
         assert_eq!(told, expect, "{source:?} {second} {steps:?}");
+    }
+}
+
+#[test]
+fn what_a_device_said_last_holds_in_whichever_order_it_is_told() {
+    let said = |device: u8, is_out: bool, second: i64| OptOut {
+        account: AccountId::installation(),
+        device: PersonKey([device; 16]),
+        is_out,
+        at: Timestamp::from_seconds(second),
+    };
+    let mut told = [
+        said(1, true, 5),
+        said(1, false, 9),
+        said(1, true, 7),
+        said(2, false, 4),
+        said(2, true, 4),
+    ];
+    for _ in 0..told.len() {
+        told.rotate_left(1);
+        let mut latest = Latest::default();
+        latest.extend(told);
+        assert_eq!(latest.into_said(), [said(2, true, 4), said(1, false, 9)]);
     }
 }

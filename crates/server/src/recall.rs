@@ -7,7 +7,7 @@
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
-use model::opt_out::OptOut;
+use model::opt_out::{Latest, OptOut};
 use std::cmp::Reverse;
 
 use crate::compose::Installation;
@@ -33,7 +33,8 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
     let mut read = futures::stream::iter(commits)
         .map(|commit| async move { (commit.size_bytes, journal.read(commit.id).await) })
         .buffered(PARALLEL);
-    let mut said: Vec<Vec<OptOut>> = Vec::new();
+    // Of each device what it said last: commits are not read in the order in which it was said.
+    let mut said = Latest::default();
     let (mut remembered, mut bytes, mut has_room) = (0, 0, true);
     while let Some((size_bytes, entries)) = read.next().await {
         bytes += size_bytes;
@@ -41,7 +42,7 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
         remembered += 1;
         match entries {
             Ok(entries) => {
-                said.push(entries.iter().filter_map(OptOut::of).collect());
+                said.extend(entries.iter().filter_map(OptOut::of));
                 has_room = has_room && collect.recall(&entries);
             }
             Err(error) => {
@@ -50,8 +51,6 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
             }
         }
     }
-    for of_commit in said.iter().rev() {
-        collect.remember_opt_outs(of_commit);
-    }
+    collect.remember_opt_outs(&said.into_said());
     Ok(())
 }

@@ -7,12 +7,12 @@ use model::{RawJson, Timestamp};
 use super::world::{World, account, person, run, small, without};
 
 #[test]
-fn opting_out_travels_with_the_publication_in_order_and_of_hidden_people_too() {
+fn what_each_device_said_last_travels_with_the_publication_and_of_hidden_people_too() {
     run(async {
         let world = World::new(small());
         world.catalog.set_ledger(model::LedgerPosition(3));
-        let at = Timestamp::from_seconds(1_700_000_000);
-        let said = |number: u8, value: &str| {
+        let at = |second: i64| Timestamp::from_seconds(1_700_000_000 + second);
+        let said = |number: u8, value: &str, second: i64| {
             let step = Change {
                 property: "ct_optout".into(),
                 op: ChangeOp::Put,
@@ -21,23 +21,28 @@ fn opting_out_travels_with_the_publication_in_order_and_of_hidden_people_too() {
             Record::ProfileChange(ProfileChange {
                 id: world.id(),
                 person: person(number),
-                ts: at,
-                received_at: at,
+                ts: at(second),
+                received_at: at(second),
                 source: Source::Android,
                 changes: vec![step],
             })
         };
-        let told = |number: u8, is_out: bool| OptOut {
+        let told = |number: u8, is_out: bool, second: i64| OptOut {
             account: account(1),
             device: person(number),
             is_out,
-            at,
+            at: at(second),
         };
-        let records = vec![said(2, "true"), said(1, "true"), said(2, "false")];
+        let records = vec![
+            said(2, "true", 1),
+            said(1, "true", 2),
+            said(2, "false", 3),
+            said(2, "true", 0),
+        ];
         let keep = without(&[person(1)], 3);
         let report = world.flush(account(1), records, &keep).await.unwrap();
-        assert_eq!((report.rows, report.suppressed), (2, 1));
-        let expect = [told(2, true), told(1, true), told(2, false)];
+        assert_eq!((report.rows, report.suppressed), (3, 1));
+        let expect = [told(1, true, 2), told(2, false, 3)];
         assert_eq!(world.catalog.opt_outs(), expect);
     });
 }

@@ -215,13 +215,26 @@ impl Journal {
     /// `NotFound` when it is neither; Corrupt when it is not what was written; Unavailable when the
     /// store cannot give it.
     pub async fn read(&self, id: CommitId) -> Result<Arc<Vec<Entry>>> {
+        self.read_keeping(id, Keep::Always).await
+    }
+
+    /// As [`Journal::read`], for who looks through many commits once: nothing that was read before is
+    /// forgotten for them.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub async fn read_once(&self, id: CommitId) -> Result<Arc<Vec<Entry>>> {
+        self.read_keeping(id, Keep::IfRoom).await
+    }
+
+    async fn read_keeping(&self, id: CommitId, keep: Keep) -> Result<Arc<Vec<Entry>>> {
         let live = self
             .shared
             .state()
             .find(id)
             .cloned()
             .ok_or(Error::NotLive(id))?;
-        match self.shared.read(live, Keep::Always).await {
+        match self.shared.read(live, keep).await {
             // It was retired while it was being read.
             Err(_) if !self.shared.state().live().contains_key(&id) => Err(Error::NotLive(id)),
             read => read,

@@ -18,6 +18,8 @@ const COMMITS_MAX: usize = 512;
 const COMMIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Commits that are read at a time.
 const PARALLEL: usize = 8;
+/// After so many commits it is said how far it is.
+const COMMITS_TOLD: usize = 5_000;
 
 /// Looks through the journal, the newest commits first.
 ///
@@ -30,16 +32,24 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
     let journal = installation.journal();
     let mut commits = journal.live();
     commits.sort_by_key(|it| Reverse((it.written_at, it.id)));
+    let all = commits.len();
     let mut read = futures::stream::iter(commits)
-        .map(|commit| async move { (commit.size_bytes, journal.read(commit.id).await) })
+        .map(|commit| async move { (commit.size_bytes, journal.read_once(commit.id).await) })
         .buffered(PARALLEL);
     // Of each device what it said last: commits are not read in the order in which it was said.
     let mut said = Latest::default();
-    let (mut remembered, mut bytes, mut has_room) = (0, 0, true);
+    let (mut remembered, mut bytes, mut has_room) = (0_usize, 0, true);
     while let Some((size_bytes, entries)) = read.next().await {
         bytes += size_bytes;
         has_room &= remembered < COMMITS_MAX && bytes <= COMMIT_BYTES_MAX;
         remembered += 1;
+        if remembered.is_multiple_of(COMMITS_TOLD) {
+            tracing::info!(
+                commits.read = remembered,
+                commits.all = all,
+                "looking through the journal"
+            );
+        }
         match entries {
             Ok(entries) => {
                 said.extend(entries.iter().filter_map(OptOut::of));

@@ -202,7 +202,8 @@ async fn who_goes_away_before_the_answer_is_out_all_the_same() {
             tokio::task::yield_now().await;
         }
     };
-    let is_known = tokio::time::timeout(Duration::from_secs(10), is_known).await;
+    let limit = Duration::from_secs(10);
+    let is_known = tokio::time::timeout(limit, is_known).await;
     assert_eq!(is_known, Ok(()));
     script(&room, EVENT, "&type=push").await.unwrap();
     assert_eq!(refused(&room).await.len(), 1);

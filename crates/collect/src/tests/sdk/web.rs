@@ -38,12 +38,7 @@ pub(super) async fn script(room: &Room, message: &str, parameters: &str) -> Opti
 }
 
 /// As a script, of a message of another second than the others.
-pub(super) async fn script_at(
-    room: &Room,
-    second: u32,
-    message: &str,
-    parameters: &str,
-) -> Answer {
+pub(super) async fn script_at(room: &Room, second: u32, message: &str, parameters: &str) -> Answer {
     let url = url(message, parameters).replace("i=1789999990", &format!("i={second}"));
     let request = get(&url).body(Body::empty()).unwrap();
     send(room, request).await.unwrap()

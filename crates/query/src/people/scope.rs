@@ -144,9 +144,11 @@ impl Engine {
         let filter = column("property").in_list(names, false);
         let (mut all, mut room) = (Vec::new(), self.room("changes of people"));
         let take = |placed: Placed| {
-            if room.take(placed.bytes()) {
+            let is_taken = room.take(placed.bytes());
+            if is_taken {
                 all.push(placed);
             }
+            is_taken
         };
         reader.changes(filter, take).await?;
         room.check()?;

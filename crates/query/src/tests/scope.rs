@@ -311,7 +311,7 @@ async fn who_is_seen_is_worked_out_within_the_memory_that_queries_share() {
     let policy = policy().under(vec![condition]);
     let all = EventsQuery::default();
     let counted = world.engine.count_events(&policy, &all).await;
-    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

@@ -78,6 +78,9 @@ impl Engine {
         let mut reader = PeopleReader::new(self, snapshot, open).await?;
         let mut hidden = Suppressions::default();
         for it in policy.restricted() {
+            if it.has_lost_its_person(&policy.suppressed) {
+                continue;
+            }
             // Whose the key was then: a device may be somebody else's by now.
             let person = reader.links.person(it.person, it.since);
             add(&mut hidden, &mut reader, person);

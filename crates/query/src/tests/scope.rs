@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::world::{HOUR, World, at, person, policy, restricted};
+use super::world::{HOUR, World, at, person, policy, restricted, without};
 use crate::csv::Formulas;
 use crate::export::{self, Format};
 use crate::{EventsQuery, Lookup, Measure, ProfileParts, ReadPolicy, Rows, Settings, Subject};
@@ -271,6 +271,26 @@ async fn a_device_is_restricted_with_whoever_had_it_then() {
     for (since, seen) in [(1, [2, 3]), (HOUR + 1, [1, 3])] {
         let policy = policy().without(restricted([person(SHARED)], since));
         check(&people, &policy, &BTreeSet::from(seen)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_of_somebody_deleted_is_not_restricted_with_its_next_owner() {
+    let people = vec![Profile::new(); 3];
+    let world = world(&people).await;
+    let handed_on = Stretch {
+        from: None,
+        to: Some(at(HOUR)),
+    };
+    let gone = [
+        (person(1), Stretch::WHOLE),
+        (device(1), Stretch::WHOLE),
+        (person(SHARED), handed_on),
+    ];
+    for (since, expect) in [(1, [2, 2, 5, 2]), (HOUR + 1, [1, 1, 2, 1])] {
+        let policy = without(&gone).without(restricted([person(SHARED)], since));
+        let (counts, _) = counts(&world, &policy).await;
+        assert_eq!(counts, expect, "since {since}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What reads gather counts as memory of all queries.
 
 use super::world::{DAY, World, at, person, policy};
+use crate::reports::Held;
 use crate::snapshot::adapt;
 use crate::{Error, EventsQuery, PeoplePage, ProfileParts, Settings, Subject, ValueType};
 use arrow::array::{Array, Int64Array, RecordBatch};
@@ -79,6 +80,23 @@ async fn values_and_people_of_a_report_are_counted() {
     let page = people(&world, &many).await;
     assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
     assert_eq!(people(&world, &few).await.unwrap().people.len(), 100);
+}
+
+#[test]
+fn a_report_that_found_no_memory_is_not_one_over_too_many_values() {
+    let world = world_of(1024 * 1024);
+    let mut held = Held::new(&world.engine);
+    assert!(held.has_room_for(1, 0));
+    assert!(!held.has_room_for(1, 1024 * 1024));
+    for _ in 0..3 {
+        assert!(!held.has_room_for(1_000_000, 0));
+    }
+    let refused = held.check();
+    assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
+    let mut held = Held::new(&world.engine);
+    assert!(!held.has_room_for(2_000_001, 0));
+    let refused = held.check();
+    assert!(matches!(refused, Err(Error::Statement(_))), "{refused:?}");
 }
 
 #[tokio::test]

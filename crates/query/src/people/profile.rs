@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::reader::PeopleReader;
 use crate::events::EventsQuery;
+use crate::memory::Room;
 use crate::{Engine, Error, ReadPolicy, Result};
 
 /// How far ahead of ours the clock of somebody who is active now may be.
@@ -209,15 +210,16 @@ impl Engine {
         .await
     }
 
-    /// The keys of all people of whom `query` is true, in order.
+    /// The keys of all people of whom `query` is true, in order, and what they take of the memory that all
+    /// queries share.
     pub(crate) async fn people(
         &self,
         policy: &ReadPolicy,
         query: &EventsQuery,
-    ) -> Result<Vec<PersonKey>> {
+    ) -> Result<(Vec<PersonKey>, Room)> {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, None).await?.0)
+            reader.people_of(query, None).await
         })
         .await
     }

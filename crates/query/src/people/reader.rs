@@ -47,7 +47,7 @@ const KNOWN_BYTES: usize = 3 * size_of::<Known>();
 const HAD_BYTES: usize = 4 * size_of::<(PersonKey, Timestamp)>();
 
 /// What an entry of somebody's takes beside its name and its value, bytes.
-const ENTRY_BYTES: usize = 96;
+pub(super) const ENTRY_BYTES: usize = 96;
 
 /// Somebody, and when they first and last did something.
 pub(crate) type Known = (PersonKey, Option<Seen>);
@@ -324,6 +324,8 @@ impl<'a> PeopleReader<'a> {
         }
         let mut people: Vec<PersonKey> = people.into_iter().collect();
         people.sort_unstable();
+        // The list may be held for long, the set is gone.
+        room.give_back(people.len() * (PERSON_BYTES - size_of::<PersonKey>()));
         Ok((people, room))
     }
 

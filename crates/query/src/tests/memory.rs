@@ -193,6 +193,37 @@ async fn everybody_is_counted_where_sql_reads_people() {
     assert_eq!(page.people.len(), 100);
 }
 
+#[tokio::test]
+async fn names_of_properties_are_counted_where_sql_reads_people() {
+    let world = world_of(1024 * 1024);
+    let changes = (0..10_000_i64).map(|n| {
+        let name = format!("p{n:05}");
+        world.change(person(1), n, &[(&name, ChangeOp::Put, "1")])
+    });
+    world.write(changes.collect::<Vec<Record>>());
+    world.flush().await;
+    let statement = "SELECT count(*) AS n FROM people";
+    let refused = world.sql_as(&policy(), statement).await;
+    assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_is_exported_is_counted_until_the_export_ends() {
+    let world = crowd().await;
+    let policy = policy();
+    let exported = world.engine.export_people(&policy, at(0), at(6_000));
+    let rows = exported.await.unwrap();
+    // Their keys have 96,000 bytes: of sixteen times as much as this, they take two.
+    let whole = 64 * 1024;
+    let mut rooms = ["one", "another", "a third"].map(|it| world.engine.room(it));
+    let [one, another, third] = &mut rooms;
+    assert!((0..8).all(|_| one.take(whole)));
+    assert!((0..6).all(|_| another.take(whole)));
+    assert!(!another.take(1));
+    drop(rows);
+    assert!(third.take(2 * whole));
+}
+
 #[test]
 fn what_rows_of_the_journal_lack_is_one_array_of_each_type() {
     let field = |name: &str, kind: DataType| Field::new(name, kind, true);

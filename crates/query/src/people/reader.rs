@@ -331,7 +331,7 @@ impl<'a> PeopleReader<'a> {
 
     /// Calls `take` with the person of each change in the time that `query` says, or once for several
     /// of one person.
-    async fn changed(
+    pub(super) async fn changed(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
@@ -416,16 +416,27 @@ impl<'a> PeopleReader<'a> {
         cut_off: Option<Timestamp>,
     ) -> Result<(PersonSet, Room)> {
         let (mut people, mut room) = (PersonSet::default(), self.engine.room("people"));
+        self.each_doer(query, cut_off, |person| {
+            insert(&mut people, &mut room, person);
+        })
+        .await?;
+        room.check()?;
+        Ok((people, room))
+    }
+
+    /// Calls `take` with the person of each event that matches, or once for several of one person.
+    pub(super) async fn each_doer(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Option<Timestamp>,
+        mut take: impl FnMut(PersonKey),
+    ) -> Result<()> {
         let links = &mut self.links;
         self.engine
             .each_event(self.snapshot, self.policy, query, cut_off, |key, times| {
-                links.each_person(key, times, |person, _| {
-                    insert(&mut people, &mut room, person);
-                });
+                links.each_person(key, times, |person, _| take(person));
             })
-            .await?;
-        room.check()?;
-        Ok((people, room))
+            .await
     }
 
     /// The person whose email is `email` now; the one changed last, when several have it.

@@ -77,9 +77,14 @@ async fn values_and_people_of_a_report_are_counted() {
         let values = values.get(&ValueType::Text).map_or(0, |it| it.len());
         assert_eq!(values, if subject == "Event" { 1_000 } else { 0 });
     }
-    let page = people(&world, &many).await;
-    assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
-    assert_eq!(people(&world, &few).await.unwrap().people.len(), 100);
+    let count = engine.count_people(&policy(), &many).await;
+    assert!(matches!(count, Err(Error::Memory { .. })), "{count:?}");
+    assert_eq!(engine.count_people(&policy(), &few).await.unwrap(), 1_000);
+    // A page takes those who are on it.
+    let page = people(&world, &many).await.unwrap();
+    let keys = page.people.iter().map(|it| it.key.unwrap());
+    assert!(keys.eq((0..100).map(one_of)));
+    assert_eq!(page.next.unwrap().person, one_of(99));
 }
 
 #[test]

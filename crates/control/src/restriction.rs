@@ -4,11 +4,12 @@
 //! What is held of them stays, and what arrives goes on being kept (decision 28). They are found by
 //! those who handle requests of people, and by nobody else. Each restriction stays in the history.
 
-use governance::{Restricted, Stretch};
+use governance::{Restricted, Stretch, Suppressions};
 use model::{AccountId, PersonKey, Timestamp};
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::sync::Arc;
 
 use crate::account::Record;
 use crate::audit::Action;
@@ -45,12 +46,12 @@ pub struct Restriction {
 
 impl Restriction {
     /// Whether it is about the person who has these keys, each in its stretch of time.
-    fn is_of(&self, keys: &[(PersonKey, Stretch)]) -> bool {
+    fn is_of(&self, keys: &[(PersonKey, Stretch)], deleted: &Suppressions) -> bool {
         let restricted = Restricted {
             person: self.person,
             since: self.set_at,
         };
-        restricted.is_of(keys)
+        restricted.is_of(keys, deleted)
     }
 }
 
@@ -71,11 +72,12 @@ impl Control {
     ) -> Result<()> {
         let reason = legal_reason(reason)?;
         let (keys, id) = (some_keys(keys)?, self.random.bytes16());
+        let deleted = self.deleted(account);
         self.change(actor, Act::RestrictPeople, account, move |session, desk| {
             Box::pin(async move {
                 let all = read(session, &desk.sealer, account).await?;
                 let mut in_force = all.iter().filter(|(_, it)| it.lifted_at.is_none());
-                if in_force.any(|(_, it)| it.is_of(&keys)) {
+                if in_force.any(|(_, it)| it.is_of(&keys, &deleted)) {
                     let text = "the person's processing is restricted already".to_owned();
                     return Err(Error::Conflict(text));
                 }
@@ -102,13 +104,13 @@ impl Control {
         reason: &str,
     ) -> Result<()> {
         let reason = legal_reason(reason)?;
-        let keys = some_keys(keys)?;
+        let (keys, deleted) = (some_keys(keys)?, self.deleted(account));
         self.change(actor, Act::RestrictPeople, account, move |session, desk| {
             Box::pin(async move {
                 let all = read(session, &desk.sealer, account).await?;
                 let theirs = all
                     .into_iter()
-                    .filter(|(_, it)| it.lifted_at.is_none() && it.is_of(&keys));
+                    .filter(|(_, it)| it.lifted_at.is_none() && it.is_of(&keys, &deleted));
                 let theirs: Vec<(Vec<u8>, Restriction)> = theirs.collect();
                 if theirs.is_empty() {
                     return Err(Error::NotFound("restriction of this person".to_owned()));
@@ -133,18 +135,28 @@ impl Control {
         keys: &[(PersonKey, Stretch)],
     ) -> Result<Vec<Restriction>> {
         self.authorize(actor, Act::RestrictPeople, account).await?;
-        let (sealer, keys) = (std::sync::Arc::clone(&self.sealer), keys.to_vec());
+        let (sealer, keys) = (Arc::clone(&self.sealer), keys.to_vec());
+        let deleted = self.deleted(account);
         self.database
             .read(move |session| {
                 Box::pin(async move {
                     let all = read(session, &sealer, account).await?.into_iter();
-                    let theirs = all.map(|(_, it)| it).filter(|it| it.is_of(&keys));
+                    let theirs = all.map(|(_, it)| it);
+                    let theirs = theirs.filter(|it| it.is_of(&keys, &deleted));
                     let mut theirs: Vec<Restriction> = theirs.collect();
                     theirs.sort_by_key(|it| std::cmp::Reverse(it.set_at));
                     Ok(theirs)
                 })
             })
             .await
+    }
+
+    /// The deleted people of an account.
+    fn deleted(&self, account: AccountId) -> Arc<Suppressions> {
+        let rules = self.rules().borrow().account(account).cloned();
+        rules
+            .map(|it| Arc::clone(&it.suppressed))
+            .unwrap_or_default()
     }
 }
 

@@ -165,9 +165,9 @@ impl Engine {
     /// Runs one SELECT, WITH or EXPLAIN under `policy`.
     ///
     /// # Errors
-    /// `Invalid` when the statement is wrong, not allowed, or goes beyond memory, time or rows;
-    /// `Denied` when it uses a masked column otherwise than by selecting it; `Unavailable`,
-    /// `Corrupt` and `Conflict` (try again) as the stream goes on.
+    /// `Invalid` when the statement is wrong, not allowed, or has too many rows; `Denied` when it uses a
+    /// masked column otherwise than by selecting it; `Unavailable` when it takes more memory or time than
+    /// there is; `Unavailable`, `Corrupt` and `Conflict` (try again) as the stream goes on.
     pub async fn sql(&self, policy: &ReadPolicy, text: &str) -> Result<Rows> {
         let rows = self.in_time(self.begin_apart(policy, text)).await?;
         Ok(limited(rows, self.inner.settings.rows_max))

@@ -19,10 +19,11 @@ pub enum Error {
     /// The policy does not let the reader look at this.
     #[error("not permitted: {0}")]
     Masked(String),
-    /// The query needs more memory than is left. It may be a good one: another time, there is more.
+    /// The query needs more memory than is left, or gathers more than half of all. It may be a good one:
+    /// another time, there may be more.
     #[error(
-        "the query needs more memory than is left of the {limit_bytes} bytes that all queries share; \
-         try again later, read fewer days or columns, or group by fewer values"
+        "the query needs more memory than is left of the {limit_bytes} bytes that all queries share, \
+         or more than half of them; try again later, read fewer days or columns, or group by fewer values"
     )]
     Memory {
         /// The limit of all queries together, bytes.

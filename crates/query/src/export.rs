@@ -124,14 +124,17 @@ impl Engine {
             to,
             ..EventsQuery::default()
         };
-        let people = self.people(policy, &query).await?;
-        let pages: Vec<Vec<PersonKey>> = people.chunks(PAGE).map(<[_]>::to_vec).collect();
+        let (people, room) = self.people(policy, &query).await?;
+        let pages = futures::stream::iter(0..people.len().div_ceil(PAGE));
+        // The keys, and what they take until the last page was read.
+        let held = Arc::new((people, room));
         let schema = people_schema();
         let (engine, policy) = (self.clone(), policy.clone());
-        let pages = futures::stream::iter(pages).then(move |page| {
-            let (engine, policy) = (engine.clone(), policy.clone());
+        let pages = pages.then(move |page| {
+            let (engine, policy, held) = (engine.clone(), policy.clone(), Arc::clone(&held));
             async move {
-                let people = engine.profiles(&policy, &page).await?;
+                let page = held.0.chunks(PAGE).nth(page).unwrap_or_default();
+                let people = engine.profiles(&policy, page).await?;
                 people_batch(&people)
             }
         });

@@ -8,6 +8,10 @@ use crate::{Engine, Error, Result};
 /// So much is taken at a time.
 const STEP_BYTES: usize = 64 * 1024;
 
+/// One read gathers no more than this part of all memory: it keeps it until it ends, and others must be
+/// answered meanwhile.
+const SHARES: usize = 2;
+
 /// Memory for what one read gathers. It is given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -36,15 +40,25 @@ impl Room {
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         if !self.is_full && bytes > self.left {
             let more = (bytes - self.left).max(STEP_BYTES);
-            match self.taken.try_grow(more) {
-                Ok(()) => self.left += more,
-                Err(_) => self.is_full = true,
+            let is_within = self.taken.size().saturating_add(more) <= self.limit_bytes / SHARES;
+            match is_within && self.taken.try_grow(more).is_ok() {
+                true => self.left += more,
+                false => self.is_full = true,
             }
         }
         if !self.is_full {
             self.left -= bytes;
         }
         !self.is_full
+    }
+
+    /// Gives back so many bytes of those that it took.
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.left += bytes;
+        let whole_steps = self.left - self.left % STEP_BYTES;
+        if self.taken.try_shrink(whole_steps).is_ok() {
+            self.left -= whole_steps;
+        }
     }
 
     /// Whether all that was gathered found room.

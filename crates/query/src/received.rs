@@ -1,7 +1,7 @@
 //! When records were received, by their ids: whether an upload was stored lately.
 //!
 //! A copy that came later is no row of its own, so the time is that of the first. Nothing is read of a
-//! record but that time.
+//! record but that time, and no part that was published before.
 
 use datafusion::logical_expr::Expr;
 use futures::StreamExt;
@@ -9,11 +9,16 @@ use lake::schema::{PERSON_KEY, RECORD_ID, TS};
 use model::record::{Record, Table};
 use model::{PersonKey, RecordId, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::tables::{self, column};
 use crate::{Engine, ReadPolicy, Result};
+
+/// The clock may have gone back by so much between a record's receipt and its part.
+const CLOCK_GOES_BACK: Duration = Duration::from_hours(24);
 
 /// A record that may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +55,7 @@ impl Engine {
     /// is none.
     ///
     /// # Errors
-    /// `Unavailable`, `Corrupt`; `Invalid` when it takes more memory or time than a query may.
+    /// `Unavailable`, when it takes more memory or time than there is too; `Corrupt`.
     pub async fn received_after(
         &self,
         policy: &ReadPolicy,
@@ -63,25 +68,32 @@ impl Engine {
             return Ok(None);
         }
         let asked = tables.as_slice();
+        // A record is in no part that was published before it was received.
+        let oldest = after.minus(CLOCK_GOES_BACK);
         self.with_snapshot(policy, asked, move |snapshot| async move {
             let mut first: Option<Timestamp> = None;
             for table in asked {
                 let rows = snapshot.table(*table)?;
-                if rows.is_empty() {
-                    continue;
-                }
+                let young = rows.parts.iter().filter(|it| it.created_at >= oldest);
+                let young = rows.parts_alone(young.map(Arc::clone).collect());
                 let received = received_column(*table);
-                let read = Read {
-                    filter: Some(matching(records, *table, after)),
-                    columns: vec![String::from(received)],
-                    ..Read::default()
-                };
-                let mut batches = self.read(rows, policy, Order::Any, read).await?.batches;
-                while let Some(batch) = batches.next().await {
-                    let batch = batch?;
-                    let times = reads::times(&batch, received)?;
-                    let times = (0..batch.num_rows()).map(|row| reads::time(times, row));
-                    first = first.into_iter().chain(times).min();
+                for some in [rows.tail_alone(), young] {
+                    if some.is_empty() {
+                        continue;
+                    }
+                    let read = Read {
+                        filter: Some(matching(records, *table, after)),
+                        columns: vec![String::from(received)],
+                        ..Read::default()
+                    };
+                    let some = Arc::new(some);
+                    let mut batches = self.read(&some, policy, Order::Any, read).await?.batches;
+                    while let Some(batch) = batches.next().await {
+                        let batch = batch?;
+                        let times = reads::times(&batch, received)?;
+                        let times = (0..batch.num_rows()).map(|row| reads::time(times, row));
+                        first = first.into_iter().chain(times).min();
+                    }
                 }
             }
             Ok(first)

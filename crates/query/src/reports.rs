@@ -401,15 +401,17 @@ impl ValueType {
 
 /// Counts what a report holds, and knows when that is too much, or more than there is memory for.
 #[derive(Debug)]
-struct Held {
+pub(crate) struct Held {
     cells: usize,
+    has_too_many: bool,
     room: Room,
 }
 
 impl Held {
-    fn new(engine: &Engine) -> Self {
+    pub(crate) fn new(engine: &Engine) -> Self {
         Self {
             cells: 0,
+            has_too_many: false,
             room: engine.room("what a report holds"),
         }
     }
@@ -447,17 +449,24 @@ impl Held {
     }
 
     /// Whether there is room for one entry more, of so many cells, with so many bytes of its own.
-    fn has_room_for(&mut self, cells: usize, bytes: usize) -> bool {
-        self.cells = self.cells.saturating_add(cells);
-        self.cells <= HELD_MAX && self.room.take(ENTRY_BYTES + bytes)
+    pub(crate) fn has_room_for(&mut self, cells: usize, bytes: usize) -> bool {
+        let cells = self.cells.saturating_add(cells);
+        self.has_too_many |= cells > HELD_MAX;
+        let is_taken = !self.has_too_many && self.room.take(ENTRY_BYTES + bytes);
+        if is_taken {
+            self.cells = cells;
+        }
+        is_taken
     }
 
-    fn check(&self) -> Result<()> {
-        if self.cells > HELD_MAX {
-            return Err(Error::Statement(format!(
+    /// What found no memory may find it another time, so it is told before there is too much.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.room.check()?;
+        match self.has_too_many {
+            true => Err(Error::Statement(format!(
                 "the report holds more than {HELD_MAX} values or people; ask for fewer days"
-            )));
+            ))),
+            false => Ok(()),
         }
-        self.room.check()
     }
 }

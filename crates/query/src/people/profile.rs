@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::reader::PeopleReader;
 use crate::events::EventsQuery;
+use crate::memory::Room;
 use crate::{Engine, Error, ReadPolicy, Result};
 
 /// How far ahead of ours the clock of somebody who is active now may be.
@@ -189,19 +190,17 @@ impl Engine {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
             let received_until = after.map(|it| it.cut_off);
-            let (all, _room) = reader.people_of(query, received_until).await?;
             let from = after.map(|it| it.person);
-            let mut rest = all
-                .into_iter()
-                .filter(|it| from.is_none_or(|from| *it > from));
-            let page: Vec<PersonKey> = rest.by_ref().take(limit).collect();
-            let next = match (page.last(), rest.next()) {
-                (Some(last), Some(_)) => Some(PeoplePosition {
-                    person: *last,
-                    cut_off,
-                }),
-                _ => None,
-            };
+            // One more than the page has room for tells whether there are more.
+            let room = limit.saturating_add(1);
+            let first = reader.first_of(query, received_until, from, room);
+            let mut page = first.await?;
+            let more = page.len() > limit;
+            page.truncate(limit);
+            let next = page.last().filter(|_| more).map(|last| PeoplePosition {
+                person: *last,
+                cut_off,
+            });
             let mut found = reader.read(&page, parts).await?;
             let people = page.iter().filter_map(|it| found.remove(it)).collect();
             Ok(PeoplePage { people, next })
@@ -209,15 +208,16 @@ impl Engine {
         .await
     }
 
-    /// The keys of all people of whom `query` is true, in order.
+    /// The keys of all people of whom `query` is true, in order, and what they take of the memory that all
+    /// queries share.
     pub(crate) async fn people(
         &self,
         policy: &ReadPolicy,
         query: &EventsQuery,
-    ) -> Result<Vec<PersonKey>> {
+    ) -> Result<(Vec<PersonKey>, Room)> {
         self.with_snapshot(policy, &TABLES, move |snapshot| async move {
             let mut reader = PeopleReader::new(self, &snapshot, policy).await?;
-            Ok(reader.people_of(query, None).await?.0)
+            reader.people_of(query, None).await
         })
         .await
     }
@@ -295,6 +295,34 @@ impl Engine {
             Ok(PersonKeys { keys: found })
         })
         .await
+    }
+}
+
+impl PeopleReader<'_> {
+    /// Of the people of whom `query` is true the first `count` after a key.
+    async fn first_of(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Option<Timestamp>,
+        after: Option<PersonKey>,
+        count: usize,
+    ) -> Result<Vec<PersonKey>> {
+        let mut first: BTreeSet<PersonKey> = BTreeSet::new();
+        let mut take = |person: PersonKey| {
+            let is_after = after.is_none_or(|after| person > after);
+            let is_first = first.len() < count || first.last().is_some_and(|last| person < *last);
+            if is_after && is_first {
+                first.insert(person);
+                if first.len() > count {
+                    first.pop_last();
+                }
+            }
+        };
+        self.each_doer(query, cut_off, &mut take).await?;
+        if query.event.is_none() && !query.has_conditions() {
+            self.changed(query, cut_off, &mut take).await?;
+        }
+        Ok(first.into_iter().collect())
     }
 }
 

@@ -42,8 +42,12 @@ const PERSON_BYTES: usize = 64;
 /// in the list that is made of it, bytes.
 const KNOWN_BYTES: usize = 3 * size_of::<Known>();
 
+/// What a change takes of which only the key and the time are looked at, in a list that has twice the room
+/// that it needs, and in the people that are made of it, bytes.
+const HAD_BYTES: usize = 4 * size_of::<(PersonKey, Timestamp)>();
+
 /// What an entry of somebody's takes beside its name and its value, bytes.
-const ENTRY_BYTES: usize = 96;
+pub(super) const ENTRY_BYTES: usize = 96;
 
 /// Somebody, and when they first and last did something.
 pub(crate) type Known = (PersonKey, Option<Seen>);
@@ -154,7 +158,10 @@ impl<'a> PeopleReader<'a> {
                 if let Some(last) = of_told.map(|it| it.place.0).max() {
                     changed_at.insert(person, last);
                 }
+                // Folded, they are gone: what they took is there for the profile.
+                let own: usize = changes.iter().map(Placed::bytes).sum();
                 self.apply(changes, view);
+                held.give_back(own);
                 room.take(bytes(&view.profile));
             }
             room.check()?;
@@ -172,11 +179,14 @@ impl<'a> PeopleReader<'a> {
         let keys: Vec<PersonKey> = owners.keys().copied().collect();
         let filter = reads::of_persons(PERSON_KEY, &keys);
         self.changes(filter, |placed| {
-            if let Some(person) = owner(owners, placed.key, placed.place.0)
-                && room.take(placed.bytes())
-            {
+            let Some(person) = owner(owners, placed.key, placed.place.0) else {
+                return true;
+            };
+            let is_taken = room.take(placed.bytes());
+            if is_taken {
                 changes.entry(person).or_default().push(placed);
             }
+            is_taken
         })
         .await?;
         Ok(changes)
@@ -196,8 +206,12 @@ impl<'a> PeopleReader<'a> {
         mask(&mut view.profile, self.policy);
     }
 
-    /// Calls `take` with each change for which `filter` is true.
-    pub(crate) async fn changes(&self, filter: Expr, mut take: impl FnMut(Placed)) -> Result<()> {
+    /// Calls `take` with each change for which `filter` is true, until it says no.
+    pub(crate) async fn changes(
+        &self,
+        filter: Expr,
+        mut take: impl FnMut(Placed) -> bool,
+    ) -> Result<()> {
         let rows = self.snapshot.table(Table::ProfileChanges)?;
         let read = Read {
             filter: Some(filter),
@@ -225,7 +239,7 @@ impl<'a> PeopleReader<'a> {
                         "read a profile change: it is not well-formed",
                     ));
                 };
-                take(Placed {
+                let goes_on = take(Placed {
                     place: (
                         reads::time(ts, row),
                         reads::time(received_at, row),
@@ -237,6 +251,9 @@ impl<'a> PeopleReader<'a> {
                     property: Box::from(properties.value(row)),
                     value,
                 });
+                if !goes_on {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -307,12 +324,14 @@ impl<'a> PeopleReader<'a> {
         }
         let mut people: Vec<PersonKey> = people.into_iter().collect();
         people.sort_unstable();
+        // The list may be held for long, the set is gone.
+        room.give_back(people.len() * (PERSON_BYTES - size_of::<PersonKey>()));
         Ok((people, room))
     }
 
     /// Calls `take` with the person of each change in the time that `query` says, or once for several
     /// of one person.
-    async fn changed(
+    pub(super) async fn changed(
         &mut self,
         query: &EventsQuery,
         cut_off: Option<Timestamp>,
@@ -397,16 +416,27 @@ impl<'a> PeopleReader<'a> {
         cut_off: Option<Timestamp>,
     ) -> Result<(PersonSet, Room)> {
         let (mut people, mut room) = (PersonSet::default(), self.engine.room("people"));
+        self.each_doer(query, cut_off, |person| {
+            insert(&mut people, &mut room, person);
+        })
+        .await?;
+        room.check()?;
+        Ok((people, room))
+    }
+
+    /// Calls `take` with the person of each event that matches, or once for several of one person.
+    pub(super) async fn each_doer(
+        &mut self,
+        query: &EventsQuery,
+        cut_off: Option<Timestamp>,
+        mut take: impl FnMut(PersonKey),
+    ) -> Result<()> {
         let links = &mut self.links;
         self.engine
             .each_event(self.snapshot, self.policy, query, cut_off, |key, times| {
-                links.each_person(key, times, |person, _| {
-                    insert(&mut people, &mut room, person);
-                });
+                links.each_person(key, times, |person, _| take(person));
             })
-            .await?;
-        room.check()?;
-        Ok((people, room))
+            .await
     }
 
     /// The person whose email is `email` now; the one changed last, when several have it.
@@ -450,9 +480,16 @@ impl<'a> PeopleReader<'a> {
         let filter = column("property")
             .eq(lit(property))
             .and(lower.call(vec![text]).in_list(wanted_texts, false));
-        let mut had = Vec::new();
-        self.changes(filter, |placed| had.push((placed.key, placed.place.0)))
-            .await?;
+        let (mut had, mut room) = (Vec::new(), self.engine.room("who had a value"));
+        self.changes(filter, |placed| {
+            let is_taken = room.take(HAD_BYTES);
+            if is_taken {
+                had.push((placed.key, placed.place.0));
+            }
+            is_taken
+        })
+        .await?;
+        room.check()?;
         let people: BTreeSet<PersonKey> = had
             .into_iter()
             .map(|(key, ts)| self.links.person(key, ts))

@@ -78,6 +78,9 @@ impl Engine {
         let mut reader = PeopleReader::new(self, snapshot, open).await?;
         let mut hidden = Suppressions::default();
         for it in policy.restricted() {
+            if it.has_lost_its_person(&policy.suppressed) {
+                continue;
+            }
             // Whose the key was then: a device may be somebody else's by now.
             let person = reader.links.person(it.person, it.since);
             add(&mut hidden, &mut reader, person);
@@ -144,9 +147,11 @@ impl Engine {
         let filter = column("property").in_list(names, false);
         let (mut all, mut room) = (Vec::new(), self.room("changes of people"));
         let take = |placed: Placed| {
-            if room.take(placed.bytes()) {
+            let is_taken = room.take(placed.bytes());
+            if is_taken {
                 all.push(placed);
             }
+            is_taken
         };
         reader.changes(filter, take).await?;
         room.check()?;

@@ -30,7 +30,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::profile::{PersonView, ProfileParts, Seen};
-use super::reader::{Known, PeopleReader};
+use super::reader::{ENTRY_BYTES, Known, PeopleReader};
 use crate::memory::Room;
 use crate::reads::{self, Read};
 use crate::scan::{self, Order};
@@ -75,7 +75,7 @@ impl PeopleTable {
         policy: &ReadPolicy,
         asked: &BTreeSet<String>,
     ) -> Result<Self> {
-        let mut counts = engine.property_counts(&snapshot, policy).await?;
+        let (mut counts, _room) = engine.property_counts(&snapshot, policy).await?;
         let mut names: BTreeSet<String> = BTreeSet::new();
         // A masked property is a column even where nobody has it: nothing is told by that.
         let masked = |it: &&String| policy.masks_person(it);
@@ -121,13 +121,15 @@ fn schema(names: &BTreeSet<String>) -> SchemaRef {
 }
 
 impl Engine {
-    /// How many changes each property of people has had.
+    /// How many changes each property of people has had, and what that takes of the memory that all
+    /// queries share.
     async fn property_counts(
         &self,
         snapshot: &Snapshot,
         policy: &ReadPolicy,
-    ) -> Result<HashMap<Box<str>, u64>> {
+    ) -> Result<(HashMap<Box<str>, u64>, Room)> {
         let rows = snapshot.table(Table::ProfileChanges)?;
+        let mut room = self.room("properties of people");
         let read = Read {
             columns: ["op", "property"].map(String::from).to_vec(),
             ..Read::default()
@@ -147,13 +149,15 @@ impl Engine {
                 match counts.get_mut(name) {
                     _ if !is_property => {}
                     Some(count) => *count += 1,
-                    None => {
+                    None if room.take(name.len() + ENTRY_BYTES) => {
                         counts.insert(Box::from(name), 1);
                     }
+                    None => {}
                 }
             }
+            room.check()?;
         }
-        Ok(counts)
+        Ok((counts, room))
     }
 }
 

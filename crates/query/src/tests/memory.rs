@@ -1,6 +1,7 @@
 //! What reads gather counts as memory of all queries.
 
 use super::world::{DAY, World, at, person, policy};
+use crate::reports::Held;
 use crate::snapshot::adapt;
 use crate::{Error, EventsQuery, PeoplePage, ProfileParts, Settings, Subject, ValueType};
 use arrow::array::{Array, Int64Array, RecordBatch};
@@ -76,9 +77,31 @@ async fn values_and_people_of_a_report_are_counted() {
         let values = values.get(&ValueType::Text).map_or(0, |it| it.len());
         assert_eq!(values, if subject == "Event" { 1_000 } else { 0 });
     }
-    let page = people(&world, &many).await;
-    assert!(matches!(page, Err(Error::Memory { .. })), "{page:?}");
-    assert_eq!(people(&world, &few).await.unwrap().people.len(), 100);
+    let count = engine.count_people(&policy(), &many).await;
+    assert!(matches!(count, Err(Error::Memory { .. })), "{count:?}");
+    assert_eq!(engine.count_people(&policy(), &few).await.unwrap(), 1_000);
+    // A page takes those who are on it.
+    let page = people(&world, &many).await.unwrap();
+    let keys = page.people.iter().map(|it| it.key.unwrap());
+    assert!(keys.eq((0..100).map(one_of)));
+    assert_eq!(page.next.unwrap().person, one_of(99));
+}
+
+#[test]
+fn a_report_that_found_no_memory_is_not_one_over_too_many_values() {
+    let world = world_of(1024 * 1024);
+    let mut held = Held::new(&world.engine);
+    assert!(held.has_room_for(1, 0));
+    assert!(!held.has_room_for(1, 1024 * 1024));
+    for _ in 0..3 {
+        assert!(!held.has_room_for(1_000_000, 0));
+    }
+    let refused = held.check();
+    assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
+    let mut held = Held::new(&world.engine);
+    assert!(!held.has_room_for(2_000_001, 0));
+    let refused = held.check();
+    assert!(matches!(refused, Err(Error::Statement(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -115,6 +138,50 @@ async fn changes_of_people_are_counted_and_folded_as_there_is_memory_for_them() 
 }
 
 #[tokio::test]
+async fn what_changes_took_is_there_for_the_profiles_that_are_made_of_them() {
+    let world = world_of(4 * 1024 * 1024);
+    // 9,000 properties: they take 2.7 MB as changes and 1.8 MB as profiles.
+    for who in 0..60 {
+        world.write([world.event(person(who), "E", 0, "{}")]);
+        let changes = (0..150_i64).map(|n| {
+            let (name, value) = (format!("p{n:03}"), format!("\"{n:0>100}\""));
+            world.change(person(who), n, &[(&name, ChangeOp::Put, &value)])
+        });
+        world.write(changes.collect::<Vec<Record>>());
+    }
+    world.flush().await;
+    let page = people(&world, &until(1)).await.unwrap();
+    assert_eq!(page.people.len(), 60);
+    for view in &page.people {
+        assert_eq!(view.profile.properties.len(), 150);
+    }
+}
+
+#[test]
+fn one_read_gathers_half_of_the_memory_and_gives_back_what_it_does_not_hold_any_more() {
+    let world = world_of(1024 * 1024);
+    let whole = 64 * 1024;
+    let mut rooms = ["one", "another", "a third"].map(|it| world.engine.room(it));
+    let [one, another, third] = &mut rooms;
+    for room in [&mut *one, &mut *another] {
+        assert!((0..8).all(|_| room.take(whole)));
+    }
+    assert!(!third.take(1));
+    assert!(matches!(third.check(), Err(Error::Memory { .. })));
+    one.give_back(whole - 1);
+    let mut fourth = world.engine.room("a fourth");
+    assert!(!fourth.take(1), "less than a step is kept");
+    one.give_back(1);
+    let mut fifth = world.engine.room("a fifth");
+    assert!(fifth.take(whole));
+    // There is memory, but not for one that has half of it.
+    drop(fifth);
+    another.give_back(whole);
+    assert!(another.take(whole));
+    assert!(!another.take(1));
+}
+
+#[tokio::test]
 async fn everybody_is_counted_where_sql_reads_people() {
     let world = crowd().await;
     for column in ["count(*)", "max(last_seen)"] {
@@ -129,6 +196,37 @@ async fn everybody_is_counted_where_sql_reads_people() {
     assert_eq!(world.sql(&statement).await, r#"[{"n":1}]"#);
     let page = people(&world, &until(1_000)).await.unwrap();
     assert_eq!(page.people.len(), 100);
+}
+
+#[tokio::test]
+async fn names_of_properties_are_counted_where_sql_reads_people() {
+    let world = world_of(1024 * 1024);
+    let changes = (0..10_000_i64).map(|n| {
+        let name = format!("p{n:05}");
+        world.change(person(1), n, &[(&name, ChangeOp::Put, "1")])
+    });
+    world.write(changes.collect::<Vec<Record>>());
+    world.flush().await;
+    let statement = "SELECT count(*) AS n FROM people";
+    let refused = world.sql_as(&policy(), statement).await;
+    assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_is_exported_is_counted_until_the_export_ends() {
+    let world = crowd().await;
+    let policy = policy();
+    let exported = world.engine.export_people(&policy, at(0), at(6_000));
+    let rows = exported.await.unwrap();
+    // Their keys have 96,000 bytes: of sixteen times as much as this, they take two.
+    let whole = 64 * 1024;
+    let mut rooms = ["one", "another", "a third"].map(|it| world.engine.room(it));
+    let [one, another, third] = &mut rooms;
+    assert!((0..8).all(|_| one.take(whole)));
+    assert!((0..6).all(|_| another.take(whole)));
+    assert!(!another.take(1));
+    drop(rows);
+    assert!(third.take(2 * whole));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Records are found by their ids, with the time at which they first came.
 
+use futures::TryStreamExt as _;
 use model::Timestamp;
 use model::record::{ChangeOp, Record};
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
-use super::world::{HOUR, World, at, person, policy};
+use super::world::{DAY, HOUR, World, at, person, policy};
 use crate::{Settings, Sought};
 
 async fn check(world: &World, records: &[Record], after: Timestamp, expect: Option<Timestamp>) {
@@ -45,6 +47,35 @@ async fn a_record_is_found_in_the_journal_and_in_parts_by_its_first_receipt() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_part_from_before_is_not_looked_at() {
+    let world = World::new();
+    let old = world.event(person(1), "E", HOUR, "{}");
+    world.write([old.clone()]);
+    // On the tenth day.
+    world.flush().await;
+    let objects: Vec<_> = world.store.list(None).try_collect().await.unwrap();
+    assert!(!objects.is_empty());
+    world.clock.set(at(12 * DAY));
+    let new = world.event(person(2), "E", 12 * DAY, "{}");
+    world.write([new.clone()]);
+    world.flush().await;
+    for object in objects {
+        world.store.delete(&object.location).await.unwrap();
+    }
+    let later = at(11 * DAY + 1);
+    let both = [old, new];
+    check(&world, &both, later, Some(at(12 * DAY))).await;
+    check(&world, &both[..1], later, None).await;
+    // The clock may have gone back since: then it may have been received.
+    let sought = both.each_ref().map(Sought::of);
+    let found = world
+        .engine
+        .received_after(&policy(), &sought, at(11 * DAY))
+        .await;
+    found.unwrap_err();
 }
 
 /// The record as it comes again, nine hours later.

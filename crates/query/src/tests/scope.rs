@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::world::{HOUR, World, at, person, policy, restricted};
+use super::world::{HOUR, World, at, person, policy, restricted, without};
 use crate::csv::Formulas;
 use crate::export::{self, Format};
 use crate::{EventsQuery, Lookup, Measure, ProfileParts, ReadPolicy, Rows, Settings, Subject};
@@ -275,6 +275,26 @@ async fn a_device_is_restricted_with_whoever_had_it_then() {
 }
 
 #[tokio::test]
+async fn a_device_of_somebody_deleted_is_not_restricted_with_its_next_owner() {
+    let people = vec![Profile::new(); 3];
+    let world = world(&people).await;
+    let handed_on = Stretch {
+        from: None,
+        to: Some(at(HOUR)),
+    };
+    let gone = [
+        (person(1), Stretch::WHOLE),
+        (device(1), Stretch::WHOLE),
+        (person(SHARED), handed_on),
+    ];
+    for (since, expect) in [(1, [2, 2, 5, 2]), (HOUR + 1, [1, 1, 2, 1])] {
+        let policy = without(&gone).without(restricted([person(SHARED)], since));
+        let (counts, _) = counts(&world, &policy).await;
+        assert_eq!(counts, expect, "since {since}");
+    }
+}
+
+#[tokio::test]
 async fn many_people_are_told_apart_too() {
     let world = World::new();
     for n in 0..300_u32 {
@@ -311,7 +331,7 @@ async fn who_is_seen_is_worked_out_within_the_memory_that_queries_share() {
     let policy = policy().under(vec![condition]);
     let all = EventsQuery::default();
     let counted = world.engine.count_events(&policy, &all).await;
-    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(counted.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

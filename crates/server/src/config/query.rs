@@ -7,7 +7,9 @@ use std::time::Duration;
 section! {
     /// Bounds of queries. Nothing is spilled to disk: it would be plain text.
     struct Query {
-        /// Memory of all queries together, bytes. 16777216 to 1099511627776.
+        /// Memory of all queries together, bytes. 16777216 to 1099511627776. One query gathers half of it
+        /// at most, 64 bytes for each person whom it counts or exports and 120 in SQL's `people`: about
+        /// 2,000,000 people by default, and 1,100,000 in SQL.
         memory_bytes_max: u64 = 256 * 1024 * 1024,
         /// Time of one query, milliseconds. 100 to 86400000.
         time_ms_max: u64 = 300_000,

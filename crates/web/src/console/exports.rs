@@ -20,6 +20,9 @@ use super::staff::Staff;
 use super::view::{Answer, Asked, Fields, answer, download};
 use crate::{Error, Result, State};
 
+/// Rows are gathered to about so much before they are sent: each piece costs a look at the reader's right.
+const PIECE_BYTES: usize = 1024 * 1024;
+
 /// The events of a time.
 pub(crate) async fn events(staff: Staff, Of(state): Of<State>, Asked(asked): Asked) -> Response {
     answer(
@@ -115,42 +118,48 @@ impl Run {
         Ok(())
     }
 
-    /// The file, a batch of rows at a time.
+    /// The file, some batches of rows at a time.
     fn pieces(self, rows: Rows, format: Format) -> BoxStream<'static, io::Result<String>> {
         let schema = rows.schema;
         let mut head = String::new();
         if format == Format::Csv {
             csv::header(&schema, Formulas::Defused, &mut head);
         }
-        let state = (self, rows.batches, 0_u64);
-        let rest = stream::try_unfold(state, move |(run, mut batches, count)| {
+        let state = (self, rows.batches.fuse(), 0_u64);
+        let rest = stream::try_unfold(state, move |(run, mut batches, mut count)| {
             let schema = std::sync::Arc::clone(&schema);
             async move {
                 if !run.still_may().await {
                     return Err(io::Error::other("the reader's right has ended"));
                 }
-                let Some(batch) = batches.next().await else {
+                let mut text = String::new();
+                while text.len() < PIECE_BYTES {
+                    let Some(batch) = batches.next().await else {
+                        break;
+                    };
+                    let batch = batch.map_err(|error| failed(&error))?;
+                    for row in 0..batch.num_rows() {
+                        let written = match format {
+                            Format::Csv => {
+                                csv::line(&schema, &batch, row, Formulas::Defused, &mut text)
+                            }
+                            Format::JsonLines => json::object(&schema, &batch, row, &mut text),
+                        };
+                        written.map_err(|error| failed(&error))?;
+                        if format == Format::JsonLines {
+                            text.push('\n');
+                        }
+                    }
+                    let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+                    count = count.saturating_add(rows);
+                }
+                if text.is_empty() {
                     let words = format!("{}: {count} rows", run.words);
                     let noted = run.note(&words, AuditOutcome::Done).await;
                     noted.map_err(|error| failed(&error))?;
                     return Ok(None);
-                };
-                let batch = batch.map_err(|error| failed(&error))?;
-                let mut text = String::new();
-                for row in 0..batch.num_rows() {
-                    let written = match format {
-                        Format::Csv => {
-                            csv::line(&schema, &batch, row, Formulas::Defused, &mut text)
-                        }
-                        Format::JsonLines => json::object(&schema, &batch, row, &mut text),
-                    };
-                    written.map_err(|error| failed(&error))?;
-                    if format == Format::JsonLines {
-                        text.push('\n');
-                    }
                 }
-                let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
-                Ok(Some((text, (run, batches, count.saturating_add(rows)))))
+                Ok(Some((text, (run, batches, count))))
             }
         });
         stream::once(async { Ok(head) }).chain(rest).boxed()

@@ -212,7 +212,10 @@ async fn gone(staff: &Staff, state: &State, key: &str) -> Answer {
 fn is_restricted(staff: &Staff, person: PersonKey, view: &PersonView) -> bool {
     let keys = own_keys(person, view);
     let rules = staff.rules();
-    rules.is_some_and(|rules| rules.restricted.iter().any(|it| it.is_of(&keys)))
+    rules.is_some_and(|rules| {
+        let mut restricted = rules.restricted.iter();
+        restricted.any(|it| it.is_of(&keys, &rules.suppressed))
+    })
 }
 
 fn properties(view: &PersonView, policy: &ReadPolicy) -> Vec<Property> {

@@ -3,7 +3,7 @@
 use super::account::fields;
 use super::output::Paint;
 use super::table::{Table, bytes, harmless};
-use super::{Arguments, access, retention, volume};
+use super::{Arguments, access, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
 use serde_json::json;
@@ -96,21 +96,5 @@ fn an_empty_list_that_is_asked_is_not_said_to_let_everybody_in() {
         let list = json!({"account_id": "0", "console": console, "api": api});
         let said = access::without_networks(&list);
         assert!(said.contains(says), "{console} {api}: {said}");
-    }
-}
-
-#[test]
-fn keeping_less_is_asked_about_and_keeping_more_is_not() {
-    let shown = json!({"retention_days": 365, "request_retention_days": 90});
-    for (days, request_days, expect) in [
-        (None, None, false),
-        (Some(365), Some(90), false),
-        (Some(400), None, false),
-        (Some(364), None, true),
-        (None, Some(89), true),
-        (Some(400), Some(89), true),
-    ] {
-        let is_shorter = retention::is_shorter(&shown, days, request_days);
-        assert_eq!(is_shorter, expect, "{days:?} and {request_days:?}");
     }
 }

@@ -5,7 +5,8 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{
-    AllowlistChange, AllowlistEntry, AllowlistView, Retention, RevealQuota, SessionLimits,
+    AllowlistChange, AllowlistEntry, AllowlistView, RequestRetention, Retention, RetentionChange,
+    RevealQuota, SessionLimits,
 };
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
@@ -276,22 +277,21 @@ async fn retain(staff: &Staff, state: &State, form: &Fields) -> Result<()> {
         let days = form.text(name).parse::<u32>();
         days.map_err(|_| wrong("a retention is a number of days"))
     };
-    let retention = Retention {
-        days: number("days")?,
-        request_days: match form.text("request_days") {
-            "" => None,
-            _ => Some(number("request_days")?),
-        },
+    let change = RetentionChange {
+        days: Some(number("days")?),
+        requests: Some(match form.text("request_days") {
+            "" => RequestRetention::AsConfigured,
+            _ => RequestRetention::Days(number("request_days")?),
+        }),
+        as_configured: state.settings().request_retention_days,
+        may_shorten: form.ticked("shorter"),
     };
-    let before = control.account(actor, account).await?.retention();
-    let as_configured = state.settings().request_retention_days;
-    let requests = |it: Retention| it.request_days.unwrap_or(as_configured);
-    let is_shorter = retention.days < before.days || requests(retention) < requests(before);
-    if is_shorter && !form.ticked("shorter") {
+    let set = control.set_retention(actor, account, change).await;
+    if matches!(set, Err(control::Error::Shortens)) {
         let text = "less would be kept than now: tick the box if that is meant";
         return Err(wrong(text).into());
     }
-    control.set_retention(actor, account, retention).await?;
+    set?;
     Ok(())
 }
 

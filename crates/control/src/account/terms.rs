@@ -135,24 +135,21 @@ impl Control {
     /// next sweep.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Invalid`] for less than 1 day or more than ten years; [`Error::Shortens`]
-    /// where less would be kept and that is not said to be meant; as [`Control::account`].
+    /// [`model::ErrorKind::Invalid`] for less than 90 days of events or 1 of requests, or more than ten
+    /// years; [`Error::Shortens`] where less would be kept and that is not said to be meant; as
+    /// [`Control::account`].
     pub async fn set_retention(
         &self,
         actor: &Actor,
         id: AccountId,
         change: RetentionChange,
     ) -> Result<()> {
-        let legal = 1..=limit::RETENTION_DAYS_MAX;
         let own = match change.requests {
             Some(RequestRetention::Days(days)) => Some(days),
             Some(RequestRetention::AsConfigured) | None => None,
         };
-        let said = [change.days, own];
-        if !said.iter().flatten().all(|days| legal.contains(days)) {
-            let text = format!("a retention must be 1 to {} days", legal.end());
-            return Err(Error::Invalid(text));
-        }
+        legal("events", limit::RETENTION_DAYS_MIN, change.days)?;
+        legal("requests", 1, own)?;
         self.change(actor, Act::ManageAccount, id, move |session, desk| {
             Box::pin(async move {
                 let before = read(session, id).await?.account.retention();
@@ -177,6 +174,15 @@ impl Control {
         })
         .await
     }
+}
+
+fn legal(of: &str, least: u32, days: Option<u32>) -> Result<()> {
+    let most = limit::RETENTION_DAYS_MAX;
+    if days.is_none_or(|days| (least..=most).contains(&days)) {
+        return Ok(());
+    }
+    let text = format!("the retention of {of} must be {least} to {most} days");
+    Err(Error::Invalid(text))
 }
 
 fn words(retention: Retention) -> String {

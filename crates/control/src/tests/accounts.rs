@@ -84,7 +84,7 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
         }
     );
     let retention = RetentionChange {
-        days: Some(30),
+        days: Some(100),
         requests: Some(Days(7)),
         as_configured: 90,
         may_shorten: true,
@@ -93,7 +93,7 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
         .set_retention(&operator(), id, retention)
         .await
         .unwrap();
-    assert_eq!(now().retention.as_secs(), 30 * 86_400);
+    assert_eq!(now().retention.as_secs(), 100 * 86_400);
     let second = control
         .create_passcode(&operator(), id, "billing")
         .await
@@ -153,10 +153,16 @@ async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
         let set = control.set_limits(&operator(), id, limits).await;
         set.map_err(|error| error.kind())
     };
-    retain(30, Some(7)).await.unwrap();
-    retain(60, None).await.unwrap();
+    retain(90, Some(7)).await.unwrap();
+    retain(120, None).await.unwrap();
     allow(40, 1_000).await.unwrap();
-    for (days, requests) in [(0, None), (3_661, None), (30, Some(0)), (30, Some(3_661))] {
+    for (days, requests) in [
+        (0, None),
+        (89, None),
+        (3_661, None),
+        (90, Some(0)),
+        (90, Some(3_661)),
+    ] {
         let refused = retain(days, requests).await;
         assert_eq!(refused, Err(ErrorKind::Invalid), "{days} and {requests:?}");
     }
@@ -176,8 +182,8 @@ async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
     assert_eq!(
         words(Action::RetentionChanged).await,
         [
-            "from events 365 days, request log as configured to events 30 days, request log 7 days",
-            "from events 30 days, request log 7 days to events 60 days, request log as configured",
+            "from events 365 days, request log as configured to events 90 days, request log 7 days",
+            "from events 90 days, request log 7 days to events 120 days, request log as configured",
         ]
     );
     assert_eq!(
@@ -228,8 +234,8 @@ async fn what_is_not_said_stays_and_less_is_kept_where_that_is_meant() {
     }
     set(None, Some(AsConfigured), 60, false).await.unwrap();
     assert_eq!(kept().await, (400, None));
-    set(Some(1), None, 60, true).await.unwrap();
-    assert_eq!(kept().await, (1, None));
+    set(Some(90), None, 60, true).await.unwrap();
+    assert_eq!(kept().await, (90, None));
     let change = LimitsChange {
         calls: Some(9),
         ..LimitsChange::default()

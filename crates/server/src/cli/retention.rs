@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use control::RequestRetention;
-use model::limit::RETENTION_DAYS_MAX;
+use model::limit::{RETENTION_DAYS_MAX, RETENTION_DAYS_MIN};
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::account::show;
@@ -16,21 +16,22 @@ use crate::failure::{Failure, Kind};
 pub(super) struct Arguments {
     /// The account's id
     account: String,
-    /// Events, days
+    /// How many days events are kept
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(RETENTION_DAYS_MAX))
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(RETENTION_DAYS_MIN)..=i64::from(RETENTION_DAYS_MAX))
     )]
     days: Option<u32>,
-    /// The request log, days
+    /// How many days the request log is kept
     #[arg(
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(RETENTION_DAYS_MAX))
     )]
     requests_days: Option<u32>,
-    /// The request log as long as `jobs.requests_retention_days` says
+    /// Keep the request log as long as `jobs.requests_retention_days` says
     #[arg(long, conflicts_with = "requests_days")]
     requests_as_configured: bool,
     /// Do not ask before less is kept

@@ -104,11 +104,6 @@ async fn an_account_keeps_as_long_as_it_says_or_else_as_configured() {
     assert_eq!(shown, said(365, 7, true));
     run(Job::Expiry).await;
     assert_eq!(rows(&installation, own).await, [1, 0]);
-    retain(&installation, own, Some(5), None, true)
-        .await
-        .unwrap();
-    run(Job::Expiry).await;
-    assert_eq!(rows(&installation, own).await, [0, 0]);
     assert_eq!(rows(&installation, other).await, [1, 1]);
 
     // Who says nothing is kept as configured, and so is who says nothing any more.
@@ -118,7 +113,17 @@ async fn an_account_keeps_as_long_as_it_says_or_else_as_configured() {
     let back = Some(RequestRetention::AsConfigured);
     // More is kept than before by the server's configuration, which alone says so.
     let shown = retain(&installation, own, None, back, false).await.unwrap();
-    assert_eq!(shown, said(5, 20, false));
+    assert_eq!(shown, said(365, 20, false));
+
+    folder.clock.advance(Duration::from_secs(80 * 86_400));
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [1, 0]);
+    retain(&installation, own, Some(90), None, true)
+        .await
+        .unwrap();
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [0, 0]);
+    assert_eq!(rows(&installation, other).await, [1, 0]);
 }
 
 #[tokio::test]
@@ -126,16 +131,18 @@ async fn no_account_keeps_nothing_and_none_keeps_for_ever() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
     let own = account(&installation, "own").await;
-    for (days, requests) in [(Some(0), None), (None, Some(0)), (Some(3_661), None)] {
+    for (days, requests) in [(Some(89), None), (None, Some(0)), (Some(3_661), None)] {
         let requests = requests.map(RequestRetention::Days);
         let refused = retain(&installation, own, days, requests, true)
             .await
             .unwrap_err();
         assert_eq!(refused.kind, Kind::Invalid);
         let words = refused.to_string();
-        assert!(words.contains("must be 1 to 3660 days"), "{words}");
+        let least = if requests.is_some() { 1 } else { 90 };
+        let expect = format!("must be {least} to 3660 days");
+        assert!(words.contains(&expect), "{words}");
     }
     let nobody = AccountId::installation();
-    let refused = retain(&installation, nobody, Some(9), None, true).await;
+    let refused = retain(&installation, nobody, Some(99), None, true).await;
     assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
 }

@@ -3,7 +3,7 @@
 use super::account::fields;
 use super::output::Paint;
 use super::table::{Table, bytes, harmless};
-use super::{Arguments, access, volume};
+use super::{Arguments, access, receipt, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
 use serde_json::json;
@@ -83,6 +83,16 @@ fn a_volumes_state_is_said_in_words() {
     assert_eq!(volume::state(&json!({"state": "in_service"})), "in service");
     let out = json!({"state": "out", "reason": "slow", "since": 1});
     assert_eq!(volume::state(&out), "out: slow");
+}
+
+#[test]
+fn a_receipt_for_people_counts_what_was_replaced() {
+    let part = json!({"part": "p1", "rows": 9, "path_sha256": "ab"});
+    let said = json!({"version": 1, "replaced": [part, part]});
+    let shown = receipt::in_short(said);
+    assert_eq!(shown, json!({"version": 1, "replaced": 2}));
+    // What is no receipt is shown as it is.
+    assert_eq!(receipt::in_short(json!(null)), json!(null));
 }
 
 #[test]

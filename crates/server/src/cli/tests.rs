@@ -3,7 +3,7 @@
 use super::account::fields;
 use super::output::Paint;
 use super::table::{Table, bytes, harmless};
-use super::{Arguments, access, receipt, volume};
+use super::{Arguments, access, account, receipt, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
 use serde_json::json;
@@ -83,6 +83,20 @@ fn a_volumes_state_is_said_in_words() {
     assert_eq!(volume::state(&json!({"state": "in_service"})), "in service");
     let out = json!({"state": "out", "reason": "slow", "since": 1});
     assert_eq!(volume::state(&out), "out: slow");
+}
+
+#[test]
+fn the_list_of_accounts_fits_a_terminal() {
+    let list = json!([{
+        "account_id": "AAA-AAA-AAAZ", "name": "Shoes and hats", "time_zone": "Asia/Kolkata",
+        "created_at": "2026-09-21T10:00:00.000Z", "retention_days": 365,
+        "request_retention_days": 90, "uploads_max": 15, "calls_max": 3,
+    }]);
+    expect![[r#"
+        ACCOUNT       NAME            TIME ZONE     EVENTS, DAYS  LOG, DAYS
+        AAA-AAA-AAAZ  Shoes and hats  Asia/Kolkata           365         90
+    "#]]
+    .assert_eq(&Table::of(&list, account::ACCOUNTS).render(Paint::off()));
 }
 
 #[test]

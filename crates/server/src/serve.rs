@@ -225,7 +225,7 @@ fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
 /// which is then somebody's web site: no name with a wildcard beneath it is taken.
 fn own_name<'a>(configured: &[&'a str], covered: &'a [Box<str>]) -> Option<&'a str> {
     let mut said = configured.iter().copied();
-    // What the configuration says of itself names this machine to nobody else.
+    // What `tls.names` holds unless it is told otherwise is this machine to itself alone.
     if let Some(name) = said.find(|name| !is_loopback(name) && covers(covered, name)) {
         return Some(name);
     }

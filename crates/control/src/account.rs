@@ -30,7 +30,7 @@ use crate::sealer::Sealer;
 use crate::state::Effect;
 use crate::{Actor, Error, Result};
 
-pub use self::terms::Retention;
+pub use self::terms::{LimitsChange, RequestRetention, Retention, RetentionChange};
 
 const NAME_BYTES_MAX: usize = 200;
 /// The name of the passcode that an account is created with.

@@ -35,6 +35,27 @@ pub struct AllowlistView {
     pub entries: Vec<AllowlistEntry>,
 }
 
+impl AllowlistView {
+    /// Who may come in by a list that names no network: while it is asked, nobody.
+    #[must_use]
+    pub const fn without_networks(console: bool, api: bool) -> &'static str {
+        match (console, api) {
+            (false, false) => {
+                "No network is named, and nothing asks the list: every address may come in."
+            }
+            (true, true) => "No network is named, and the list is asked: nobody may come in.",
+            (true, false) => {
+                "No network is named, and the console asks the list: nobody may sign in. \
+                 Programs may call from every address."
+            }
+            (false, true) => {
+                "No network is named, and the API asks the list: no program may call. \
+                 People may sign in from every address."
+            }
+        }
+    }
+}
+
 /// One network of an allowlist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AllowlistEntry {

@@ -33,6 +33,9 @@ pub enum Error {
     /// Something moved under the operation: read again and retry.
     #[error("{0}")]
     Conflict(String),
+    /// A retention would become shorter, and nobody said that this is meant.
+    #[error("less would be kept than now, and what is removed does not come back")]
+    Shortens,
     /// The database refused or failed.
     #[error("failed to {act} in the control database")]
     Database {
@@ -113,7 +116,7 @@ impl Error {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::Denied { .. } | Self::Refused(_) | Self::Exceeds(_) => ErrorKind::Denied,
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Conflict(_) | Self::Shortens => ErrorKind::Conflict,
             Self::Database { .. }
             | Self::File { .. }
             | Self::Store { .. }

@@ -49,7 +49,9 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, NewAccount, Retention};
+pub use account::{
+    Account, LimitsChange, NewAccount, RequestRetention, Retention, RetentionChange,
+};
 pub use actor::{Actor, ActorKind};
 pub use alerts::{Alert, AlertCall, Turn};
 pub use allowlist::{AllowlistChange, AllowlistEntry, AllowlistView};

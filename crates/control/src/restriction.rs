@@ -57,7 +57,8 @@ impl Restriction {
 
 impl Control {
     /// Restricts the processing of a person, whom `keys` name, each in its stretch of time. The first one
-    /// that is theirs now is kept: with the moment it names them for good, whoever has it later.
+    /// that is always theirs is kept, or without any the first that is theirs now: with the moment it
+    /// names them, whoever has it later.
     ///
     /// # Errors
     /// [`model::ErrorKind::Conflict`] when it is restricted already; [`model::ErrorKind::Invalid`]
@@ -189,8 +190,13 @@ async fn set(
     keys: &[(PersonKey, Stretch)],
     reason: &str,
 ) -> Result<()> {
-    let mut keys = keys.iter();
-    let theirs = keys.find(|(_, stretch)| stretch.contains(desk.now));
+    // A device may turn out to have been somebody else's at this moment: an upload that was held back
+    // says so later. An identity is theirs for good.
+    let identity = keys.iter().find(|(_, stretch)| stretch.is_whole());
+    let theirs = identity.or_else(|| {
+        let mut keys = keys.iter();
+        keys.find(|(_, stretch)| stretch.contains(desk.now))
+    });
     let none = || Error::Invalid("what names this person names somebody else now".to_owned());
     let (person, _) = *theirs.ok_or_else(none)?;
     let seal = |field: &str, text: &str| desk.sealer.seal(&context(&id, field), text);

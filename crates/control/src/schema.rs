@@ -1,5 +1,8 @@
 //! The versions of the database's schema; each is applied once, in a transaction of its own.
 
+#[cfg(test)]
+mod tests;
+
 use model::Random;
 use sqlx::Row as _;
 
@@ -39,19 +42,24 @@ const STEPS: [&str; 24] = [
 /// # Errors
 /// [`model::ErrorKind::Corrupt`] when the file was written by a newer program.
 pub(crate) async fn migrate(session: &mut Session, random: &dyn Random) -> Result<()> {
+    apply(session, random, &STEPS).await
+}
+
+/// Brings the file to where these steps, which are the first ones, lead.
+async fn apply(session: &mut Session, random: &dyn Random, steps: &[&'static str]) -> Result<()> {
     let done = version(session).await?;
-    if done > STEPS.len() {
+    if done > steps.len() {
         let reason = "its version is unknown: it was written by a newer program";
         return Err(Error::damaged("the control database", reason));
     }
     session.resume().await?;
-    for (step, sql) in STEPS.iter().enumerate().skip(done) {
+    for (step, &sql) in steps.iter().enumerate().skip(done) {
         let reached = step.saturating_add(1).to_string();
         session
             .transact(random, move |session| {
                 Box::pin(async move {
                     const ACT: &str = "change the schema";
-                    sqlx::raw_sql(*sql)
+                    sqlx::raw_sql(sql)
                         .execute(session.connection())
                         .await
                         .map_err(Error::database(ACT))?;

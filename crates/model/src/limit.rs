@@ -50,6 +50,8 @@ pub const OPTED_OUT_DEVICES_MAX: usize = 1_000_000;
 pub const RETENTION_DAYS_DEFAULT: u32 = 365;
 /// How long the request log is kept when nothing is said, days.
 pub const REQUEST_RETENTION_DAYS_DEFAULT: u32 = 90;
+/// The least that an account may say of events, days: three months.
+pub const RETENTION_DAYS_MIN: u32 = 90;
 /// The most that an account may say of either, days: ten years.
 pub const RETENTION_DAYS_MAX: u32 = 3_660;
 /// Uploads at a time in one account (protocol).

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     NotFound,
     /// A rule forbids it, or something moved under it.
     Refused,
+    /// What it would do does not come back, and nobody said that it is meant.
+    Unconfirmed,
     /// Something is missing for now.
     Unavailable,
 }
@@ -25,7 +27,7 @@ impl Kind {
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Invalid => 2,
+            Self::Invalid | Self::Unconfirmed => 2,
             Self::NotFound => 3,
             Self::Refused => 4,
             Self::Unavailable => 5,

@@ -193,24 +193,22 @@ async fn equip(loaded: &Loaded, installation: &Arc<Installation>) -> Result<Serv
 }
 
 /// The name by which apps reach the SDK endpoints. What the operator has not said is, where the
-/// certificate is a file of their own, the first of the names in it: those are in `covered`.
+/// certificate is a file of their own, one of the names that it is for: those are in `covered`.
 fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
     let config = &loaded.config;
     if !config.listen.collect_name.is_empty() {
         return config.listen.collect_name.clone();
     }
-    let is_own = !config.tls.collect.is_empty();
-    let mut covered = covered.iter().map(|name| &**name);
-    let own = covered.find(|name| is_own && is_host_name(name));
-    if is_own && own.is_none() {
-        tracing::warn!(
-            "`listen.collect_name` is empty and the certificate of the collect plane names no host: \
-             phones that ask are told a name that it does not have"
-        );
-    }
-    let by_acme = config.acme.names.first().filter(|_| config.acme.is_on());
-    let configured = by_acme.or_else(|| config.tls.names.first());
-    let name = own.or_else(|| configured.map(String::as_str));
+    let acme = config.acme.names.iter().filter(|_| config.acme.is_on());
+    let configured = acme.chain(&config.tls.names).map(String::as_str);
+    let configured: Vec<&str> = configured
+        .filter(|name| wire::mobile_sdk::authority(name).is_some())
+        .collect();
+    let own = match config.tls.collect.is_empty() {
+        true => None,
+        false => own_name(&configured, covered),
+    };
+    let name = own.or_else(|| configured.first().copied());
     let name = name.unwrap_or("localhost");
     let name = match name.contains(':') {
         true => format!("[{name}]"),
@@ -220,6 +218,51 @@ fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
         443 => name,
         port => format!("{name}:{port}"),
     }
+}
+
+/// The name that phones are told of a certificate of the operator's own: a configured one that it is
+/// for; else the first host in it. A certificate for `*.example.com` mostly names `example.com` too,
+/// which is then somebody's web site: no name with a wildcard beneath it is taken.
+fn own_name<'a>(configured: &[&'a str], covered: &'a [Box<str>]) -> Option<&'a str> {
+    let mut said = configured.iter().copied();
+    // What `tls.names` holds unless it is told otherwise is this machine to itself alone.
+    if let Some(name) = said.find(|name| !is_loopback(name) && covers(covered, name)) {
+        return Some(name);
+    }
+    let has = |name: &str| covered.iter().any(|it| **it == *name);
+    let mut hosts = covered
+        .iter()
+        .map(|name| &**name)
+        .filter(|name| is_host_name(name) && !has(&format!("*.{name}")));
+    let first = hosts.next();
+    match (first, hosts.next()) {
+        (None, _) => tracing::warn!(
+            "`listen.collect_name` is empty and the certificate of the collect plane names no host \
+             that is surely this one: phones that ask are told a name that it may not have"
+        ),
+        (Some(name), Some(_)) => tracing::warn!(
+            told = name,
+            "`listen.collect_name` is empty and the certificate of the collect plane names several \
+             hosts: phones that ask are told the first"
+        ),
+        (Some(_), None) => {}
+    }
+    first
+}
+
+/// Whether a certificate for `covered` is one for this name, by itself or by a wildcard.
+fn covers(covered: &[Box<str>], name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let wildcard = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+    covered
+        .iter()
+        .any(|it| **it == *name || Some(&**it) == wildcard.as_deref())
+}
+
+/// Whether a name is this machine's to itself alone.
+fn is_loopback(name: &str) -> bool {
+    let address = name.parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.is_loopback())
 }
 
 /// Whether a name of a certificate is one host's: no address, and no wildcard.

@@ -9,6 +9,10 @@ use http::{HeaderValue, StatusCode, header};
 use model::ErrorKind;
 use wire::rest::Refusal as Words;
 
+/// Seconds after which to ask again what found no memory or no time: asked as it was, it may never end,
+/// and costs as much each time.
+const ASK_AGAIN_SECONDS: HeaderValue = HeaderValue::from_static("60");
+
 /// Why a call of the API is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -114,18 +118,35 @@ impl Error {
     }
 
     /// What to do about what is not available at the moment, as sentences. A change whose outcome is
-    /// unknown looks no other than one that was never begun.
+    /// unknown looks no other than one that was never begun, or than a question.
     pub(crate) fn unavailable(&self) -> String {
-        match self {
-            Self::Query(error) | Self::Operate(crate::operate::Error::Query(error))
-                if is_beyond(error) =>
-            {
-                self.words()
-            }
-            _ => String::from(
-                "Try again in a moment; the operator has been told. Whether a change was made is \
-                 not known: see what is there before you make it again.",
+        match self.is_beyond() {
+            true => self.words(),
+            false => String::from(
+                "Try again in a moment; the operator has been told. If this was to change something, \
+                 look whether it did before you send it again.",
             ),
+        }
+    }
+
+    /// Whether a question found no memory or no time: its words say how to ask for less.
+    const fn is_beyond(&self) -> bool {
+        match self {
+            Self::Query(error) | Self::Operate(crate::operate::Error::Query(error)) => {
+                matches!(
+                    error,
+                    query::Error::Memory { .. } | query::Error::Time { .. }
+                )
+            }
+            _ => false,
+        }
+    }
+
+    /// Says in a response of status 503 when to ask again, where a moment is too soon.
+    fn put_off(&self, response: &mut Response) {
+        if self.is_beyond() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, ASK_AGAIN_SECONDS);
         }
     }
 
@@ -145,7 +166,9 @@ impl Error {
             ErrorKind::Denied => refuse(&Words::Forbidden, facts),
             ErrorKind::Conflict | ErrorKind::Unavailable => {
                 tracing::warn!(error = chain(&self), "a call was not served");
-                Refusal::Unavailable.respond(facts)
+                let mut response = Refusal::Unavailable.respond(facts);
+                self.put_off(&mut response);
+                response
             }
             ErrorKind::Corrupt | ErrorKind::Internal => {
                 tracing::error!(error = chain(&self), "a call failed");
@@ -153,14 +176,6 @@ impl Error {
             }
         }
     }
-}
-
-/// Whether a query found no memory or no time: its words say how to ask for less.
-const fn is_beyond(error: &query::Error) -> bool {
-    matches!(
-        error,
-        query::Error::Memory { .. } | query::Error::Time { .. }
-    )
 }
 
 /// The protocol's words, with the status that goes with them.

@@ -4,8 +4,10 @@ use governance::{Declared, DeclaredKind, Limits, Unfit, UnfitProperty};
 use model::{ErrorKind, Timestamp};
 
 use super::support::{Fault, Faulty, World, operator};
+use crate::RequestRetention::{AsConfigured, Days};
 use crate::{
-    Action, Actor, AuditFilter, DictionaryChange as Change, PolicyChange, PropertyView, Retention,
+    Action, Actor, AuditFilter, DictionaryChange as Change, Error, LimitsChange, PolicyChange,
+    PropertyView, RetentionChange,
 };
 
 #[tokio::test]
@@ -67,9 +69,9 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
         .set_limits(
             &operator(),
             id,
-            Limits {
-                uploads: 40,
-                calls: 8,
+            LimitsChange {
+                uploads: Some(40),
+                calls: Some(8),
             },
         )
         .await
@@ -81,15 +83,17 @@ async fn changes_of_an_account_reach_the_rules_at_once() {
             calls: 8
         }
     );
-    let retention = Retention {
-        days: 30,
-        request_days: Some(7),
+    let retention = RetentionChange {
+        days: Some(100),
+        requests: Some(Days(7)),
+        as_configured: 90,
+        may_shorten: true,
     };
     control
         .set_retention(&operator(), id, retention)
         .await
         .unwrap();
-    assert_eq!(now().retention.as_secs(), 30 * 86_400);
+    assert_eq!(now().retention.as_secs(), 100 * 86_400);
     let second = control
         .create_passcode(&operator(), id, "billing")
         .await
@@ -131,23 +135,34 @@ async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
     let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
     let made = control.create_account(&operator(), "Shop", "UTC").await;
     let id = made.unwrap().account_id;
-    let retain = async |days, requests| {
-        let retention = Retention {
-            days,
-            request_days: requests,
+    let retain = async |days, requests: Option<u32>| {
+        let retention = RetentionChange {
+            days: Some(days),
+            requests: Some(requests.map_or(AsConfigured, Days)),
+            as_configured: 90,
+            may_shorten: true,
         };
         let set = control.set_retention(&operator(), id, retention).await;
         set.map_err(|error| error.kind())
     };
     let allow = async |uploads, calls| {
-        let limits = Limits { uploads, calls };
+        let limits = LimitsChange {
+            uploads: Some(uploads),
+            calls: Some(calls),
+        };
         let set = control.set_limits(&operator(), id, limits).await;
         set.map_err(|error| error.kind())
     };
-    retain(30, Some(7)).await.unwrap();
-    retain(60, None).await.unwrap();
+    retain(90, Some(7)).await.unwrap();
+    retain(120, None).await.unwrap();
     allow(40, 1_000).await.unwrap();
-    for (days, requests) in [(0, None), (3_661, None), (30, Some(0)), (30, Some(3_661))] {
+    for (days, requests) in [
+        (0, None),
+        (89, None),
+        (3_661, None),
+        (90, Some(0)),
+        (90, Some(3_661)),
+    ] {
         let refused = retain(days, requests).await;
         assert_eq!(refused, Err(ErrorKind::Invalid), "{days} and {requests:?}");
     }
@@ -167,8 +182,8 @@ async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
     assert_eq!(
         words(Action::RetentionChanged).await,
         [
-            "from events 365 days, request log as configured to events 30 days, request log 7 days",
-            "from events 30 days, request log 7 days to events 60 days, request log as configured",
+            "from events 365 days, request log as configured to events 90 days, request log 7 days",
+            "from events 90 days, request log 7 days to events 120 days, request log as configured",
         ]
     );
     assert_eq!(
@@ -181,6 +196,53 @@ async fn the_audit_tells_how_much_and_how_long_an_account_might_and_may() {
     retain(3_660, None).await.unwrap();
     let shown = control.account(&operator(), id).await.unwrap();
     assert_eq!(shown.retention().request_days, None);
+}
+
+#[tokio::test]
+async fn what_is_not_said_stays_and_less_is_kept_where_that_is_meant() {
+    let world = World::new(29);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let made = control.create_account(&operator(), "Shop", "UTC").await;
+    let id = made.unwrap().account_id;
+    let kept = async || {
+        let shown = control.account(&operator(), id).await.unwrap();
+        (shown.retention_days, shown.request_retention_days)
+    };
+    let set = async |days, requests, as_configured, may_shorten| {
+        let change = RetentionChange {
+            days,
+            requests,
+            as_configured,
+            may_shorten,
+        };
+        control.set_retention(&operator(), id, change).await
+    };
+    set(None, Some(Days(60)), 60, false).await.unwrap();
+    assert_eq!(kept().await, (365, Some(60)));
+    set(Some(400), None, 90, false).await.unwrap();
+    assert_eq!(kept().await, (400, Some(60)));
+    for (days, requests, as_configured) in [
+        (Some(399), None, 90),
+        (None, Some(Days(59)), 90),
+        (Some(500), Some(Days(59)), 90),
+        (None, Some(AsConfigured), 59),
+    ] {
+        let refused = set(days, requests, as_configured, false).await;
+        assert!(matches!(refused, Err(Error::Shortens)), "{refused:?}");
+        assert_eq!(kept().await, (400, Some(60)));
+    }
+    set(None, Some(AsConfigured), 60, false).await.unwrap();
+    assert_eq!(kept().await, (400, None));
+    set(Some(90), None, 60, true).await.unwrap();
+    assert_eq!(kept().await, (90, None));
+    let change = LimitsChange {
+        calls: Some(9),
+        ..LimitsChange::default()
+    };
+    control.set_limits(&operator(), id, change).await.unwrap();
+    let shown = control.account(&operator(), id).await.unwrap();
+    assert_eq!((shown.uploads_max, shown.calls_max), (15, 9));
 }
 
 #[tokio::test]
@@ -206,7 +268,7 @@ async fn illegal_accounts_are_refused() {
     let error = control.account(&operator(), unknown).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let error = control
-        .set_limits(&operator(), unknown, Limits::default())
+        .set_limits(&operator(), unknown, LimitsChange::default())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -233,7 +295,7 @@ async fn a_passcode_sees_its_own_account_and_changes_nothing() {
         control.account(&actor, two).await.err(),
         control.accounts(&actor).await.err(),
         control
-            .set_limits(&actor, one, Limits::default())
+            .set_limits(&actor, one, LimitsChange::default())
             .await
             .err(),
         control.create_account(&actor, "Three", "UTC").await.err(),

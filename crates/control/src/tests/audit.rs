@@ -30,7 +30,7 @@ async fn every_act_has_an_entry_and_the_numbers_have_no_gaps() {
         .await
         .unwrap();
     control
-        .set_limits(&program, id, governance::Limits::default())
+        .set_limits(&program, id, crate::LimitsChange::default())
         .await
         .unwrap_err();
     // An act that fails leaves neither a change nor an entry.

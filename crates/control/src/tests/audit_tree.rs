@@ -317,7 +317,7 @@ async fn checkpoints_are_signed_when_a_log_has_grown_and_only_if_it_continues() 
         None
     );
     control
-        .set_limits(&operator(), id, governance::Limits::default())
+        .set_limits(&operator(), id, crate::LimitsChange::default())
         .await
         .unwrap();
     let second = control
@@ -367,7 +367,7 @@ async fn checkpoints_are_signed_when_a_log_has_grown_and_only_if_it_continues() 
     // And lets it grow again beyond what was published.
     for _ in 0..9 {
         control
-            .set_limits(&operator(), id, governance::Limits::default())
+            .set_limits(&operator(), id, crate::LimitsChange::default())
             .await
             .unwrap();
     }
@@ -437,7 +437,7 @@ async fn what_a_log_grows_by_while_it_is_downloaded_is_not_in_the_download() {
     while let Some(piece) = download.next_piece().await.unwrap() {
         file.push_str(&piece);
         control
-            .set_limits(&operator(), id, governance::Limits::default())
+            .set_limits(&operator(), id, crate::LimitsChange::default())
             .await
             .unwrap();
     }

@@ -376,6 +376,28 @@ async fn a_restriction_holds_until_it_is_lifted_and_stays_in_the_history() {
 }
 
 #[tokio::test]
+async fn a_restriction_is_kept_by_the_identity_although_the_device_is_named_first() {
+    let (world, _dir, control, id) = world(706).await;
+    let operator = operator();
+    let hour = Duration::from_secs(3_600);
+    let now = model::Clock::now(world.clock.as_ref());
+    let (device, identity) = (PersonKey([3; 16]), PersonKey([4; 16]));
+    let since = |from| Stretch {
+        from: Some(from),
+        to: None,
+    };
+    let keys = [(device, since(now.minus(hour))), (identity, Stretch::WHOLE)];
+    control.restrict(&operator, id, &keys, "x").await.unwrap();
+    let rules = control.rules().borrow().account(id).cloned().unwrap();
+    let named: Vec<_> = rules.restricted.iter().map(|it| it.person).collect();
+    assert_eq!(named, [identity]);
+    // An upload that comes late says that the device is theirs only from an hour on.
+    let moved = [(device, since(now.plus(hour))), (identity, Stretch::WHOLE)];
+    let found = control.restrictions(&operator, id, &moved).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
 async fn a_restriction_of_a_device_stays_with_whoever_had_it_then() {
     let (world, _dir, control, id) = world(705).await;
     let operator = operator();

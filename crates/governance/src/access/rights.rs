@@ -58,11 +58,11 @@ named! {
         Users = "users",
         /// Roles of the account's own.
         Roles = "roles",
-        /// Allowlists, sessions, second factors, settings of the account.
+        /// Allowlists, sessions, second factors, retention, settings of the account.
         Security = "security",
         /// Passcodes and tokens of programs.
         Credentials = "credentials",
-        /// Volumes, nodes, retention.
+        /// Volumes and nodes.
         Storage = "storage",
         /// The register of controls and the trust page.
         Controls = "controls",

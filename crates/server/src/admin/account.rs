@@ -1,14 +1,16 @@
 //! Accounts: made, shown, whose senders they take, how much they may, and how long theirs is kept.
 
-use anyhow::{Context as _, Result};
-use control::{Actor, Retention, RevealQuota, SessionLimits};
-use governance::Limits;
+use anyhow::{Context as _, Result, bail};
+use control::{
+    Actor, LimitsChange, RequestRetention, Retention, RetentionChange, RevealQuota, SessionLimits,
+};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::execute::account_id;
 use crate::compose::Installation;
+use crate::failure::{Failure, Kind};
 
 /// What an operator can do with accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +73,8 @@ pub(crate) enum AccountRequest {
         days: Option<u32>,
         /// The request log.
         requests: Option<RequestRetention>,
+        /// Whether less may be kept than before.
+        may_shorten: bool,
     },
     /// Sets how many of its calls may be under way; shows it when nothing is set.
     Limits {
@@ -81,16 +85,6 @@ pub(crate) enum AccountRequest {
         /// Calls of every other path.
         calls: Option<u32>,
     },
-}
-
-/// How long an account's request log is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RequestRetention {
-    /// So many days.
-    Days(u32),
-    /// As long as the configuration says.
-    AsConfigured,
 }
 
 /// Carries out a request.
@@ -130,12 +124,24 @@ pub(super) async fn execute(
             account,
             days,
             requests,
-        } => retention(installation, actor, &account, days, requests).await,
+            may_shorten,
+        } => {
+            let change = RetentionChange {
+                days,
+                requests,
+                as_configured: installation.settings().requests_retention_days,
+                may_shorten,
+            };
+            retention(installation, actor, &account, change).await
+        }
         AccountRequest::Limits {
             account,
             uploads,
             calls,
-        } => limits(installation, actor, &account, uploads, calls).await,
+        } => {
+            let change = LimitsChange { uploads, calls };
+            limits(installation, actor, &account, change).await
+        }
     }
 }
 
@@ -284,27 +290,20 @@ async fn retention(
     installation: &Installation,
     actor: &Actor,
     account: &str,
-    days: Option<u32>,
-    requests: Option<RequestRetention>,
+    change: RetentionChange,
 ) -> Result<Value> {
     let id = account_id(account)?;
     let control = installation.control();
-    let shown = control.account(actor, id).await;
-    let mut retention = shown
-        .with_context(|| format!("failed to show account {id}"))?
-        .retention();
-    if days.is_some() || requests.is_some() {
-        retention = Retention {
-            days: days.unwrap_or(retention.days),
-            request_days: match requests {
-                Some(RequestRetention::Days(days)) => Some(days),
-                Some(RequestRetention::AsConfigured) => None,
-                None => retention.request_days,
-            },
-        };
-        let set = control.set_retention(actor, id, retention).await;
+    if change.days.is_some() || change.requests.is_some() {
+        let set = control.set_retention(actor, id, change).await;
+        if let Err(error @ control::Error::Shortens) = &set {
+            bail!(Failure::new(Kind::Unconfirmed, error.to_string()));
+        }
         set.context("failed to set the retention")?;
     }
+    let shown = control.account(actor, id).await;
+    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
+    let retention = shown.retention();
     let (request_days, is_own) = request_days(installation, retention);
     Ok(json!({
         "account_id": id.as_str(),
@@ -319,23 +318,17 @@ async fn limits(
     installation: &Installation,
     actor: &Actor,
     account: &str,
-    uploads: Option<u32>,
-    calls: Option<u32>,
+    change: LimitsChange,
 ) -> Result<Value> {
     let id = account_id(account)?;
     let control = installation.control();
-    let shown = control.account(actor, id).await;
-    let mut limits = shown
-        .with_context(|| format!("failed to show account {id}"))?
-        .limits();
-    if uploads.is_some() || calls.is_some() {
-        limits = Limits {
-            uploads: uploads.unwrap_or(limits.uploads),
-            calls: calls.unwrap_or(limits.calls),
-        };
-        let set = control.set_limits(actor, id, limits).await;
+    if change != LimitsChange::default() {
+        let set = control.set_limits(actor, id, change).await;
         set.context("failed to set the limits")?;
     }
+    let shown = control.account(actor, id).await;
+    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
+    let limits = shown.limits();
     Ok(json!({
         "account_id": id.as_str(), "uploads_max": limits.uploads, "calls_max": limits.calls,
     }))

@@ -39,7 +39,7 @@ use crate::lock::Lock;
 use crate::recall::recall;
 
 pub(crate) use access::{AccessAct, AccessRequest};
-pub(crate) use account::{AccountRequest, RequestRetention};
+pub(crate) use account::AccountRequest;
 pub(crate) use allowlist::AllowlistRequest;
 pub(crate) use api_key::{AnswersTo, ApiKeyAct, ApiKeyRequest, Policy};
 pub(crate) use audit::{AuditFormat, AuditRequest, AuditWanted};

@@ -163,18 +163,5 @@ fn show(place: &Place, mut list: Value) -> Result<()> {
 /// Who may come in by a list that names no network: while it is asked, nobody.
 pub(super) fn without_networks(list: &Value) -> &'static str {
     let is_on = |switch: &str| list.get(switch).and_then(Value::as_bool) == Some(true);
-    match (is_on("console"), is_on("api")) {
-        (false, false) => {
-            "No network is named, and nothing asks the list: every address may come in."
-        }
-        (true, true) => "No network is named, and the list is asked: nobody may come in.",
-        (true, false) => {
-            "No network is named, and the console asks the list: nobody may sign in. \
-             Programs may call from every address."
-        }
-        (false, true) => {
-            "No network is named, and the API asks the list: no program may call. \
-             People may sign in from every address."
-        }
-    }
+    control::AllowlistView::without_networks(is_on("console"), is_on("api"))
 }

@@ -12,14 +12,14 @@ use crate::admin::{AccountRequest, Request, call};
 pub(super) struct Arguments {
     /// The account's id
     account: String,
-    /// Uploads
+    /// Uploads at a time
     #[arg(
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_MAX))
     )]
     uploads: Option<u32>,
-    /// Calls of every other path, each path by itself
+    /// Calls of every other path at a time, each path by itself
     #[arg(
         long,
         value_name = "N",

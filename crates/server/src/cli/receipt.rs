@@ -64,7 +64,7 @@ pub(super) fn verify(file: &Path, key: Option<String>, format: &Format) -> Resul
             "holds": found.holds(),
         }))?;
     } else {
-        print(report(&said, &found))?;
+        print(report(said, &found))?;
     }
     if found.holds() {
         return Ok(());
@@ -76,8 +76,19 @@ pub(super) fn verify(file: &Path, key: Option<String>, format: &Format) -> Resul
     })
 }
 
-fn report(said: &Value, found: &VerifiedReceipt) -> String {
-    let mut text = fields(said);
+/// A receipt for people: how many parts were replaced in the place of their list, which is of any
+/// length.
+pub(super) fn in_short(mut receipt: Value) -> Value {
+    if let Some(replaced) = receipt.get_mut("replaced")
+        && let Some(parts) = replaced.as_array().map(Vec::len)
+    {
+        *replaced = json!(parts);
+    }
+    receipt
+}
+
+fn report(said: Value, found: &VerifiedReceipt) -> String {
+    let mut text = fields(&in_short(said));
     text.push_str(if found.signer_checked {
         "The signer is the key given.\n"
     } else {

@@ -1,14 +1,14 @@
 //! `strongroom account retention`.
 
 use anyhow::{Result, bail};
-use model::limit::RETENTION_DAYS_MAX;
-use serde_json::Value;
+use control::RequestRetention;
+use model::limit::{RETENTION_DAYS_MAX, RETENTION_DAYS_MIN};
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::account::show;
 use super::output::note;
 use super::{Format, Installation, block_on};
-use crate::admin::{AccountRequest, Request, RequestRetention, call};
+use crate::admin::{AccountRequest, Request, call};
 use crate::failure::{Failure, Kind};
 
 /// How long things are kept.
@@ -16,21 +16,22 @@ use crate::failure::{Failure, Kind};
 pub(super) struct Arguments {
     /// The account's id
     account: String,
-    /// Events, days
+    /// How many days events are kept
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(RETENTION_DAYS_MAX))
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(RETENTION_DAYS_MIN)..=i64::from(RETENTION_DAYS_MAX))
     )]
     days: Option<u32>,
-    /// The request log, days
+    /// How many days the request log is kept
     #[arg(
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(RETENTION_DAYS_MAX))
     )]
     requests_days: Option<u32>,
-    /// The request log as long as `jobs.requests_retention_days` says
+    /// Keep the request log as long as `jobs.requests_retention_days` says
     #[arg(long, conflicts_with = "requests_days")]
     requests_as_configured: bool,
     /// Do not ask before less is kept
@@ -45,43 +46,28 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
         let loaded = self.installation.read()?;
-        let ask = |days, requests| {
-            let account = self.account.clone();
-            let request = AccountRequest::Retention {
-                account,
-                days,
-                requests,
-            };
-            block_on(call(&loaded, Request::Account(request), |_| Ok(())))
-        };
         let requests = match self.requests_as_configured {
             true => Some(RequestRetention::AsConfigured),
             false => self.requests_days.map(RequestRetention::Days),
         };
-        if !self.yes && (self.days.is_some() || requests.is_some()) {
-            let request_days = match requests {
-                Some(RequestRetention::AsConfigured) => {
-                    Some(loaded.config.jobs.requests_retention_days)
-                }
-                Some(RequestRetention::Days(days)) => Some(days),
-                None => None,
+        let ask = |may_shorten| {
+            let request = AccountRequest::Retention {
+                account: self.account.clone(),
+                days: self.days,
+                requests,
+                may_shorten,
             };
-            if is_shorter(&ask(None, None)?, self.days, request_days) {
+            block_on(call(&loaded, Request::Account(request), |_| Ok(())))
+        };
+        let said = match ask(self.yes) {
+            Err(error) if Failure::of(&error).kind == Kind::Unconfirmed => {
                 confirm()?;
+                ask(true)
             }
-        }
-        show(&ask(self.days, requests)?, &self.format)
+            said => said,
+        };
+        show(&said?, &self.format)
     }
-}
-
-/// Whether less would be kept than is `shown`.
-pub(super) fn is_shorter(shown: &Value, days: Option<u32>, request_days: Option<u32>) -> bool {
-    let is_less = |member: &str, days: Option<u32>| {
-        let kept = shown.get(member).and_then(Value::as_u64);
-        days.zip(kept)
-            .is_some_and(|(days, kept)| u64::from(days) < kept)
-    };
-    is_less("retention_days", days) || is_less("request_retention_days", request_days)
 }
 
 fn confirm() -> Result<()> {

@@ -3,7 +3,7 @@
 use super::account::fields;
 use super::output::Paint;
 use super::table::{Table, bytes, harmless};
-use super::{Arguments, access, retention, volume};
+use super::{Arguments, access, account, receipt, volume};
 use clap::CommandFactory as _;
 use expect_test::{expect, expect_file};
 use serde_json::json;
@@ -86,6 +86,30 @@ fn a_volumes_state_is_said_in_words() {
 }
 
 #[test]
+fn the_list_of_accounts_fits_a_terminal() {
+    let list = json!([{
+        "account_id": "AAA-AAA-AAAZ", "name": "Shoes and hats", "time_zone": "Asia/Kolkata",
+        "created_at": "2026-09-21T10:00:00.000Z", "retention_days": 365,
+        "request_retention_days": 90, "uploads_max": 15, "calls_max": 3,
+    }]);
+    expect![[r#"
+        ACCOUNT       NAME            TIME ZONE     EVENTS, DAYS  LOG, DAYS
+        AAA-AAA-AAAZ  Shoes and hats  Asia/Kolkata           365         90
+    "#]]
+    .assert_eq(&Table::of(&list, account::ACCOUNTS).render(Paint::off()));
+}
+
+#[test]
+fn a_receipt_for_people_counts_what_was_replaced() {
+    let part = json!({"part": "p1", "rows": 9, "path_sha256": "ab"});
+    let said = json!({"version": 1, "replaced": [part, part]});
+    let shown = receipt::in_short(said);
+    assert_eq!(shown, json!({"version": 1, "replaced": 2}));
+    // What is no receipt is shown as it is.
+    assert_eq!(receipt::in_short(json!(null)), json!(null));
+}
+
+#[test]
 fn an_empty_list_that_is_asked_is_not_said_to_let_everybody_in() {
     for (console, api, says) in [
         (false, false, "every address may come in"),
@@ -96,21 +120,5 @@ fn an_empty_list_that_is_asked_is_not_said_to_let_everybody_in() {
         let list = json!({"account_id": "0", "console": console, "api": api});
         let said = access::without_networks(&list);
         assert!(said.contains(says), "{console} {api}: {said}");
-    }
-}
-
-#[test]
-fn keeping_less_is_asked_about_and_keeping_more_is_not() {
-    let shown = json!({"retention_days": 365, "request_retention_days": 90});
-    for (days, request_days, expect) in [
-        (None, None, false),
-        (Some(365), Some(90), false),
-        (Some(400), None, false),
-        (Some(364), None, true),
-        (None, Some(89), true),
-        (Some(400), Some(89), true),
-    ] {
-        let is_shorter = retention::is_shorter(&shown, days, request_days);
-        assert_eq!(is_shorter, expect, "{days:?} and {request_days:?}");
     }
 }

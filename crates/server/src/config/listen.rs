@@ -16,9 +16,10 @@ section! {
         /// SDK endpoints (TLS).
         collect: SocketAddr = loopback(8441),
         /// The name by which apps reach the SDK endpoints, with the port unless that is 443: /hello tells
-        /// it to phones, whatever name they came by. When empty, the first name in the certificate of
-        /// `tls.collect` that is no wildcard; without such a file, the first of `acme.names`, or else of
-        /// `tls.names`; each with the port that is listened on.
+        /// it to phones, whatever name they came by. When empty, the first of `acme.names`, then of
+        /// `tls.names`, for which the certificate in `tls.collect` is; else the first name in it that is
+        /// no wildcard and has none beneath it (a warning where there are several). Without such a file or
+        /// name, the first of `acme.names`, or else of `tls.names`; each with the port listened on.
         collect_name: String = String::new(),
         /// The REST API (TLS).
         api: SocketAddr = loopback(8442),

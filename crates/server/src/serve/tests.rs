@@ -42,6 +42,57 @@ fn with_own(folder: &Path, names: &[&str]) -> Loaded {
 }
 
 #[test]
+fn a_configured_name_that_the_certificate_is_for_comes_before_the_others_in_it() {
+    let own: &[&str] = &[
+        "www.example.com",
+        "in.example.com",
+        "192.0.2.1",
+        "localhost",
+    ];
+    let wild: &[&str] = &["*.example.com", "example.com"];
+    for (names, by_acme, by_tls, told) in [
+        (
+            own,
+            vec![],
+            vec!["localhost", "In.example.com"],
+            "In.example.com",
+        ),
+        (
+            own,
+            vec!["in.example.com"],
+            vec!["192.0.2.1"],
+            "in.example.com",
+        ),
+        (own, vec![], vec!["localhost", "192.0.2.1"], "192.0.2.1"),
+        // None is in it: the first that is, although several are.
+        (
+            own,
+            vec![],
+            vec!["localhost", "in.b.test"],
+            "www.example.com",
+        ),
+        (wild, vec![], vec!["in.example.com"], "in.example.com"),
+        (
+            wild,
+            vec![],
+            vec!["*.example.com", "in.example.com"],
+            "in.example.com",
+        ),
+        // A wildcard stands for one label.
+        (wild, vec![], vec!["b.test", "a.in.example.com"], "b.test"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut loaded = with_own(folder.path(), names);
+        let owned = |it: Vec<&str>| it.into_iter().map(str::to_owned).collect();
+        loaded.config.tls.names = owned(by_tls);
+        loaded.config.acme.names = owned(by_acme);
+        loaded.config.acme.directory = "https://acme.test/directory".to_owned();
+        let covered: Vec<Box<str>> = names.iter().map(|it| Box::from(*it)).collect();
+        assert_eq!(public_name(&loaded, &covered, 443), told, "{names:?}");
+    }
+}
+
+#[test]
 fn phones_are_told_a_name_that_the_operators_own_certificate_has() {
     for (names, port, told) in [
         (
@@ -52,6 +103,13 @@ fn phones_are_told_a_name_that_the_operators_own_certificate_has() {
         (vec!["in.example.com"], 8_441, "in.example.com:8441"),
         // Nothing in it names a host: what is configured is as good.
         (vec!["*.example.com", "192.0.2.1"], 443, "localhost"),
+        // What has a wildcard beneath it is mostly a web site.
+        (vec!["*.example.com", "example.com"], 443, "localhost"),
+        (
+            vec!["*.b.test", "b.test", "in.example.com"],
+            443,
+            "in.example.com",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut loaded = with_own(folder.path(), &names);

@@ -71,6 +71,7 @@ pub(crate) fn problem(error: &Error) -> Response {
     };
     response.extensions_mut().insert(facts);
     say(&mut response, Some(detail));
+    error.put_off(&mut response);
     response
 }
 

@@ -1,5 +1,6 @@
 //! The sweeper goes by what an account says, and by the configuration where it says nothing.
 
+use control::RequestRetention;
 use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
 use model::{AccountId, Clock as _, PersonKey, RecordId};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use crate::admin::{self, AccountRequest, Request, RequestRetention};
+use crate::admin::{self, AccountRequest, Request};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
 use crate::jobs::tests::{account, append, event};
@@ -54,11 +55,13 @@ async fn retain(
     account: AccountId,
     days: Option<u32>,
     requests: Option<RequestRetention>,
+    may_shorten: bool,
 ) -> Result<Value, Failure> {
     let request = Request::Account(AccountRequest::Retention {
         account: account.to_string(),
         days,
         requests,
+        may_shorten,
     });
     let (sender, _frames) = mpsc::channel(1);
     let done = Box::pin(admin::execute(installation, operator(), request, sender));
@@ -88,20 +91,19 @@ async fn an_account_keeps_as_long_as_it_says_or_else_as_configured() {
             "request_retention_days": request_days, "request_retention_is_own": is_own,
         })
     };
-    let shown = retain(&installation, own, None, None).await.unwrap();
+    let shown = retain(&installation, own, None, None, false).await.unwrap();
     assert_eq!(shown, said(365, 20, false));
 
     folder.clock.advance(Duration::from_secs(10 * 86_400));
     run(Job::Expiry).await;
     assert_eq!(rows(&installation, own).await, [1, 1]);
     let days = Some(RequestRetention::Days(7));
-    let shown = retain(&installation, own, None, days).await.unwrap();
+    let refused = retain(&installation, own, None, days, false).await;
+    assert_eq!(refused.unwrap_err().kind, Kind::Unconfirmed);
+    let shown = retain(&installation, own, None, days, true).await.unwrap();
     assert_eq!(shown, said(365, 7, true));
     run(Job::Expiry).await;
     assert_eq!(rows(&installation, own).await, [1, 0]);
-    retain(&installation, own, Some(5), None).await.unwrap();
-    run(Job::Expiry).await;
-    assert_eq!(rows(&installation, own).await, [0, 0]);
     assert_eq!(rows(&installation, other).await, [1, 1]);
 
     // Who says nothing is kept as configured, and so is who says nothing any more.
@@ -109,8 +111,19 @@ async fn an_account_keeps_as_long_as_it_says_or_else_as_configured() {
     run(Job::Expiry).await;
     assert_eq!(rows(&installation, other).await, [1, 0]);
     let back = Some(RequestRetention::AsConfigured);
-    let shown = retain(&installation, own, None, back).await.unwrap();
-    assert_eq!(shown, said(5, 20, false));
+    // More is kept than before by the server's configuration, which alone says so.
+    let shown = retain(&installation, own, None, back, false).await.unwrap();
+    assert_eq!(shown, said(365, 20, false));
+
+    folder.clock.advance(Duration::from_secs(80 * 86_400));
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [1, 0]);
+    retain(&installation, own, Some(90), None, true)
+        .await
+        .unwrap();
+    run(Job::Expiry).await;
+    assert_eq!(rows(&installation, own).await, [0, 0]);
+    assert_eq!(rows(&installation, other).await, [1, 0]);
 }
 
 #[tokio::test]
@@ -118,16 +131,18 @@ async fn no_account_keeps_nothing_and_none_keeps_for_ever() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
     let own = account(&installation, "own").await;
-    for (days, requests) in [(Some(0), None), (None, Some(0)), (Some(3_661), None)] {
+    for (days, requests) in [(Some(89), None), (None, Some(0)), (Some(3_661), None)] {
         let requests = requests.map(RequestRetention::Days);
-        let refused = retain(&installation, own, days, requests)
+        let refused = retain(&installation, own, days, requests, true)
             .await
             .unwrap_err();
         assert_eq!(refused.kind, Kind::Invalid);
         let words = refused.to_string();
-        assert!(words.contains("must be 1 to 3660 days"), "{words}");
+        let least = if requests.is_some() { 1 } else { 90 };
+        let expect = format!("must be {least} to 3660 days");
+        assert!(words.contains(&expect), "{words}");
     }
     let nobody = AccountId::installation();
-    let refused = retain(&installation, nobody, Some(9), None).await;
+    let refused = retain(&installation, nobody, Some(99), None, true).await;
     assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
 }

@@ -5,7 +5,8 @@ use askama::Template;
 use axum::extract::State as Of;
 use axum::response::Response;
 use control::{
-    Account, AllowlistChange, AllowlistEntry, AllowlistView, Retention, RevealQuota, SessionLimits,
+    AllowlistChange, AllowlistEntry, AllowlistView, RequestRetention, Retention, RetentionChange,
+    RevealQuota, SessionLimits,
 };
 use model::{AccountId, ErrorKind};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use crate::operate::requests::MORE;
 use crate::operate::{moment, number, rows_of, text};
 use crate::{Result, State, operate};
 
-/// How far the report of TLS looks back.
-const REPORT: Duration = Duration::from_secs(30 * 86_400);
+/// How far the report of TLS looks back, days, where the request log is kept as long.
+const REPORT_DAYS: u32 = 30;
+const DAY: Duration = Duration::from_secs(86_400);
 /// Networks that are added at a time.
 const LINES_MAX: usize = 20;
 
@@ -79,6 +81,8 @@ struct Security {
     console: bool,
     api: bool,
     networks: Vec<NetworkLine>,
+    /// Who may come where no network is named.
+    without_networks: &'static str,
     heads: Heads,
     pager: Pager,
     csv: String,
@@ -88,10 +92,12 @@ struct Security {
     domains: Option<Domains>,
     takes_encrypted: bool,
     reveals: Option<RevealQuota>,
-    retention: Option<Retention>,
+    retention: Option<Kept>,
     /// How long the request log is kept where the account says nothing, days.
     request_days: u32,
     versions: Vec<VersionLine>,
+    /// How far the report of TLS looks back, days.
+    report_days: u32,
     version_heads: Heads,
     version_csv: String,
     is_installation: bool,
@@ -102,6 +108,33 @@ struct NetworkLine {
     network: String,
     label: String,
     since: Moment,
+}
+
+/// How long what was sent is kept, as it is or as it was typed and not taken.
+#[derive(Debug)]
+struct Kept {
+    days: String,
+    request_days: String,
+    /// Why it was not taken.
+    error: Option<String>,
+}
+
+impl Kept {
+    fn of(retention: Retention, form: &Fields, error: Option<&str>) -> Self {
+        if let Some(error) = error.filter(|_| form.text("what") == "retention") {
+            return Self {
+                days: form.text("days").to_owned(),
+                request_days: form.text("request_days").to_owned(),
+                error: Some(error.to_owned()),
+            };
+        }
+        let own = retention.request_days;
+        Self {
+            days: retention.days.to_string(),
+            request_days: own.map(|days| days.to_string()).unwrap_or_default(),
+            error: None,
+        }
+    }
 }
 
 /// The domains whose pages may send.
@@ -139,7 +172,11 @@ pub(crate) async fn get(staff: Staff, Of(state): Of<State>, Asked(asked): Asked)
         "retention" => Some("The retention is set; what is older goes with the next sweep."),
         _ => None,
     };
-    answer(&staff, show(&staff, &state, &asked, done, None, "").await)
+    let form = Fields::default();
+    answer(
+        &staff,
+        show(&staff, &state, &asked, done, None, &form).await,
+    )
 }
 
 /// A change of one of the settings.
@@ -147,9 +184,8 @@ pub(crate) async fn post(staff: Staff, Of(state): Of<State>, Posted(form): Poste
     let shown = match change(&staff, &state, &form).await {
         Ok(word) => Ok(redirect(&format!("{}?done={word}", path(&staff)))),
         Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
-            let typed = form.text("networks");
             let (asked, words) = (Fields::default(), Some(error.words()));
-            show(&staff, &state, &asked, None, words, typed).await
+            show(&staff, &state, &asked, None, words, &form).await
         }
         Err(error) => Err(error),
     };
@@ -241,22 +277,21 @@ async fn retain(staff: &Staff, state: &State, form: &Fields) -> Result<()> {
         let days = form.text(name).parse::<u32>();
         days.map_err(|_| wrong("a retention is a number of days"))
     };
-    let retention = Retention {
-        days: number("days")?,
-        request_days: match form.text("request_days") {
-            "" => None,
-            _ => Some(number("request_days")?),
-        },
+    let change = RetentionChange {
+        days: Some(number("days")?),
+        requests: Some(match form.text("request_days") {
+            "" => RequestRetention::AsConfigured,
+            _ => RequestRetention::Days(number("request_days")?),
+        }),
+        as_configured: state.settings().request_retention_days,
+        may_shorten: form.ticked("shorter"),
     };
-    let before = control.account(actor, account).await?.retention();
-    let as_configured = state.settings().request_retention_days;
-    let requests = |it: Retention| it.request_days.unwrap_or(as_configured);
-    let is_shorter = retention.days < before.days || requests(retention) < requests(before);
-    if is_shorter && !form.ticked("shorter") {
+    let set = control.set_retention(actor, account, change).await;
+    if matches!(set, Err(control::Error::Shortens)) {
         let text = "less would be kept than now: tick the box if that is meant";
         return Err(wrong(text).into());
     }
-    control.set_retention(actor, account, retention).await?;
+    set?;
     Ok(())
 }
 
@@ -275,13 +310,14 @@ fn lines(typed: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The page; with the `form` that was sent where it was not taken, and `error` says why.
 async fn show(
     staff: &Staff,
     state: &State,
     asked: &Fields,
     done: Option<&str>,
     error: Option<String>,
-    typed: &str,
+    form: &Fields,
 ) -> Answer {
     let times = Times::new(staff.time_zone(), state.clock().now());
     let (control, actor, account) = (state.control(), staff.actor(), staff.account());
@@ -292,17 +328,20 @@ async fn show(
     if sheet.is_file() {
         return Ok(file(COLUMNS, &list.entries, &times, "networks.csv"));
     }
-    let report = sheet.named(REPORT_NAME);
-    let mut versions = versions(state, account).await?;
-    let version_heads = report.sort(VERSION_COLUMNS, None, &mut versions);
-    if report.is_file() {
-        return Ok(file(VERSION_COLUMNS, &versions, &times, "tls.csv"));
-    }
     let is_installation = account == AccountId::installation();
     let own = match is_installation {
         true => None,
         false => Some(control.account(actor, account).await?),
     };
+    let request_days = state.settings().request_retention_days;
+    let own_days = own.as_ref().and_then(|it| it.request_retention_days);
+    let report_days = REPORT_DAYS.min(own_days.unwrap_or(request_days));
+    let report = sheet.named(REPORT_NAME);
+    let mut versions = versions(state, account, report_days).await?;
+    let version_heads = report.sort(VERSION_COLUMNS, None, &mut versions);
+    if report.is_file() {
+        return Ok(file(VERSION_COLUMNS, &versions, &times, "tls.csv"));
+    }
     let of_domains = sheet.named(DOMAINS_NAME);
     if of_domains.is_file() {
         let all = own.ok_or(Error::Absent)?.domains;
@@ -312,6 +351,9 @@ async fn show(
     let (entries, pager) = sheet.cut(list.entries, "network");
     let limits = control.session_limits(actor, account).await?;
     let is_wrong = error.is_some();
+    let retention = own
+        .as_ref()
+        .map(|it| Kept::of(it.retention(), form, error.as_deref()));
     let page = Security {
         shell: Shell::new(staff, Section::Security, "Security")
             .done(done)
@@ -324,6 +366,7 @@ async fn show(
         limits,
         console: list.console,
         api: list.api,
+        without_networks: AllowlistView::without_networks(list.console, list.api),
         networks: entries
             .into_iter()
             .map(|it| NetworkLine {
@@ -335,13 +378,14 @@ async fn show(
         heads,
         pager,
         csv: sheet.csv(),
-        typed: typed.to_owned(),
+        typed: form.text("networks").to_owned(),
         reveals: own.as_ref().map(|it| it.reveals),
-        retention: own.as_ref().map(Account::retention),
-        request_days: state.settings().request_retention_days,
+        retention,
+        request_days,
         takes_encrypted: own.as_ref().is_some_and(|it| it.takes_encrypted),
         domains: own.map(|it| domains(it.domains, &of_domains, asked)),
         versions,
+        report_days,
         version_heads,
         version_csv: report.csv(),
         is_installation,
@@ -377,8 +421,8 @@ fn domains(all: Vec<String>, sheet: &Sheet<'_>, asked: &Fields) -> Domains {
 
 /// By which versions of TLS the account's requests came; refused handshakes are the installation's,
 /// because nobody knows whose they were.
-async fn versions(state: &State, account: AccountId) -> Result<Vec<VersionLine>> {
-    let since = moment(state.clock().now().minus(REPORT));
+async fn versions(state: &State, account: AccountId, days: u32) -> Result<Vec<VersionLine>> {
+    let since = moment(state.clock().now().minus(DAY.saturating_mul(days)));
     let sql = format!(
         "SELECT plane, tls_version, reason = 'refused_tls' AS refused, \
          CAST(sum(1 + {MORE}) AS BIGINT) AS count \

@@ -84,7 +84,7 @@ async fn what_cannot_be_kept_is_not_said_to_be() {
         let failed = admin.post(&format!("{person}/property"), &change).await;
         assert_eq!(failed.status, 503, "{what}");
         assert!(!failed.body.contains("Nothing was changed"), "{what}");
-        assert!(failed.body.contains("is not known"), "{what}");
+        assert!(failed.body.contains("look whether it did"), "{what}");
         room.store.refuse(NOTHING);
         if what == CONTROL_WRITES {
             let page = admin.get(&person).await.body;

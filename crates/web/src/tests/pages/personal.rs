@@ -403,8 +403,7 @@ async fn the_retention_is_set_and_shortened_by_those_who_mean_it() {
             .post("/settings/security", &[&form[..], more].concat())
             .await
     };
-    let shown = async |days: &str, requests: &str| {
-        let page = admin.get("/settings/security").await.body;
+    let shows = |page: &str, days: &str, requests: &str| {
         let holds = |name: &str, value: &str| {
             page.contains(&format!("name=\"{name}\" inputmode=\"numeric\" {value}"))
         };
@@ -412,31 +411,52 @@ async fn the_retention_is_set_and_shortened_by_those_who_mean_it() {
         let requests = format!("value=\"{requests}\" placeholder=\"90\"");
         holds("days", &days) && holds("request_days", &requests)
     };
+    let shown = async |days: &str, requests: &str| {
+        let page = admin.get("/settings/security").await.body;
+        !page.contains("kept-error") && shows(&page, days, requests)
+    };
     assert!(shown("365", "").await);
-    for wrong in [("", ""), ("365", "x"), ("0", ""), ("365", "3661")] {
+    for wrong in [("", ""), ("365", "x"), ("89", ""), ("365", "3661")] {
         let refused = set(wrong.0, wrong.1, &[("shorter", "yes")]).await;
         assert_eq!(refused.status, 422, "{wrong:?}");
     }
     for shorter in [("364", ""), ("365", "89")] {
         let refused = set(shorter.0, shorter.1, &[]).await;
         assert_eq!(refused.status, 422, "{shorter:?}");
-        assert!(refused.body.contains("tick the box"), "{}", refused.body);
+        assert!(
+            shows(&refused.body, shorter.0, shorter.1),
+            "{}",
+            refused.body
+        );
+        let said = refused.body.split_once("id=\"kept-error\">");
+        let said = said.expect("the field says what is wrong").1;
+        assert!(
+            said.starts_with("Less would be kept than now: tick the box"),
+            "{said}"
+        );
     }
     assert!(shown("365", "").await);
     assert_eq!(set("400", "91", &[]).await.status, 303);
     assert!(shown("400", "91").await);
     // Left empty, it is as configured: less than before.
     assert_eq!(set("400", "", &[]).await.status, 422);
-    assert_eq!(set("30", "", &[("shorter", "yes")]).await.status, 303);
-    assert!(shown("30", "").await);
+    assert_eq!(set("100", "", &[("shorter", "yes")]).await.status, 303);
+    assert!(shown("100", "").await);
     let entries = admin.audited(Action::RetentionChanged).await;
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert!(
         entries[1]
             .1
-            .ends_with("to events 30 days, request log as configured"),
+            .ends_with("to events 100 days, request log as configured"),
         "{entries:?}"
     );
+    let report = async |days: &str| {
+        let page = admin.get("/settings/security").await.body;
+        page.contains(&format!("The last {days} days: whom"))
+    };
+    assert!(report("30").await);
+    assert_eq!(set("100", "7", &[("shorter", "yes")]).await.status, 303);
+    assert!(report("7").await);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Settings: the audit log, users, roles, credentials.
 
-use control::{Action, AuditOutcome};
+use control::{Action, Actor, AllowlistChange, AuditOutcome};
 use governance::access::SystemRole;
 use std::sync::atomic::Ordering;
 
@@ -298,4 +298,25 @@ async fn the_token_of_apps_is_rotated_with_an_overlap_shown_once_and_ended() {
     let file = admin.get("/settings/credentials?format=csv").await.body;
     let line = file.lines().find(|it| it.starts_with("default,")).unwrap();
     assert!(line.contains("2026-09-21"), "{line}");
+}
+
+#[tokio::test]
+async fn a_list_without_a_network_lets_in_whom_the_page_says() {
+    let room = room().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let page = admin.get("/settings/security").await.body;
+    assert!(page.contains("every address may come in"), "{page}");
+    let asked = AllowlistChange {
+        api: Some(true),
+        ..AllowlistChange::default()
+    };
+    let operator = Actor::os_user("tester");
+    let changed = room
+        .control
+        .change_allowlist(&operator, room.account, asked)
+        .await;
+    changed.unwrap();
+    let page = admin.get("/settings/security").await.body;
+    assert!(page.contains("no program may call"), "{page}");
+    assert!(!page.contains("every address may come in"), "{page}");
 }

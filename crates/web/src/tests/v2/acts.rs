@@ -264,7 +264,7 @@ async fn without_its_entry_nothing_happens() {
         super::caller::is_problem(&answer, 503, "unavailable");
         assert_eq!(answer.headers["retry-after"], "2");
         // What was committed and did not reach the volumes is done when they answer again.
-        assert!(answer.body.contains("is not known"), "{answer:?}");
+        assert!(answer.body.contains("look whether it did"), "{answer:?}");
     }
     room.store.refuse(NOTHING);
     stage.is_whole().await;

@@ -123,6 +123,7 @@ async fn a_question_that_finds_no_memory_or_time_is_told_what_to_ask_instead() {
     for error in read.into_iter().chain(operated) {
         let response = problem(&error);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "60");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["reason"], "unavailable");
@@ -132,6 +133,7 @@ async fn a_question_that_finds_no_memory_or_time_is_told_what_to_ask_instead() {
         assert_eq!(error.unavailable(), detail);
         let response = error.respond(Facts::default());
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "60");
     }
 }
 

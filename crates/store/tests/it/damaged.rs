@@ -81,7 +81,7 @@ async fn a_shard_that_cannot_be_read_is_written_anew() {
     sim.volumes.break_one(2, 1_000);
     let report = store.scrub_all(None).await;
     assert_eq!((report.bad.len(), report.rebuilt), (1, 1));
-    assert_eq!(report.bad[0].volume, 2);
+    assert_eq!(report.bad[0].volume, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +122,7 @@ async fn an_object_is_gone_only_when_every_volume_says_so() {
         assert!(!store::is_lost(&error), "{path}");
     }
     sim.volumes.heal();
-    assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+    assert_eq!(store.maintain().await.volumes_back, [5, 6]);
     assert_eq!(get(&store, "a").await.unwrap(), "there");
     store.delete(&Path::from("a")).await.unwrap();
     let error = get(&store, "a").await.unwrap_err();
@@ -147,7 +147,7 @@ async fn an_error_in_the_wrong_moment_makes_no_object_incomplete() {
     sim.volumes.heal();
     sim.volumes.only(&[Fault::ReadError]);
     sim.volumes.break_one(1, 1_000);
-    assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+    assert_eq!(store.maintain().await.volumes_back, [5, 6]);
     sim.volumes.heal();
     sim.clock.advance(sim.settings.garbage_age);
     store.repair().await;

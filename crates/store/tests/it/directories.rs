@@ -524,7 +524,7 @@ async fn a_volume_that_comes_back_in_the_hands_of_another_process_stays_out_and_
     assert_eq!(*place, fixture.volume(2).display().to_string());
     assert!(why.contains("open in another process"), "{why}");
     other.unlock();
-    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.maintain().await.volumes_back, [3]);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
 }

@@ -23,8 +23,6 @@ const LAST_STEP_MAX: usize = 32;
 const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
-/// Objects that cannot be read for now, and without whose shards a volume comes back all the same.
-const UNREAD_MAX: usize = 32;
 /// Damaged objects that a report names.
 const DAMAGED_MAX: usize = 100;
 
@@ -269,7 +267,7 @@ impl Inner {
     }
 
     /// Compares a volume that is out with the objects, makes it equal, and puts it in service: but for
-    /// the shards of objects that cannot be read, which stay wanted.
+    /// the shards of objects that are lost, which stay wanted.
     async fn bring_back_one(
         self: &Arc<Self>,
         index: usize,
@@ -331,7 +329,7 @@ impl Inner {
     }
 
     /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
-    /// lacks, as far as that can be read.
+    /// lacks, but for what is lost. Fails at the first object that cannot be read for now.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
@@ -363,18 +361,18 @@ impl Inner {
                 }
                 // Deleted meanwhile.
                 Err(Rebuild::Read(_)) if !self.index.is_current(object) => {}
-                Err(Rebuild::Read(error)) => {
-                    held.leave_out(volume.index, object, &error)?;
+                Err(Rebuild::Read(error)) if error.kind() == ErrorKind::Corrupt => {
+                    held.leave_out(volume.index, object);
                     tracing::error!(
                         object.path = &*object.path,
                         volume.number = volume_number(volume.index),
                         %error,
-                        "a volume comes back without a shard that cannot be rebuilt"
+                        "a volume comes back without the shard of an object that is lost"
                     );
-                    if error.kind() == ErrorKind::Corrupt {
-                        report.note_damaged(&object.path);
-                    }
+                    report.note_damaged(&object.path);
                 }
+                // It may be there another time: what is acknowledged is on every volume in service.
+                Err(Rebuild::Read(error)) => return Err(error.to_string()),
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
@@ -470,8 +468,6 @@ struct Held {
     names: BTreeSet<String>,
     /// Objects without whose shards it comes back, by the names of these.
     left_out: BTreeMap<String, Arc<Object>>,
-    /// How many of them may be readable another time.
-    unread: usize,
 }
 
 impl Held {
@@ -479,29 +475,15 @@ impl Held {
         Self {
             names: names.into_iter().collect(),
             left_out: BTreeMap::new(),
-            unread: 0,
         }
     }
 
-    /// Goes on without the shard of an object that cannot be read. It must keep neither the volume
-    /// out nor the shards of all others from it; but where many cannot be read for now, the other
-    /// volumes fail, and this one stays out.
-    fn leave_out(
-        &mut self,
-        index: usize,
-        object: &Arc<Object>,
-        error: &Error,
-    ) -> std::result::Result<(), String> {
-        if error.kind() != ErrorKind::Corrupt {
-            self.unread = self.unread.saturating_add(1);
-        }
-        if self.unread > UNREAD_MAX {
-            return Err(error.to_string());
-        }
+    /// Goes on without the shard of an object that is lost: it must keep neither the volume out nor the
+    /// shards of all others from it.
+    fn leave_out(&mut self, index: usize, object: &Arc<Object>) {
         object.set_off(index);
         let name = object.name(index).encode();
         self.left_out.insert(name, Arc::clone(object));
-        Ok(())
     }
 }
 

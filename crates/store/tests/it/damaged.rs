@@ -1,5 +1,5 @@
-//! Objects that cannot be read, for good or for now: which of the two is said, and neither keeps
-//! anything else from being repaired.
+//! Objects that cannot be read, for good or for now: which of the two is said, and what is lost
+//! keeps nothing else from being repaired.
 
 use crate::{get, objects, put_all};
 use model::ErrorKind;
@@ -100,6 +100,32 @@ async fn an_object_that_a_volume_does_not_give_for_now_is_not_reported_as_damage
     sim.volumes.heal();
     assert_eq!(store.maintain().await.shards_wanted, 0);
     assert_eq!(store.scrub_all(None).await.bad, []);
+    assert_eq!(get(&store, "a").await.unwrap(), "there");
+}
+
+/// What is acknowledged is on every volume in service: else a start without two others finds too few
+/// shards of it and takes it for a write that was never complete.
+#[tokio::test(start_paused = true)]
+async fn a_volume_does_not_come_back_without_an_object_that_cannot_be_read_for_now() {
+    let sim = SimStore::create(8, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    store.put(&Path::from("a"), "there".into()).await.unwrap();
+    drop_shard(&sim, "a", 0);
+    sim.volumes.empty(5);
+    store.put(&Path::from("new"), "n".into()).await.unwrap();
+    sim.volumes.only(&[Fault::ReadError]);
+    sim.volumes.break_one(1, 1_000);
+    let report = store.maintain().await;
+    assert_eq!(report.volumes_back, [0; 0]);
+    let (number, why) = &report.volumes_out[0];
+    assert_eq!(*number, 6);
+    assert!(why.contains("failed to read `a`"), "{why}");
+    assert_eq!(report.objects_damaged, [""; 0]);
+    sim.volumes.heal();
+    assert_eq!(store.maintain().await.volumes_back, [6]);
+    drop(store);
+    sim.volumes.lose(1);
+    let store = sim.open().await.unwrap();
     assert_eq!(get(&store, "a").await.unwrap(), "there");
 }
 

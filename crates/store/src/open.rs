@@ -8,7 +8,7 @@ use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -101,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) scrub_again: Mutex<Timestamp>,
     /// One round of maintenance at a time.
     pub(crate) upkeep: tokio::sync::Mutex<()>,
+    /// How long a listing may take, by what those of the start took.
+    listing_grace: OnceLock<Duration>,
 }
 
 impl Store {
@@ -227,6 +229,7 @@ impl Store {
             scrubbed: Mutex::default(),
             scrub_again: Mutex::default(),
             upkeep: tokio::sync::Mutex::default(),
+            listing_grace: OnceLock::new(),
         });
         inner.index.raise_version(version_floor);
         if !inner.slots.is_ready() {
@@ -520,6 +523,11 @@ impl Inner {
         Ok(())
     }
 
+    /// How long a volume's listing may take now: as long as at the start.
+    pub(crate) fn listing_grace(&self) -> Duration {
+        self.listing_grace.get().copied().unwrap_or(SLOW_GRACE)
+    }
+
     /// What lies on each volume. As many listings as are needed take the time that they take; one that
     /// takes much longer than these is not waited for.
     async fn listings(&self, serving: &[Serving]) -> Vec<(usize, io::Result<Vec<String>>)> {
@@ -543,7 +551,8 @@ impl Inner {
             if list.is_ok() {
                 listed = listed.saturating_add(1);
                 if listed == self.geometry.data {
-                    patience = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                    let twice = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                    patience = *self.listing_grace.get_or_init(|| twice);
                 }
             }
             late.remove(&index);

@@ -178,9 +178,9 @@ impl Inner {
     /// Which volume a place without a readable label was: what the headers of its shards say. They
     /// are authentic, and they agree, or the place is left alone.
     async fn proven_index(&self, site: &Site) -> Result<usize, String> {
-        let names = site
-            .slowly(|place| async move { place.list().await })
-            .await?;
+        let grace = self.listing_grace();
+        let names = site.run(grace, |place| async move { place.list().await });
+        let names = names.await.map_err(|error| error.to_string())?;
         let mut shards: Vec<ShardName> = names
             .iter()
             .filter_map(|name| ShardName::decode(name))

@@ -281,8 +281,10 @@ impl Inner {
             .slots
             .at(index)
             .ok_or_else(|| failed("its place holds no volume".into()))?;
-        let names = volume.slowly(|place| async move { place.list().await });
-        let mut held = Held::of(names.await.map_err(failed)?);
+        let grace = self.listing_grace();
+        let names = volume.run(grace, |place| async move { place.list().await });
+        let names = names.await.map_err(|error| failed(error.to_string()))?;
+        let mut held = Held::of(names);
         for _ in 0..ROUNDS_MAX {
             let found = self.difference(index, &held);
             self.level(&volume, &mut held, found, SLOW_GRACE, report)
@@ -394,11 +396,20 @@ impl Inner {
     async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
         for serving in self.slots.serving() {
             let before = self.index.below("");
-            let names = serving.slowly(|place| async move { place.list().await });
-            let Ok(names) = names.await else {
-                continue;
+            let grace = self.listing_grace();
+            let names = serving.run(grace, |place| async move { place.list().await });
+            let held: BTreeSet<String> = match names.await {
+                Ok(names) => names.into_iter().collect(),
+                Err(error) => {
+                    tracing::warn!(
+                        volume.number = volume_number(serving.index),
+                        volume.place = serving.place_name(),
+                        %error,
+                        "a volume does not say what lies on it"
+                    );
+                    continue;
+                }
             };
-            let held: BTreeSet<String> = names.into_iter().collect();
             for object in before {
                 let there = held.contains(&object.name(serving.index).encode());
                 if !there && self.index.is_current(&object) {

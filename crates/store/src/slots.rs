@@ -15,7 +15,7 @@ use crate::status::volume_number;
 use crate::volume::{Label, LabelKey, LabelVolume};
 use crate::{Error, Geometry, Place, Result};
 
-/// How long a volume's listing or label may take.
+/// How long a volume's label may take, and its listing at least.
 pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
 /// A volume of which so many operations are late is not read until some come back: each may hold one
 /// of the threads that all volumes share.

@@ -180,6 +180,44 @@ async fn a_start_goes_on_without_a_volume_that_hangs_on_its_listing() {
     check_all(&store, &expected).await;
 }
 
+/// Where the listings take long at the start, those of upkeep may as well.
+#[tokio::test(start_paused = true)]
+async fn listings_may_take_as_long_in_upkeep_as_at_the_start() {
+    let takes = Duration::from_secs(100);
+    assert!(takes > MINUTE);
+    let sim = SimStore::create(8, GEOMETRY).await.unwrap();
+    sim.volumes.set_late(Duration::from_secs(1));
+    let store = sim.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    drop(store);
+
+    let labels = sim.volumes.steps() + 6;
+    let hang = async {
+        while sim.volumes.steps() < labels {
+            tokio::task::yield_now().await;
+        }
+        (0..6).for_each(|index| sim.volumes.hang(index));
+        tokio::time::sleep(takes).await;
+        sim.volumes.heal();
+    };
+    let (store, ()) = tokio::join!(sim.open(), hang);
+    let store = store.unwrap();
+    assert_eq!(store.status().healthy, 6);
+
+    let lost = sim.volumes.names(2).pop().unwrap();
+    assert!(sim.volumes.drop_shard(2, &lost));
+    sim.volumes.hang(2);
+    let heal = async {
+        tokio::time::sleep(takes).await;
+        sim.volumes.heal();
+    };
+    let (report, ()) = tokio::join!(store.repair(), heal);
+    assert_eq!(report.shards_rebuilt, 1);
+    assert_eq!(sim.volumes.names(2).len(), 6);
+    check_all(&store, &expected).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_start_with_more_volumes_that_hang_than_parity_covers_is_refused_and_does_not_hang() {
     let sim = SimStore::create(5, GEOMETRY).await.unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::status::volume_number;
@@ -17,7 +17,7 @@ use crate::{Error, Geometry, Place, Result};
 
 /// How long a volume's label may take, and its listing at least.
 pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
-/// A volume of which so many operations are late is not read until some come back: each may hold one
+/// With so many late operations on a volume no more are begun until some come back: each may hold one
 /// of the threads that all volumes share.
 const LATE_MAX: usize = 16;
 /// What is wrong with a volume or place that is not asked again.
@@ -106,6 +106,22 @@ impl Drop for Busy {
     }
 }
 
+/// Whoever waits for an operation. When he no longer does, it is late until it comes back.
+struct Waiting {
+    late: Arc<AtomicUsize>,
+    /// Shared with the operation: the last of the two ends the count.
+    left: Arc<OnceLock<Busy>>,
+    has_ended: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.left.get_or_init(|| Busy::begin(&self.late));
+        }
+    }
+}
+
 impl Site {
     pub(crate) fn new(place: Arc<dyn Place>) -> Self {
         let (busy, late) = (Arc::default(), Arc::default());
@@ -154,7 +170,8 @@ impl Site {
         done.map_err(|error| error.to_string())
     }
 
-    /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it.
+    /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it. It is
+    /// late from then on, or from when this is dropped.
     pub(crate) async fn run<T, F>(
         &self,
         grace: Duration,
@@ -165,27 +182,26 @@ impl Site {
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
         let busy = Busy::begin(&self.busy);
+        let left = Arc::<OnceLock<Busy>>::default();
+        let mut waiting = Waiting {
+            late: Arc::clone(&self.late),
+            left: Arc::clone(&left),
+            has_ended: false,
+        };
         let work = work(Arc::clone(&self.place));
-        let mut task = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let done = work.await;
-            drop(busy);
+            drop((busy, left));
             done
         });
-        match tokio::time::timeout(grace, &mut task).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(stopped)) => Err(io::Error::other(stopped)),
-            Err(_elapsed) => {
-                let late = Busy::begin(&self.late);
-                tokio::spawn(async move {
-                    let _ended = task.await;
-                    drop(late);
-                });
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no answer within {} ms", grace.as_millis()),
-                ))
-            }
-        }
+        let Ok(ended) = tokio::time::timeout(grace, task).await else {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer within {} ms", grace.as_millis()),
+            ));
+        };
+        waiting.has_ended = true;
+        ended.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
     }
 }
 
@@ -196,11 +212,11 @@ impl Serving {
     }
 
     /// Whether so much of what was begun there is late that no more should be.
-    pub(crate) fn is_stuck(&self) -> bool {
+    fn is_stuck(&self) -> bool {
         self.site.late.load(Ordering::Acquire) >= LATE_MAX
     }
 
-    /// As [`Site::run`].
+    /// As [`Site::run`], but nothing is begun while too much is late.
     pub(crate) async fn run<T, F>(
         &self,
         grace: Duration,
@@ -210,10 +226,13 @@ impl Serving {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
+        if self.is_stuck() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, NOT_BACK));
+        }
         self.site.run(grace, work).await
     }
 
-    /// As [`Site::slowly`].
+    /// Runs an operation that may take long, not for ever.
     pub(crate) async fn slowly<T, F>(
         &self,
         work: impl FnOnce(Arc<dyn Place>) -> F,
@@ -222,7 +241,8 @@ impl Serving {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
-        self.site.slowly(work).await
+        let done = self.run(SLOW_GRACE, work).await;
+        done.map_err(|error| error.to_string())
     }
 }
 

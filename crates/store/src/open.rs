@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::index::{Index, Object};
 use crate::recognise::OPEN_ELSEWHERE;
-use crate::slots::{Out, SLOW_GRACE, Serving, Site, Slot, Slots};
+use crate::site::{SLOW_GRACE, Serving, Site};
+use crate::slots::{Out, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
@@ -446,7 +447,7 @@ async fn find(
             .volumes
             .get(label.index)
             .is_some_and(|own| own.id == known.id);
-        slot.place = Some(site.place);
+        slot.set_site(site);
         slot.out = if known.out_since.is_some() {
             out("it was out when the store was closed")
         } else if !same {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
 use crate::open::Inner;
-use crate::slots::Serving;
+use crate::site::Serving;
 use crate::status::volume_number;
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};

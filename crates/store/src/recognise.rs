@@ -13,7 +13,8 @@ use std::sync::{Arc, PoisonError};
 
 use crate::open::Inner;
 use crate::repair::RepairReport;
-use crate::slots::{NOT_BACK, SLOW_GRACE, Site, Slots};
+use crate::site::{NOT_BACK, SLOW_GRACE, Site};
+use crate::slots::Slots;
 use crate::status::volume_number;
 use crate::volume::{HEADER_BYTES_MAX, Header, Label, Reading, ShardName};
 

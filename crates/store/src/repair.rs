@@ -11,7 +11,7 @@ use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::{Fault, Faults};
-use crate::slots::{NOT_BACK, SLOW_GRACE, Serving};
+use crate::site::{NOT_BACK, SLOW_GRACE, Serving};
 use crate::status::volume_number;
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;

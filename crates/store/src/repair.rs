@@ -23,8 +23,8 @@ const LAST_STEP_MAX: usize = 32;
 const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
-/// Damaged objects that a report names.
-const DAMAGED_MAX: usize = 100;
+/// Paths that each list of a report names.
+const NAMED_MAX: usize = 100;
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -40,18 +40,27 @@ pub struct RepairReport {
     /// Shards that could not be rebuilt for now.
     pub shards_wanted: u64,
     /// Objects of which fewer good shards are left than are needed, the first 100. What is left of
-    /// them stays.
+    /// them stays until the store is opened again: then nothing tells them from a write that was never
+    /// complete.
     pub objects_damaged: Vec<String>,
+    /// Paths of writes that were not complete, of which good shards were left, and that nothing has
+    /// replaced, the first 100: they are removed. A write or a deletion was cut short there, or an object
+    /// was damaged before the store was opened.
+    pub remains_removed: Vec<String>,
     /// Files removed that belonged to no object.
     pub garbage_removed: u64,
 }
 
 impl RepairReport {
     fn note_damaged(&mut self, path: &str) {
-        let known = self.objects_damaged.iter().any(|known| known == path);
-        if !known && self.objects_damaged.len() < DAMAGED_MAX {
-            self.objects_damaged.push(path.to_owned());
-        }
+        note(&mut self.objects_damaged, path);
+    }
+}
+
+fn note(paths: &mut Vec<String>, path: &str) {
+    let known = paths.iter().any(|known| known == path);
+    if !known && paths.len() < NAMED_MAX {
+        paths.push(path.to_owned());
     }
 }
 
@@ -451,13 +460,36 @@ impl Inner {
             }
             let _path = self.lock_path(&object.path).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
-            if !object.is_doomed() && !self.was_never_complete(&object).await {
-                continue;
+            if !object.is_doomed() {
+                if !self.was_never_complete(&object).await {
+                    continue;
+                }
+                self.tell_of_remains(&object, report);
             }
             if self.remove(&[object]).await.is_empty() {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
+    }
+
+    /// Says that what is left of a write is about to be removed. It was perhaps acknowledged: but a
+    /// deletion that was cut short leaves the same, and has to end.
+    fn tell_of_remains(&self, object: &Object, report: &mut RepairReport) {
+        let volumes: Vec<usize> = (0..self.geometry.volumes())
+            .filter(|index| object.is_on(*index))
+            .map(volume_number)
+            .collect();
+        let current = self.index.current(&object.path);
+        let is_replaced = current.is_some_and(|now| now.version > object.version);
+        if volumes.is_empty() || is_replaced {
+            return;
+        }
+        tracing::error!(
+            object.path = &*object.path,
+            volume.numbers = ?volumes,
+            "what is left of a write is removed: it is not complete, and was cut short or damaged"
+        );
+        note(&mut report.remains_removed, &object.path);
     }
 }
 

@@ -183,6 +183,29 @@ async fn an_error_in_the_wrong_moment_makes_no_object_incomplete() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_object_after_a_start_is_not_removed_without_a_word() {
+    let sim = SimStore::create(9, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    for path in ["a", "b"] {
+        store.put(&Path::from(path), "there".into()).await.unwrap();
+    }
+    drop(store);
+    (0..3).for_each(|index| drop_shard(&sim, "a", index));
+    let store = sim.open().await.unwrap();
+    let report = store.repair().await;
+    assert_eq!((report.remains_removed, report.garbage_removed), (vec![], 0));
+    sim.clock.advance(sim.settings.garbage_age);
+    let report = store.repair().await;
+    assert_eq!(report.remains_removed, ["a"]);
+    assert_eq!(report.garbage_removed, 1);
+    for index in 0..6 {
+        assert_eq!(sim.volumes.names(index).len(), 1);
+    }
+    assert_eq!(store.repair().await.remains_removed, [""; 0]);
+    assert_eq!(get(&store, "b").await.unwrap(), "there");
+}
+
 /// Somebody finds the files that a check of the file system had put aside.
 #[tokio::test(start_paused = true)]
 async fn before_what_was_incomplete_is_removed_it_is_looked_at_again() {

@@ -13,7 +13,7 @@ pub(crate) fn of(value: &Value<'_>) -> FaultCounts {
     let mut found = Found::default();
     match value {
         Value::Text(text) => found.text(text),
-        Value::Json(text) => found.walk(text),
+        Value::Json(text) => found.walk(text, 0),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => {}
     }
     ValueFault::ALL.map(|fault| {
@@ -40,9 +40,12 @@ impl Found {
         self.characters |= text.contains(VALUE_CHARACTERS_FORBIDDEN);
     }
 
-    /// Looks at a value and at what is in it; values are nested no deeper than a body may be.
-    fn walk(&mut self, text: &str) {
+    /// Looks at a value that lies in so many lists and objects, and at what is in it. Each level is read
+    /// again for the ones below, so that those that are too deep are not looked into.
+    fn walk(&mut self, text: &str, levels: usize) {
+        let below = levels.saturating_add(1);
         match text.as_bytes().first() {
+            Some(b'[' | b'{') if levels >= limit::NESTED_LEVELS_MAX => self.too_wide = true,
             Some(b'"') => {
                 if let Some(text) = shred::string_of(text) {
                     self.text(&text);
@@ -52,7 +55,7 @@ impl Found {
                 let mut elements = 0_usize;
                 shred::elements(text, &mut |element| {
                     elements = elements.saturating_add(1);
-                    self.walk(element);
+                    self.walk(element, below);
                 });
                 self.too_wide |= elements > limit::NESTED_ELEMENTS_MAX;
             }
@@ -67,7 +70,7 @@ impl Found {
                     }
                     // Text that is no object is visited as it is.
                     if value.len() < text.len() {
-                        self.walk(value);
+                        self.walk(value, below);
                     }
                 });
                 self.too_wide |= objects.max(lists) > limit::NESTED_MEMBERS_MAX;
@@ -139,5 +142,17 @@ mod tests {
         let half = object(&["1"; 50]);
         check(&list(&half, 2), [0, 0, 0]);
         check(&list(&half, 3), [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_is_nested_deeply_is_told_and_not_searched() {
+        let deep = |of: &str, levels: usize| {
+            let (open, close) = ("[{\"k\":".repeat(levels / 2), "}]".repeat(levels / 2));
+            format!("{open}{of}{close}")
+        };
+        check(&deep("\"'\"", 10), [0, 1, 0]);
+        check(&deep("[]", 10), [0, 0, 1]);
+        check(&deep("\"'\"", 12), [0, 0, 1]);
+        check(&deep(&list("\"'\"", 200), 62), [0, 0, 1]);
     }
 }

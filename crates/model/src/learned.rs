@@ -110,7 +110,8 @@ pub enum ValueFault {
     /// A text, anywhere in it, with one of [`VALUE_CHARACTERS_FORBIDDEN`].
     Characters,
     /// A list or an object with more in it than [`crate::limit::NESTED_ELEMENTS_MAX`],
-    /// [`crate::limit::NESTED_MEMBERS_MAX`] and [`crate::limit::NESTED_KEYS_MAX`] say.
+    /// [`crate::limit::NESTED_MEMBERS_MAX`] and [`crate::limit::NESTED_KEYS_MAX`] say, or with more
+    /// levels than [`crate::limit::NESTED_LEVELS_MAX`].
     TooWide,
 }
 

@@ -24,6 +24,10 @@ pub const NESTED_ELEMENTS_MAX: usize = 100;
 pub const NESTED_MEMBERS_MAX: usize = 5;
 /// Keys of all objects in a value (protocol; as above).
 pub const NESTED_KEYS_MAX: usize = 100;
+/// Levels of lists and objects in a value that are searched for what the protocol would not have: the
+/// deepest legal value has fewer, and each level is read again below the one above. What goes deeper is
+/// kept, and told.
+pub const NESTED_LEVELS_MAX: usize = 10;
 /// Properties of one event (protocol).
 pub const EVENT_PROPERTIES_MAX: usize = 256;
 /// Properties of a person that are the account's own (protocol).

@@ -42,6 +42,7 @@ mod scrub;
 mod status;
 
 mod index;
+mod site;
 mod slots;
 
 pub mod fuzzing;

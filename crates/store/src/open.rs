@@ -8,13 +8,14 @@ use seal::{KeySource, Keyring};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::index::{Index, Object};
 use crate::recognise::OPEN_ELSEWHERE;
-use crate::slots::{Out, SLOW_GRACE, Serving, Site, Slot, Slots};
+use crate::site::{SLOW_GRACE, Serving, Site};
+use crate::slots::{Out, Slot, Slots};
 use crate::volume::{Code, Label, LabelKey, LabelVolume, Reading, ShardKey, ShardName};
 use crate::{Error, Geometry, Place, Result};
 
@@ -101,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) scrub_again: Mutex<Timestamp>,
     /// One round of maintenance at a time.
     pub(crate) upkeep: tokio::sync::Mutex<()>,
+    /// How long a listing may take, by what those of the start took.
+    listing_grace: OnceLock<Duration>,
 }
 
 impl Store {
@@ -180,14 +183,15 @@ impl Store {
     /// handle is dropped.
     ///
     /// A place that holds a volume of another store (or of this one under another root key) is left
-    /// out too, and nothing there is touched.
+    /// out too, and nothing there is touched. So is a volume that somebody else has open, as long as he
+    /// cannot have k of them: a disk that hangs holds it for the process before.
     ///
     /// # Errors
     /// [`model::ErrorKind::Denied`] when a place holds a volume of another store and fewer than k hold
     /// one of this: the places, or the keyring, are not those of this store. Also when somebody else
-    /// has a volume open: two stores on the same volumes would each lose what the other acknowledges,
-    /// so it is not taken for a missing one. [`model::ErrorKind::Unavailable`] when fewer than k volumes
-    /// can serve.
+    /// has volumes open and fewer than k are left, or he could have k: two stores on the same volumes
+    /// would each lose what the other acknowledges. [`model::ErrorKind::Unavailable`] when fewer than k
+    /// volumes can serve.
     pub async fn open(
         places: Vec<Arc<dyn Place>>,
         keyring: &Keyring,
@@ -226,6 +230,7 @@ impl Store {
             scrubbed: Mutex::default(),
             scrub_again: Mutex::default(),
             upkeep: tokio::sync::Mutex::default(),
+            listing_grace: OnceLock::new(),
         });
         inner.index.raise_version(version_floor);
         if !inner.slots.is_ready() {
@@ -273,19 +278,19 @@ fn open_elsewhere(place: &dyn Place) -> Error {
     }
 }
 
-/// The label at a place, once its volume is this store's alone.
-async fn read_label(site: &Site, patience: Duration) -> Result<io::Result<Option<Bytes>>> {
+/// The label at a place, once its volume is this store's alone; nothing while somebody else has it open.
+async fn read_label(site: &Site, patience: Duration) -> Option<io::Result<Option<Bytes>>> {
     let began = Instant::now();
     loop {
         match site.lock(START_GRACE).await {
             Ok(true) => break,
             Ok(false) if began.elapsed() < patience => tokio::time::sleep(LOCK_PAUSE).await,
-            Ok(false) => return Err(open_elsewhere(site.place.as_ref())),
-            Err(error) => return Ok(Err(error)),
+            Ok(false) => return None,
+            Err(error) => return Some(Err(error)),
         }
     }
     let label = site.run(START_GRACE, |place| async move { place.read_label().await });
-    Ok(label.await)
+    Some(label.await)
 }
 
 /// What the places hold, by their labels.
@@ -294,6 +299,8 @@ struct Readings {
     ours: Vec<(Label, Site)>,
     /// Volumes of other stores.
     foreign: Vec<Site>,
+    /// Places that somebody else has open.
+    held: Vec<Site>,
     /// Places without a label that is readable.
     spare: Vec<Site>,
 }
@@ -303,13 +310,18 @@ async fn read_labels(
     places: &[Arc<dyn Place>],
     key: &LabelKey,
     patience: Duration,
-) -> Result<Readings> {
+) -> Readings {
     let mut found = Readings::default();
     let sites: Vec<Site> = places.iter().cloned().map(Site::new).collect();
     let readings = join_all(sites.iter().map(|site| read_label(site, patience))).await;
     for (site, reading) in sites.into_iter().zip(readings) {
         let place = site.place.name();
-        match reading?.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
+        let Some(reading) = reading else {
+            tracing::warn!(volume.place = place, "{OPEN_ELSEWHERE}");
+            found.held.push(site);
+            continue;
+        };
+        match reading.map(|bytes| bytes.map(|bytes| Label::read(key, &bytes))) {
             Ok(Some(Reading::Ours(label))) => found.ours.push((label, site)),
             Ok(Some(Reading::Foreign)) => {
                 tracing::error!(volume.place = place, "a volume belongs to another store");
@@ -329,15 +341,37 @@ async fn read_labels(
     // Not before a label has said whose the volume is: another's is left as it is.
     let ours = found.ours.iter();
     join_all(ours.map(|(_, site)| site.clear_unfinished(START_GRACE))).await;
-    Ok(found)
+    found
+}
+
+/// How many volumes the labels name.
+fn volumes_named(labels: &[(Label, Site)]) -> usize {
+    let indexes: BTreeSet<usize> = labels.iter().map(|(label, _)| label.index).collect();
+    indexes.len()
 }
 
 /// Whether the labels name enough volumes of one store to open it.
 fn are_enough(labels: &[(Label, Site)]) -> bool {
-    let indexes: BTreeSet<usize> = labels.iter().map(|(label, _)| label.index).collect();
     labels
         .first()
-        .is_some_and(|(label, _)| indexes.len() >= label.geometry.data)
+        .is_some_and(|(label, _)| volumes_named(labels) >= label.geometry.data)
+}
+
+/// Refuses to start beside somebody who may acknowledge writes: who has some of the volumes open, and
+/// would have k with all that are not held here. With fewer it is a disk that hangs, or a lock alone.
+fn check_held(held: &[Site], labels: &[(Label, Site)]) -> Result<()> {
+    let Some(site) = held.first() else {
+        return Ok(());
+    };
+    let is_alone = labels.first().is_some_and(|(label, _)| {
+        let geometry = label.geometry;
+        let others = geometry.volumes().saturating_sub(volumes_named(labels));
+        others < geometry.data
+    });
+    if is_alone && are_enough(labels) {
+        return Ok(());
+    }
+    Err(open_elsewhere(site.place.as_ref()))
 }
 
 /// Decides by the labels which place is which volume, and which of them may serve.
@@ -350,9 +384,11 @@ async fn find(
     let Readings {
         ours: mut labels,
         foreign,
+        held,
         mut spare,
-    } = read_labels(places, key, patience).await?;
+    } = read_labels(places, key, patience).await;
     labels.sort_by_key(|(label, _)| std::cmp::Reverse(label.counter));
+    check_held(&held, &labels)?;
     if let Some(site) = foreign.first()
         && !are_enough(&labels)
     {
@@ -361,8 +397,8 @@ async fn find(
             rule: "it belongs to another store".into(),
         });
     }
-    // Among enough of ours it is reported like any other place that cannot be used.
-    spare.extend(foreign);
+    // Among enough of ours they are reported like any other place that cannot be used.
+    spare.extend(foreign.into_iter().chain(held));
     let Some((newest, _)) = labels.first() else {
         return Err(Error::Unavailable {
             act: "open the store".into(),
@@ -411,7 +447,7 @@ async fn find(
             .volumes
             .get(label.index)
             .is_some_and(|own| own.id == known.id);
-        slot.place = Some(site.place);
+        slot.set_site(site);
         slot.out = if known.out_since.is_some() {
             out("it was out when the store was closed")
         } else if !same {
@@ -488,6 +524,11 @@ impl Inner {
         Ok(())
     }
 
+    /// How long a volume's listing may take now: as long as at the start.
+    pub(crate) fn listing_grace(&self) -> Duration {
+        self.listing_grace.get().copied().unwrap_or(SLOW_GRACE)
+    }
+
     /// What lies on each volume. As many listings as are needed take the time that they take; one that
     /// takes much longer than these is not waited for.
     async fn listings(&self, serving: &[Serving]) -> Vec<(usize, io::Result<Vec<String>>)> {
@@ -511,7 +552,8 @@ impl Inner {
             if list.is_ok() {
                 listed = listed.saturating_add(1);
                 if listed == self.geometry.data {
-                    patience = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                    let twice = began.elapsed().saturating_mul(2).max(SLOW_GRACE);
+                    patience = *self.listing_grace.get_or_init(|| twice);
                 }
             }
             late.remove(&index);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::index::Object;
 use crate::layout::{CHECK_BYTES, Layout, narrow, span, wide};
 use crate::open::Inner;
-use crate::slots::{NOT_BACK, Serving};
+use crate::site::Serving;
 use crate::status::volume_number;
 use crate::volume::{Header, check_whole, header_bytes};
 use crate::{Error, Result};
@@ -264,9 +264,6 @@ impl Inner {
         let Some(serving) = self.slots.at(index) else {
             return Err(Fault::Unreachable("its volume is missing".into()));
         };
-        if serving.is_stuck() {
-            return Err(Fault::Unreachable(NOT_BACK.into()));
-        }
         let name = object.name(index).encode();
         let grace = self.read_grace(span(&range));
         let read = serving

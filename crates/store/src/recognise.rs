@@ -13,7 +13,8 @@ use std::sync::{Arc, PoisonError};
 
 use crate::open::Inner;
 use crate::repair::RepairReport;
-use crate::slots::{NOT_BACK, SLOW_GRACE, Site, Slots};
+use crate::site::{NOT_BACK, SLOW_GRACE, Site};
+use crate::slots::Slots;
 use crate::status::volume_number;
 use crate::volume::{HEADER_BYTES_MAX, Header, Label, Reading, ShardName};
 
@@ -178,9 +179,9 @@ impl Inner {
     /// Which volume a place without a readable label was: what the headers of its shards say. They
     /// are authentic, and they agree, or the place is left alone.
     async fn proven_index(&self, site: &Site) -> Result<usize, String> {
-        let names = site
-            .slowly(|place| async move { place.list().await })
-            .await?;
+        let grace = self.listing_grace();
+        let names = site.run(grace, |place| async move { place.list().await });
+        let names = names.await.map_err(|error| error.to_string())?;
         let mut shards: Vec<ShardName> = names
             .iter()
             .filter_map(|name| ShardName::decode(name))

@@ -11,7 +11,7 @@ use crate::index::Object;
 use crate::layout::narrow;
 use crate::open::{Inner, Store};
 use crate::read::{Fault, Faults};
-use crate::slots::{NOT_BACK, SLOW_GRACE, Serving};
+use crate::site::{NOT_BACK, SLOW_GRACE, Serving};
 use crate::status::volume_number;
 use crate::volume::{Shard, ShardName, ShardWriter};
 use crate::write::off_executor;
@@ -23,10 +23,8 @@ const LAST_STEP_MAX: usize = 32;
 const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
 const ROUNDS_MAX: usize = 16;
-/// Objects that cannot be read for now, and without whose shards a volume comes back all the same.
-const UNREAD_MAX: usize = 32;
-/// Damaged objects that a report names.
-const DAMAGED_MAX: usize = 100;
+/// Paths that each list of a report names.
+const NAMED_MAX: usize = 100;
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,18 +40,27 @@ pub struct RepairReport {
     /// Shards that could not be rebuilt for now.
     pub shards_wanted: u64,
     /// Objects of which fewer good shards are left than are needed, the first 100. What is left of
-    /// them stays.
+    /// them stays until the store is opened again: then nothing tells them from a write that was never
+    /// complete.
     pub objects_damaged: Vec<String>,
+    /// Paths of writes that were not complete, of which good shards were left, and that nothing has
+    /// replaced, the first 100: they are removed. A write or a deletion was cut short there, or an object
+    /// was damaged before the store was opened.
+    pub remains_removed: Vec<String>,
     /// Files removed that belonged to no object.
     pub garbage_removed: u64,
 }
 
 impl RepairReport {
     fn note_damaged(&mut self, path: &str) {
-        let known = self.objects_damaged.iter().any(|known| known == path);
-        if !known && self.objects_damaged.len() < DAMAGED_MAX {
-            self.objects_damaged.push(path.to_owned());
-        }
+        note(&mut self.objects_damaged, path);
+    }
+}
+
+fn note(paths: &mut Vec<String>, path: &str) {
+    let known = paths.iter().any(|known| known == path);
+    if !known && paths.len() < NAMED_MAX {
+        paths.push(path.to_owned());
     }
 }
 
@@ -269,7 +276,7 @@ impl Inner {
     }
 
     /// Compares a volume that is out with the objects, makes it equal, and puts it in service: but for
-    /// the shards of objects that cannot be read, which stay wanted.
+    /// the shards of objects that are lost, which stay wanted.
     async fn bring_back_one(
         self: &Arc<Self>,
         index: usize,
@@ -283,8 +290,10 @@ impl Inner {
             .slots
             .at(index)
             .ok_or_else(|| failed("its place holds no volume".into()))?;
-        let names = volume.slowly(|place| async move { place.list().await });
-        let mut held = Held::of(names.await.map_err(failed)?);
+        let grace = self.listing_grace();
+        let names = volume.run(grace, |place| async move { place.list().await });
+        let names = names.await.map_err(|error| failed(error.to_string()))?;
+        let mut held = Held::of(names);
         for _ in 0..ROUNDS_MAX {
             let found = self.difference(index, &held);
             self.level(&volume, &mut held, found, SLOW_GRACE, report)
@@ -331,7 +340,7 @@ impl Inner {
     }
 
     /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
-    /// lacks, as far as that can be read.
+    /// lacks, but for what is lost. Fails at the first object that cannot be read for now.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
@@ -363,18 +372,18 @@ impl Inner {
                 }
                 // Deleted meanwhile.
                 Err(Rebuild::Read(_)) if !self.index.is_current(object) => {}
-                Err(Rebuild::Read(error)) => {
-                    held.leave_out(volume.index, object, &error)?;
+                Err(Rebuild::Read(error)) if error.kind() == ErrorKind::Corrupt => {
+                    held.leave_out(volume.index, object);
                     tracing::error!(
                         object.path = &*object.path,
                         volume.number = volume_number(volume.index),
                         %error,
-                        "a volume comes back without a shard that cannot be rebuilt"
+                        "a volume comes back without the shard of an object that is lost"
                     );
-                    if error.kind() == ErrorKind::Corrupt {
-                        report.note_damaged(&object.path);
-                    }
+                    report.note_damaged(&object.path);
                 }
+                // It may be there another time: what is acknowledged is on every volume in service.
+                Err(Rebuild::Read(error)) => return Err(error.to_string()),
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
@@ -396,11 +405,20 @@ impl Inner {
     async fn compare_listings(self: &Arc<Self>, report: &mut RepairReport) {
         for serving in self.slots.serving() {
             let before = self.index.below("");
-            let names = serving.slowly(|place| async move { place.list().await });
-            let Ok(names) = names.await else {
-                continue;
+            let grace = self.listing_grace();
+            let names = serving.run(grace, |place| async move { place.list().await });
+            let held: BTreeSet<String> = match names.await {
+                Ok(names) => names.into_iter().collect(),
+                Err(error) => {
+                    tracing::warn!(
+                        volume.number = volume_number(serving.index),
+                        volume.place = serving.place_name(),
+                        %error,
+                        "a volume does not say what lies on it"
+                    );
+                    continue;
+                }
             };
-            let held: BTreeSet<String> = names.into_iter().collect();
             for object in before {
                 let there = held.contains(&object.name(serving.index).encode());
                 if !there && self.index.is_current(&object) {
@@ -442,13 +460,36 @@ impl Inner {
             }
             let _path = self.lock_path(&object.path).await;
             let _gate = Arc::clone(&self.gate).read_owned().await;
-            if !object.is_doomed() && !self.was_never_complete(&object).await {
-                continue;
+            if !object.is_doomed() {
+                if !self.was_never_complete(&object).await {
+                    continue;
+                }
+                self.tell_of_remains(&object, report);
             }
             if self.remove(&[object]).await.is_empty() {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
+    }
+
+    /// Says that what is left of a write is about to be removed. It was perhaps acknowledged: but a
+    /// deletion that was cut short leaves the same, and has to end.
+    fn tell_of_remains(&self, object: &Object, report: &mut RepairReport) {
+        let volumes: Vec<usize> = (0..self.geometry.volumes())
+            .filter(|index| object.is_on(*index))
+            .map(volume_number)
+            .collect();
+        let current = self.index.current(&object.path);
+        let is_replaced = current.is_some_and(|now| now.version > object.version);
+        if volumes.is_empty() || is_replaced {
+            return;
+        }
+        tracing::error!(
+            object.path = &*object.path,
+            volume.numbers = ?volumes,
+            "what is left of a write is removed: it is not complete, and was cut short or damaged"
+        );
+        note(&mut report.remains_removed, &object.path);
     }
 }
 
@@ -470,8 +511,6 @@ struct Held {
     names: BTreeSet<String>,
     /// Objects without whose shards it comes back, by the names of these.
     left_out: BTreeMap<String, Arc<Object>>,
-    /// How many of them may be readable another time.
-    unread: usize,
 }
 
 impl Held {
@@ -479,29 +518,15 @@ impl Held {
         Self {
             names: names.into_iter().collect(),
             left_out: BTreeMap::new(),
-            unread: 0,
         }
     }
 
-    /// Goes on without the shard of an object that cannot be read. It must keep neither the volume
-    /// out nor the shards of all others from it; but where many cannot be read for now, the other
-    /// volumes fail, and this one stays out.
-    fn leave_out(
-        &mut self,
-        index: usize,
-        object: &Arc<Object>,
-        error: &Error,
-    ) -> std::result::Result<(), String> {
-        if error.kind() != ErrorKind::Corrupt {
-            self.unread = self.unread.saturating_add(1);
-        }
-        if self.unread > UNREAD_MAX {
-            return Err(error.to_string());
-        }
+    /// Goes on without the shard of an object that is lost: it must keep neither the volume out nor the
+    /// shards of all others from it.
+    fn leave_out(&mut self, index: usize, object: &Arc<Object>) {
         object.set_off(index);
         let name = object.name(index).encode();
         self.left_out.insert(name, Arc::clone(object));
-        Ok(())
     }
 }
 

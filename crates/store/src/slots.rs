@@ -5,23 +5,14 @@ use bytes::Bytes;
 use futures::future::join_all;
 use model::{Clock, Timestamp};
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::site::{Serving, Site};
 use crate::status::volume_number;
 use crate::volume::{Label, LabelKey, LabelVolume};
 use crate::{Error, Geometry, Place, Result};
-
-/// How long a volume's listing or label may take.
-pub(crate) const SLOW_GRACE: Duration = Duration::from_secs(60);
-/// A volume of which so many operations are late is not read until some come back: each may hold one
-/// of the threads that all volumes share.
-const LATE_MAX: usize = 16;
-/// What is wrong with a volume or place that is not asked again.
-pub(crate) const NOT_BACK: &str = "operations on it have not come back";
 
 /// One volume.
 #[derive(Debug, Clone)]
@@ -73,156 +64,12 @@ pub(crate) struct Slots {
     labels: tokio::sync::Mutex<()>,
 }
 
-/// A place to work on.
-#[derive(Debug, Clone)]
-pub(crate) struct Site {
-    pub(crate) place: Arc<dyn Place>,
-    /// Operations that have not come back yet.
-    busy: Arc<AtomicUsize>,
-    /// Those of them that nobody waits for any more.
-    late: Arc<AtomicUsize>,
-}
-
-/// A volume to work on.
-#[derive(Debug, Clone)]
-pub(crate) struct Serving {
-    pub(crate) index: usize,
-    site: Site,
-}
-
-/// Counts an operation for as long as it is under way, or late.
-struct Busy(Arc<AtomicUsize>);
-
-impl Busy {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Site {
-    pub(crate) fn new(place: Arc<dyn Place>) -> Self {
-        let (busy, late) = (Arc::default(), Arc::default());
-        Self { place, busy, late }
-    }
-
-    /// Whether all that was begun here has come back.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.busy.load(Ordering::Acquire) == 0
-    }
-
-    /// Takes the volume that is here for this store; false while somebody else has it open.
-    pub(crate) async fn lock(&self, grace: Duration) -> io::Result<bool> {
-        self.run(grace, |place| async move { place.lock().await })
-            .await
-    }
-
-    /// Gives the volume back, unless something that is still under way might change it: then the
-    /// next look at the place does.
-    fn unlock(&self) {
-        if self.is_idle() {
-            self.place.unlock();
-        }
-    }
-
-    /// Removes what was being written here when a program ended. Only once the volume is known to be
-    /// this store's.
-    pub(crate) async fn clear_unfinished(&self, grace: Duration) {
-        let cleared = self.run(grace, |place| async move { place.clear_unfinished().await });
-        if let Err(error) = cleared.await {
-            let place = self.place.name();
-            tracing::warn!(volume.place = place, %error, "unfinished files could not be removed");
-        }
-    }
-
-    /// Runs an operation that may take long, not for ever.
-    pub(crate) async fn slowly<T, F>(
-        &self,
-        work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> std::result::Result<T, String>
-    where
-        T: Send + 'static,
-        F: Future<Output = io::Result<T>> + Send + 'static,
-    {
-        let done = self.run(SLOW_GRACE, work).await;
-        done.map_err(|error| error.to_string())
-    }
-
-    /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it.
-    pub(crate) async fn run<T, F>(
-        &self,
-        grace: Duration,
-        work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> io::Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = io::Result<T>> + Send + 'static,
-    {
-        let busy = Busy::begin(&self.busy);
-        let work = work(Arc::clone(&self.place));
-        let mut task = tokio::spawn(async move {
-            let done = work.await;
-            drop(busy);
-            done
-        });
-        match tokio::time::timeout(grace, &mut task).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(stopped)) => Err(io::Error::other(stopped)),
-            Err(_elapsed) => {
-                let late = Busy::begin(&self.late);
-                tokio::spawn(async move {
-                    let _ended = task.await;
-                    drop(late);
-                });
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no answer within {} ms", grace.as_millis()),
-                ))
-            }
-        }
-    }
-}
-
-impl Serving {
-    /// Where it is, for messages.
-    pub(crate) fn place_name(&self) -> String {
-        self.site.place.name()
-    }
-
-    /// Whether so much of what was begun there is late that no more should be.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.site.late.load(Ordering::Acquire) >= LATE_MAX
-    }
-
-    /// As [`Site::run`].
-    pub(crate) async fn run<T, F>(
-        &self,
-        grace: Duration,
-        work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> io::Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = io::Result<T>> + Send + 'static,
-    {
-        self.site.run(grace, work).await
-    }
-
-    /// As [`Site::slowly`].
-    pub(crate) async fn slowly<T, F>(
-        &self,
-        work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> std::result::Result<T, String>
-    where
-        T: Send + 'static,
-        F: Future<Output = io::Result<T>> + Send + 'static,
-    {
-        self.site.slowly(work).await
+impl Slot {
+    /// Gives the volume the place where it lies, with what is under way there.
+    pub(crate) fn set_site(&mut self, site: Site) {
+        self.place = Some(site.place);
+        self.busy = site.busy;
+        self.late = site.late;
     }
 }
 
@@ -619,3 +466,6 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::index::Object;
 use crate::layout::{Layout, wide};
 use crate::open::Inner;
-use crate::slots::Serving;
+use crate::site::Serving;
 use crate::volume::{Header, Shard, check_path};
 use crate::{Error, Result};
 

@@ -1,5 +1,5 @@
-//! Objects that cannot be read, for good or for now: which of the two is said, and neither keeps
-//! anything else from being repaired.
+//! Objects that cannot be read, for good or for now: which of the two is said, and what is lost
+//! keeps nothing else from being repaired.
 
 use crate::{get, objects, put_all};
 use model::ErrorKind;
@@ -81,7 +81,7 @@ async fn a_shard_that_cannot_be_read_is_written_anew() {
     sim.volumes.break_one(2, 1_000);
     let report = store.scrub_all(None).await;
     assert_eq!((report.bad.len(), report.rebuilt), (1, 1));
-    assert_eq!(report.bad[0].volume, 2);
+    assert_eq!(report.bad[0].volume, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,6 +100,32 @@ async fn an_object_that_a_volume_does_not_give_for_now_is_not_reported_as_damage
     sim.volumes.heal();
     assert_eq!(store.maintain().await.shards_wanted, 0);
     assert_eq!(store.scrub_all(None).await.bad, []);
+    assert_eq!(get(&store, "a").await.unwrap(), "there");
+}
+
+/// What is acknowledged is on every volume in service: else a start without two others finds too few
+/// shards of it and takes it for a write that was never complete.
+#[tokio::test(start_paused = true)]
+async fn a_volume_does_not_come_back_without_an_object_that_cannot_be_read_for_now() {
+    let sim = SimStore::create(8, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    store.put(&Path::from("a"), "there".into()).await.unwrap();
+    drop_shard(&sim, "a", 0);
+    sim.volumes.empty(5);
+    store.put(&Path::from("new"), "n".into()).await.unwrap();
+    sim.volumes.only(&[Fault::ReadError]);
+    sim.volumes.break_one(1, 1_000);
+    let report = store.maintain().await;
+    assert_eq!(report.volumes_back, [0; 0]);
+    let (number, why) = &report.volumes_out[0];
+    assert_eq!(*number, 6);
+    assert!(why.contains("failed to read `a`"), "{why}");
+    assert_eq!(report.objects_damaged, [""; 0]);
+    sim.volumes.heal();
+    assert_eq!(store.maintain().await.volumes_back, [6]);
+    drop(store);
+    sim.volumes.lose(1);
+    let store = sim.open().await.unwrap();
     assert_eq!(get(&store, "a").await.unwrap(), "there");
 }
 
@@ -122,7 +148,7 @@ async fn an_object_is_gone_only_when_every_volume_says_so() {
         assert!(!store::is_lost(&error), "{path}");
     }
     sim.volumes.heal();
-    assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+    assert_eq!(store.maintain().await.volumes_back, [5, 6]);
     assert_eq!(get(&store, "a").await.unwrap(), "there");
     store.delete(&Path::from("a")).await.unwrap();
     let error = get(&store, "a").await.unwrap_err();
@@ -147,7 +173,7 @@ async fn an_error_in_the_wrong_moment_makes_no_object_incomplete() {
     sim.volumes.heal();
     sim.volumes.only(&[Fault::ReadError]);
     sim.volumes.break_one(1, 1_000);
-    assert_eq!(store.maintain().await.volumes_back, [4, 5]);
+    assert_eq!(store.maintain().await.volumes_back, [5, 6]);
     sim.volumes.heal();
     sim.clock.advance(sim.settings.garbage_age);
     store.repair().await;
@@ -155,6 +181,29 @@ async fn an_error_in_the_wrong_moment_makes_no_object_incomplete() {
     for index in 0..6 {
         assert_eq!(sim.volumes.names(index).len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_object_after_a_start_is_not_removed_without_a_word() {
+    let sim = SimStore::create(9, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    for path in ["a", "b"] {
+        store.put(&Path::from(path), "there".into()).await.unwrap();
+    }
+    drop(store);
+    (0..3).for_each(|index| drop_shard(&sim, "a", index));
+    let store = sim.open().await.unwrap();
+    let report = store.repair().await;
+    assert_eq!((report.remains_removed, report.garbage_removed), (vec![], 0));
+    sim.clock.advance(sim.settings.garbage_age);
+    let report = store.repair().await;
+    assert_eq!(report.remains_removed, ["a"]);
+    assert_eq!(report.garbage_removed, 1);
+    for index in 0..6 {
+        assert_eq!(sim.volumes.names(index).len(), 1);
+    }
+    assert_eq!(store.repair().await.remains_removed, [""; 0]);
+    assert_eq!(get(&store, "b").await.unwrap(), "there");
 }
 
 /// Somebody finds the files that a check of the file system had put aside.

@@ -474,17 +474,27 @@ async fn volumes_that_are_open_are_refused_to_others_and_nothing_of_them_is_touc
 }
 
 #[tokio::test]
-async fn one_volume_that_somebody_else_has_open_is_enough_to_refuse_a_start() {
+async fn volumes_that_somebody_else_has_open_are_left_out_as_long_as_enough_are_left() {
     let fixture = Fixture::new(19).await;
-    let other = DirPlace::new(fixture.volume(3));
-    assert!(other.lock().await.unwrap());
+    let others: Vec<DirPlace> = (3..6)
+        .map(|index| DirPlace::new(fixture.volume(index)))
+        .collect();
+    for other in &others {
+        assert!(other.lock().await.unwrap());
+    }
     let error = fixture.open_at_once().await.unwrap_err();
     let said = error.to_string();
     let name = fixture.volume(3).display().to_string();
     assert!(said.contains(&name), "{said}");
-    drop(other);
+    others[2].unlock();
     let store = fixture.open_at_once().await.unwrap();
-    assert_eq!(store.status().healthy, 6);
+    assert_eq!(store.status().healthy, 4);
+    let report = store.maintain().await;
+    let (place, why) = &report.places_unused[0];
+    assert_eq!(*place, name);
+    assert!(why.contains("open in another process"), "{why}");
+    drop(others);
+    assert_eq!(store.maintain().await.volumes_back, [4, 5]);
 }
 
 #[tokio::test]
@@ -524,7 +534,7 @@ async fn a_volume_that_comes_back_in_the_hands_of_another_process_stays_out_and_
     assert_eq!(*place, fixture.volume(2).display().to_string());
     assert!(why.contains("open in another process"), "{why}");
     other.unlock();
-    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.maintain().await.volumes_back, [3]);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
 }

@@ -2,6 +2,7 @@
 
 use crate::{check_all, get, objects, put_all};
 use bytes::Bytes;
+use model::ErrorKind;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use std::time::Duration;
@@ -49,7 +50,7 @@ async fn nobody_waits_for_a_disk_that_hangs_while_its_volume_is_brought_back() {
     check_all(&store, &expected).await;
     sim.volumes.heal();
     pass(HANGS).await;
-    assert_eq!(store.maintain().await.volumes_back, [3]);
+    assert_eq!(store.maintain().await.volumes_back, [4]);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
 }
@@ -75,7 +76,7 @@ async fn a_large_shard_on_a_slow_disk_is_scrubbed_and_repaired() {
         .iter()
         .map(|bad| (&*bad.path, bad.volume))
         .collect();
-    assert_eq!(bad, [("large", 0)]);
+    assert_eq!(bad, [("large", 1)]);
     assert_eq!(report.rebuilt, 1);
     assert_eq!(store.scrub_all(None).await.bad, []);
     assert!(get(&store, "large").await.unwrap() == large);
@@ -97,6 +98,52 @@ async fn a_disk_that_hangs_takes_few_of_the_threads_of_those_who_read() {
     assert_eq!(sim.volumes.late_operations(), 0);
     assert_eq!(store.scrub_all(None).await.bad, []);
     check_all(&store, &expected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn disks_that_hang_take_few_of_the_threads_of_those_who_write() {
+    let sim = SimStore::create(6, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    let expected = objects(1, 6);
+    put_all(&store, &expected).await;
+    // With too few others they cannot be marked out, and each write tries them again.
+    (0..3).for_each(|index| sim.volumes.hang(index));
+    for number in 0..40 {
+        let path = Path::from(format!("new-{number}"));
+        let error = store.put(&path, "n".into()).await.unwrap_err();
+        assert_eq!(store::kind(&error), ErrorKind::Unavailable, "{error}");
+    }
+    let late = sim.volumes.late_operations();
+    assert!((3..=3 * 16).contains(&late), "{late}");
+    sim.volumes.heal();
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(sim.volumes.late_operations(), 0);
+    put_all(&store, &expected).await;
+    assert_eq!(store.status().healthy, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_whose_callers_have_gone_count_as_late() {
+    let sim = SimStore::create(7, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    let path = Path::from("a");
+    store.put(&path, "there".into()).await.unwrap();
+    sim.volumes.hang(0);
+    let at_once = Duration::from_millis(1);
+    assert!(at_once < sim.settings.read_grace);
+    let mut answered = 0;
+    for _ in 0..40 {
+        if let Ok(read) = tokio::time::timeout(at_once, get(&store, "a")).await {
+            assert_eq!(read.unwrap(), "there");
+            answered += 1;
+        }
+    }
+    let late = sim.volumes.late_operations();
+    assert!((1..=16).contains(&late), "{late}");
+    assert!(answered > 20, "{answered}");
+    sim.volumes.heal();
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(get(&store, "a").await.unwrap(), "there");
 }
 
 /// A volume whose answers to reads come too late.

@@ -71,7 +71,7 @@ async fn a_volume_whose_objects_are_a_link_is_refused_and_nothing_is_removed_thr
 
             fs::remove_file(fixture.volume(2).join("objects")).unwrap();
             fs::rename(&aside, fixture.volume(2).join("objects")).unwrap();
-            assert_eq!(store.maintain().await.volumes_back, [2]);
+            assert_eq!(store.maintain().await.volumes_back, [3]);
             assert_eq!(store.scrub_all(None).await.bad, []);
             check_all(&store, &expected).await;
         }
@@ -166,7 +166,7 @@ async fn a_volume_that_comes_back_keeps_files_that_are_no_shards_of_it() {
     expected.remove(&path);
     fs::rename(&away, fixture.volume(2)).unwrap();
     let report = store.maintain().await;
-    assert_eq!(report.volumes_back, [2]);
+    assert_eq!(report.volumes_back, [3]);
     assert_eq!(report.garbage_removed, 1);
     assert!(copied.exists() && notes.exists());
     check_all(&store, &expected).await;
@@ -183,7 +183,7 @@ async fn before_a_label_is_authentic_no_unfinished_file_is_removed() {
     fs::write(&left, "somebody's").unwrap();
     let store = fixture.open().await.unwrap();
     assert!(left.exists());
-    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.maintain().await.volumes_back, [3]);
 }
 
 /// Puts a pipe in the place of a file. Nobody writes to it, so that whoever opens it waits.
@@ -207,7 +207,7 @@ async fn a_pipe_in_the_place_of_a_shard_is_wrong_and_replaced() {
     let report = store.scrub_all(None).await;
     assert_eq!((report.bad.len(), report.rebuilt), (6, 6));
     for bad in &report.bad {
-        assert_eq!((bad.volume, bad.fault.as_str()), (2, "it is no file"));
+        assert_eq!((bad.volume, bad.fault.as_str()), (3, "it is no file"));
     }
     for shard in &shards {
         assert!(fs::symlink_metadata(shard).unwrap().is_file());
@@ -234,5 +234,5 @@ async fn a_pipe_in_the_place_of_a_label_leaves_the_volume_out() {
     check_all(&store, &expected).await;
     fs::remove_file(&label).unwrap();
     fs::write(&label, bytes).unwrap();
-    assert_eq!(store.maintain().await.volumes_back, [2]);
+    assert_eq!(store.maintain().await.volumes_back, [3]);
 }

@@ -186,11 +186,10 @@ impl KeyTable {
     }
 
     /// Does ahead of time what writers would wait for: the next hour's journal key, spare keys for
-    /// objects; ends a rotation that failed half-way. To be called every few minutes.
+    /// objects. To be called every few minutes.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now, or a copy of the keyring
-    /// does not follow; call again.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now; call again.
     pub async fn prepare(&self) -> Result<()> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
@@ -205,7 +204,19 @@ impl KeyTable {
         if self.with(|table| table.spare_count())? < SPARE_KEYS / 2 {
             self.make_spare_keys(shipper).await?;
         }
-        // Last: it needs every copy of the keyring, and the keys must not wait for one that is away.
+        Ok(())
+    }
+
+    /// Ends a rotation that failed half-way, if there is one. To be called every few minutes, behind
+    /// [`KeyTable::prepare`]: it needs every copy of the keyring, and keys must not wait for one that is
+    /// away.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take the table now, or a copy of the keyring
+    /// does not follow; call again.
+    pub async fn finish_rotation(&self) -> Result<()> {
+        let mut slot = self.shipper.lock().await;
+        let shipper = slot.as_mut().ok_or_else(not_attached)?;
         if self.keyring.is_rotating() {
             self.rotate(shipper).await?;
         }

@@ -51,10 +51,12 @@ impl Folder {
         let place =
             |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
         let keyring = seal::Keyring::load(&loaded.resolve(&loaded.config.keyring.file)).unwrap();
-        let keyring_file = loaded.resolve(&loaded.config.keyring.file);
+        let settings = &loaded.config.keyring;
+        let files = std::iter::once(&settings.file).chain(&settings.copies);
+        let files = files.map(|file| loaded.resolve(file)).collect();
         let ground = Ground {
             places: loaded.config.store.volumes.iter().map(place).collect(),
-            keyring: Arc::new(control::SharedKeyring::new(keyring, vec![keyring_file])),
+            keyring: Arc::new(control::SharedKeyring::new(keyring, files)),
             store: store::Settings::default(),
             clock: Arc::<ManualClock>::clone(&self.clock),
             random: Arc::new(SystemRandom),

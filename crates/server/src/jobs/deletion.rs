@@ -74,6 +74,7 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
     if due(installation, turn).await?.is_empty() {
         return Ok(json!({"completed": 0}));
     }
+    reach_copies(installation).await?;
     let mark = installation
         .keys()
         .rotate_journal_key()
@@ -145,6 +146,24 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
         "keys_destroyed": destroyed.keys,
         "epoch": destroyed.epoch,
     }))
+}
+
+/// Fails while a copy of the keyring is away: the last step needs all of them, and without them everything
+/// before it would be done at each turn, in vain.
+async fn reach_copies(installation: &Installation) -> Result<()> {
+    let keyring = &installation.attention().keyring;
+    if keyring.away().is_empty() {
+        return Ok(());
+    }
+    keyring
+        .follow()
+        .await
+        .context("failed to write the copies of the keyring")?;
+    if let Some((copy, why)) = keyring.away().first() {
+        let copy = copy.display();
+        bail!("the copy `{copy}` of the keyring is away: {why}");
+    }
+    Ok(())
 }
 
 /// The deletions that this turn is for.

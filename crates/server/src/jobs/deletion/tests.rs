@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::attention::Kind;
@@ -196,6 +197,41 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
     assert_eq!(done.state, DeletionState::Done);
     assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
     assert_eq!(rows(&installation, account).await, 0);
+    installation.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_begun_with_while_a_copy_of_the_keyring_is_away() {
+    let folder = Folder::new().await;
+    // A new key table waits for every copy.
+    let installation = folder.open(|_| {}).await;
+    installation.close().await.unwrap();
+    drop(installation);
+    let copies = vec![PathBuf::from("away/keyring")];
+    let installation = folder.open(|config| config.keyring.copies = copies).await;
+    let account = account(&installation, "a").await;
+    append(&installation, vec![event(&folder, account, 1, PERSON)]).await;
+    order(&installation, account).await;
+    let commits = installation.journal().status().commits;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("away/keyring"), "{said}");
+    let kept = deletion(&installation, account).await;
+    assert_eq!(
+        (kept.state, kept.has_begun),
+        (DeletionState::Pending, false)
+    );
+    let later = installation.journal().status().commits;
+    assert_eq!(later, commits, "nothing was written or flushed");
+
+    fs::create_dir(folder.path("away")).unwrap();
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
     installation.close().await.unwrap();
 }
 

@@ -169,11 +169,14 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
     let (path, bytes) = lose_part(&folder, &installation, account, Table::Links).await;
     order(&installation, account).await;
     append(&installation, vec![event(&folder, account, 3, PERSON)]).await;
+    let commits = installation.journal().status().commits;
     let error = Box::pin(jobs::run(&installation, Job::Deletion))
         .await
         .unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains("failed to follow the links"), "{said}");
+    let later = installation.journal().status().commits;
+    assert_eq!(later, commits, "nor a commit under a new key written");
     // Nor by a flush that comes before the next turn.
     Box::pin(jobs::run(&installation, Job::Flush))
         .await

@@ -95,6 +95,39 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
 }
 
 #[tokio::test]
+async fn a_live_part_without_a_key_holds_up_every_deletion_and_no_flush() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let (broken, sound) = (
+        account(&installation, "broken").await,
+        account(&installation, "sound").await,
+    );
+    let events = [broken, sound].map(|account| event(&folder, account, 1, PERSON));
+    append(&installation, events.to_vec()).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    let control = installation.control();
+    let view = control.view(Some(broken), &[Table::Events]).await.unwrap();
+    let paths = [view.parts[0].path.clone()];
+    installation.keys().objects_deleted(&paths).await.unwrap();
+
+    append(&installation, vec![event(&folder, broken, 1, PERSON)]).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    assert_eq!(rows(&installation, broken).await, 2);
+    order(&installation, sound).await;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains(&paths[0]), "{said}");
+    let kept = deletion(&installation, sound).await;
+    assert_eq!(kept.state, DeletionState::Running, "it comes again");
+}
+
+#[tokio::test]
 async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;

@@ -58,6 +58,8 @@ impl SharedKeyring {
     pub fn open(keyring: Keyring, copies: Vec<PathBuf>) -> Result<Self> {
         let mut newest = keyring;
         for copy in &copies {
+            // Before it is read: a disk may hang.
+            tracing::info!(keyring.copy = %copy.display(), "a copy of the keyring is read");
             let held = match held(copy, &newest) {
                 Ok(Some(held)) => held,
                 Ok(None) => continue,

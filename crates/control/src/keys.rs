@@ -111,8 +111,9 @@ impl KeyTable {
     /// [`model::ErrorKind::Corrupt`] when pieces are missing or are not what was written;
     /// [`model::ErrorKind::NotFound`] when the keyring is older than the table;
     /// [`model::ErrorKind::Denied`] when a copy of it is newer or of another store;
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer, or a copy does not, or is out of
-    /// reach ([`SharedKeyring::away`]) and the table is new or a rotation was interrupted.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not answer, or the keyring's own file; when
+    /// another copy does not, or is out of reach ([`SharedKeyring::away`]), only if the table is new or a
+    /// rotation was interrupted.
     pub async fn attach(&self, store: Arc<dyn ObjectStore>) -> Result<KeysReport> {
         let mut slot = self.shipper.lock().await;
         let generations = objects::list(store.as_ref(), PREFIX).await?;
@@ -186,11 +187,10 @@ impl KeyTable {
     }
 
     /// Does ahead of time what writers would wait for: the next hour's journal key, spare keys for
-    /// objects; ends a rotation that failed half-way. To be called every few minutes.
+    /// objects. To be called every few minutes.
     ///
     /// # Errors
-    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now, or a copy of the keyring
-    /// does not follow; call again.
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take them now; call again.
     pub async fn prepare(&self) -> Result<()> {
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
@@ -205,7 +205,23 @@ impl KeyTable {
         if self.with(|table| table.spare_count())? < SPARE_KEYS / 2 {
             self.make_spare_keys(shipper).await?;
         }
-        // Last: it needs every copy of the keyring, and the keys must not wait for one that is away.
+        Ok(())
+    }
+
+    /// Ends a rotation that failed half-way, if there is one. To be called every few minutes, behind
+    /// [`KeyTable::prepare`]: it needs every copy of the keyring, and keys must not wait for one that is
+    /// away.
+    ///
+    /// # Errors
+    /// [`model::ErrorKind::Unavailable`] when the volumes do not take the table now, or a copy of the keyring
+    /// does not follow; call again.
+    pub async fn finish_rotation(&self) -> Result<()> {
+        if !self.keyring.is_rotating() {
+            return Ok(());
+        }
+        self.reach_copies().await?;
+        let mut slot = self.shipper.lock().await;
+        let shipper = slot.as_mut().ok_or_else(not_attached)?;
         if self.keyring.is_rotating() {
             self.rotate(shipper).await?;
         }
@@ -262,6 +278,14 @@ impl KeyTable {
         Ok(JournalMark(mark))
     }
 
+    /// Writes the keyring to every copy before anything that needs them all: one that hangs is met here,
+    /// where nobody waits for the key table meanwhile.
+    async fn reach_copies(&self) -> Result<()> {
+        // A keyring that has not opened the table must not be written over one that does.
+        self.with(|_| ())?;
+        self.keyring.spread().await
+    }
+
     /// Destroys the keys of every object but those at the paths `live`, and of every commit that was
     /// begun before `journal_before`: nothing opens them afterwards, in no copy of the volumes.
     ///
@@ -271,15 +295,16 @@ impl KeyTable {
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the volumes or a copy of the keyring fail: the old
-    /// epoch key may still exist. [`model::ErrorKind::Corrupt`] when an object at one of the paths
-    /// `live` has no key here: an older copy of the table may hold it, and would not open any more,
-    /// so nothing was destroyed. Also when the new snapshot does not read back; the old epoch key
-    /// still exists then.
+    /// epoch key may still exist; where the copy was away before the call, nothing was begun.
+    /// [`model::ErrorKind::Corrupt`] when an object at one of the paths `live` has no key here: an older
+    /// copy of the table may hold it, and would not open any more, so nothing was destroyed. Also when
+    /// the new snapshot does not read back; the old epoch key still exists then.
     pub async fn destroy(
         &self,
         live: &[String],
         journal_before: Option<JournalMark>,
     ) -> Result<Destroyed> {
+        self.reach_copies().await?;
         let mut slot = self.shipper.lock().await;
         let shipper = slot.as_mut().ok_or_else(not_attached)?;
         self.settle(shipper).await?;

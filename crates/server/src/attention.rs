@@ -145,7 +145,10 @@ const fn undone(job: Job) -> &'static str {
         Job::Expiry => "what is past its retention is still there",
         Job::Garbage => "what was replaced is still on the volumes",
         Job::Maintain => "volumes are not brought back, repaired and scrubbed",
-        Job::Keys => "keys are not made ahead of time: writers wait for them, or fail",
+        Job::Keys => {
+            "keys are not made ahead of time, and writers wait for them or fail; or a change of keys has \
+             not ended, and deletions wait"
+        }
         Job::Checkpoint => "the heads of the audit logs are not published",
         Job::Drops => "drops that nobody has reviewed are not counted",
         Job::Mail => "mail stays in the outbox",

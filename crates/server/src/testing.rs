@@ -2,8 +2,9 @@
 
 use control::Actor;
 use model::{Clock, ManualClock, SystemClock, SystemRandom};
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use store::{DirPlace, Place};
 
 use crate::compose::{self, Ground, Installation};
@@ -51,10 +52,12 @@ impl Folder {
         let place =
             |path: &PathBuf| Arc::new(DirPlace::new(loaded.resolve(path))) as Arc<dyn Place>;
         let keyring = seal::Keyring::load(&loaded.resolve(&loaded.config.keyring.file)).unwrap();
-        let keyring_file = loaded.resolve(&loaded.config.keyring.file);
+        let settings = &loaded.config.keyring;
+        let files = std::iter::once(&settings.file).chain(&settings.copies);
+        let files = files.map(|file| loaded.resolve(file)).collect();
         let ground = Ground {
             places: loaded.config.store.volumes.iter().map(place).collect(),
-            keyring: Arc::new(control::SharedKeyring::new(keyring, vec![keyring_file])),
+            keyring: Arc::new(control::SharedKeyring::new(keyring, files)),
             store: store::Settings::default(),
             clock: Arc::<ManualClock>::clone(&self.clock),
             random: Arc::new(SystemRandom),
@@ -74,6 +77,36 @@ impl Folder {
             .with_single_cert(chain.map(Result::unwrap).collect(), key)
             .unwrap();
         tokio_rustls::TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+/// What is logged, kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What keeps all levels in it.
+    pub(crate) fn subscriber(self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || self.clone())
+            .finish()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -134,8 +134,9 @@ pub fn kind(error: &object_store::Error) -> ErrorKind {
 }
 
 /// Whether an error that came out of the store's `ObjectStore` side says that an object is lost for
-/// good: it is damaged beyond what parity repairs, or it was not there although every volume serves
-/// and no write of it is undecided. After any other error it may be there the next time.
+/// good: it is damaged beyond what parity repairs, its key does not exist, or it was not there although
+/// every volume serves and no write of it is undecided. After any other error it may be there the next
+/// time.
 #[must_use]
 pub fn is_lost(error: &object_store::Error) -> bool {
     let (object_store::Error::NotFound { source, .. }
@@ -145,6 +146,13 @@ pub fn is_lost(error: &object_store::Error) -> bool {
     };
     matches!(
         source.downcast_ref::<Error>(),
-        Some(Error::NotFound(_) | Error::Corrupt { .. })
+        Some(
+            Error::NotFound(_)
+                | Error::Corrupt { .. }
+                | Error::Seal {
+                    source: seal::Error::KeyDestroyed(_),
+                    ..
+                }
+        )
     )
 }

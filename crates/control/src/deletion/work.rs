@@ -3,16 +3,20 @@
 //! So a turn of the job that fails, or is cut short by a crash, neither loses a row of the receipt nor
 //! counts it twice; and what a flush or a merge leaves out between two turns is in it too.
 
-use model::catalog::LeftOut;
+use model::catalog::{LeftOut, PartMeta};
 use model::record::Table;
 use model::{AccountId, PartId, PersonKey};
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::receipt::Replaced;
 use super::{DeletionId, DeletionState};
 use crate::database::Session;
 use crate::{Error, Result};
+
+/// Rows of one statement, of four bound values each.
+const ROWS_AT_ONCE: usize = 200;
 
 /// What has been taken out for one deletion.
 #[derive(Debug, Default)]
@@ -35,8 +39,16 @@ pub(crate) async fn count_left_out(session: &mut Session, left_out: &[LeftOut]) 
     for (account, left_out) in accounts {
         let deletions = under_way(session, account).await?;
         for it in left_out {
-            for (deletion, rows) in by_deletion(it, &deletions) {
-                add(session, deletion, it, rows).await?;
+            let counts: Vec<_> = by_deletion(it, &deletions).into_iter().collect();
+            for counts in counts.chunks(ROWS_AT_ONCE) {
+                add_rows(session, it, counts).await?;
+            }
+            let replaced: Vec<_> = counts
+                .iter()
+                .flat_map(|(id, _)| it.parts.iter().map(move |part| (*id, part)))
+                .collect();
+            for replaced in replaced.chunks(ROWS_AT_ONCE) {
+                add_parts(session, replaced).await?;
             }
         }
     }
@@ -88,38 +100,52 @@ async fn under_way(
     Ok(found)
 }
 
-async fn add(
+const COUNT: &str = "count what is taken out for a deletion";
+
+/// Adds to each of these deletions so many of the rows.
+async fn add_rows(
     session: &mut Session,
-    deletion: DeletionId,
     left_out: &LeftOut,
-    rows: u64,
+    counts: &[(DeletionId, u64)],
 ) -> Result<()> {
-    const ACT: &str = "count what is taken out for a deletion";
-    sqlx::query(
-        "INSERT INTO deletion_rows (deletion, table_name, of_journal, row_count) \
-         VALUES ($1, $2, $3, $4) ON CONFLICT (deletion, table_name, of_journal) \
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO deletion_rows (deletion, table_name, of_journal, row_count) ",
+    );
+    query.push_values(counts, |mut row, (deletion, rows)| {
+        row.push_bind(deletion.0.to_vec())
+            .push_bind(left_out.table.as_str())
+            .push_bind(i64::from(left_out.parts.is_empty()))
+            .push_bind(i64::try_from(*rows).unwrap_or(i64::MAX));
+    });
+    query.push(
+        " ON CONFLICT (deletion, table_name, of_journal) \
          DO UPDATE SET row_count = deletion_rows.row_count + excluded.row_count",
-    )
-    .bind(deletion.0.to_vec())
-    .bind(left_out.table.as_str())
-    .bind(i64::from(left_out.parts.is_empty()))
-    .bind(i64::try_from(rows).unwrap_or(i64::MAX))
-    .execute(session.connection())
-    .await
-    .map_err(Error::database(ACT))?;
-    for part in &left_out.parts {
-        sqlx::query(
-            "INSERT INTO deletion_parts (deletion, part, row_count, path_hash) \
-             VALUES ($1, $2, $3, $4) ON CONFLICT (deletion, part) DO NOTHING",
-        )
-        .bind(deletion.0.to_vec())
-        .bind(part.id.0.to_vec())
-        .bind(i64::try_from(part.rows).unwrap_or(i64::MAX))
-        .bind(seal::sha256(part.path.as_bytes()).to_vec())
+    );
+    query
+        .build()
         .execute(session.connection())
         .await
-        .map_err(Error::database(ACT))?;
-    }
+        .map_err(Error::database(COUNT))?;
+    Ok(())
+}
+
+/// Notes for each deletion a part that is replaced; one that is noted already stays as it is.
+async fn add_parts(session: &mut Session, replaced: &[(DeletionId, &Arc<PartMeta>)]) -> Result<()> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO deletion_parts (deletion, part, row_count, path_hash) ",
+    );
+    query.push_values(replaced, |mut row, (deletion, part)| {
+        row.push_bind(deletion.0.to_vec())
+            .push_bind(part.id.0.to_vec())
+            .push_bind(i64::try_from(part.rows).unwrap_or(i64::MAX))
+            .push_bind(seal::sha256(part.path.as_bytes()).to_vec());
+    });
+    query.push(" ON CONFLICT (deletion, part) DO NOTHING");
+    query
+        .build()
+        .execute(session.connection())
+        .await
+        .map_err(Error::database(COUNT))?;
     Ok(())
 }
 

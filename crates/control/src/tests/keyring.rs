@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::keys::{KEPT, Vault, check_destroyed, installation, kept, new_keyring};
+use super::keys::{GONE, KEPT, Vault, check_destroyed, installation, kept, new_keyring};
 use super::support::{Fault, Faulty, Sealing, World};
 use crate::{KeyTable, SharedKeyring};
 
@@ -234,6 +234,26 @@ async fn a_copy_that_hangs_holds_up_a_destruction_and_no_journal_key() {
 }
 
 #[tokio::test]
+async fn a_copy_that_hangs_is_met_before_any_key_is_taken_out() {
+    let world = World::new(82);
+    let dir = tempfile::tempdir().unwrap();
+    let files = vec![dir.path().join("keyring"), dir.path().join("copy")];
+    let (store, copied) = installation(&world, &files[0]).await;
+    let keyring = SharedKeyring::new(Keyring::load(&files[0]).unwrap(), files.clone());
+    let vault = Vault::under(&world, keyring, store.clone()).await.unwrap();
+    let mark = vault.keys.rotate_journal_key().await.unwrap();
+    let hanging = Arc::clone(&vault.keyring.writing).lock_owned().await;
+    let error = vault.keys.destroy(&kept(), Some(mark)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    for path in GONE {
+        assert!(vault.opens(path).await, "{path}");
+    }
+    drop(hanging);
+    vault.keys.destroy(&kept(), Some(mark)).await.unwrap();
+    check_destroyed(&world, &files[0], store.inner.fork(), &copied).await;
+}
+
+#[tokio::test]
 async fn a_rotation_that_cannot_end_holds_up_no_key_that_is_made_ahead_of_time() {
     let world = World::new(79);
     let dir = tempfile::tempdir().unwrap();
@@ -246,12 +266,14 @@ async fn a_rotation_that_cannot_end_holds_up_no_key_that_is_made_ahead_of_time()
     store.heal();
     let hanging = Arc::clone(&vault.keyring.writing).lock_owned().await;
     world.clock.advance(HOUR);
-    assert!(
-        vault.keys.prepare().await.is_err(),
-        "a rotation is under way"
-    );
+    vault.keys.prepare().await.unwrap();
+    let error = vault.keys.finish_rotation().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     store.fail_after(0, Fault::Before);
     world.clock.advance(HOUR);
     vault.keys.key_for_write("journal/w/new").await.unwrap();
     drop(hanging);
+    store.heal();
+    vault.keys.finish_rotation().await.unwrap();
+    assert!(!vault.keyring.is_rotating());
 }

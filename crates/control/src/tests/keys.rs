@@ -222,7 +222,7 @@ async fn before_it_is_attached_only_its_own_and_controls_objects_have_keys() {
     }
 }
 
-const GONE: [&str; 2] = ["lake/A/events/mixed/gone-1", "lake/A/events/mixed/gone-2"];
+pub(super) const GONE: [&str; 2] = ["lake/A/events/mixed/gone-1", "lake/A/events/mixed/gone-2"];
 pub(super) const KEPT: [&str; 2] = ["lake/A/events/mixed/kept-1", "lake/A/events/mixed/kept-2"];
 
 /// An installation with objects of two runs, and everything that an attacker copied from it.

@@ -64,6 +64,35 @@ async fn receipt(control: &Control, id: DeletionId) -> (Value, String) {
 }
 
 #[tokio::test]
+async fn a_receipt_names_every_part_where_many_deletions_share_many() {
+    let world = World::new(83);
+    let dir = tempfile::tempdir().unwrap();
+    let (control, _) = world.open(dir.path(), Faulty::new()).await.unwrap();
+    let shop = account(&control).await;
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        ids.push(started(&control, shop, &[person(number)]).await);
+    }
+    let parts: Vec<u8> = (1..=150).collect();
+    let named = [Some(person(1)), None];
+    let mut left_out = rows(shop, Table::Events, named, 5, &parts);
+    for number in 2..=3 {
+        left_out.rows.insert([Some(person(number)), None], 5);
+    }
+    let published = publish(&control, control.ledger(), vec![left_out]).await;
+    assert_eq!(published, Ok(()));
+    for id in ids {
+        control
+            .complete_deletion(&JOB, id, 1, last_turn())
+            .await
+            .unwrap();
+        let (content, _) = receipt(&control, id).await;
+        assert_eq!(content["found"], json!({"events": 5}));
+        assert_eq!(content["replaced"].as_array().unwrap().len(), 150);
+    }
+}
+
+#[tokio::test]
 async fn a_receipt_counts_what_every_turn_took_out_once() {
     let world = World::new(46);
     let store = Faulty::new();

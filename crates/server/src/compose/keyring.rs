@@ -29,6 +29,8 @@ pub(super) fn open(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
         }
     }
     let file = loaded.resolve(&settings.file);
+    // Before it is read: a disk may hang.
+    tracing::info!(keyring.file = %file.display(), "the keyring is read");
     let keyring = seal::Keyring::load(&file).with_context(|| {
         if file.exists() {
             format!("failed to open the keyring `{}`", file.display())
@@ -45,6 +47,7 @@ pub(super) fn open(loaded: &Loaded) -> Result<Arc<SharedKeyring>> {
 /// that is not there.
 fn instead_of(file: &Path, files: &[PathBuf]) -> String {
     let copies = files.iter().filter_map(|copy| {
+        tracing::info!(keyring.copy = %copy.display(), "a copy of the keyring is read");
         let keyring = seal::Keyring::load(copy).ok()?;
         Some((keyring.epoch(), copy))
     });
@@ -59,5 +62,36 @@ fn instead_of(file: &Path, files: &[PathBuf]) -> String {
             "the keyring `{file}` is not there, and no copy that `keyring.copies` names can be read: put \
              a copy of it in its place, with mode 0600"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use tracing::subscriber::with_default;
+
+    use super::open;
+    use crate::config::Loaded;
+    use crate::testing::{Folder, Log};
+
+    #[tokio::test]
+    async fn every_file_that_is_read_is_named_also_where_none_opens() {
+        let folder = Folder::new().await;
+        let mut loaded = Loaded::read(&folder.path("strongroom.toml")).unwrap();
+        loaded.config.keyring.copies = vec![PathBuf::from("copy")];
+        let files = ["keyring", "copy"].map(|name| folder.path(name).display().to_string());
+        for is_there in [true, false] {
+            if !is_there {
+                fs::remove_file(&files[0]).unwrap();
+            }
+            let log = Log::default();
+            let opened = with_default(log.clone().subscriber(), || open(&loaded));
+            assert_eq!(opened.is_ok(), is_there);
+            let logged = log.text();
+            for file in &files {
+                assert!(logged.contains(file), "{file}: {logged}");
+            }
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Pending deletions are carried out: the people's rows go, and then the keys of every object that
 //! held them.
 //!
-//! The steps, each of which can be begun again: a new journal key for commits from now on; the links
-//! followed once more, before anything is taken out; all older commits into parts, without the deleted;
-//! parts that still hold rows of theirs rewritten; the keys of every object that is no live part's, and
-//! the old journal keys, destroyed; those objects removed; the receipt. Until the last step a deletion
-//! stays pending, so a crash at any point leads back here; so does a part that cannot be read, which
-//! keeps the deletions of its account and of no other.
+//! The steps, each of which can be begun again: the links followed, and no more where none of the
+//! deletions can go on; a new journal key for commits from now on; the links followed once more, before
+//! anything is taken out; all older commits into parts, without the deleted; parts that still hold rows
+//! of theirs rewritten; the keys of every object that is no live part's, and the old journal keys,
+//! destroyed; those objects removed; the receipt. Until the last step a deletion stays pending, so a crash
+//! at any point leads back here; so does a part that cannot be read, which keeps the deletions of its
+//! account and of no other. Where a live part has no key at all, no key is destroyed in any account, and
+//! every deletion waits ([`control::KeyTable::destroy`]).
 
 mod links;
 #[cfg(test)]
@@ -71,7 +73,15 @@ fn note_overdue(installation: &Installation, pending: &[Deletion]) {
 /// were ordered a moment ago, or that it has known for a moment: until then they can be cancelled.
 pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value> {
     let actor = Actor::system("deletion");
-    if due(installation, turn).await?.is_empty() {
+    let pending = due(installation, turn).await?;
+    if pending.is_empty() {
+        return Ok(json!({"completed": 0}));
+    }
+    reach_copies(installation).await?;
+    // A new key where nothing can begin would stay: only a deletion that goes on removes old ones.
+    let unfollowed = links::follow(installation, &actor, &pending).await.failures;
+    if !pending.iter().any(|it| may_go_on(it, &unfollowed)) {
+        together(unfollowed.into_values().collect())?;
         return Ok(json!({"completed": 0}));
     }
     let mark = installation
@@ -147,6 +157,24 @@ pub(super) async fn run(installation: &Installation, turn: Turn) -> Result<Value
     }))
 }
 
+/// Fails while a copy of the keyring is away: the last step needs all of them, and without them everything
+/// before it would be done at each turn, in vain.
+async fn reach_copies(installation: &Installation) -> Result<()> {
+    let keyring = &installation.attention().keyring;
+    if keyring.away().is_empty() {
+        return Ok(());
+    }
+    keyring
+        .follow()
+        .await
+        .context("failed to write the copies of the keyring")?;
+    if let Some((copy, why)) = keyring.away().first() {
+        let copy = copy.display();
+        bail!("the copy `{copy}` of the keyring is away: {why}");
+    }
+    Ok(())
+}
+
 /// The deletions that this turn is for.
 async fn due(installation: &Installation, turn: Turn) -> Result<Vec<Deletion>> {
     let mut pending = installation
@@ -168,6 +196,12 @@ async fn due(installation: &Installation, turn: Turn) -> Result<Vec<Deletion>> {
         }
     });
     Ok(pending)
+}
+
+/// Whether a turn takes up a deletion where links of the accounts in `unfollowed` could not be followed:
+/// one that has begun has had its links followed before.
+fn may_go_on(deletion: &Deletion, unfollowed: &BTreeMap<AccountId, anyhow::Error>) -> bool {
+    deletion.state == DeletionState::Running || !unfollowed.contains_key(&deletion.account)
 }
 
 /// Follows the links of what is due until they lead no further, and begins with it: what is begun with
@@ -196,8 +230,7 @@ async fn begin(
     let mut started = Vec::new();
     for deletion in pending {
         let (id, revision) = (deletion.id, deletion.revision);
-        let is_running = deletion.state == DeletionState::Running;
-        if !is_running && unfollowed.contains_key(&deletion.account) {
+        if !may_go_on(&deletion, &unfollowed) {
             continue;
         }
         let begun = installation

@@ -6,14 +6,16 @@ use serde_json::{Value, json};
 
 use crate::compose::Installation;
 
-/// Makes the next hour's journal key and some data keys to spare, and writes the copies of the keyring
-/// that could not be written before.
+/// Makes the next hour's journal key and some data keys to spare, ends a deletion's change of keys that
+/// failed half-way, and writes the copies of the keyring that could not be written before.
 pub(super) async fn run(installation: &Installation) -> Result<Value> {
-    installation
-        .keys()
-        .prepare()
+    let keys = installation.keys();
+    keys.prepare()
         .await
         .context("failed to make keys ahead of time")?;
+    keys.finish_rotation()
+        .await
+        .context("failed to end a deletion's change of keys")?;
     let keyring = &installation.attention().keyring;
     if !keyring.away().is_empty() {
         let followed = keyring.follow().await;

@@ -2,7 +2,7 @@
 //! keeps nothing else from being repaired.
 
 use crate::{get, objects, put_all};
-use model::ErrorKind;
+use model::{ErrorKind, KeyId};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use store::Geometry;
@@ -152,6 +152,18 @@ async fn an_object_is_gone_only_when_every_volume_says_so() {
     assert_eq!(get(&store, "a").await.unwrap(), "there");
     store.delete(&Path::from("a")).await.unwrap();
     let error = get(&store, "a").await.unwrap_err();
+    assert!(store::is_lost(&error));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_key_does_not_exist_is_lost() {
+    let sim = SimStore::create(8, GEOMETRY).await.unwrap();
+    let store = sim.open().await.unwrap();
+    store.put(&Path::from("a"), "there".into()).await.unwrap();
+    let mut numbers = (0..8_u128).map(|number| KeyId(number.to_le_bytes()));
+    assert!(numbers.any(|number| sim.keys.destroy(number)));
+    let error = get(&store, "a").await.unwrap_err();
+    assert_eq!(store::kind(&error), ErrorKind::NotFound, "{error}");
     assert!(store::is_lost(&error));
 }
 

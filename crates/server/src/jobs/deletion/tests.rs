@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::attention::Kind;
@@ -94,6 +95,39 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
 }
 
 #[tokio::test]
+async fn a_live_part_without_a_key_holds_up_every_deletion_and_no_flush() {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let (broken, sound) = (
+        account(&installation, "broken").await,
+        account(&installation, "sound").await,
+    );
+    let events = [broken, sound].map(|account| event(&folder, account, 1, PERSON));
+    append(&installation, events.to_vec()).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    let control = installation.control();
+    let view = control.view(Some(broken), &[Table::Events]).await.unwrap();
+    let paths = [view.parts[0].path.clone()];
+    installation.keys().objects_deleted(&paths).await.unwrap();
+
+    append(&installation, vec![event(&folder, broken, 1, PERSON)]).await;
+    Box::pin(jobs::run(&installation, Job::Flush))
+        .await
+        .unwrap();
+    assert_eq!(rows(&installation, broken).await, 2);
+    order(&installation, sound).await;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains(&paths[0]), "{said}");
+    let kept = deletion(&installation, sound).await;
+    assert_eq!(kept.state, DeletionState::Running, "it comes again");
+}
+
+#[tokio::test]
 async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
@@ -168,11 +202,14 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
     let (path, bytes) = lose_part(&folder, &installation, account, Table::Links).await;
     order(&installation, account).await;
     append(&installation, vec![event(&folder, account, 3, PERSON)]).await;
+    let commits = installation.journal().status().commits;
     let error = Box::pin(jobs::run(&installation, Job::Deletion))
         .await
         .unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains("failed to follow the links"), "{said}");
+    let later = installation.journal().status().commits;
+    assert_eq!(later, commits, "nor a commit under a new key written");
     // Nor by a flush that comes before the next turn.
     Box::pin(jobs::run(&installation, Job::Flush))
         .await
@@ -196,6 +233,41 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
     assert_eq!(done.state, DeletionState::Done);
     assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
     assert_eq!(rows(&installation, account).await, 0);
+    installation.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_begun_with_while_a_copy_of_the_keyring_is_away() {
+    let folder = Folder::new().await;
+    // A new key table waits for every copy.
+    let installation = folder.open(|_| {}).await;
+    installation.close().await.unwrap();
+    drop(installation);
+    let copies = vec![PathBuf::from("away/keyring")];
+    let installation = folder.open(|config| config.keyring.copies = copies).await;
+    let account = account(&installation, "a").await;
+    append(&installation, vec![event(&folder, account, 1, PERSON)]).await;
+    order(&installation, account).await;
+    let commits = installation.journal().status().commits;
+    let error = Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("away/keyring"), "{said}");
+    let kept = deletion(&installation, account).await;
+    assert_eq!(
+        (kept.state, kept.has_begun),
+        (DeletionState::Pending, false)
+    );
+    let later = installation.journal().status().commits;
+    assert_eq!(later, commits, "nothing was written or flushed");
+
+    fs::create_dir(folder.path("away")).unwrap();
+    Box::pin(jobs::run(&installation, Job::Deletion))
+        .await
+        .unwrap();
+    let done = deletion(&installation, account).await;
+    assert_eq!(done.state, DeletionState::Done);
     installation.close().await.unwrap();
 }
 

@@ -3,7 +3,6 @@
 
 use control::OutboxEntry;
 use serde_json::json;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::compose::Installation;
 use crate::jobs::{self, Job};
-use crate::testing::{Folder, operator};
+use crate::testing::{Folder, Log, operator};
 
 const PASSWORD: &str = "a-secret-of-the-mail-server";
 const EMAIL: &str = "bea@example.com";
@@ -125,35 +124,14 @@ async fn waiting(installation: &Installation) -> Vec<OutboxEntry> {
     installation.control().unsent_mails().await.unwrap()
 }
 
-/// What is logged meanwhile.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs the job; what it did and what was logged.
 async fn run(installation: &Installation) -> (serde_json::Value, String) {
     use tracing::instrument::WithSubscriber as _;
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
     let ran = jobs::run(installation, Job::Mail)
-        .with_subscriber(subscriber)
+        .with_subscriber(log.clone().subscriber())
         .await;
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(
         !logged.contains(PASSWORD) && !logged.contains(EMAIL),
         "{logged}"

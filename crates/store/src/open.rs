@@ -306,11 +306,7 @@ struct Readings {
 }
 
 /// Reads all labels.
-async fn read_labels(
-    places: &[Arc<dyn Place>],
-    key: &LabelKey,
-    patience: Duration,
-) -> Readings {
+async fn read_labels(places: &[Arc<dyn Place>], key: &LabelKey, patience: Duration) -> Readings {
     let mut found = Readings::default();
     let sites: Vec<Site> = places.iter().cloned().map(Site::new).collect();
     let readings = join_all(sites.iter().map(|site| read_label(site, patience))).await;

@@ -105,7 +105,7 @@ impl Site {
     pub(crate) async fn slowly<T, F>(
         &self,
         work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> std::result::Result<T, String>
+    ) -> Result<T, String>
     where
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
@@ -180,7 +180,7 @@ impl Serving {
     pub(crate) async fn slowly<T, F>(
         &self,
         work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> std::result::Result<T, String>
+    ) -> Result<T, String>
     where
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,

@@ -206,7 +206,10 @@ async fn what_is_left_of_an_object_after_a_start_is_not_removed_without_a_word()
     (0..3).for_each(|index| drop_shard(&sim, "a", index));
     let store = sim.open().await.unwrap();
     let report = store.repair().await;
-    assert_eq!((report.remains_removed, report.garbage_removed), (vec![], 0));
+    assert_eq!(
+        (report.remains_removed, report.garbage_removed),
+        (vec![], 0)
+    );
     sim.clock.advance(sim.settings.garbage_age);
     let report = store.repair().await;
     assert_eq!(report.remains_removed, ["a"]);

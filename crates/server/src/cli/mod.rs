@@ -7,6 +7,7 @@ mod access;
 mod account;
 mod api_key;
 mod audit;
+mod confirm;
 mod credential;
 mod demo;
 mod dictionary;

@@ -1,9 +1,9 @@
 //! `strongroom person show|restrict|lift|restrictions|delete|deletions|cancel-deletion|receipt|verify-receipt`.
 
 use anyhow::{Context as _, Result, bail};
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
+use super::confirm::confirm;
 use super::listed::print_rows;
 use super::output::{note, print, print_json};
 use super::table::{Row, Table};
@@ -244,7 +244,7 @@ impl Command {
                 let (account, whom) = who.into_parts()?;
                 let loaded = installation.read()?;
                 if !yes {
-                    confirm()?;
+                    confirm("a deletion cannot be undone", "nothing was deleted")?;
                 }
                 let request = Request::PersonDelete { account, whom };
                 let done = block_on(call(&loaded, request, |_| Ok(())))?;
@@ -308,22 +308,6 @@ fn restriction(
         ("REASON", "lift_reason"),
     ];
     print_rows(&history.unwrap_or_default(), &columns, "Never restricted.")
-}
-
-fn confirm() -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!(Failure::new(
-            Kind::Invalid,
-            "a deletion cannot be undone: say --yes to go on"
-        ));
-    }
-    note("A deletion cannot be undone. Type `yes` to go on:");
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    if line.trim() == "yes" {
-        return Ok(());
-    }
-    bail!(Failure::new(Kind::Refused, "nothing was deleted"))
 }
 
 /// What is read of a person to be shown; values stay as they were sent.

@@ -1,12 +1,11 @@
 //! `strongroom account retention`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use control::RequestRetention;
 use model::limit::{RETENTION_DAYS_MAX, RETENTION_DAYS_MIN};
-use std::io::{BufRead as _, IsTerminal as _};
 
 use super::account::show;
-use super::output::note;
+use super::confirm::confirm;
 use super::{Format, Installation, block_on};
 use crate::admin::{AccountRequest, Request, call};
 use crate::failure::{Failure, Kind};
@@ -61,27 +60,14 @@ impl Arguments {
         };
         let said = match ask(self.yes) {
             Err(error) if Failure::of(&error).kind == Kind::Unconfirmed => {
-                confirm()?;
+                confirm(
+                    "less would be kept, and what is removed does not come back",
+                    "nothing was set",
+                )?;
                 ask(true)
             }
             said => said,
         };
         show(&said?, &self.format)
     }
-}
-
-fn confirm() -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!(Failure::new(
-            Kind::Invalid,
-            "less would be kept, and what is removed does not come back: say --yes to go on"
-        ));
-    }
-    note("Less would be kept, and what is removed does not come back. Type `yes` to go on:");
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    if line.trim() == "yes" {
-        return Ok(());
-    }
-    bail!(Failure::new(Kind::Refused, "nothing was set"))
 }

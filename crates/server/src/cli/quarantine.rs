@@ -1,15 +1,15 @@
 //! `strongroom quarantine list|show|replay|delete`.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::account::fields;
+use super::confirm::confirm;
 use super::listed::{print_list, print_rows};
 use super::output::{note, print, print_json};
 use super::{Format, Installation, block_on};
 use crate::admin::{QuarantineAct, QuarantineFilter, QuarantineRequest, Request, call};
 use crate::config::Loaded;
-use crate::failure::{Failure, Kind};
 
 /// What can be done with quarantined records.
 #[derive(Debug, clap::Subcommand)]
@@ -135,10 +135,7 @@ impl Command {
                 whose,
             } => {
                 if !yes {
-                    bail!(Failure::new(
-                        Kind::Invalid,
-                        "a deletion cannot be undone: say --yes to go on"
-                    ));
+                    confirm("a deletion cannot be undone", "nothing was deleted")?;
                 }
                 let done = whose.ask(QuarantineAct::Delete { records })?;
                 if whose.format.json {

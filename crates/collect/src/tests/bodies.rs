@@ -233,7 +233,7 @@ async fn a_stranger_is_answered_only_what_could_have_been_a_call() {
     // Two accounts in one request are none.
     let doubled = room
         .request("POST", "/1/upload")
-        .header("X-CleverTap-Account-Id", "TEST-1");
+        .header("X-CleverTap-Account-Id", "TEST-2");
     let answer = room
         .send(doubled.body(Body::from(UPLOAD)).unwrap())
         .await

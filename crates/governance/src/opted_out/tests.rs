@@ -63,6 +63,6 @@ fn what_finds_no_room_is_counted_and_takes_nobody_s_place() {
     assert_eq!(table.remember(&all), 1);
     assert_eq!([1, 2, 3].map(|it| is_out(&table, it)), [true, true, false]);
     assert_eq!(table.remember(&[said(1, true, 2)]), 0);
-    assert_eq!(table.remember(&[said(1, false, 2), said(3, true, 2)]), 0);
+    assert_eq!(table.remember(&[said(1, false, 3), said(3, true, 3)]), 0);
     assert_eq!([1, 2, 3].map(|it| is_out(&table, it)), [false, true, true]);
 }

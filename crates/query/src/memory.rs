@@ -8,8 +8,8 @@ use crate::{Engine, Error, Result};
 /// So much is taken at a time.
 const STEP_BYTES: usize = 64 * 1024;
 
-/// One read gathers no more than this part of all memory: it keeps it until it ends, and others must be
-/// answered meanwhile.
+/// What one read gathers of one kind is no more than this part of all memory: it keeps it until it ends, and
+/// others must be answered meanwhile.
 const SHARES: usize = 2;
 
 /// Memory for what one read gathers. It is given back when this is dropped.
@@ -19,6 +19,8 @@ pub(crate) struct Room {
     /// What is taken and not used yet, bytes.
     left: usize,
     is_full: bool,
+    /// So much it takes at most, bytes.
+    most_bytes: usize,
     /// Memory of all queries together, bytes.
     limit_bytes: usize,
 }
@@ -26,10 +28,20 @@ pub(crate) struct Room {
 impl Engine {
     /// Room for what a read gathers.
     pub(crate) fn room(&self, what: &'static str) -> Room {
+        self.room_within(what, self.inner.settings.memory_bytes_max / SHARES)
+    }
+
+    /// Room for what a read gathers and soon gives back, whatever others leave of all memory.
+    pub(crate) fn short_room(&self, what: &'static str) -> Room {
+        self.room_within(what, self.inner.settings.memory_bytes_max)
+    }
+
+    fn room_within(&self, what: &'static str, most_bytes: usize) -> Room {
         Room {
             taken: MemoryConsumer::new(what).register(&self.inner.runtime.memory_pool),
             left: 0,
             is_full: false,
+            most_bytes,
             limit_bytes: self.inner.settings.memory_bytes_max,
         }
     }
@@ -40,7 +52,7 @@ impl Room {
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         if !self.is_full && bytes > self.left {
             let more = (bytes - self.left).max(STEP_BYTES);
-            let is_within = self.taken.size().saturating_add(more) <= self.limit_bytes / SHARES;
+            let is_within = self.taken.size().saturating_add(more) <= self.most_bytes;
             match is_within && self.taken.try_grow(more).is_ok() {
                 true => self.left += more,
                 false => self.is_full = true,

@@ -331,7 +331,7 @@ fn stretch_of(starts: &[Timestamp], ts: Timestamp) -> Option<usize> {
 }
 
 /// People whose profiles are read together.
-const PEOPLE_AT_ONCE: usize = 10_000;
+const PEOPLE_AT_ONCE: usize = 2_000;
 
 impl Breakdown {
     fn of(values: HashMap<Box<str>, Vec<u64>>, without: Vec<u64>, most: usize) -> Self {

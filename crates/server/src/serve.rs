@@ -220,43 +220,37 @@ fn public_name(loaded: &Loaded, covered: &[Box<str>], port: u16) -> String {
     }
 }
 
-/// The name that phones are told of a certificate of the operator's own: a configured one that it is
-/// for; else the first host in it. A certificate for `*.example.com` mostly names `example.com` too,
-/// which is then somebody's web site: no name with a wildcard beneath it is taken.
+/// The name that phones are told of a certificate of the operator's own: a configured one that stands in
+/// it; else the first host in it; else a configured one that it is for by a wildcard. A certificate for
+/// `*.example.com` mostly names `example.com` too, which is then somebody's web site: a name with a
+/// wildcard beneath it is taken last, where there is nothing else.
 fn own_name<'a>(configured: &[&'a str], covered: &'a [Box<str>]) -> Option<&'a str> {
-    let mut said = configured.iter().copied();
+    let has = |name: &str| covered.iter().any(|it| it.eq_ignore_ascii_case(name));
     // What `tls.names` holds unless it is told otherwise is this machine to itself alone.
-    if let Some(name) = said.find(|name| !is_loopback(name) && covers(covered, name)) {
+    let said = || {
+        let said = configured.iter().copied();
+        said.filter(|name| !is_loopback(name))
+    };
+    if let Some(name) = said().find(|name| has(name)) {
         return Some(name);
     }
-    let has = |name: &str| covered.iter().any(|it| **it == *name);
-    let mut hosts = covered
-        .iter()
-        .map(|name| &**name)
-        .filter(|name| is_host_name(name) && !has(&format!("*.{name}")));
-    let first = hosts.next();
-    match (first, hosts.next()) {
-        (None, _) => tracing::warn!(
-            "`listen.collect_name` is empty and the certificate of the collect plane names no host \
-             that is surely this one: phones that ask are told a name that it may not have"
-        ),
-        (Some(name), Some(_)) => tracing::warn!(
-            told = name,
-            "`listen.collect_name` is empty and the certificate of the collect plane names several \
-             hosts: phones that ask are told the first"
-        ),
-        (Some(_), None) => {}
+    let in_it = || covered.iter().map(|name| &**name);
+    let hosts = || in_it().filter(|name| is_host_name(name) && !is_loopback(name));
+    let mut alone = hosts().filter(|name| !has(&format!("*.{name}")));
+    let (first, second) = (alone.next(), alone.next());
+    let by_wildcard = said().find(|name| {
+        let beneath = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        beneath.is_some_and(|it| has(&it))
+    });
+    let told = first.or(by_wildcard).or_else(|| hosts().next());
+    if told.is_none() || second.is_some() || (first.is_none() && by_wildcard.is_none()) {
+        tracing::warn!(
+            told = told.unwrap_or("none of its names"),
+            "`listen.collect_name` is empty, and the certificate of the collect plane does not tell which \
+             of its names is the one that apps reach: say it, since phones keep what they are told"
+        );
     }
-    first
-}
-
-/// Whether a certificate for `covered` is one for this name, by itself or by a wildcard.
-fn covers(covered: &[Box<str>], name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let wildcard = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
-    covered
-        .iter()
-        .any(|it| **it == *name || Some(&**it) == wildcard.as_deref())
+    told
 }
 
 /// Whether a name is this machine's to itself alone.

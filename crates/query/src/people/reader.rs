@@ -495,6 +495,7 @@ impl<'a> PeopleReader<'a> {
             .map(|(key, ts)| self.links.person(key, ts))
             .collect();
         let people: Vec<PersonKey> = people.into_iter().collect();
+        drop(room);
         let only_profiles = ProfileParts {
             profile: true,
             events: false,

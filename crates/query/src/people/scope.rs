@@ -145,7 +145,7 @@ impl Engine {
     ) -> Result<Changes> {
         let names = names.iter().map(|it| lit(*it)).collect();
         let filter = column("property").in_list(names, false);
-        let (mut all, mut room) = (Vec::new(), self.room("changes of people"));
+        let (mut all, mut room) = (Vec::new(), self.short_room("changes of people"));
         let take = |placed: Placed| {
             let is_taken = room.take(placed.bytes());
             if is_taken {

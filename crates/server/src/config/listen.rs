@@ -17,9 +17,10 @@ section! {
         collect: SocketAddr = loopback(8441),
         /// The name by which apps reach the SDK endpoints, with the port unless that is 443: /hello tells
         /// it to phones, whatever name they came by. When empty, the first of `acme.names`, then of
-        /// `tls.names`, for which the certificate in `tls.collect` is; else the first name in it that is
-        /// no wildcard and has none beneath it (a warning where there are several). Without such a file or
-        /// name, the first of `acme.names`, or else of `tls.names`; each with the port listened on.
+        /// `tls.names`, that stands in the certificate of `tls.collect`; else the first host in it that
+        /// has no wildcard beneath it; else one of those names that it is for by a wildcard (a warning
+        /// where none is surely meant). Without such a file the first of `acme.names`, or else of
+        /// `tls.names`; each with the port listened on.
         collect_name: String = String::new(),
         /// The REST API (TLS).
         api: SocketAddr = loopback(8442),

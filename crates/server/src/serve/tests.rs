@@ -79,7 +79,14 @@ fn a_configured_name_that_the_certificate_is_for_comes_before_the_others_in_it()
             "in.example.com",
         ),
         // A wildcard stands for one label.
-        (wild, vec![], vec!["b.test", "a.in.example.com"], "b.test"),
+        (wild, vec![], vec!["b.test", "a.in.example.com"], "example.com"),
+        // By a wildcard it may be another plane's: what stands in it comes first.
+        (
+            &["*.example.com", "in.example.com"],
+            vec!["console.example.com"],
+            vec![],
+            "in.example.com",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut loaded = with_own(folder.path(), names);
@@ -103,8 +110,9 @@ fn phones_are_told_a_name_that_the_operators_own_certificate_has() {
         (vec!["in.example.com"], 8_441, "in.example.com:8441"),
         // Nothing in it names a host: what is configured is as good.
         (vec!["*.example.com", "192.0.2.1"], 443, "localhost"),
-        // What has a wildcard beneath it is mostly a web site.
-        (vec!["*.example.com", "example.com"], 443, "localhost"),
+        // What has a wildcard beneath it is mostly a web site, and better than what reaches nobody.
+        (vec!["*.example.com", "example.com"], 443, "example.com"),
+        (vec!["localhost", "in.example.com"], 443, "in.example.com"),
         (
             vec!["*.b.test", "b.test", "in.example.com"],
             443,

@@ -2,7 +2,7 @@
 //! that is written while it is sent. What the reader's roles mask is masked in it too.
 //!
 //! The audit log has an entry before the first row and one after the last. The reader's right is
-//! asked for again before each piece, so that a file ends where the right does.
+//! asked for again before each piece leaves, so that a file ends where the right does.
 
 use axum::body::Body;
 use axum::extract::State as Of;
@@ -129,9 +129,6 @@ impl Run {
         let rest = stream::try_unfold(state, move |(run, mut batches, mut count)| {
             let schema = std::sync::Arc::clone(&schema);
             async move {
-                if !run.still_may().await {
-                    return Err(io::Error::other("the reader's right has ended"));
-                }
                 let mut text = String::new();
                 while text.len() < PIECE_BYTES {
                     let Some(batch) = batches.next().await else {
@@ -152,6 +149,10 @@ impl Run {
                     }
                     let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
                     count = count.saturating_add(rows);
+                }
+                // Last: gathering a piece may take long.
+                if !run.still_may().await {
+                    return Err(io::Error::other("the reader's right has ended"));
                 }
                 if text.is_empty() {
                     let words = format!("{}: {count} rows", run.words);

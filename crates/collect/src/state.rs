@@ -133,18 +133,22 @@ impl State {
 
     /// Whether a device has opted out.
     pub(crate) fn is_out(&self, rules: &AccountRules, device: &str) -> bool {
-        self.refuses(rules, device, &[])
+        self.out_since(rules, device).is_some()
     }
 
-    /// Whether nothing may be kept of what a device has sent: it has opted out, and says nothing newer
-    /// of that. (An opting out that is newer is kept: an opting in of between the two is to find it.)
-    pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
+    /// Since when a device has opted out, if it has.
+    pub(crate) fn out_since(&self, rules: &AccountRules, device: &str) -> Option<Timestamp> {
         let key = || rules.person_key(IdentityKind::ObjectId, device);
-        let Some(since) = self.0.opted_out.since(rules.id, key) else {
-            return false;
-        };
-        let mut said = sent.iter().filter_map(OptOut::of);
-        !said.any(|it| since < it.at)
+        self.0.opted_out.since(rules.id, key)
+    }
+
+    /// Whether nothing may be kept of what is sent again of a device: it has opted out, and does not opt in
+    /// by it.
+    pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
+        self.out_since(rules, device).is_some_and(|since| {
+            let mut said = sent.iter().filter_map(OptOut::of);
+            !said.any(|it| !it.is_out && since < it.at)
+        })
     }
 
     /// Remembers what devices have said about opting out, in the order in which it was received. It must

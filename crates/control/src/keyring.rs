@@ -18,6 +18,8 @@ use crate::{Error, Result};
 
 /// How long the copies may take to be read and written, all of them.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long one change waits for another to end.
+const TURN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The keyring in force, and the files that hold it.
 ///
@@ -152,7 +154,7 @@ impl SharedKeyring {
     /// or, during a rotation, a copy; [`model::ErrorKind::Denied`] and [`model::ErrorKind::Corrupt`] when
     /// one that can be read is newer, of another store or damaged: nothing was written.
     pub async fn follow(&self) -> Result<()> {
-        if self.copies.files.len() < 2 {
+        if self.copies.files.len() < 2 && self.away().is_empty() {
             return Ok(());
         }
         let copies = Arc::clone(&self.copies);
@@ -194,7 +196,9 @@ impl SharedKeyring {
         time_max: Duration,
         work: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<bool> {
-        let Ok(turn) = Arc::clone(&self.writing).try_lock_owned() else {
+        // Another change mostly ends at once; one whose copy hangs does not.
+        let turn = Arc::clone(&self.writing).lock_owned();
+        let Ok(turn) = timeout(TURN_TIME_MAX, turn).await else {
             return Ok(false);
         };
         let working = spawn_blocking(move || {

@@ -19,6 +19,8 @@ use crate::{Error, Result};
 
 /// With as few shards too much or missing a volume is finished while writers wait.
 const LAST_STEP_MAX: usize = 32;
+/// Objects that cannot be read for now which a rebuild passes over: with more of them it waits.
+const UNREAD_MAX: usize = 32;
 /// With as few bytes in the objects whose shards are missing.
 const LAST_STEP_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rounds in which a volume may catch up with the writers before it is left for the next time.
@@ -340,7 +342,8 @@ impl Inner {
     }
 
     /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
-    /// lacks, but for what is lost. Fails at the first object that cannot be read for now.
+    /// lacks, but for what is lost. Fails in the end when an object could not be read for now: the others have
+    /// their shards by then.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
@@ -364,6 +367,7 @@ impl Inner {
                 report.garbage_removed = report.garbage_removed.saturating_add(1);
             }
         }
+        let mut unread = Vec::new();
         for object in &found.missing {
             match self.rebuild(object, volume).await {
                 Ok(()) => {
@@ -383,11 +387,16 @@ impl Inner {
                     report.note_damaged(&object.path);
                 }
                 // It may be there another time: what is acknowledged is on every volume in service.
-                Err(Rebuild::Read(error)) => return Err(error.to_string()),
+                Err(Rebuild::Read(error)) => {
+                    unread.push(error.to_string());
+                    if unread.len() >= UNREAD_MAX {
+                        break;
+                    }
+                }
                 Err(Rebuild::Write(why)) => return Err(why),
             }
         }
-        Ok(())
+        unread.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Remembers which shards a volume holds.

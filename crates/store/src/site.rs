@@ -3,9 +3,11 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::Place;
 
@@ -23,7 +25,7 @@ pub(crate) struct Site {
     pub(crate) place: Arc<dyn Place>,
     /// Operations that have not come back yet.
     pub(crate) busy: Arc<AtomicUsize>,
-    /// Those of them that nobody waits for any more.
+    /// Those of them that have taken longer than they may.
     pub(crate) late: Arc<AtomicUsize>,
 }
 
@@ -47,22 +49,6 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Whoever waits for an operation. When he no longer does, it is late until it comes back.
-struct Waiting {
-    late: Arc<AtomicUsize>,
-    /// Shared with the operation: the last of the two ends the count.
-    left: Arc<OnceLock<Busy>>,
-    has_ended: bool,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.left.get_or_init(|| Busy::begin(&self.late));
-        }
     }
 }
 
@@ -115,7 +101,7 @@ impl Site {
     }
 
     /// Runs an operation of the place to its end in a task of its own, and waits `grace` for it. It is
-    /// late from then on, or from when this is dropped.
+    /// late from then on, whether anybody waits for it or not.
     pub(crate) async fn run<T, F>(
         &self,
         grace: Duration,
@@ -125,27 +111,24 @@ impl Site {
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
-        let busy = Busy::begin(&self.busy);
-        let left = Arc::<OnceLock<Busy>>::default();
-        let mut waiting = Waiting {
-            late: Arc::clone(&self.late),
-            left: Arc::clone(&left),
-            has_ended: false,
-        };
+        let (busy, late) = (Busy::begin(&self.busy), Arc::clone(&self.late));
         let work = work(Arc::clone(&self.place));
-        let task = tokio::spawn(async move {
-            let done = work.await;
-            drop((busy, left));
-            done
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut work = std::pin::pin!(work);
+            // Whoever waited may be gone by now.
+            if let Ok(done) = timeout(grace, &mut work).await {
+                drop(busy);
+                drop(tell.send(done));
+                return;
+            }
+            let _late = Busy::begin(&late);
+            let words = format!("no answer within {} ms", grace.as_millis());
+            drop(tell.send(Err(io::Error::new(io::ErrorKind::TimedOut, words))));
+            drop(work.await);
         });
-        let Ok(ended) = tokio::time::timeout(grace, task).await else {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer within {} ms", grace.as_millis()),
-            ));
-        };
-        waiting.has_ended = true;
-        ended.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+        let stopped = |_| Err(io::Error::other("the operation has stopped"));
+        told.await.unwrap_or_else(stopped)
     }
 }
 

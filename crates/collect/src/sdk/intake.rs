@@ -1,7 +1,7 @@
 //! From an SDK's records to a durable commit.
 
 use governance::{AccountRules, Admitted, Arrival};
-use model::opt_out::OptOut;
+use model::opt_out::{self, OptOut};
 use model::record::{Entry, Quarantined, Record, Source};
 use model::submission::Batch;
 use model::{Secret, Timestamp};
@@ -89,20 +89,46 @@ impl Intake {
         let records = batch.records.len();
         let mut admitted = governance::admit(&rules, batch, &arrival, state.announced());
         let mut entries = admitted.take_entries();
-        if state.refuses(&rules, sent.device, &entries) {
+        let out_since = state.out_since(&rules, sent.device);
+        let said = entries.iter().filter_map(OptOut::of);
+        let newer: Vec<bool> = said
+            .filter(|it| out_since < Some(it.at))
+            .map(|it| it.is_out)
+            .collect();
+        if out_since.is_some() && newer.is_empty() {
             return Self::of_opted_out(rules, records, (source, received_at));
         }
+        let is_out_again = out_since.is_some() && newer.iter().all(|is_out| *is_out);
         let secret = &rules.person_key_secret;
         ids::derive(secret, sent.salt, admitted.as_sent(), &mut entries);
         entries.iter_mut().for_each(|entry| kept(entry, sent.keep));
         let mut intake = Self::of_nothing(rules, (source, received_at));
         intake.facts.accepted = admitted.processed();
         intake.facts.rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
-        Self {
-            admitted,
-            entries,
-            ..intake
+        intake.admitted = admitted;
+        intake.entries = entries;
+        if is_out_again {
+            intake.keep_only_what_opts_out(records);
         }
+        intake
+    }
+
+    /// Of a device that is out and opts out once more only that is kept of its records: an opting in of
+    /// between the two, which comes late, is to find it.
+    pub(super) fn keep_only_what_opts_out(&mut self, records: usize) {
+        self.entries.retain_mut(|entry| {
+            let says_it = OptOut::of(entry).is_some_and(|it| it.is_out);
+            if let Record::ProfileChange(it) = &mut entry.record {
+                it.changes.retain(|step| opt_out::said(step).is_some());
+            }
+            says_it
+        });
+        self.admitted = Admitted::default();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.facts.accepted = count(self.entries.len());
+        self.facts.rejected = 0;
+        self.facts.reason = OPTED_OUT;
+        self.opted_out = Some(count(records.saturating_sub(self.entries.len())));
     }
 
     /// Whether the device has opted out: its address is not kept either.

@@ -165,9 +165,11 @@ impl Arrived<'_> {
         };
         let records = batch.records.len();
         let mut intake = Intake::of_records(self.state, Arc::clone(&rules), batch, from, &sent);
-        if told.is_out && !intake.says_out() {
-            // By its own mark, whatever is known of it here.
-            intake = Intake::of_opted_out(rules, records, from);
+        // By its own mark, whatever is known of it here.
+        match intake.says_out() {
+            true if told.is_out => intake.keep_only_what_opts_out(records),
+            false if told.is_out => intake = Intake::of_opted_out(rules, records, from),
+            true | false => {}
         }
         told.is_out |= intake.is_out();
         if self.query.uses_ip && !told.is_out && !intake.says_out() {

@@ -18,13 +18,11 @@ pub(super) async fn execute(
     act: Option<RestrictionAct>,
 ) -> Result<Value> {
     let rules = rules_of_people(installation, account)?;
-    let named = match key_of(&rules, &whom) {
-        Some(key) => key,
-        None => {
-            let found = find_person(installation, &rules, whom).await?;
-            found.and_then(|view| view.key).ok_or_else(nobody)?
-        }
-    };
+    let by_name = key_of(&rules, &whom);
+    // Whoever is found by a device is named by an identity, if there is one: a device changes hands.
+    let found = find_person(installation, &rules, whom).await?;
+    let named = found.and_then(|view| view.key).or(by_name);
+    let named = named.ok_or_else(nobody)?;
     let policy = person_policy(rules.id, Some(&rules));
     let mut keys = installation
         .engine()

@@ -79,7 +79,12 @@ fn a_configured_name_that_the_certificate_is_for_comes_before_the_others_in_it()
             "in.example.com",
         ),
         // A wildcard stands for one label.
-        (wild, vec![], vec!["b.test", "a.in.example.com"], "example.com"),
+        (
+            wild,
+            vec![],
+            vec!["b.test", "a.in.example.com"],
+            "example.com",
+        ),
         // By a wildcard it may be another plane's: what stands in it comes first.
         (
             &["*.example.com", "in.example.com"],

@@ -137,6 +137,7 @@ async fn operations_whose_callers_have_gone_count_as_late() {
             assert_eq!(read.unwrap(), "there");
             answered += 1;
         }
+        pass(sim.settings.read_grace).await;
     }
     let late = sim.volumes.late_operations();
     assert!((1..=16).contains(&late), "{late}");

@@ -147,7 +147,7 @@ impl State {
     pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
         self.out_since(rules, device).is_some_and(|since| {
             let mut said = sent.iter().filter_map(OptOut::of);
-            !said.any(|it| !it.is_out && since < it.at)
+            !said.any(|it| !it.is_out && since <= it.at)
         })
     }
 

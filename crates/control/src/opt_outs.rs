@@ -16,7 +16,7 @@ const OPT_OUT: &str = "INSERT INTO opt_outs (account, device, since) VALUES ($1,
 /// Of one who is out already.
 const OUT_AGAIN: &str = "UPDATE opt_outs SET since = MAX(since, $3) \
     WHERE account = $1 AND device = $2";
-const OPT_IN: &str = "DELETE FROM opt_outs WHERE account = $1 AND device = $2 AND since < $3";
+const OPT_IN: &str = "DELETE FROM opt_outs WHERE account = $1 AND device = $2 AND since <= $3";
 
 impl Control {
     /// The devices that are out, as far as what they said is in parts.

@@ -46,7 +46,7 @@ impl OptedOut {
     }
 
     /// Remembers what devices have said, once it is durable: what a device said last by its own time
-    /// holds, and of two of one time the opting out. (An opting in that finds nobody out is not held.)
+    /// holds, and of two of one time the one that is told last. (An opting in that finds nobody out is not held.)
     /// How many devices found no room.
     pub fn remember(&self, said: &[OptOut]) -> u64 {
         if said.is_empty() {
@@ -68,7 +68,7 @@ impl OptedOut {
                     devices.insert(it.device, it.at);
                 }
                 (true, None) => without_room += 1,
-                (false, Some(since)) if since < it.at => {
+                (false, Some(since)) if since <= it.at => {
                     devices.remove(&it.device);
                 }
                 (false, _) => {}

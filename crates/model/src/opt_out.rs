@@ -43,8 +43,7 @@ impl OptOut {
     }
 }
 
-/// What each device has said last, by its own time, in whichever order it is told: of two of one time the
-/// opting out holds.
+/// What each device has said last, by its own time: of two of one time what was received last.
 #[derive(Debug, Clone, Default)]
 pub struct Latest(BTreeMap<(AccountId, PersonKey), OptOut>);
 
@@ -56,13 +55,24 @@ impl Latest {
         said.sort_by_key(|it| it.at);
         said
     }
+
+    /// Adds what was received before all that is here already.
+    pub fn extend_with_earlier(&mut self, earlier: Self) {
+        for (device, it) in earlier.0 {
+            let known = self.0.entry(device).or_insert(it);
+            if known.at < it.at {
+                *known = it;
+            }
+        }
+    }
 }
 
 impl Extend<OptOut> for Latest {
+    /// Adds what was received after all that is here already, in that order.
     fn extend<I: IntoIterator<Item = OptOut>>(&mut self, said: I) {
         for it in said {
             let known = self.0.entry((it.account, it.device)).or_insert(it);
-            if (known.at, known.is_out) < (it.at, it.is_out) {
+            if known.at <= it.at {
                 *known = it;
             }
         }

@@ -36,7 +36,6 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
     let mut read = futures::stream::iter(commits)
         .map(|commit| async move { (commit.size_bytes, journal.read_once(commit.id).await) })
         .buffered(PARALLEL);
-    // Of each device what it said last: commits are not read in the order in which it was said.
     let mut said = Latest::default();
     let (mut remembered, mut bytes, mut has_room) = (0_usize, 0, true);
     while let Some((size_bytes, entries)) = read.next().await {
@@ -52,7 +51,9 @@ pub(crate) async fn recall(installation: &Installation) -> Result<()> {
         }
         match entries {
             Ok(entries) => {
-                said.extend(entries.iter().filter_map(OptOut::of));
+                let mut of_commit = Latest::default();
+                of_commit.extend(entries.iter().filter_map(OptOut::of));
+                said.extend_with_earlier(of_commit);
                 has_room = has_room && collect.recall(&entries);
             }
             Err(error) => {

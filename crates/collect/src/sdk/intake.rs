@@ -91,10 +91,12 @@ impl Intake {
         let mut entries = admitted.take_entries();
         let out_since = state.out_since(&rules, sent.device);
         let said = entries.iter().filter_map(OptOut::of);
-        let newer: Vec<bool> = said
-            .filter(|it| out_since < Some(it.at))
-            .map(|it| it.is_out)
-            .collect();
+        // Of one second an opting in counts when it comes last, as it does here.
+        let counts = |it: &OptOut| match it.is_out {
+            true => out_since < Some(it.at),
+            false => out_since <= Some(it.at),
+        };
+        let newer: Vec<bool> = said.filter(counts).map(|it| it.is_out).collect();
         if out_since.is_some() && newer.is_empty() {
             return Self::of_opted_out(rules, records, (source, received_at));
         }
@@ -124,11 +126,16 @@ impl Intake {
             says_it
         });
         self.admitted = Admitted::default();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        self.facts.accepted = count(self.entries.len());
+        // What opts out is one record, by however many names it is kept.
+        let kept = u32::from(!self.entries.is_empty());
+        let others = u32::try_from(records).unwrap_or(u32::MAX);
+        let others = others.saturating_sub(kept);
+        self.facts.accepted = kept;
         self.facts.rejected = 0;
-        self.facts.reason = OPTED_OUT;
-        self.opted_out = Some(count(records.saturating_sub(self.entries.len())));
+        if others > 0 {
+            self.facts.reason = OPTED_OUT;
+        }
+        self.opted_out = Some(others);
     }
 
     /// Whether the device has opted out: its address is not kept either.

@@ -24,12 +24,13 @@ fn is_out(table: &OptedOut, device: u8) -> bool {
 }
 
 #[test]
-fn a_device_is_out_until_it_opts_in_later_than_it_opted_out() {
-    let cases: [(&[(bool, i64)], bool); 8] = [
+fn a_device_is_out_until_it_opts_in_that_was_not_said_before_it_opted_out() {
+    let cases: [(&[(bool, i64)], bool); 9] = [
         (&[], false),
         (&[(true, 5)], true),
         (&[(true, 5), (false, 6)], false),
-        (&[(true, 5), (false, 5)], true),
+        (&[(true, 5), (false, 5)], false),
+        (&[(true, 5), (false, 5), (true, 5)], true),
         (&[(true, 5), (false, 4)], true),
         (&[(true, 5), (true, 3), (false, 4)], true),
         (&[(true, 5), (false, 6), (true, 7)], true),

@@ -76,7 +76,7 @@ async fn a_browser_that_opts_in_again_is_kept_from_that_on() {
     let opt_in = "&type=push&optOut=false";
     let told = "s('abc:OO',1789999000,false,3,true);";
     let of_session = IN.replace("\"g\"", "\"s\":1789999000,\"g\"");
-    for second in [1_789_999_980, 1_789_999_990] {
+    for second in [1_789_999_980, 1_789_999_989] {
         let stale = script_at(&room, second, &of_session, opt_in).await;
         assert!(stale.body.ends_with(told), "{}", stale.body);
     }
@@ -158,8 +158,9 @@ async fn a_phone_is_out_from_the_batch_that_says_so_to_the_one_that_opts_in() {
         (Some(true), 1_789_999_990),
         (None, 1_789_999_991),
         (Some(false), 1_789_999_980),
-        (Some(false), 1_789_999_992),
-        (None, 1_789_999_993),
+        (Some(true), 1_789_999_992),
+        (Some(false), 1_789_999_993),
+        (None, 1_789_999_994),
     ];
     for (opts_out, second) in sends {
         let request = android(&room).body(batch(opts_out, second).into());
@@ -170,9 +171,13 @@ async fn a_phone_is_out_from_the_batch_that_says_so_to_the_one_that_opts_in() {
     let taps = kept.iter().filter(|it| it.contains("Tap"));
     let taps: Vec<_> = taps.map(String::as_str).collect();
     let tap = |second: u32| format!("android {PHONE} Tap {{\"n\":{second}}}");
-    assert_eq!(taps, [1_789_999_990, 1_789_999_992, 1_789_999_993].map(tap));
+    assert_eq!(taps, [1_789_999_990, 1_789_999_993, 1_789_999_994].map(tap));
+    // Of the batch that opts out once more that is kept.
+    let said = format!("{PHONE} put ct_optout true");
+    let said = kept.iter().filter(|it| it.ends_with(&said));
+    assert_eq!(said.count(), 2, "{kept:?}");
     let refused = refused(&room).await;
-    assert_eq!(refused.len(), 2);
+    assert_eq!(refused.len(), 3);
     let is_hashed = |it: &RequestLine| matches!(it.peer, Peer::Hashed { .. });
     assert!(refused.iter().all(is_hashed), "{refused:?}");
 }

@@ -41,7 +41,8 @@ pub(super) fn check(path: &str, page: &str) {
                     "data-copy",
                 ] {
                     if let Some(id) = tag.attributes.get(name) {
-                        named.push((name, id));
+                        // Some of them are lists.
+                        named.extend(id.split(' ').map(|id| (name, id)));
                     }
                 }
                 if tag.name == "form" {

@@ -143,11 +143,11 @@ impl State {
     }
 
     /// Whether nothing may be kept of what is sent again of a device: it has opted out, and does not opt in
-    /// by it.
+    /// later by it: of one second, what is replayed came before.
     pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {
         self.out_since(rules, device).is_some_and(|since| {
             let mut said = sent.iter().filter_map(OptOut::of);
-            !said.any(|it| !it.is_out && since <= it.at)
+            !said.any(|it| !it.is_out && since < it.at)
         })
     }
 

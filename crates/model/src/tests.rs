@@ -196,7 +196,7 @@ fn a_device_opts_out_and_in_by_what_its_sdk_says_last() {
 }
 
 #[test]
-fn what_a_device_said_last_holds_in_whichever_order_it_is_told() {
+fn what_a_device_said_last_holds_and_of_one_time_what_was_received_last() {
     let said = |device: u8, is_out: bool, second: i64| OptOut {
         account: AccountId::installation(),
         device: PersonKey([device; 16]),
@@ -207,7 +207,6 @@ fn what_a_device_said_last_holds_in_whichever_order_it_is_told() {
         said(1, true, 5),
         said(1, false, 9),
         said(1, true, 7),
-        said(2, false, 4),
         said(2, true, 4),
     ];
     for _ in 0..told.len() {
@@ -215,5 +214,19 @@ fn what_a_device_said_last_holds_in_whichever_order_it_is_told() {
         let mut latest = Latest::default();
         latest.extend(told);
         assert_eq!(latest.into_said(), [said(2, true, 4), said(1, false, 9)]);
+    }
+    let of = |it| {
+        let mut latest = Latest::default();
+        latest.extend([it]);
+        latest
+    };
+    let (out, back) = (said(1, true, 5), said(1, false, 5));
+    for (first, last) in [(out, back), (back, out)] {
+        let mut latest = of(first);
+        latest.extend([last]);
+        assert_eq!(latest.into_said(), [last]);
+        let mut latest = of(last);
+        latest.extend_with_earlier(of(first));
+        assert_eq!(latest.into_said(), [last]);
     }
 }

@@ -298,7 +298,7 @@ impl Inner {
         let mut held = Held::of(names);
         for _ in 0..ROUNDS_MAX {
             let found = self.difference(index, &held);
-            self.level(&volume, &mut held, found, SLOW_GRACE, report)
+            self.level(&volume, &mut held, found, SLOW_GRACE, UNREAD_MAX, report)
                 .await
                 .map_err(failed)?;
             self.note_held(index, &held);
@@ -308,7 +308,7 @@ impl Inner {
             let left = self.difference(index, &held);
             if left.is_little() {
                 let grace = self.settings.write_grace;
-                self.level(&volume, &mut held, left, grace, report)
+                self.level(&volume, &mut held, left, grace, 0, report)
                     .await
                     .map_err(failed)?;
                 self.slots.mark_in(index, self.index.version()).await?;
@@ -343,13 +343,14 @@ impl Inner {
 
     /// Removes from a volume what it holds too much, each time within `grace`, and puts there what it
     /// lacks, but for what is lost. Fails in the end when an object could not be read for now: the others have
-    /// their shards by then.
+    /// their shards by then, if there were at most `unread_max` of it.
     async fn level(
         self: &Arc<Self>,
         volume: &Serving,
         held: &mut Held,
         found: Difference,
         grace: Duration,
+        unread_max: usize,
         report: &mut RepairReport,
     ) -> std::result::Result<(), String> {
         for names in found.extra.chunks(256) {
@@ -388,8 +389,15 @@ impl Inner {
                 }
                 // It may be there another time: what is acknowledged is on every volume in service.
                 Err(Rebuild::Read(error)) => {
+                    tracing::warn!(
+                        object.path = &*object.path,
+                        volume.number = volume_number(volume.index),
+                        volume.place = volume.place_name(),
+                        %error,
+                        "a volume stays out: an object cannot be read for now"
+                    );
                     unread.push(error.to_string());
-                    if unread.len() >= UNREAD_MAX {
+                    if unread.len() > unread_max {
                         break;
                     }
                 }

@@ -18,9 +18,9 @@ section! {
         /// The name by which apps reach the SDK endpoints, with the port unless that is 443: /hello tells
         /// it to phones, whatever name they came by. When empty, the first of `acme.names`, then of
         /// `tls.names`, that stands in the certificate of `tls.collect`; else the first host in it that
-        /// has no wildcard beneath it; else one of those names that it is for by a wildcard (a warning
-        /// where none is surely meant). Without such a file the first of `acme.names`, or else of
-        /// `tls.names`; each with the port listened on.
+        /// has no wildcard beneath it; else one of those names that it is for by a wildcard; else any host
+        /// in it (a warning where none is surely meant). Without such a file, or a host in it, the first of
+        /// `acme.names`, or else of `tls.names`; each with the port listened on.
         collect_name: String = String::new(),
         /// The REST API (TLS).
         api: SocketAddr = loopback(8442),

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use crate::announced::KeySet;
 use crate::{AccountRules, Announced, Announcements, LeftOutProperty};
 use links::{Links, NewLink};
-use stages::{Kept, Keyed, LeftOut, Name, Visible};
+use stages::{Kept, Keyed, Name, Visible};
 
 /// How and when an upload came.
 #[derive(Clone, Copy)]
@@ -165,7 +165,7 @@ pub fn admit(
     for rejection in batch.rejections {
         admission.reject(rejection);
     }
-    for keyed in keyed(rules, &mut batch.records, announced) {
+    for keyed in &mut keyed(rules, &mut batch.records, announced) {
         admission.consider(keyed);
     }
     for link in std::mem::take(&mut admission.links).of_devices() {
@@ -205,7 +205,7 @@ struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    fn consider(&mut self, keyed: Keyed<'_, '_>) {
+    fn consider(&mut self, keyed: &mut Keyed<'_, '_>) {
         let decided = keyed
             .time(self.rules, self.arrival.received_at)
             .and_then(|timed| timed.want(self.rules))
@@ -240,11 +240,10 @@ impl Admission<'_> {
             ts_sent,
             left_out,
         } = visible.into_kept();
-        let LeftOut {
-            properties,
-            mut as_sent,
-        } = left_out;
-        self.out.left_out.extend(properties);
+        let as_sent = left_out.map(|it| {
+            self.out.left_out.extend(it.properties);
+            it.as_sent
+        });
         for name in names.iter().filter(|it| !it.is_beside()) {
             self.announce(name, submission, ts);
         }
@@ -252,7 +251,7 @@ impl Admission<'_> {
             let suppressed = &self.rules.suppressed;
             suppressed.hides(link.from, ts) || suppressed.hides(link.to, ts)
         };
-        let mut links = links::of(&names, person, self.placed(ts));
+        let mut links = links::of(names, person, self.placed(ts));
         links.retain(|it| !is_hidden(it));
         for link in links {
             // A device beside an identity has its name in that one's time.
@@ -278,7 +277,9 @@ impl Admission<'_> {
             } => {
                 let name: Box<str> = name.into();
                 let id = self.next_id();
-                self.note(id, as_sent);
+                if let Some(as_sent) = as_sent {
+                    self.note(id, as_sent);
+                }
                 self.push(Record::Event(Event {
                     id,
                     person,
@@ -294,8 +295,11 @@ impl Admission<'_> {
             }
             Content::Profile { changes, .. } if changes.is_empty() => {}
             Content::Profile { changes, .. } => {
-                as_sent.ts = ts_sent;
-                let of_device = self.opt_out_of_device(&names, ts, &changes);
+                let as_sent = AsSent {
+                    ts: ts_sent,
+                    ..as_sent.unwrap_or_default()
+                };
+                let of_device = self.opt_out_of_device(names, ts, &changes);
                 self.change(person, ts, changes, as_sent);
                 if let Some((device, step)) = of_device {
                     let as_sent = AsSent {

@@ -68,18 +68,20 @@ pub(super) struct Keyed<'s, 'a> {
     names: Names,
 }
 
-/// A record whose time is settled.
+/// A record whose time is settled. It is large where it lies, so from here on it is borrowed.
 pub(super) struct Timed<'s, 'a> {
-    keyed: Keyed<'s, 'a>,
+    submission: &'s mut Submission<'a>,
+    person: PersonKey,
+    names: &'s [Name],
     ts: Timestamp,
     ts_sent: Option<Timestamp>,
 }
 
 /// A record that the account's dictionary wants, and properties of it that it does not.
-pub(super) struct Wanted<'s, 'a>(Timed<'s, 'a>, LeftOut);
+pub(super) struct Wanted<'s, 'a>(Timed<'s, 'a>, Option<Box<LeftOut>>);
 
 /// What the account's dictionary has taken out of a record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LeftOut {
     pub(super) properties: Vec<LeftOutProperty>,
     /// What was there before.
@@ -93,10 +95,11 @@ pub(super) struct Visible<'s, 'a>(Kept<'s, 'a>);
 pub(super) struct Kept<'s, 'a> {
     pub(super) submission: &'s mut Submission<'a>,
     pub(super) person: PersonKey,
-    pub(super) names: Names,
+    pub(super) names: &'s [Name],
     pub(super) ts: Timestamp,
     pub(super) ts_sent: Option<Timestamp>,
-    pub(super) left_out: LeftOut,
+    /// Of most records nothing is.
+    pub(super) left_out: Option<Box<LeftOut>>,
 }
 
 impl<'s, 'a> Visible<'s, 'a> {
@@ -147,11 +150,11 @@ impl<'s, 'a> Keyed<'s, 'a> {
 
     /// Settles the time: none is now, too far ahead is now with the original beside it, older than
     /// the account keeps events is refused.
-    pub(super) fn time(
-        self,
+    pub(super) fn time<'k>(
+        &'k mut self,
         rules: &AccountRules,
         received_at: Timestamp,
-    ) -> Result<Timed<'s, 'a>, Rejection> {
+    ) -> Result<Timed<'k, 'a>, Rejection> {
         let sent = self.submission.ts.unwrap_or(received_at);
         let is_event = matches!(self.submission.content, Content::Event { .. });
         if is_event && sent < rules.kept_since(received_at) {
@@ -164,7 +167,9 @@ impl<'s, 'a> Keyed<'s, 'a> {
             (sent, None)
         };
         Ok(Timed {
-            keyed: self,
+            submission: &mut *self.submission,
+            person: self.person,
+            names: &self.names,
             ts,
             ts_sent,
         })
@@ -174,21 +179,24 @@ impl<'s, 'a> Keyed<'s, 'a> {
 impl<'s, 'a> Timed<'s, 'a> {
     /// Asks the account's dictionary.
     pub(super) fn want(self, rules: &AccountRules) -> Result<Wanted<'s, 'a>, Rejection> {
-        let submission = &mut *self.keyed.submission;
+        let submission = &mut *self.submission;
         let (name, properties) = match &mut submission.content {
             Content::Event {
                 name, properties, ..
             } => (name, properties),
             Content::Profile { changes, .. } => {
                 let unwanted = rules.dictionary.judge_profile(changes);
-                let left_out = unwanted.map(|(changes, properties)| LeftOut {
-                    properties,
-                    as_sent: AsSent {
+                let left_out = unwanted.map(|(changes, properties)| {
+                    let as_sent = AsSent {
                         changes: Some(changes),
                         ..AsSent::default()
-                    },
+                    };
+                    Box::new(LeftOut {
+                        properties,
+                        as_sent,
+                    })
                 });
-                return Ok(Wanted(self, left_out.unwrap_or_default()));
+                return Ok(Wanted(self, left_out));
             }
         };
         let verdict = if rules.discarded_events.contains(name.as_ref()) {
@@ -196,15 +204,20 @@ impl<'s, 'a> Timed<'s, 'a> {
         } else {
             rules.dictionary.judge(name, properties)
         };
-        let mut left_out = LeftOut::default();
-        match verdict {
-            Verdict::Keep => {}
+        let left_out = match verdict {
+            Verdict::Keep => None,
             Verdict::KeepOnly(known, others) => {
-                left_out.as_sent.properties = Some(std::mem::replace(properties, known));
-                left_out.properties = others;
+                let as_sent = AsSent {
+                    properties: Some(std::mem::replace(properties, known)),
+                    ..AsSent::default()
+                };
+                Some(Box::new(LeftOut {
+                    properties: others,
+                    as_sent,
+                }))
             }
             Verdict::Refuse(reason) => return Err(rejection(submission, reason)),
-        }
+        };
         Ok(Wanted(self, left_out))
     }
 }
@@ -217,12 +230,14 @@ impl<'s, 'a> Wanted<'s, 'a> {
     /// # Errors
     /// The names that the record adds to the deletion: nothing else of it is kept.
     pub(super) fn screen(self, rules: &AccountRules) -> Result<Visible<'s, 'a>, Vec<Reach>> {
-        let Self(Timed { keyed, ts, ts_sent }, left_out) = self;
-        let Keyed {
+        let Self(timed, left_out) = self;
+        let Timed {
             submission,
             person,
             names,
-        } = keyed;
+            ts,
+            ts_sent,
+        } = timed;
         let suppressed = &rules.suppressed;
         let hidden = names
             .iter()

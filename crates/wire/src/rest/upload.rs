@@ -24,6 +24,9 @@ const RECORD_BYTES_LIKELY: usize = 256;
 /// Levels that stand around a record: the body and the list.
 const LEVELS_AROUND: usize = 2;
 
+/// The type of a record about a push token.
+const TOKEN: &str = "token";
+
 /// Decodes an upload's body.
 ///
 /// # Errors
@@ -148,12 +151,16 @@ fn element<'a>(
         scanner.value(depth)?;
     }
     let text = scanner.since(start)?;
-    like.tokens = like.tokens.saturating_add(usize::from(fields.is_token()));
+    let record_type = fields.record_type.and_then(|it| it.string());
+    let record_type = record_type.as_deref();
+    like.tokens = like
+        .tokens
+        .saturating_add(usize::from(record_type == Some(TOKEN)));
     if like.tokens > limit::TOKENS_PER_UPLOAD_MAX {
         return Err(Malformed);
     }
     let decided = if is_object {
-        fields.decide()
+        fields.decide(record_type)
     } else {
         Err(RejectReason::TypeUnknown)
     };
@@ -192,11 +199,6 @@ impl<'a> Fields<'a> {
         self.key_twice |= place.replace(value).is_some();
     }
 
-    fn is_token(&self) -> bool {
-        let record_type = self.record_type.and_then(|it| it.string());
-        record_type.is_some_and(|it| it == "token")
-    }
-
     /// Whom the record is about, when it is refused.
     fn subject(&self) -> Subject {
         if self.key_twice {
@@ -207,12 +209,11 @@ impl<'a> Fields<'a> {
     }
 
     /// Decides on a record, in the order in which the vendor's server complains.
-    fn decide(&self) -> Result<Decided<'a>, RejectReason> {
+    fn decide(&self, record_type: Option<&str>) -> Result<Decided<'a>, RejectReason> {
         if self.key_twice || self.names.key_twice {
             return Err(RejectReason::KeyTwice);
         }
-        let record_type = self.record_type.and_then(|it| it.string());
-        match record_type.as_deref() {
+        match record_type {
             Some("event") => {
                 let names = self.names.decode()?;
                 let ts = time::decode(self.ts)?;
@@ -225,7 +226,7 @@ impl<'a> Fields<'a> {
                 let content = profile::decode(self.profile_data, names.identity.as_deref())?;
                 Ok((names, ts, content))
             }
-            Some("token") => {
+            Some(TOKEN) => {
                 let names = self.names.decode_device()?;
                 let ts = time::decode(self.ts)?;
                 Ok((names, ts, token::decode(self.token_data)?))

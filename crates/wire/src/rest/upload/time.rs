@@ -31,30 +31,37 @@ pub(super) fn decode(field: Option<Value<'_>>) -> Result<Option<Timestamp>, Reje
     time.map(Some).ok_or(RejectReason::TimeInvalid)
 }
 
-/// Digits, with a decimal fraction or without.
+/// Digits, with a decimal fraction or, as nearly all, without.
 fn seconds(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
-    if whole.len() > SECONDS_DIGITS_MAX
-        || text.len() > TEXT_BYTES_MAX
-        || fraction.is_empty()
-        || !is_number(whole)
-        || !is_number(fraction)
-    {
-        return None;
-    }
-    let seconds = number(whole.bytes());
-    let zeros = std::iter::repeat(b'0');
-    let thousandths = number(fraction.bytes().chain(zeros).take(3));
-    let ms = seconds.wrapping_mul(1_000).wrapping_add(thousandths);
-    (seconds > 0).then(|| Timestamp::from_ms(ms))
+    let (seconds, ms) = match number(text) {
+        Some(seconds) => (seconds, 0),
+        None if text.len() > TEXT_BYTES_MAX => return None,
+        None => {
+            let (whole, fraction) = text.split_once('.')?;
+            (number(whole)?, thousandths(fraction)?)
+        }
+    };
+    (seconds > 0).then(|| Timestamp::from_ms(seconds.wrapping_mul(1_000).wrapping_add(ms)))
 }
 
-/// What a few digits are: ten of them, and three of a fraction, are far from overflow.
-fn number(digits: impl Iterator<Item = u8>) -> i64 {
-    digits.fold(0, |sum: i64, digit| {
-        let digit = i64::from(digit.wrapping_sub(b'0'));
-        sum.wrapping_mul(10).wrapping_add(digit)
+/// The first three digits of a fraction; none when it is not of digits alone.
+fn thousandths(fraction: &str) -> Option<i64> {
+    if fraction.is_empty() || !fraction.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let zeros = std::iter::repeat_n('0', 3);
+    let digits: String = fraction.chars().chain(zeros).take(3).collect();
+    number(&digits)
+}
+
+/// What ten digits at most are, which is far from overflow; none when one is no digit.
+fn number(digits: &str) -> Option<i64> {
+    if digits.len() > SECONDS_DIGITS_MAX {
+        return None;
+    }
+    digits.bytes().try_fold(0, |sum: i64, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        Some(sum.wrapping_mul(10).wrapping_add(i64::from(digit)))
     })
 }
 

@@ -1,5 +1,7 @@
 //! What Android's and iOS's SDKs send, replayed through TLS: their headers, query strings and bodies.
 
+mod ios;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::Secret;
@@ -10,7 +12,6 @@ use crate::client::Client;
 use crate::harness::{Account, Installation, Server};
 
 const ANDROID: &str = "__0123456789abcdef0123456789abcdef";
-const IPHONE: &str = "-0123456789ABCDEF0123456789ABCDEF";
 /// The answer to a batch where the account wants every event.
 const TAKEN: &str = r#"{"arp":{"d_e":[]}}"#;
 /// 2026-10-01T00:00:00Z.
@@ -31,6 +32,23 @@ fn android(client: &Client, account: &Account) -> reqwest::RequestBuilder {
         .header("X-CleverTap-Token", &account.sdk_token)
 }
 
+/// An item of the batch, made `n` seconds after the start.
+fn item(n: u64, mut item: Value) -> Value {
+    let more = json!({"s": START, "pg": 1, "ep": START + n, "f": true, "lsl": 0, "dsync": false, "n": "Home"});
+    item.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    item
+}
+
+/// As [`item`], an event.
+fn event(n: u64, name: &str, data: Value) -> Value {
+    item(
+        n,
+        json!({"type": "event", "evtName": name, "evtData": data}),
+    )
+}
+
 /// A batch of Android's with every type of item: what it does first, and after signing in.
 fn batch(account: &Account) -> Value {
     let meta = json!({
@@ -42,19 +60,6 @@ fn batch(account: &Account) -> Value {
             "wdt": 2.81, "hgt": 6.1, "dpi": 400, "dt": 1, "locale": "en_IN", "cc": "in",
             "GoogleAdID": "38400000-8cf0-11bd-b23e-10b96e40000d", "GoogleAdIDLimit": false},
     });
-    let item = |n: u64, mut item: Value| {
-        let more = json!({"s": START, "pg": 1, "ep": START + n, "f": true, "lsl": 0, "dsync": false, "n": "Home"});
-        item.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        item
-    };
-    let event = |n, name: &str, data: Value| {
-        item(
-            n,
-            json!({"type": "event", "evtName": name, "evtData": data}),
-        )
-    };
     json!([
         meta,
         event(
@@ -97,6 +102,25 @@ fn batch(account: &Account) -> Value {
             json!({"Amount": 300, "Items": [{"c": "Books"}, {"c": "Toys"}]})
         ),
     ])
+}
+
+/// A body as encryption in transit has it.
+fn envelope(key: &Secret<[u8; 32]>, body: &str) -> String {
+    let sealed = seal::transit::seal(key, [1; 12], body.as_bytes()).unwrap();
+    json!({
+        "itp": STANDARD.encode(sealed), "itk": STANDARD.encode(key.expose()), "itv": STANDARD.encode([1; 12]),
+    })
+    .to_string()
+}
+
+/// What an answer says under the key of its request.
+async fn opened(key: &Secret<[u8; 32]>, answer: Response) -> String {
+    assert_eq!(answer.headers()["x-clevertap-encryption-enabled"], "true");
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let bytes = |name: &str| STANDARD.decode(answer[name].as_str().unwrap()).unwrap();
+    let nonce = bytes("itv").try_into().unwrap();
+    let text = seal::transit::open(key, nonce, &bytes("itp")).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 /// The protocol takes nothing but 200 for a success, and a domain for a reason to send again.
@@ -239,23 +263,11 @@ async fn an_encrypted_batch_is_answered_encrypted_or_refused_so_that_it_comes_pl
     let phone = phone(&room, &server, &account);
     let key = Secret::new([7; 32]);
     let body = batch(&account).to_string();
-    let sealed = seal::transit::seal(&key, [1; 12], body.as_bytes()).unwrap();
-    let envelope = json!({
-        "itp": STANDARD.encode(sealed), "itk": STANDARD.encode(key.expose()), "itv": STANDARD.encode([1; 12]),
-    });
     let request = || {
         let request = android(&phone, &account).header("X-CleverTap-Encryption-Enabled", "true");
-        request.body(envelope.to_string())
+        request.body(envelope(&key, &body))
     };
-    let answer = accepted(request()).await;
-    assert_eq!(answer.headers()["x-clevertap-encryption-enabled"], "true");
-    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    let bytes = |name: &str| STANDARD.decode(answer[name].as_str().unwrap()).unwrap();
-    let nonce = bytes("itv").try_into().unwrap();
-    assert_eq!(
-        seal::transit::open(&key, nonce, &bytes("itp")).unwrap(),
-        TAKEN.as_bytes()
-    );
+    assert_eq!(opened(&key, accepted(request()).await).await, TAKEN);
     let all = json!({"App Launched": 1, "Charged": 1, "Product Viewed": 1, "Tap": 2});
     assert_eq!(counts(&room, &account).await, all);
 
@@ -264,75 +276,6 @@ async fn an_encrypted_batch_is_answered_encrypted_or_refused_so_that_it_comes_pl
     assert_eq!(request().send().await.unwrap().status().as_u16(), 402);
     accepted(android(&phone, &account).body(body)).await;
     assert_eq!(counts(&room, &account).await, all, "it had come before");
-}
-
-#[tokio::test]
-async fn an_iphone_whose_body_alone_says_who_it_is() {
-    let room = Installation::new();
-    let account = room.account("ios");
-    let server = room.serve();
-    let phone = phone(&room, &server, &account);
-    let meta = json!({
-        "type": "meta", "tk": account.sdk_token, "g": IPHONE, "id": account.id,
-        "af": {"OS Version": "17.4", "Version": "3.0", "Make": "Apple", "Model": "iPhone15,3", "useIP": true},
-    });
-    let event = json!({"type": "event", "evtName": "Opened", "evtData": {"n": 1.5}, "ep": START, "s": START});
-    let token = json!({"type": "data", "pg": 1, "data": {"id": "apns-1", "action": "register", "type": "apns"}});
-    let body = json!([meta, event, token]);
-    accepted(phone.anonymous("POST", "/a1?os=iOS").body(body.to_string())).await;
-
-    let client = server.client(&account);
-    let opened = events(&client, "Opened").await;
-    assert_eq!(opened[0]["event_props"], json!({"n": 1.5}));
-    assert_eq!(opened[0]["profile"]["objectId"], IPHONE);
-    assert_eq!(opened[0]["profile"]["platform"], "iOS", "{opened:?}");
-    let shown = client
-        .get(&format!("/1/profile.json?objectId={IPHONE}"))
-        .await;
-    let device = &shown.body["record"]["platformInfo"][0];
-    assert_eq!(
-        (&device["push_token"], &device["make"]),
-        (&json!("apns-1"), &json!("Apple")),
-        "{shown:?}"
-    );
-    let peers = room.query(&account, "SELECT peer FROM requests WHERE path = '/a1'");
-    assert_eq!(peers, [json!({"peer": "127.0.0.1"})], "it has allowed it");
-}
-
-#[tokio::test]
-async fn an_iphone_whose_headers_say_who_it_is() {
-    let room = Installation::new();
-    let account = room.account("ios-headers");
-    let server = room.serve();
-    let phone = phone(&room, &server, &account);
-    let iphone = |method: &str, path: &str| {
-        let request = phone.anonymous(method, path);
-        request.header("X-CleverTap-Account-Id", &account.id)
-    };
-    // It asks where to send without a query string.
-    let hello = iphone("GET", "/hello").send().await.unwrap();
-    let here = format!("localhost:{}", server.address("collect").port());
-    assert_eq!(hello.status().as_u16(), 200);
-    assert_eq!(hello.headers()["x-wzrk-rd"], *here);
-    assert_eq!(hello.headers()["x-wzrk-spiky-rd"], *here);
-
-    let body = json!([
-        {"type": "meta", "g": IPHONE, "af": {"OS Version": "17.4", "Make": "Apple"}},
-        {"type": "event", "evtName": "Opened", "evtData": {"n": 1.5}, "ep": START, "s": START},
-    ]);
-    let send = |token: &str| {
-        let path = format!("/a1?os=iOS&t=70000&ts={START}");
-        let request = iphone("POST", &path).header("X-CleverTap-Token", token);
-        request.body(body.to_string())
-    };
-    assert!(send("wrong").send().await.is_err(), "it was answered");
-    let answer = accepted(send(&account.sdk_token)).await;
-    assert_eq!(answer.text().await.unwrap(), TAKEN);
-    let opened = events(&server.client(&account), "Opened").await;
-    assert_eq!(opened.len(), 1, "{opened:?}");
-    assert_eq!(opened[0]["profile"]["objectId"], IPHONE);
-    let sources = room.query(&account, "SELECT DISTINCT source FROM events");
-    assert_eq!(sources, [json!({"source": "ios"})]);
 }
 
 #[tokio::test]

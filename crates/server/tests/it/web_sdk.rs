@@ -35,9 +35,16 @@ async fn events(client: &Client, name: &str) -> Vec<Value> {
     records.iter().map(|it| it["event_props"].clone()).collect()
 }
 
-async fn profile(client: &Client, identity: &str) -> Value {
-    let path = format!("/1/profile.json?identity={identity}");
+async fn profile(client: &Client, by: &str) -> Value {
+    let path = format!("/1/profile.json?{by}");
     client.get(&path).await.body["record"].clone()
+}
+
+/// All that is known of a person but for the time zone, which is this machine's.
+fn known(record: &Value) -> Value {
+    let mut data = record["profileData"].clone();
+    data.as_object_mut().unwrap().remove("tz");
+    data
 }
 
 /// How often a person did what.
@@ -60,7 +67,7 @@ async fn check(mode: &str, encryption: &str) {
     let server = room.serve();
     let seen = browse(&server, &account, mode);
 
-    // Everything was answered, and nothing is left to be sent again but what was never sent.
+    // Everything was answered. (The story goes on once nothing is left to be sent again.)
     let statuses = seen["statuses"].as_array().unwrap();
     let refused = statuses.iter().filter(|it| **it == 402).count();
     assert_eq!(is_refused, refused > 0, "{statuses:?}");
@@ -72,17 +79,20 @@ async fn check(mode: &str, encryption: &str) {
     );
     assert_eq!(seen["isFallback"], is_refused, "it goes on without");
     assert_eq!(seen["errors"], json!([]));
+    // What was held back while the browser was out is sent once it is another's, beside that one's own.
     assert_eq!(
-        (&seen["left"], &seen["sentWhileOut"]),
-        (&json!(1), &json!(0))
+        (&seen["sentWhileOut"], &seen["sentAfterClear"]),
+        (&json!(0), &json!(2))
     );
-    // None of the two is among the values.
+    // It is not among the values, and none of these two.
     assert_eq!(
         (&seen["sneaked"], &seen["otherTab"]),
         (&json!(200), &json!(200))
     );
     assert_eq!(seen["resent"], json!([200, 200]));
     assert_eq!(seen["synced"], "ok");
+    assert_eq!(seen["variables"], json!([{}, "hi"]));
+    assert_eq!(seen["custom"], "_w_shop:user(1)!@$-x");
     assert_eq!(
         seen["anonymous"], seen["back"],
         "who comes back has the id of before"
@@ -94,6 +104,7 @@ async fn check(mode: &str, encryption: &str) {
     );
 
     values(&room, &account, &server).await;
+    pages_and_tokens(&room, &account, &seen);
     people(&server.client(&account), &seen).await;
     log(&room, &account);
 }
@@ -113,17 +124,24 @@ async fn values(room: &Installation, account: &Account, server: &Server) {
             )
         })
         .collect();
-    let names = [
+    let mut all = once(&[
+        "After Clear",
         "After Login",
         "As Other",
         "As Third",
         "Back In",
+        "Before Load",
+        "By Custom Id",
         "Charged",
         "Jill again",
+        "Notification Clicked",
+        "Notification Viewed",
+        "Offline",
         "Product Viewed",
         "With Address",
-    ];
-    assert_eq!(counts, once(&names));
+    ]);
+    all.insert("Clicked".to_owned(), 2);
+    assert_eq!(counts, all);
     assert_eq!(room.count(account, "SELECT count(*) FROM quarantine"), 0);
 
     let client = server.client(account);
@@ -143,14 +161,60 @@ async fn values(room: &Installation, account: &Account, server: &Server) {
         ("As Other", 2),
         ("As Third", 3),
         ("Back In", 5),
+        ("Offline", 6),
+        ("By Custom Id", 7),
+        ("Before Load", 8),
+        ("After Clear", 9),
     ] {
         assert_eq!(events(&client, name).await, [json!({"k": k})]);
     }
+    let shown = room.query(
+        account,
+        "SELECT name, \"p:wzrk_id\" AS id, \"p:wzrk_pivot\" AS pivot, \"p:wzrk_slideNo\" AS slide, \
+         \"p:wzrk_bc\" AS bc FROM events WHERE name LIKE 'Notification%' ORDER BY name",
+    );
+    let of = |name: &str, slide: Value| {
+        json!({
+            "name": name, "id": "1700000000_20261001", "pivot": "wzrk_default", "slide": slide, "bc": "x",
+        })
+    };
+    let clicked = of("Notification Clicked", json!(2));
+    assert_eq!(shown, [clicked, of("Notification Viewed", Value::Null)]);
 }
 
-/// Three people on one browser stay three.
+/// What the browser says of itself and of its pages, and its push token, as they were sent.
+fn pages_and_tokens(room: &Installation, account: &Account, seen: &Value) {
+    let by = json!({"lib": "web-sdk-v2.5.2", "protocol": "http", "Flutter": 20_300});
+    let context = "SELECT context FROM events WHERE name = 'After Login'";
+    assert_eq!(room.query(account, context), [json!({"context": by})]);
+    let rows = room.query(
+        account,
+        "SELECT DISTINCT op, value FROM profile_changes \
+         WHERE value LIKE '%utm_source%' OR value LIKE '%push-token-1%' ORDER BY op, value",
+    );
+    let url = |path: &str| format!("{}{path}", seen["origin"].as_str().unwrap());
+    let cart = json!({
+        "lib": "web-sdk-v2.5.2", "protocol": "http", "Flutter": 20_300,
+        "utm_source": "ad", "utm_medium": "cpc", "utm_campaign": "c2",
+        "page": url("/cart?utm_source=ad&utm_medium=cpc&utm_campaign=c2"),
+    });
+    let shop = json!({
+        "lib": "web-sdk-v2.5.2", "protocol": "http",
+        "utm_source": "news", "utm_medium": "email", "utm_campaign": "c1",
+        "page": url("/shop?utm_source=news&utm_medium=email&utm_campaign=c1"),
+    });
+    let keys = json!({"p256dh": "p", "auth": "a"});
+    let token = json!({"id": "push-token-1", "type": "chrome", "keys": keys});
+    let said = [("device", cart), ("device", shop), ("token", token)];
+    assert_eq!(
+        rows,
+        said.map(|(op, value)| json!({"op": op, "value": value}))
+    );
+}
+
+/// Three people on one browser stay three, and browsers of nobody stay nobody's.
 async fn people(client: &Client, seen: &Value) {
-    let jill = profile(client, "u-42").await;
+    let jill = profile(client, "identity=u-42").await;
     assert_eq!(
         (&jill["name"], &jill["email"], &jill["phone"]),
         (
@@ -160,35 +224,57 @@ async fn people(client: &Client, seen: &Value) {
         ),
         "{jill}"
     );
-    let data = &jill["profileData"];
-    assert_eq!(
-        data["score"], 13,
-        "what was known before signing in is hers: {jill}"
-    );
-    assert_eq!(data["sizes"], json!(["m", "l"]), "{jill}");
-    assert_eq!(data["Plan"], json!(null), "it was removed: {jill}");
-    assert_eq!(data["Customer Type"], "Platinum", "{jill}");
-    assert_eq!(data["MSG-email"], false, "{jill}");
-    assert_eq!(data["DOB"], "$D_0", "{jill}");
-    let hers = [
+    // What was known before signing in is hers, and what she removed is gone.
+    let data = json!({
+        "score": 13, "sizes": ["m", "xl"], "lucky": [7, 21], "Customer Type": "Platinum", "MSG-email": false,
+        "DOB": "$D_0", "Gender": "F", "Tier": "$E_gold", "Address": {"City": "Pune", "Floors": [1, 2]},
+        "Latitude": 19.07, "Longitude": 72.87, "ct_optout": false,
+    });
+    assert_eq!(known(&jill), data);
+    let mut hers = once(&[
         "After Login",
         "Back In",
         "Charged",
         "Jill again",
+        "Notification Clicked",
+        "Notification Viewed",
+        "Offline",
         "Product Viewed",
         "With Address",
-    ];
-    assert_eq!(did(&jill), once(&hers));
-    let other = profile(client, "u-99").await;
+    ]);
+    hers.insert("Clicked".to_owned(), 2);
+    assert_eq!(did(&jill), hers);
+    let other = profile(client, "identity=u-99").await;
     assert_eq!(
         (&other["name"], did(&other)),
         (&json!("Other"), once(&["As Other"]))
     );
-    let third = profile(client, "u-7").await;
+    let third = profile(client, "email=third@example.com").await;
     assert_eq!(
         (&third["name"], did(&third)),
         (&json!("Third"), once(&["As Third"]))
     );
+    let data = json!({
+        "FBID": "f-7", "Gender": "M", "Married": "Y", "Education": "Graduate", "Employed": "Y",
+        "DOB": "$D_19470815", "Latitude": 12.97, "Longitude": 77.59,
+    });
+    assert_eq!(known(&third), data);
+    let early = profile(client, "identity=u-5").await;
+    assert_eq!(
+        (&early["name"], &early["objectId"], did(&early)),
+        (&json!("Early"), &seen["early"], once(&["Before Load"]))
+    );
+    let cleared = seen["afterClear"].as_str().unwrap();
+    for (id, event) in [
+        (cleared, "After Clear"),
+        ("_w_shop%3Auser(1)!%40%24-x", "By Custom Id"),
+    ] {
+        let nobody = profile(client, &format!("objectId={id}")).await;
+        assert_eq!(
+            (&nobody["identity"], did(&nobody)),
+            (&Value::Null, once(&[event]))
+        );
+    }
 
     // The token went from hand to hand, and is where it was last.
     let device = |record: &Value, id: &Value| -> Value {

@@ -179,11 +179,14 @@ fn types_and_names_of_people() {
         let token = "{\"type\":\"token\",\"tokenData\":{\"id\":\"x\",\"type\":\"wns\"}";
         check(&format!("{token}{device}}}"), None);
     }
-    check_names(",\"objectId\":\"a b\"", Some(ObjectIdInvalid));
-    check_names(
-        ",\"identity\":\"u\",\"objectId\":\"<\"",
-        Some(ObjectIdInvalid),
-    );
+    for custom in ["__hShop(1)!:@$_-=|<>;+.9", "_w_shop:user(1)!@$-x"] {
+        check_names(&format!(",\"objectId\":\"{custom}\""), None);
+    }
+    // Nothing in one ends a text in the script that browsers are answered with.
+    for illegal in ["a b", "'", "\\\"", "\\\\", "/", "&", "`", "\u{e9}"] {
+        let named = format!(",\"identity\":\"u\",\"objectId\":\"{illegal}\"");
+        check_names(&named, Some(ObjectIdInvalid));
+    }
 }
 
 #[test]

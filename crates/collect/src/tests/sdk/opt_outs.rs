@@ -183,6 +183,22 @@ async fn a_phone_is_out_from_the_batch_that_says_so_to_the_one_that_opts_in() {
 }
 
 #[tokio::test]
+async fn each_record_that_opts_out_once_more_is_counted_by_however_many_names_it_is_kept() {
+    let room = Room::new().await;
+    let first = batch(Some(true), 1_789_999_990);
+    let mut again: Value = serde_json::from_str(&batch(Some(true), 1_789_999_991)).unwrap();
+    let nameless = json!({"type":"profile","profile":{"ct_optout":true},"ep":1_789_999_992});
+    again.as_array_mut().unwrap().push(nameless);
+    for body in [first, again.to_string()] {
+        let request = android(&room).body(body.into()).unwrap();
+        assert_eq!(send(&room, request).await.unwrap().status, 200);
+    }
+    let refused = refused(&room).await;
+    let accepted: Vec<u32> = refused.iter().map(|it| it.accepted).collect();
+    assert_eq!(accepted, [2]);
+}
+
+#[tokio::test]
 async fn who_has_opted_out_is_known_after_a_start_by_what_is_durable() {
     let (before, after) = (Room::new().await, Room::new().await);
     opt_out(&before).await;

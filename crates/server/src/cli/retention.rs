@@ -4,10 +4,10 @@ use anyhow::Result;
 use control::RequestRetention;
 use model::limit::{RETENTION_DAYS_MAX, RETENTION_DAYS_MIN};
 
-use super::account::show;
+use super::account::{ask, show};
 use super::confirm::confirm;
-use super::{Format, Installation, block_on};
-use crate::admin::{AccountRequest, Request, call};
+use super::{Format, Installation};
+use crate::admin::AccountRequest;
 use crate::failure::{Failure, Kind};
 
 /// How long things are kept.
@@ -44,27 +44,26 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
-        let loaded = self.installation.read()?;
         let requests = match self.requests_as_configured {
             true => Some(RequestRetention::AsConfigured),
             false => self.requests_days.map(RequestRetention::Days),
         };
-        let ask = |may_shorten| {
+        let set = |may_shorten| {
             let request = AccountRequest::Retention {
                 account: self.account.clone(),
                 days: self.days,
                 requests,
                 may_shorten,
             };
-            block_on(call(&loaded, Request::Account(request), |_| Ok(())))
+            ask(&self.installation, request)
         };
-        let said = match ask(self.yes) {
+        let said = match set(self.yes) {
             Err(error) if Failure::of(&error).kind == Kind::Unconfirmed => {
                 confirm(
                     "less would be kept, and what is removed does not come back",
                     "nothing was set",
                 )?;
-                ask(true)
+                set(true)
             }
             said => said,
         };

@@ -4,10 +4,10 @@ use anyhow::Result;
 use control::RequestRetention;
 use model::limit::{RETENTION_DAYS_MAX, RETENTION_DAYS_MIN};
 
-use super::account::{ask, show};
+use super::account::show;
 use super::confirm::confirm;
-use super::{Format, Installation};
-use crate::admin::AccountRequest;
+use super::{Format, Installation, block_on};
+use crate::admin::{AccountRequest, Request, call};
 use crate::failure::{Failure, Kind};
 
 /// How long things are kept.
@@ -44,26 +44,28 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
+        // What is confirmed is done to the installation that was asked.
+        let loaded = self.installation.read()?;
         let requests = match self.requests_as_configured {
             true => Some(RequestRetention::AsConfigured),
             false => self.requests_days.map(RequestRetention::Days),
         };
-        let set = |may_shorten| {
+        let ask = |may_shorten| {
             let request = AccountRequest::Retention {
                 account: self.account.clone(),
                 days: self.days,
                 requests,
                 may_shorten,
             };
-            ask(&self.installation, request)
+            block_on(call(&loaded, Request::Account(request), |_| Ok(())))
         };
-        let said = match set(self.yes) {
+        let said = match ask(self.yes) {
             Err(error) if Failure::of(&error).kind == Kind::Unconfirmed => {
                 confirm(
                     "less would be kept, and what is removed does not come back",
                     "nothing was set",
                 )?;
-                set(true)
+                ask(true)
             }
             said => said,
         };

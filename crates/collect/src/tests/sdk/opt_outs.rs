@@ -131,6 +131,19 @@ async fn a_browser_that_opts_out_again_is_not_brought_back_by_what_it_said_betwe
     assert_eq!(kept(&room).await, before);
 }
 
+#[tokio::test]
+async fn of_a_marked_browser_an_opting_out_of_before_the_one_that_holds_is_not_kept() {
+    let room = Room::new().await;
+    opt_out(&room).await;
+    let before = kept(&room).await;
+    let marked = OUT.replace("\"abc\"", "\"abc:OO\"");
+    let earlier = "&type=push&optOut=true";
+    let earlier = script_at(&room, 1_789_999_980, &marked, earlier).await;
+    assert!(earlier.body.ends_with(",3,true);"), "{}", earlier.body);
+    assert_eq!(kept(&room).await, before);
+    assert_eq!(refused(&room).await.len(), 1);
+}
+
 /// How many requests have left a whole address.
 async fn whole_addresses(room: &Room) -> usize {
     let lines = room.lines().await.into_iter();

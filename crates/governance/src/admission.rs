@@ -10,9 +10,10 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
+use model::opt_out::{self, OptOut};
 use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
-use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp, opt_out};
+use model::{IdentityKind, PersonKey, RawJson, RecordId, Timestamp};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -52,6 +53,7 @@ pub struct Admitted {
     as_sent: HashMap<RecordId, AsSent>,
     processed: u32,
     suppressed: u32,
+    opting_out: u32,
 }
 
 /// A record gave another name to a deleted person: the deletion must be extended to that name.
@@ -112,6 +114,12 @@ impl Admitted {
     #[must_use]
     pub const fn suppressed(&self) -> u32 {
         self.suppressed
+    }
+
+    /// Records among the entries by which a device opts out, each once by however many names it is kept.
+    #[must_use]
+    pub const fn opting_out(&self) -> u32 {
+        self.opting_out
     }
 
     /// Names that turned out to belong to deleted people.
@@ -301,6 +309,9 @@ impl Admission<'_> {
                 };
                 let of_device = self.opt_out_of_device(names, ts, &changes);
                 self.change(person, ts, changes, as_sent);
+                let said = self.out.entries.last().and_then(OptOut::of);
+                let opts_out = said.is_some_and(|it| it.is_out);
+                self.out.opting_out = self.out.opting_out.saturating_add(u32::from(opts_out));
                 if let Some((device, step)) = of_device {
                     let as_sent = AsSent {
                         ts: ts_sent,

@@ -8,12 +8,12 @@ use lake::PropertyReader;
 use lake::schema::{OVERFLOW, PERSON_KEY, PropertyColumn, RECORD_ID, TS};
 use model::record::{Source, Table};
 use model::{PersonKey, RawJson, RecordId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::conditions::{Conditions, PropertyFilter};
 use crate::masked;
-use crate::people::PersonView;
+use crate::people::{PeopleReader, PersonView, ProfileParts};
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::{Snapshot, TableRows};
@@ -82,6 +82,28 @@ pub struct EventRow {
     pub context: Option<RawJson>,
     /// Whose it is. Records of one person share it.
     pub person: Arc<PersonView>,
+}
+
+/// Puts beside each event whose it is.
+pub(crate) async fn put_people(
+    rows: &mut [EventRow],
+    people: &mut PeopleReader<'_>,
+    parts: ProfileParts,
+) -> Result<()> {
+    let of_row = |row: &EventRow| people.links.person(row.key, row.ts);
+    let of_rows: Vec<PersonKey> = rows.iter().map(of_row).collect();
+    let mut distinct = of_rows.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let views = people.read(&distinct, parts).await?.into_iter();
+    let views: HashMap<PersonKey, Arc<PersonView>> =
+        views.map(|(key, view)| (key, Arc::new(view))).collect();
+    for (row, person) in rows.iter_mut().zip(of_rows) {
+        if let Some(view) = views.get(&person) {
+            row.person = Arc::clone(view);
+        }
+    }
+    Ok(())
 }
 
 impl Engine {

@@ -13,7 +13,7 @@ use model::catalog::PartMeta;
 use model::record::Table;
 use model::{PersonKey, RecordId, Timestamp};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::conditions::Conditions;
@@ -21,6 +21,7 @@ use crate::events::{self, EventRow, EventsQuery};
 use crate::masked;
 use crate::newest::Rank;
 use crate::people::{PeopleReader, PersonView, ProfileParts, TABLES};
+use crate::ranks::Places;
 use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::TableRows;
@@ -77,41 +78,8 @@ struct Asked<'a> {
     room: usize,
 }
 
-/// The newest events of a page, by rank, with their names: the oldest goes when there are too many.
-#[derive(Debug)]
-struct Page {
-    spots: BTreeMap<Rank, Box<str>>,
-    room: usize,
-}
-
-impl Page {
-    const fn new(room: usize) -> Self {
-        Self {
-            spots: BTreeMap::new(),
-            room,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.spots.len() >= self.room
-    }
-
-    /// The oldest of a full page: what is older is not on it.
-    fn oldest(&self) -> Option<Rank> {
-        let oldest = self.spots.keys().next().copied();
-        oldest.filter(|_| self.is_full())
-    }
-
-    fn add(&mut self, rank: Rank, name: &str) {
-        if self.oldest().is_some_and(|oldest| rank <= oldest) {
-            return;
-        }
-        self.spots.insert(rank, Box::from(name));
-        if self.spots.len() > self.room {
-            self.spots.pop_first();
-        }
-    }
-}
+/// The newest events, with their names.
+type Spots = Places<Reverse<Rank>, Box<str>>;
 
 impl Engine {
     /// The newest events that match `query`, at most `limit`, below a position; those of one person
@@ -141,22 +109,7 @@ impl Engine {
                 room: limit.saturating_add(1),
             };
             let (mut records, more) = self.newest(&asked, limit).await?;
-            let names: Vec<PersonKey> = records
-                .iter()
-                .map(|row| people.links.person(row.key, row.ts))
-                .collect();
-            let distinct: BTreeSet<PersonKey> = names.iter().copied().collect();
-            let distinct: Vec<PersonKey> = distinct.into_iter().collect();
-            let views = people.read(&distinct, ONLY_PROFILES).await?;
-            let views: HashMap<PersonKey, Arc<PersonView>> = views
-                .into_iter()
-                .map(|(key, view)| (key, Arc::new(view)))
-                .collect();
-            for (row, name) in records.iter_mut().zip(names) {
-                if let Some(view) = views.get(&name) {
-                    row.person = Arc::clone(view);
-                }
-            }
+            events::put_people(&mut records, &mut people, ONLY_PROFILES).await?;
             let next = records.last().filter(|_| more).map(|last| Before {
                 ts: last.ts,
                 record: last.record,
@@ -194,7 +147,7 @@ impl Engine {
             };
             let mut seen = HashSet::new();
             let mut last = Vec::new();
-            for ((ts, _, key), event) in self.spots(&asked).await?.into_iter().rev() {
+            for (Reverse((ts, _, key)), event) in self.spots(&asked).await?.found {
                 let person = people.links.person(key, ts);
                 if last.len() < limit && seen.insert(person) {
                     last.push((person, event, ts));
@@ -229,7 +182,7 @@ impl Engine {
     }
 
     /// Which events are on a page.
-    async fn spots(&self, asked: &Asked<'_>) -> Result<BTreeMap<Rank, Box<str>>> {
+    async fn spots(&self, asked: &Asked<'_>) -> Result<Spots> {
         if asked.is_plain()
             && let Some(left_out) = asked.policy.left_out()?
             && let Some(spots) = self.known(asked, &left_out).await?
@@ -245,55 +198,60 @@ impl Engine {
         &self,
         asked: &Asked<'_>,
         left_out: &Arc<Suppressions>,
-    ) -> Result<Option<BTreeMap<Rank, Box<str>>>> {
-        let mut page = Page::new(asked.room);
+    ) -> Result<Option<Spots>> {
+        let mut spots = Spots::new(asked.room);
         let tail = Arc::new(asked.rows.tail_alone());
-        self.look(asked, &tail, &mut page).await?;
+        self.look(asked, &tail, &mut spots).await?;
         // Below it, something may be missing.
         let mut floor: Option<Rank> = None;
         let mut parts = asked.newest_last();
-        while let Some(some) = asked.next_parts(&mut parts, &page) {
+        while let Some(some) = asked.next_parts(&mut parts, &spots) {
             let digests = self.digests(&self.inner.newest, asked.rows, &some, left_out);
             for digest in digests.await? {
                 let only = asked.policy.events.as_deref();
                 for (name, of_name) in digest.of(asked.query.event.as_deref(), only) {
                     floor = floor.max(of_name.floor());
                     for rank in of_name.ranks().filter(|it| asked.is_in_time(*it)) {
-                        page.add(rank, name);
+                        spots.add(Reverse(rank), || Box::from(name));
                     }
                 }
             }
         }
-        let is_known = match (floor, page.oldest()) {
+        let is_known = match (floor, spots.last()) {
             (None, _) => true,
-            (Some(floor), Some(oldest)) => floor <= oldest,
+            (Some(floor), Some(Reverse(oldest))) => floor <= *oldest,
             (Some((ts, ..)), None) => ts < asked.query.from,
         };
-        Ok(is_known.then_some(page.spots))
+        Ok(is_known.then_some(spots))
     }
 
     /// Which events are on a page, by what decides that.
-    async fn looked_for(&self, asked: &Asked<'_>) -> Result<BTreeMap<Rank, Box<str>>> {
-        let mut page = Page::new(asked.room);
+    async fn looked_for(&self, asked: &Asked<'_>) -> Result<Spots> {
+        let mut spots = Spots::new(asked.room);
         let tail = Arc::new(asked.rows.tail_alone());
-        self.look(asked, &tail, &mut page).await?;
+        self.look(asked, &tail, &mut spots).await?;
         let mut parts = asked.newest_last();
-        while let Some(some) = asked.next_parts(&mut parts, &page) {
+        while let Some(some) = asked.next_parts(&mut parts, &spots) {
             let some = Arc::new(asked.rows.parts_alone(some));
-            self.look(asked, &some, &mut page).await?;
+            self.look(asked, &some, &mut spots).await?;
         }
-        Ok(page.spots)
+        Ok(spots)
     }
 
     /// Adds to a page what is on it of `rows`, by what decides that alone.
-    async fn look(&self, asked: &Asked<'_>, rows: &Arc<TableRows>, page: &mut Page) -> Result<()> {
+    async fn look(
+        &self,
+        asked: &Asked<'_>,
+        rows: &Arc<TableRows>,
+        spots: &mut Spots,
+    ) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
         let is_plain = asked.is_plain();
         let mut filter = asked.filter();
-        if let Some((ts, ..)) = page.oldest() {
-            filter = filter.and(column(TS).gt_eq(tables::time(ts)));
+        if let Some(Reverse((ts, ..))) = spots.last() {
+            filter = filter.and(column(TS).gt_eq(tables::time(*ts)));
         }
         let read = Read {
             filter: Some(filter),
@@ -305,7 +263,7 @@ impl Engine {
         self.each_rank(rows, policy, conditions, Order::Any, read, |event| {
             let (ts, _, key) = event.rank;
             if asked.is_of(key, ts) && event.holds() {
-                page.add(event.rank, event.name);
+                spots.add(Reverse(event.rank), || Box::from(event.name));
             }
         })
         .await
@@ -316,11 +274,11 @@ impl Engine {
     async fn whole(
         &self,
         asked: &Asked<'_>,
-        spots: BTreeMap<Rank, Box<str>>,
+        spots: Spots,
     ) -> Result<Option<(Vec<EventRow>, bool)>> {
         let (policy, memory) = (asked.policy, &self.inner.whole);
-        let mut page = Gathered::of(spots.keys().map(|rank| (*rank, Reverse(*rank))));
-        for rank in spots.keys() {
+        let mut page = Gathered::of(spots.found.keys().map(|spot| (spot.0, *spot)));
+        for Reverse(rank) in spots.found.keys() {
             if let Some(row) = memory.find(policy.account, *rank) {
                 page.add(row);
             }
@@ -364,10 +322,11 @@ impl Asked<'_> {
     fn next_parts(
         &self,
         parts: &mut Vec<Arc<PartMeta>>,
-        page: &Page,
+        spots: &Spots,
     ) -> Option<Vec<Arc<PartMeta>>> {
         let newest = parts.last()?;
-        if page.oldest().is_some_and(|(ts, ..)| newest.ts_max < ts) {
+        let last = spots.last();
+        if last.is_some_and(|Reverse((ts, ..))| newest.ts_max < *ts) {
             return None;
         }
         // One person's events are few, wherever they are.

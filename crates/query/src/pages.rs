@@ -14,14 +14,15 @@ use datafusion::logical_expr::{Expr, SortExpr, cast};
 use lake::schema::{PERSON_KEY, RECORD_ID, TS};
 use model::record::Table;
 use model::{Day, PersonKey, RecordId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conditions::Conditions;
 use crate::events::{self, EventRow, EventsQuery};
 use crate::newest::Rank;
-use crate::people::{PeopleReader, PersonView, ProfileParts, TABLES};
+use crate::people::{PeopleReader, ProfileParts, TABLES};
+use crate::ranks::Places;
 use crate::reads::Read;
 use crate::scan::Order;
 use crate::snapshot::TableRows;
@@ -73,39 +74,6 @@ struct Asked<'a> {
     room: usize,
 }
 
-/// The first places that were found: the last one goes when there are too many.
-#[derive(Debug)]
-struct Places {
-    found: BTreeSet<Place>,
-    room: usize,
-}
-
-impl Places {
-    const fn new(room: usize) -> Self {
-        Self {
-            found: BTreeSet::new(),
-            room,
-        }
-    }
-
-    /// The last place of a full page: what comes after it is not on it.
-    fn last(&self) -> Option<&Place> {
-        let last = self.found.last();
-        last.filter(|_| self.found.len() >= self.room)
-    }
-
-    fn may_have(&self, place: Place) -> bool {
-        self.last().is_none_or(|last| place < *last)
-    }
-
-    fn add(&mut self, place: Place) {
-        self.found.insert(place);
-        if self.found.len() > self.room {
-            self.found.pop_last();
-        }
-    }
-}
-
 impl Engine {
     /// The events that match `query`, at most `limit`, after a position; fewer where these have more
     /// bytes than [`model::limit::PAGE_BYTES_MAX`].
@@ -133,22 +101,7 @@ impl Engine {
             };
             let (mut rows, more) = self.page_rows(&asked, limit).await?;
             let mut people = PeopleReader::new(self, &snapshot, policy).await?;
-            let mut names: Vec<PersonKey> = Vec::with_capacity(rows.len());
-            for row in &rows {
-                names.push(people.links.person(row.key, row.ts));
-            }
-            let distinct: BTreeSet<PersonKey> = names.iter().copied().collect();
-            let distinct: Vec<PersonKey> = distinct.into_iter().collect();
-            let views = people.read(&distinct, parts).await?;
-            let views: HashMap<PersonKey, Arc<PersonView>> = views
-                .into_iter()
-                .map(|(key, view)| (key, Arc::new(view)))
-                .collect();
-            for (row, name) in rows.iter_mut().zip(names) {
-                if let Some(view) = views.get(&name) {
-                    row.person = Arc::clone(view);
-                }
-            }
+            events::put_people(&mut rows, &mut people, parts).await?;
             let next = rows.last().filter(|_| more).map(|last| Position {
                 day: last.ts.day(),
                 person: last.key,
@@ -171,7 +124,7 @@ impl Engine {
         if more {
             places.pop_last();
         }
-        let mut page = Gathered::of(places.into_iter().map(|place| (rank_of(place), place)));
+        let mut page = Gathered::of(places.into_iter().map(|(place, rank)| (rank, place)));
         self.gather(asked.rows, asked.policy, asked.policy, &mut page)
             .await?;
         let (rows, is_cut) = page.finish()?;
@@ -180,7 +133,7 @@ impl Engine {
     }
 
     /// The first places from the position on, as many as there is room for.
-    async fn places(&self, asked: &Asked<'_>) -> Result<BTreeSet<Place>> {
+    async fn places(&self, asked: &Asked<'_>) -> Result<BTreeMap<Place, Rank>> {
         let mut places = Places::new(asked.room);
         let tail = Arc::new(asked.rows.tail_alone());
         if let Some(window) = asked.window_of_tail() {
@@ -188,7 +141,7 @@ impl Engine {
         }
         let parts = Arc::new(asked.rows.parts_alone(asked.rows.parts.clone()));
         for window in asked.windows() {
-            if !places.may_have(window.begin()) {
+            if !places.may_have(&window.begin()) {
                 break;
             }
             self.look_in(asked, &parts, window, &mut places).await?;
@@ -202,7 +155,7 @@ impl Engine {
         asked: &Asked<'_>,
         rows: &Arc<TableRows>,
         window: Window,
-        places: &mut Places,
+        places: &mut Places<Place, Rank>,
     ) -> Result<()> {
         let (policy, conditions) = (asked.policy, &asked.conditions);
         let (order, read) = asked.read(window);
@@ -213,8 +166,8 @@ impl Engine {
         };
         self.each_rank(rows, policy, conditions, order, read, |event| {
             let place = place_of(event.rank);
-            if places.may_have(place) && event.holds() {
-                places.add(place);
+            if places.may_have(&place) && event.holds() {
+                places.add(place, || event.rank);
             }
         })
         .await
@@ -223,10 +176,6 @@ impl Engine {
 
 fn place_of((ts, record, key): Rank) -> Place {
     (ts.day(), key, ts, record)
-}
-
-const fn rank_of((_, key, ts, record): Place) -> Rank {
-    (ts, record, key)
 }
 
 impl Asked<'_> {

@@ -4,6 +4,7 @@
 use futures::StreamExt;
 use lake::PropertyReader;
 use lake::schema::{PERSON_KEY, RECORD_ID, TS};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::conditions::Conditions;
@@ -13,6 +14,44 @@ use crate::reads::{self, Read};
 use crate::scan::Order;
 use crate::snapshot::TableRows;
 use crate::{Engine, ReadPolicy, Result};
+
+/// The first places on a page that were found, and what stands there: the last one goes when there are
+/// too many.
+#[derive(Debug)]
+pub(crate) struct Places<P, T> {
+    pub(crate) found: BTreeMap<P, T>,
+    room: usize,
+}
+
+impl<P: Ord, T> Places<P, T> {
+    pub(crate) const fn new(room: usize) -> Self {
+        Self {
+            found: BTreeMap::new(),
+            room,
+        }
+    }
+
+    /// The last place of a full page: what comes after it is not on it.
+    pub(crate) fn last(&self) -> Option<&P> {
+        let last = self.found.keys().next_back();
+        last.filter(|_| self.found.len() >= self.room)
+    }
+
+    pub(crate) fn may_have(&self, place: &P) -> bool {
+        self.last().is_none_or(|last| place < last)
+    }
+
+    /// Takes what stands at a place, if that may be on the page.
+    pub(crate) fn add(&mut self, place: P, it: impl FnOnce() -> T) {
+        if !self.may_have(&place) {
+            return;
+        }
+        self.found.insert(place, it());
+        if self.found.len() > self.room {
+            self.found.pop_last();
+        }
+    }
+}
 
 /// An event that may be on a page.
 #[derive(Debug)]

@@ -450,7 +450,10 @@ impl Inner {
             if count == 0 {
                 continue;
             }
-            let removed = serving.slowly(move |place| async move { place.delete(&old).await });
+            let removed = serving.run(
+                SLOW_GRACE,
+                move |place| async move { place.delete(&old).await },
+            );
             if removed.await.is_ok() {
                 report.garbage_removed = report.garbage_removed.saturating_add(count);
             }

@@ -158,17 +158,4 @@ impl Serving {
         }
         self.site.run(grace, work).await
     }
-
-    /// Runs an operation that may take long, not for ever.
-    pub(crate) async fn slowly<T, F>(
-        &self,
-        work: impl FnOnce(Arc<dyn Place>) -> F,
-    ) -> Result<T, String>
-    where
-        T: Send + 'static,
-        F: Future<Output = io::Result<T>> + Send + 'static,
-    {
-        let done = self.run(SLOW_GRACE, work).await;
-        done.map_err(|error| error.to_string())
-    }
 }

@@ -22,12 +22,24 @@ pub(super) struct Intake {
     entries: Vec<Entry>,
     facts: Facts,
     from: (Source, Timestamp),
-    /// Records of a device that has opted out; none where it has not.
-    opted_out: Option<u32>,
+    pub(super) standing: Standing,
+    /// Records of which nothing is kept, because their device is out.
+    opted_out: u32,
     /// The key under which the sender wants its answer.
     pub(super) answer_key: Option<Secret<[u8; 32]>>,
     /// The sender asks for the account's variables.
     pub(super) wants_variables: bool,
+}
+
+/// Whether a device is out, by what is known of it and by what it sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is not.
+    In,
+    /// It opts out now: what it sent is kept, and its address is not.
+    OptsOut,
+    /// It was out before: of what can be read only that is kept which opts out once more.
+    Out,
 }
 
 /// What a device has sent.
@@ -36,6 +48,8 @@ pub(super) struct Sent<'a> {
     pub(super) device: &'a str,
     /// Tells it from what says the same and is not the same. It must name the device.
     pub(super) salt: &'a [u8],
+    /// It is out by a mark of its own, whatever is known of it here.
+    pub(super) is_marked_out: bool,
     /// Writes what is refused in a form that can be read again.
     pub(super) keep: &'a dyn Fn(&str) -> String,
 }
@@ -53,7 +67,8 @@ impl Intake {
             entries: Vec::new(),
             facts,
             from,
-            opted_out: None,
+            standing: Standing::In,
+            opted_out: 0,
             answer_key: None,
             wants_variables: false,
         }
@@ -67,7 +82,8 @@ impl Intake {
     ) -> Self {
         let mut intake = Self::of_nothing(rules, from);
         intake.facts.reason = OPTED_OUT;
-        intake.opted_out = Some(u32::try_from(records).unwrap_or(u32::MAX));
+        intake.standing = Standing::Out;
+        intake.opted_out = u32::try_from(records).unwrap_or(u32::MAX);
         intake
     }
 
@@ -91,16 +107,14 @@ impl Intake {
         let mut entries = admitted.take_entries();
         let out_since = state.out_since(&rules, sent.device);
         let said = entries.iter().filter_map(OptOut::of);
+        let (outs, ins): (Vec<OptOut>, Vec<OptOut>) = said.partition(|it| it.is_out);
         // Of one second an opting in counts when it comes last, as it does here.
-        let counts = |it: &OptOut| match it.is_out {
-            true => out_since < Some(it.at),
-            false => out_since <= Some(it.at),
-        };
-        let newer: Vec<bool> = said.filter(counts).map(|it| it.is_out).collect();
-        if out_since.is_some() && newer.is_empty() {
+        let opts_in = ins.iter().any(|it| out_since <= Some(it.at));
+        let opts_out = outs.iter().any(|it| out_since < Some(it.at));
+        let is_out = sent.is_marked_out || (out_since.is_some() && !opts_in);
+        if is_out && !opts_out {
             return Self::of_opted_out(rules, records, (source, received_at));
         }
-        let is_out_again = out_since.is_some() && newer.iter().all(|is_out| *is_out);
         let secret = &rules.person_key_secret;
         ids::derive(secret, sent.salt, admitted.as_sent(), &mut entries);
         entries.iter_mut().for_each(|entry| kept(entry, sent.keep));
@@ -109,15 +123,17 @@ impl Intake {
         intake.facts.rejected = u32::try_from(admitted.rejections().len()).unwrap_or(u32::MAX);
         intake.admitted = admitted;
         intake.entries = entries;
-        if is_out_again {
+        if is_out {
             intake.keep_only_what_opts_out(records);
+        } else if !outs.is_empty() {
+            intake.standing = Standing::OptsOut;
         }
         intake
     }
 
     /// Of a device that is out and opts out once more only that is kept of its records: an opting in of
     /// between the two, which comes late, is to find it.
-    pub(super) fn keep_only_what_opts_out(&mut self, records: usize) {
+    fn keep_only_what_opts_out(&mut self, records: usize) {
         self.entries.retain_mut(|entry| {
             let says_it = OptOut::of(entry).is_some_and(|it| it.is_out);
             if let Record::ProfileChange(it) = &mut entry.record {
@@ -125,9 +141,7 @@ impl Intake {
             }
             says_it
         });
-        self.admitted = Admitted::default();
-        // What opts out is one record, by however many names it is kept.
-        let kept = u32::from(!self.entries.is_empty());
+        let kept = std::mem::take(&mut self.admitted).opting_out();
         let others = u32::try_from(records).unwrap_or(u32::MAX);
         let others = others.saturating_sub(kept);
         self.facts.accepted = kept;
@@ -135,18 +149,8 @@ impl Intake {
         if others > 0 {
             self.facts.reason = OPTED_OUT;
         }
-        self.opted_out = Some(others);
-    }
-
-    /// Whether the device has opted out: its address is not kept either.
-    pub(super) const fn is_out(&self) -> bool {
-        self.opted_out.is_some()
-    }
-
-    /// Whether the device opts out by what it sent. The address is not kept of that either.
-    pub(super) fn says_out(&self) -> bool {
-        let mut said = self.entries.iter().filter_map(OptOut::of);
-        said.any(|it| it.is_out)
+        self.standing = Standing::Out;
+        self.opted_out = others;
     }
 
     /// A message that cannot be read: kept for review.
@@ -232,7 +236,7 @@ impl Intake {
         count("accepted", facts.accepted.saturating_sub(suppressed));
         count("rejected", facts.rejected);
         count("suppressed", suppressed);
-        count(OPTED_OUT, self.opted_out.unwrap_or(0));
+        count(OPTED_OUT, self.opted_out);
         Ok(facts)
     }
 }

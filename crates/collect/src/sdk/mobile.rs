@@ -14,7 +14,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 use wire::mobile_sdk::{self, Body, Hello, Upload};
 
-use super::intake::{self, Intake, Sent};
+use super::intake::{self, Intake, Sent, Standing};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, peer_key};
 use crate::body;
@@ -250,10 +250,11 @@ fn take(
     let sent = Sent {
         device: &device,
         salt: device.as_bytes(),
+        is_marked_out: false,
         keep: &|item: &str| mobile_sdk::keep(item, &meta),
     };
     let mut intake = Intake::of_records(state, rules, batch, from, &sent);
-    if upload.uses_ip() && !intake.is_out() && !intake.says_out() {
+    if upload.uses_ip() && intake.standing == Standing::In {
         head.keep_peer();
     }
     intake.wants_variables = upload.wants_variables();

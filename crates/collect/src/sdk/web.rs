@@ -13,7 +13,7 @@ use model::record::Source;
 use std::sync::Arc;
 use wire::web_sdk::{self, Answer, Message, Query, decompress_from_base64, session};
 
-use super::intake::{self, Intake, Sent};
+use super::intake::{self, Intake, Sent, Standing};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, ids, peer_key};
 use crate::{Facts, Head, Refusal, State, reply};
@@ -40,14 +40,15 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
     };
     let discarded = discarded(&intake.rules);
     let tells_discarded = told.ends_discarded || !discarded.is_empty();
+    let is_out = intake.standing == Standing::Out;
     let answer = Answer {
         device: &told.device,
         session: told.session,
         is_login: told.is_login,
         number: told.number,
         // Who may not opt in by what was sent is told so, or would take itself to be in.
-        opt_out: told.opt_out.map(|asked| asked || told.is_out),
-        is_out: told.is_out,
+        opt_out: told.opt_out.map(|asked| asked || is_out),
+        is_out,
         discarded: tells_discarded.then_some(discarded.as_slice()),
         wants_variables: intake.wants_variables,
     };
@@ -83,7 +84,6 @@ struct Told {
     is_login: bool,
     number: u64,
     opt_out: Option<bool>,
-    is_out: bool,
     /// No event is unwanted any more, and the browser remembers some.
     ends_discarded: bool,
 }
@@ -141,7 +141,7 @@ struct Arrived<'a> {
 impl Arrived<'_> {
     /// The records of a message in plain text.
     fn records(&self, message: &Message<'_>) -> Taken {
-        let mut told = self.told(message);
+        let told = self.told(message);
         // One that names no session begins the one that the answer tells.
         let query = Query {
             session: Some(told.session),
@@ -161,18 +161,11 @@ impl Arrived<'_> {
         let sent = Sent {
             device: &told.device,
             salt: &salt,
+            is_marked_out: message.is_opted_out(self.query),
             keep: &|message: &str| web_sdk::keep(message, self.query, &told.device),
         };
-        let records = batch.records.len();
-        let mut intake = Intake::of_records(self.state, Arc::clone(&rules), batch, from, &sent);
-        // By its own mark, whatever is known of it here.
-        match intake.says_out() {
-            true if told.is_out => intake.keep_only_what_opts_out(records),
-            false if told.is_out => intake = Intake::of_opted_out(rules, records, from),
-            true | false => {}
-        }
-        told.is_out |= intake.is_out();
-        if self.query.uses_ip && !told.is_out && !intake.says_out() {
+        let mut intake = Intake::of_records(self.state, rules, batch, from, &sent);
+        if self.query.uses_ip && intake.standing == Standing::In {
             self.head.keep_peer();
         }
         intake.wants_variables = message.wants_variables();
@@ -181,16 +174,20 @@ impl Arrived<'_> {
 
     /// A message that cannot be read.
     fn undecodable(&self, envelope: &Message<'_>, outer: &str) -> Taken {
-        let mut told = self.told(envelope);
-        told.is_out |= self.state.is_out(self.rules, &told.device);
+        let told = self.told(envelope);
+        let is_out =
+            envelope.is_opted_out(self.query) || self.state.is_out(self.rules, &told.device);
         // Who opts in by it stays out: it cannot be read. Whoever looks at it may.
         let opts_in = self.query.opt_out == Some(false);
         let (rules, from) = (Arc::clone(self.rules), (Source::Web, self.now));
-        let intake = if told.is_out && !opts_in {
+        let mut intake = if is_out && !opts_in {
             Intake::of_opted_out(rules, 0, from)
         } else {
             Intake::of_undecodable(self.state, rules, outer.as_bytes(), from)
         };
+        if is_out {
+            intake.standing = Standing::Out;
+        }
         Taken { intake, told }
     }
 
@@ -206,7 +203,6 @@ impl Arrived<'_> {
             is_login: message.is_login(),
             number: query.number,
             opt_out: query.opt_out,
-            is_out: message.is_opted_out(query),
             ends_discarded: self.rules.discarded_events.is_empty() && query.remembers_discarded(),
         }
     }

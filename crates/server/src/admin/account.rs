@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use control::{
     Actor, LimitsChange, RequestRetention, Retention, RetentionChange, RevealQuota, SessionLimits,
 };
-use model::Timestamp;
+use model::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -183,13 +183,17 @@ async fn list(installation: &Installation, actor: &Actor) -> Result<Value> {
 
 /// One account.
 async fn show(installation: &Installation, actor: &Actor, account: &str) -> Result<Value> {
-    let id = account_id(account)?;
-    let shown = installation
-        .control()
-        .account(actor, id)
-        .await
-        .with_context(|| format!("failed to show account {id}"))?;
+    let shown = read(installation, actor, account_id(account)?).await?;
     account_value(installation, &shown)
+}
+
+async fn read(
+    installation: &Installation,
+    actor: &Actor,
+    id: AccountId,
+) -> Result<control::Account> {
+    let account = installation.control().account(actor, id).await;
+    account.with_context(|| format!("failed to show account {id}"))
 }
 
 /// Shows the domains whose pages may send, after changing them where that is asked.
@@ -226,8 +230,7 @@ async fn encryption(
             .await
             .context("failed to set encryption in transit")?;
     }
-    let shown = control.account(actor, id).await;
-    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
+    let shown = read(installation, actor, id).await?;
     Ok(json!({"account_id": id.as_str(), "takes_encrypted": shown.takes_encrypted}))
 }
 
@@ -266,10 +269,7 @@ async fn reveals(
 ) -> Result<Value> {
     let id = account_id(account)?;
     let control = installation.control();
-    let shown = control.account(actor, id).await;
-    let mut quota = shown
-        .with_context(|| format!("failed to show account {id}"))?
-        .reveals;
+    let mut quota = read(installation, actor, id).await?.reveals;
     if per_minute.is_some() || per_day.is_some() {
         quota = RevealQuota {
             per_minute: per_minute.unwrap_or(quota.per_minute),
@@ -301,9 +301,7 @@ async fn retention(
         }
         set.context("failed to set the retention")?;
     }
-    let shown = control.account(actor, id).await;
-    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
-    let retention = shown.retention();
+    let retention = read(installation, actor, id).await?.retention();
     let (request_days, is_own) = request_days(installation, retention);
     Ok(json!({
         "account_id": id.as_str(),
@@ -326,9 +324,7 @@ async fn limits(
         let set = control.set_limits(actor, id, change).await;
         set.context("failed to set the limits")?;
     }
-    let shown = control.account(actor, id).await;
-    let shown = shown.with_context(|| format!("failed to show account {id}"))?;
-    let limits = shown.limits();
+    let limits = read(installation, actor, id).await?.limits();
     Ok(json!({
         "account_id": id.as_str(), "uploads_max": limits.uploads, "calls_max": limits.calls,
     }))

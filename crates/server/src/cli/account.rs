@@ -261,7 +261,7 @@ pub(super) fn show(value: &Value, format: &Format) -> Result<()> {
     }
 }
 
-fn ask(installation: &Installation, request: AccountRequest) -> Result<Value> {
+pub(super) fn ask(installation: &Installation, request: AccountRequest) -> Result<Value> {
     let loaded = installation.read()?;
     block_on(call(&loaded, Request::Account(request), |_| Ok(())))
 }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use model::limit::CONCURRENT_MAX;
 
-use super::account::show;
-use super::{Format, Installation, block_on};
-use crate::admin::{AccountRequest, Request, call};
+use super::account::{ask, show};
+use super::{Format, Installation};
+use crate::admin::AccountRequest;
 
 /// How many calls may be under way.
 #[derive(Debug, clap::Args)]
@@ -34,13 +34,11 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
-        let loaded = self.installation.read()?;
-        let request = Request::Account(AccountRequest::Limits {
+        let request = AccountRequest::Limits {
             account: self.account,
             uploads: self.uploads,
             calls: self.calls,
-        });
-        let shown = block_on(call(&loaded, request, |_| Ok(())))?;
-        show(&shown, &self.format)
+        };
+        show(&ask(&self.installation, request)?, &self.format)
     }
 }

@@ -87,12 +87,14 @@ pub(super) fn in_short(mut receipt: Value) -> Value {
     receipt
 }
 
-fn report(said: Value, found: &VerifiedReceipt) -> String {
+pub(super) fn report(said: Value, found: &VerifiedReceipt) -> String {
     let mut text = fields(&in_short(said));
-    text.push_str(if found.signer_checked {
-        "The signer is the key given.\n"
-    } else {
-        "The signer was not checked: give the installation's key with --key.\n"
+    text.push_str(match found.signer_checked {
+        true if found.holds() => "The signer is the key given.\n",
+        false if found.receipt.is_some() => {
+            "The signer was not checked: give the installation's key with --key.\n"
+        }
+        true | false => "",
     });
     if found.holds() {
         let words = Paint::stdout().good("Everything in the receipt holds.");

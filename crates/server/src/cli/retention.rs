@@ -44,6 +44,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<()> {
+        // What is confirmed is done to the installation that was asked.
         let loaded = self.installation.read()?;
         let requests = match self.requests_as_configured {
             true => Some(RequestRetention::AsConfigured),

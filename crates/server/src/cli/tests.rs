@@ -5,7 +5,9 @@ use super::output::Paint;
 use super::table::{Table, bytes, harmless};
 use super::{Arguments, access, account, receipt, volume};
 use clap::CommandFactory as _;
+use control::VerifiedReceipt;
 use expect_test::{expect, expect_file};
+use model::RawJson;
 use serde_json::json;
 
 #[test]
@@ -107,6 +109,25 @@ fn a_receipt_for_people_counts_what_was_replaced() {
     assert_eq!(shown, json!({"version": 1, "replaced": 2}));
     // What is no receipt is shown as it is.
     assert_eq!(receipt::in_short(json!(null)), json!(null));
+}
+
+#[test]
+fn of_a_signer_only_what_is_known_is_said() {
+    let says = |found: &VerifiedReceipt| receipt::report(json!(null), found);
+    let mut found = VerifiedReceipt {
+        receipt: None,
+        signer_checked: false,
+        findings: vec!["it is no receipt".to_owned()],
+    };
+    assert_eq!(says(&found), "");
+    found.receipt = Some(RawJson::empty_object());
+    let unchecked = "The signer was not checked: give the installation's key with --key.\n";
+    assert_eq!(says(&found), unchecked);
+    // Signed by another key than the one given.
+    found.signer_checked = true;
+    assert_eq!(says(&found), "");
+    found.findings.clear();
+    assert!(says(&found).starts_with("The signer is the key given.\n"));
 }
 
 #[test]

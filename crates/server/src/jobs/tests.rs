@@ -32,6 +32,14 @@ fn a_flush_that_fails_waits_longer_each_time() {
     check(Job::Sinks, &[false, false, true], &[1, 1, 1]);
 }
 
+/// A folder, the installation in it, and an account of that.
+pub(super) async fn opened() -> (Folder, Installation, AccountId) {
+    let folder = Folder::new().await;
+    let installation = folder.open(|_| {}).await;
+    let account = account(&installation, "a").await;
+    (folder, installation, account)
+}
+
 pub(crate) async fn account(installation: &Installation, name: &str) -> AccountId {
     let made = installation
         .control()

@@ -131,6 +131,19 @@ async fn a_browser_that_opts_out_again_is_not_brought_back_by_what_it_said_betwe
     assert_eq!(kept(&room).await, before);
 }
 
+#[tokio::test]
+async fn of_a_marked_browser_an_opting_out_of_before_the_one_that_holds_is_not_kept() {
+    let room = Room::new().await;
+    opt_out(&room).await;
+    let before = kept(&room).await;
+    let marked = OUT.replace("\"abc\"", "\"abc:OO\"");
+    let earlier = "&type=push&optOut=true";
+    let earlier = script_at(&room, 1_789_999_980, &marked, earlier).await;
+    assert!(earlier.body.ends_with(",3,true);"), "{}", earlier.body);
+    assert_eq!(kept(&room).await, before);
+    assert_eq!(refused(&room).await.len(), 1);
+}
+
 /// How many requests have left a whole address.
 async fn whole_addresses(room: &Room) -> usize {
     let lines = room.lines().await.into_iter();
@@ -180,6 +193,22 @@ async fn a_phone_is_out_from_the_batch_that_says_so_to_the_one_that_opts_in() {
     assert_eq!(refused.len(), 3);
     let is_hashed = |it: &RequestLine| matches!(it.peer, Peer::Hashed { .. });
     assert!(refused.iter().all(is_hashed), "{refused:?}");
+}
+
+#[tokio::test]
+async fn each_record_that_opts_out_once_more_is_counted_by_however_many_names_it_is_kept() {
+    let room = Room::new().await;
+    let first = batch(Some(true), 1_789_999_990);
+    let mut again: Value = serde_json::from_str(&batch(Some(true), 1_789_999_991)).unwrap();
+    let nameless = json!({"type":"profile","profile":{"ct_optout":true},"ep":1_789_999_992});
+    again.as_array_mut().unwrap().push(nameless);
+    for body in [first, again.to_string()] {
+        let request = android(&room).body(body.into()).unwrap();
+        assert_eq!(send(&room, request).await.unwrap().status, 200);
+    }
+    let refused = refused(&room).await;
+    let accepted: Vec<u32> = refused.iter().map(|it| it.accepted).collect();
+    assert_eq!(accepted, [2]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::attention::Kind;
 use crate::compose::Installation;
-use crate::jobs::tests::{account, append, event, lose_part};
+use crate::jobs::tests::{account, append, event, lose_part, opened};
 use crate::jobs::{self, Job, Turn};
 use crate::testing::{Folder, operator};
 
@@ -73,9 +73,7 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
     );
     let events = [broken, sound].map(|account| event(&folder, account, 1, PERSON));
     append(&installation, events.to_vec()).await;
-    Box::pin(jobs::run(&installation, Job::Flush))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Flush).await.unwrap();
     lose_part(&folder, &installation, broken, Table::Events).await;
 
     for account in [broken, sound] {
@@ -83,9 +81,7 @@ async fn a_part_that_is_lost_keeps_the_deletions_of_its_account_alone() {
     }
     // It is flushed although nobody can say whether it is in the part.
     append(&installation, vec![event(&folder, broken, 1, PERSON)]).await;
-    let error = Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap_err();
+    let error = jobs::run(&installation, Job::Deletion).await.unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains(broken.as_str()), "{said}");
     let kept = deletion(&installation, broken).await;
@@ -104,23 +100,17 @@ async fn a_live_part_without_a_key_holds_up_every_deletion_and_no_flush() {
     );
     let events = [broken, sound].map(|account| event(&folder, account, 1, PERSON));
     append(&installation, events.to_vec()).await;
-    Box::pin(jobs::run(&installation, Job::Flush))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Flush).await.unwrap();
     let control = installation.control();
     let view = control.view(Some(broken), &[Table::Events]).await.unwrap();
     let paths = [view.parts[0].path.clone()];
     installation.keys().objects_deleted(&paths).await.unwrap();
 
     append(&installation, vec![event(&folder, broken, 1, PERSON)]).await;
-    Box::pin(jobs::run(&installation, Job::Flush))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Flush).await.unwrap();
     assert_eq!(rows(&installation, broken).await, 2);
     order(&installation, sound).await;
-    let error = Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap_err();
+    let error = jobs::run(&installation, Job::Deletion).await.unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains(&paths[0]), "{said}");
     let kept = deletion(&installation, sound).await;
@@ -129,9 +119,7 @@ async fn a_live_part_without_a_key_holds_up_every_deletion_and_no_flush() {
 
 #[tokio::test]
 async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     order(&installation, account).await;
     let other = PersonKey([8; 16]);
     let from = (other, IdentityKind::Identity);
@@ -142,9 +130,7 @@ async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
         link(&folder, account, from, (PERSON, LinkKind::Alias), 0),
     ];
     append(&installation, entries).await;
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     let done = deletion(&installation, account).await;
     assert_eq!(done.state, DeletionState::Done);
     assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
@@ -153,13 +139,9 @@ async fn a_link_that_was_under_way_when_it_was_ordered_is_followed() {
 
 #[tokio::test]
 async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     order(&installation, account).await;
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     let [found, linked] = [PersonKey([8; 16]), PersonKey([9; 16])];
     let from = (linked, IdentityKind::Identity);
     let entries = vec![
@@ -175,7 +157,7 @@ async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
     assert_eq!(extended.await.unwrap(), 1);
     // Between two turns of the deletion, others have theirs.
     for job in [Job::Flush, Job::Compaction, Job::Deletion] {
-        Box::pin(jobs::run(&installation, job)).await.unwrap();
+        jobs::run(&installation, job).await.unwrap();
     }
     let done = deletion(&installation, account).await;
     assert_eq!(done.state, DeletionState::Done);
@@ -185,9 +167,7 @@ async fn the_links_of_a_name_that_is_found_later_are_there_at_the_next_turn() {
 
 #[tokio::test]
 async fn nothing_is_taken_out_while_links_cannot_be_read() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     let other = PersonKey([8; 16]);
     let from = (other, IdentityKind::Identity);
     let entries = vec![
@@ -196,24 +176,18 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
         link(&folder, account, from, (PERSON, LinkKind::Alias), 0),
     ];
     append(&installation, entries).await;
-    Box::pin(jobs::run(&installation, Job::Flush))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Flush).await.unwrap();
     let (path, bytes) = lose_part(&folder, &installation, account, Table::Links).await;
     order(&installation, account).await;
     append(&installation, vec![event(&folder, account, 3, PERSON)]).await;
     let commits = installation.journal().status().commits;
-    let error = Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap_err();
+    let error = jobs::run(&installation, Job::Deletion).await.unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains("failed to follow the links"), "{said}");
     let later = installation.journal().status().commits;
     assert_eq!(later, commits, "nor a commit under a new key written");
     // Nor by a flush that comes before the next turn.
-    Box::pin(jobs::run(&installation, Job::Flush))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Flush).await.unwrap();
     let kept = deletion(&installation, account).await;
     assert_eq!(
         (kept.state, kept.has_begun),
@@ -226,9 +200,7 @@ async fn nothing_is_taken_out_while_links_cannot_be_read() {
     // Its volume is back.
     fs::write(path, bytes).unwrap();
     let installation = folder.open(|_| {}).await;
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     let done = deletion(&installation, account).await;
     assert_eq!(done.state, DeletionState::Done);
     assert_eq!(done.keys, [PERSON, other].map(LedgerKey::whole));
@@ -249,9 +221,7 @@ async fn nothing_is_begun_with_while_a_copy_of_the_keyring_is_away() {
     append(&installation, vec![event(&folder, account, 1, PERSON)]).await;
     order(&installation, account).await;
     let commits = installation.journal().status().commits;
-    let error = Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap_err();
+    let error = jobs::run(&installation, Job::Deletion).await.unwrap_err();
     let said = format!("{error:#}");
     assert!(said.contains("away/keyring"), "{said}");
     let kept = deletion(&installation, account).await;
@@ -263,9 +233,7 @@ async fn nothing_is_begun_with_while_a_copy_of_the_keyring_is_away() {
     assert_eq!(later, commits, "nothing was written or flushed");
 
     fs::create_dir(folder.path("away")).unwrap();
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     let done = deletion(&installation, account).await;
     assert_eq!(done.state, DeletionState::Done);
     installation.close().await.unwrap();
@@ -273,9 +241,7 @@ async fn nothing_is_begun_with_while_a_copy_of_the_keyring_is_away() {
 
 #[tokio::test]
 async fn a_device_that_others_have_had_leads_to_none_of_them() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     // The device is hidden whole: nobody else was known to have had it.
     order(&installation, account).await;
     let device = (PERSON, IdentityKind::ObjectId);
@@ -289,27 +255,21 @@ async fn a_device_that_others_have_had_leads_to_none_of_them() {
     ];
     append(&installation, entries).await;
     folder.clock.advance(Duration::from_secs(60));
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     assert_eq!(deletion(&installation, account).await.keys.len(), 1);
     assert_eq!(rows(&installation, account).await, 2);
 }
 
 #[tokio::test]
 async fn a_receipt_is_signed_and_says_what_every_turn_found() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     for number in 1..=2 {
         append(&installation, vec![event(&folder, account, number, PERSON)]).await;
-        Box::pin(jobs::run(&installation, Job::Flush))
-            .await
-            .unwrap();
+        jobs::run(&installation, Job::Flush).await.unwrap();
     }
     let (path, bytes) = lose_part(&folder, &installation, account, Table::Events).await;
     order(&installation, account).await;
-    let turn = Box::pin(jobs::run(&installation, Job::Deletion)).await;
+    let turn = jobs::run(&installation, Job::Deletion).await;
     assert!(turn.is_err(), "one of the two cannot be read");
     installation.close().await.unwrap();
     drop(installation);
@@ -317,9 +277,7 @@ async fn a_receipt_is_signed_and_says_what_every_turn_found() {
     // Its volume is back.
     fs::write(path, bytes).unwrap();
     let installation = folder.open(|_| {}).await;
-    Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    jobs::run(&installation, Job::Deletion).await.unwrap();
     let done = deletion(&installation, account).await;
     let receipt: Value = serde_json::from_str(done.receipt.unwrap().as_str()).unwrap();
     assert_eq!(receipt["found"], json!({"events": 2}));
@@ -332,10 +290,8 @@ async fn a_receipt_is_signed_and_says_what_every_turn_found() {
 
 #[tokio::test]
 async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
+    let (_folder, installation, account) = opened().await;
     let (control, store) = (installation.control(), installation.store());
-    let account = account(&installation, "a").await;
     // As after a kill between the key's being written down and the publication.
     let orphan = Path::from("lake/orphan");
     store.put(&orphan, "x".into()).await.unwrap();
@@ -344,9 +300,7 @@ async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
     let keys = vec![LedgerKey::whole(PersonKey([1; 16]))];
     let ordered = control.request_deletion(operator(), account, keys, "a test");
     ordered.await.unwrap();
-    let report = Box::pin(jobs::run(&installation, Job::Deletion))
-        .await
-        .unwrap();
+    let report = jobs::run(&installation, Job::Deletion).await.unwrap();
     assert_eq!(report["completed"], 1, "{report}");
     assert_eq!(report["objects"], 1, "{report}");
     assert!(store.get(&orphan).await.is_err());
@@ -363,15 +317,13 @@ async fn objects_that_no_list_names_go_however_young_and_live_ones_open() {
 
 #[tokio::test]
 async fn an_order_of_a_clock_that_has_gone_back_is_overdue_and_waits_its_grace_alone() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     let overdue = || {
         let found = installation.attention().find();
         found.iter().any(|it| it.kind == Kind::Deletion)
     };
     let turn = async || {
-        let done = Box::pin(jobs::run_at(&installation, Job::Deletion, Turn::InTime)).await;
+        let done = jobs::run_at(&installation, Job::Deletion, Turn::InTime).await;
         done.unwrap()["completed"].clone()
     };
     order(&installation, account).await;

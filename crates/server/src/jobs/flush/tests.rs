@@ -3,14 +3,11 @@
 use model::PersonKey;
 
 use super::{flush_round, newest};
-use crate::jobs::tests::{account, append, event};
-use crate::testing::Folder;
+use crate::jobs::tests::{append, event, opened};
 
 #[tokio::test]
 async fn a_round_ends_where_decoded_entries_fill_their_memory() {
-    let folder = Folder::new().await;
-    let installation = folder.open(|_| {}).await;
-    let account = account(&installation, "a").await;
+    let (folder, installation, account) = opened().await;
     let mut decoded_bytes = 0_usize;
     for first in [1, 1_001, 2_001] {
         // They differ in nothing but their ids.

@@ -8,13 +8,15 @@ use super::{expect, is_alive, reasons};
 use crate::client::Client;
 use crate::harness::{Installation, json as parsed};
 use crate::raw::{
-    DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WINDOW_UPDATE, block, configure, kinds, rest,
+    DATA, Door, Frame, HEADERS, Http2, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, configure,
+    kinds, rest,
 };
 
 fn event(identity: &str) -> Value {
     json!({"type":"event","identity":identity,"evtName":"E"})
 }
 
+/// A thousand at a time are measured by `cargo xtask bench attack`.
 #[tokio::test]
 async fn b05_slow_heads_and_bodies_end_and_good_clients_are_served_meanwhile() {
     let room = Installation::new();
@@ -77,6 +79,34 @@ async fn b05_a_connection_without_requests_ends() {
     assert!(!kinds(&http2.rest().await).contains(&HEADERS));
     // Nothing was asked, so nothing was dropped.
     assert_eq!(reasons(&room), expect([]));
+}
+
+#[tokio::test]
+async fn b05_whoever_takes_no_answer_is_cut_off() {
+    const PING: u8 = 6;
+    let room = Installation::new();
+    configure(&room, "stall_timeout_ms", 400);
+    let account = room.account("slow");
+    let server = room.serve();
+    let door = Door::of(&room, &server, "console");
+    // Asks for more than the system's buffers hold, and reads nothing.
+    let padding = "y".repeat(4_000);
+    let page = format!("GET /sign-in HTTP/1.1\r\nHost: localhost\r\nX: {padding}\r\n\r\n");
+    let pages = page.repeat(16);
+    let mut http1 = door.tls("localhost", b"http/1.1").await;
+    let cut_off = async { while http1.write_all(pages.as_bytes()).await.is_ok() {} };
+    let cut_off = tokio::time::timeout(Duration::from_secs(60), cut_off).await;
+    cut_off.expect("the connection ends");
+    // Has a window of no bytes, and is cut off before it is asked whether it is there.
+    let mut http2 = Http2::open(&door).await;
+    let window = Frame::new(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]);
+    let page = Frame::get(1, "GET", "/sign-in");
+    assert!(http2.send(&[window, page]).await);
+    let seen = kinds(&http2.rest().await);
+    assert!(seen.contains(&HEADERS) && !seen.contains(&DATA), "{seen:?}");
+    assert!(!seen.contains(&PING), "{seen:?}");
+    server.client(&account).upload(vec![event("after")]).await;
+    assert!(is_alive(&server));
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{expect, is_alive, reasons};
 use crate::harness::{Installation, text};
 use crate::raw::{
-    CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, block, kinds, rest,
+    CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
+    kinds, rest,
 };
 
 const HOST: &str = "Host: localhost\r\n";
@@ -293,6 +294,9 @@ async fn b04_chunks_that_are_not_sound_end_the_connection() {
         "fffffffffffffffff\r\n".to_owned(),
         "8\n{\"d\":[]}\n0\n\n".to_owned(),
         "7\r\n{\"d\":[]}\r\n0\r\n\r\n".to_owned(),
+        // No line end after a chunk, and none after the last one but the next request.
+        "8\r\n{\"d\":[]}0\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n0\r\n\rGET /x HTTP/1.1\r\n\r\n".to_owned(),
         format!(
             "8\r\n{{\"d\":[]}}\r\n0\r\n{}\r\n",
             "X: y\r\n".repeat(10_000)
@@ -402,22 +406,22 @@ async fn b13_text_that_is_not_text_is_refused_or_kept_exactly() {
     let server = room.serve();
     let client = server.client(&account);
     let identities = [
-        r"a\u0000b",
-        r"\ud800",
-        r"\ud83d\ude00",
-        "\u{feff}x",
-        "é",
-        r"a\/b",
+        (r"a\u0000b", true),
+        (r"\ud800", false),
+        (r"\ud83d\ude00", true),
+        ("\u{feff}x", true),
+        ("é", true),
+        (r"a\/b", true),
     ];
-    let mut kept = 0;
-    for identity in identities {
+    for (identity, is_kept) in identities {
         let record = format!(r#"{{"type":"event","identity":"{identity}","evtName":"E"}}"#);
         let answer = client
             .post_text("/1/upload", format!(r#"{{"d":[{record}]}}"#))
             .await;
         assert!(matches!(answer.status, 200 | 400), "{identity}: {answer:?}");
-        if answer.body["status"] == "success" {
-            kept += 1;
+        let is_success = answer.body["status"] == "success";
+        assert_eq!(is_success, is_kept, "{identity}: {answer:?}");
+        if is_kept {
             let name: String = serde_json::from_str(&format!("\"{identity}\"")).unwrap();
             let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let shown = client
@@ -426,109 +430,16 @@ async fn b13_text_that_is_not_text_is_refused_or_kept_exactly() {
             assert_eq!(shown.body["record"]["identity"], json!(name), "{shown:?}");
         }
     }
-    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), kept);
-    assert!(kept >= 3);
-}
-
-#[tokio::test]
-async fn b16_a_rapid_reset_is_told_to_calm_down() {
-    let room = Installation::new();
-    let server = room.serve();
-    for plane in ["collect", "api"] {
-        let door = Door::of(&room, &server, plane);
-        let mut http2 = Http2::open(&door).await;
-        let mut sent = 0;
-        for batch in 0..100_u32 {
-            let frames: Vec<_> = (0..200)
-                .flat_map(|number| {
-                    let stream = (batch * 200 + number) * 2 + 1;
-                    let reset = Frame::new(RST_STREAM, 0, stream, [0, 0, 0, 8]);
-                    [Frame::get(stream, "GET", "/x"), reset]
-                })
-                .collect();
-            if !http2.send(&frames).await {
-                break;
-            }
-            sent += 200;
-        }
-        let back = http2.rest().await;
-        assert!(!kinds(&back).contains(&HEADERS), "{back:?}");
-        // A peer that goes on sending may lose what was said last.
-        let said = back.iter().rfind(|it| it.kind == GOAWAY);
-        assert!(sent < 20_000 || said.is_some(), "{sent} {plane}");
-        if let Some(said) = said {
-            assert_eq!(said.payload[4..8], [0, 0, 0, 11], "{said:?}");
-        }
+    // What is no UTF-8 is refused with all that came with it: a stray byte, an overlong form, half of a
+    // surrogate pair, and the start of a character.
+    let start = r#"{"d":[{"type":"event","identity":"good","evtName":"E"},
+        {"type":"event","evtName":"E","identity":"a"#;
+    for bytes in [&b"\x80"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82"] {
+        let body = [start.as_bytes(), bytes, br#""}]}"#.as_slice()].concat();
+        let answer = client.post_text("/1/upload", body).await;
+        assert_eq!(answer.status, 400, "{bytes:x?}: {answer:?}");
     }
-    let dropped = reasons(&room);
-    let ended =
-        dropped.get("http2_resets").unwrap_or(&0) + dropped.get("http2_flood").unwrap_or(&0);
-    assert_eq!(ended, 2, "{dropped:?}");
-    assert!(is_alive(&server));
-}
-
-#[tokio::test]
-async fn b17_floods_of_frames_end_the_connection() {
-    let fields = [(":method", "GET"), (":scheme", "https"), (":path", "/")];
-    let block = block(&fields);
-    let ping = Frame::new(6, 0, 0, [0; 8]);
-    let settings = Frame::new(4, 0, 0, []);
-    // Legal frames that make the library reset a stream each (CVE-2025-8671).
-    let made_you_reset: Vec<Frame> = (0..2_000_u32)
-        .flat_map(|number| {
-            let stream = number * 2 + 1;
-            let request = Frame::new(
-                HEADERS,
-                4,
-                stream,
-                crate::raw::block(&[
-                    (":method", "POST"),
-                    (":scheme", "https"),
-                    (":authority", "localhost"),
-                    (":path", "/1/upload"),
-                ]),
-            );
-            [request, Frame::new(8, 0, stream, [0, 0, 0, 0])]
-        })
-        .collect();
-    let continuation = || {
-        let more = (0..20_000).map(|_| Frame::new(CONTINUATION, 0, 1, []));
-        std::iter::once(Frame::new(HEADERS, 1, 1, block.clone()))
-            .chain(more)
-            .collect()
-    };
-    let floods: [(Vec<Frame>, &[&str]); 4] = [
-        (continuation(), &["http2_continuation", "http2_flood"]),
-        (vec![ping; 20_000], &["http2_flood"]),
-        (vec![settings; 20_000], &["http2_flood"]),
-        (
-            made_you_reset,
-            &[
-                "http2_flood",
-                "http2_stream",
-                "http2_protocol",
-                "http2_resets",
-            ],
-        ),
-    ];
-    for (frames, expected) in floods {
-        let room = Installation::new();
-        let server = room.serve();
-        let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
-        for some in frames.chunks(500) {
-            if !http2.send(some).await {
-                break;
-            }
-        }
-        let back = http2.rest().await;
-        assert!(!kinds(&back).contains(&HEADERS), "{:?}", kinds(&back));
-        let dropped = reasons(&room);
-        assert!(
-            expected.iter().any(|it| dropped.contains_key(*it)),
-            "{expected:?} {dropped:?}"
-        );
-        assert!(is_alive(&server));
-    }
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 5);
 }
 
 #[tokio::test]
@@ -547,6 +458,7 @@ async fn b17_http2_that_is_not_sound_is_not_answered() {
         Frame::new(0, 1, 5, *b"data"),
         Frame::new(HEADERS, 5, 1, [0xff; 8]),
         Frame::new(RST_STREAM, 0, 0, [0; 4]),
+        Frame::new(WINDOW_UPDATE, 0, 0, [0; 4]),
     ];
     for plane in ["collect", "api", "console"] {
         let door = Door::of(&room, &server, plane);

@@ -1,8 +1,10 @@
 //! C: the short list of URLs, and the log of everything else.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tokio::io::AsyncWriteExt as _;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{expect, groups, is_alive, metric, reasons};
 use crate::harness::{Installation, files, text};
@@ -110,9 +112,17 @@ async fn c03_odd_methods_and_proxy_requests_are_dropped() {
     let room = Installation::new();
     let account = room.account("proxied");
     let server = room.serve();
-    // Not even what would be answered without its scheme and host.
-    let hello = format!("GET https://localhost/hello?z={} HTTP/1.1", account.id);
-    let lines = lines.iter().copied().chain([hello.as_str()]);
+    // Somebody to whom a proxy would connect.
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let address = inside.local_addr().unwrap();
+    let asked = [
+        format!("CONNECT {address} HTTP/1.1"),
+        format!("GET http://{address}/ HTTP/1.1"),
+        // Not even what would be answered without its scheme and host.
+        format!("GET https://localhost/hello?z={} HTTP/1.1", account.id),
+    ];
+    let lines = lines.into_iter().chain(asked.iter().map(String::as_str));
     for plane in ["collect", "api"] {
         let door = Door::of(&room, &server, plane);
         for line in lines.clone() {
@@ -122,6 +132,8 @@ async fn c03_odd_methods_and_proxy_requests_are_dropped() {
     }
     let count: u64 = reasons(&room).values().sum();
     assert_eq!(count, 2 * lines.count() as u64);
+    let connected = inside.accept().map_err(|error| error.kind());
+    assert_eq!(connected.unwrap_err(), ErrorKind::WouldBlock);
     assert!(is_alive(&server));
 }
 
@@ -175,6 +187,15 @@ async fn c06_no_secret_reaches_the_log_or_the_disk() {
     let room = Installation::new();
     let account = room.account("secrets");
     let server = room.serve();
+    // Of calls that are served neither the person is there nor the passcode.
+    let client = server.client(&account);
+    let event = json!({"type":"event","identity":canary,"evtName":"E"});
+    client.upload(vec![event]).await;
+    let shown = client
+        .get(&format!("/1/profile.json?identity={canary}"))
+        .await;
+    assert_eq!(shown.body["record"]["identity"], canary, "{shown:?}");
+    let secrets = [canary, account.passcode.as_str()];
     for plane in ["collect", "api", "console"] {
         let door = Door::of(&room, &server, plane);
         let requests = [
@@ -211,37 +232,71 @@ async fn c06_no_secret_reaches_the_log_or_the_disk() {
     let found = room.run(&["requests", "search", "--json"]);
     for output in [listed, found] {
         assert!(output.status.success(), "{}", text(&output.stderr));
-        assert!(!text(&output.stdout).contains(canary));
+        let printed = text(&output.stdout);
+        assert!(!secrets.iter().any(|it| printed.contains(*it)), "{printed}");
     }
     assert!(server.stop().success());
     for path in files(&room.root()) {
         let bytes = std::fs::read(&path).unwrap();
-        let is_there = memchr::memmem::find(&bytes, canary.as_bytes()).is_some();
-        assert!(!is_there, "{}", path.display());
+        let is_there = |it: &str| memchr::memmem::find(&bytes, it.as_bytes()).is_some();
+        assert!(!secrets.into_iter().any(is_there), "{}", path.display());
     }
 }
 
+/// A million are counted in `crates/collect/src/tests/log.rs`.
 #[tokio::test]
 async fn c07_a_flood_of_garbage_is_counted_exactly_and_kept_small() {
-    const REQUESTS: u32 = 12_000;
+    const CONNECTIONS: u32 = 3;
+    const URLS: u32 = 10_000;
+    const UNSOUND: u32 = 100;
+    const NOT_TLS: u32 = 500;
     let room = Installation::new();
     let account = room.account("flood");
     let server = room.serve();
-    let door = Door::of(&room, &server, "collect");
-    let mut http2 = Http2::open(&door).await;
-    let requests: Vec<Frame> = (0..REQUESTS)
-        .map(|number| Frame::get(number * 2 + 1, "GET", &format!("/garbage/{number}")))
-        .collect();
-    let frames = http2.ask(&requests).await;
-    assert!(!kinds(&frames).contains(&HEADERS));
+    let client = server.client(&account);
+    let door = &Door::of(&room, &server, "collect");
+    let urls = |connection: u32| async move {
+        let request = |number: u32| {
+            let path = format!("/garbage/{connection}/{number}");
+            Frame::get(number * 2 + 1, "GET", &path)
+        };
+        let requests: Vec<Frame> = (0..URLS).map(request).collect();
+        let frames = Http2::open(door).await.ask(&requests).await;
+        assert!(!kinds(&frames).contains(&HEADERS));
+    };
+    let unsound = async {
+        for _ in 0..UNSOUND {
+            assert_eq!(door.say("GET / HTTP/1.1\nHost: x\n\n").await, b"");
+        }
+    };
+    let not_tls = async {
+        for _ in 0..NOT_TLS {
+            let mut tcp = door.tcp().await;
+            tcp.write_all(b"GET /garbage HTTP/1.1\r\n").await.unwrap();
+            let mut all = Vec::new();
+            drop(tcp.read_to_end(&mut all).await);
+            assert_eq!(all, b"");
+        }
+    };
     // Good clients are served meanwhile.
-    let event = serde_json::json!({"type":"event","identity":"u","evtName":"E"});
-    server.client(&account).upload(vec![event]).await;
+    let uploads = async {
+        for _ in 0..20 {
+            let event = json!({"type":"event","identity":"u","evtName":"E"});
+            client.upload(vec![event]).await;
+        }
+    };
+    let urls = futures::future::join_all((0..CONNECTIONS).map(urls));
+    tokio::join!(urls, unsound, not_tls, uploads);
     assert_eq!(
         metric(&server, "strongroom_drops_total", &["collect"]),
-        f64::from(REQUESTS)
+        f64::from(CONNECTIONS * URLS + UNSOUND + NOT_TLS)
     );
-    assert_eq!(reasons(&room), expect([("unknown_url", REQUESTS.into())]));
+    let expected = expect([
+        ("bare_lf", UNSOUND.into()),
+        ("not_tls", NOT_TLS.into()),
+        ("unknown_url", (CONNECTIONS * URLS).into()),
+    ]);
+    assert_eq!(reasons(&room), expected);
     let rows = room.json(&[
         "query",
         "--account",
@@ -252,6 +307,6 @@ async fn c07_a_flood_of_garbage_is_counted_exactly_and_kept_small() {
     let others = groups(&room).iter().any(|it| it["path"] == "(other)");
     assert!(others, "paths beyond the limit are one group");
     assert!(server.stop().success());
-    assert_eq!(reasons(&room), expect([("unknown_url", REQUESTS.into())]));
-    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 1);
+    assert_eq!(reasons(&room), expected);
+    assert_eq!(room.count(&account, "SELECT count(*) FROM events"), 20);
 }

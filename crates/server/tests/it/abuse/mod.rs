@@ -4,6 +4,7 @@
 
 mod a_transport;
 mod b_exhaustion;
+mod b_floods;
 mod b_parsing;
 mod b_streams;
 mod c_urls;

@@ -474,15 +474,24 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// Entries that have no leaf yet, in order.
+/// Entries behind `after` that have no leaf yet, in order.
 pub(crate) async fn unplanted(
     session: &mut Session,
     sealer: &Sealer,
+    after: Option<(AccountId, u64)>,
     limit: u32,
 ) -> Result<Vec<AuditEntry>> {
     let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+    query.push(" WHERE a.salt_sealed IS NULL");
+    if let Some((account, sequence)) = after {
+        query.push(" AND (a.account, a.sequence) > (");
+        query.push_bind(account.as_str().to_owned());
+        query.push(", ");
+        query.push_bind(i64::try_from(sequence).unwrap_or(i64::MAX));
+        query.push(")");
+    }
     query
-        .push(" WHERE a.salt_sealed IS NULL ORDER BY a.account, a.sequence LIMIT ")
+        .push(" ORDER BY a.account, a.sequence LIMIT ")
         .push_bind(i64::from(limit));
     let rows = query
         .build()

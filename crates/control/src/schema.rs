@@ -1,16 +1,14 @@
 //! The versions of the database's schema; each is applied once, in a transaction of its own.
 
-#[cfg(test)]
-mod tests;
-
 use model::Random;
 use sqlx::Row as _;
 
 use crate::database::Session;
 use crate::{Error, Result};
 
-/// The steps from nothing to today's schema. A published one is never changed.
-const STEPS: [&str; 24] = [
+/// The steps from nothing to today's schema. A published one is never changed; what each version wrote
+/// is in `tests/upgrades/rows.rs`.
+pub(crate) const STEPS: [&str; 24] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -46,10 +44,21 @@ pub(crate) async fn migrate(session: &mut Session, random: &dyn Random) -> Resul
 }
 
 /// Brings the file to where these steps, which are the first ones, lead.
-async fn apply(session: &mut Session, random: &dyn Random, steps: &[&'static str]) -> Result<()> {
+///
+/// # Errors
+/// As [`migrate`]; [`model::ErrorKind::Unavailable`] when a step fails: the steps before it are done.
+pub(crate) async fn apply(
+    session: &mut Session,
+    random: &dyn Random,
+    steps: &[&'static str],
+) -> Result<()> {
     let done = version(session).await?;
     if done > steps.len() {
-        let reason = "its version is unknown: it was written by a newer program";
+        let known = steps.len();
+        let reason = format!(
+            "a newer program has written it (version {done}, this one knows {known}): \
+             start that one, or a newer one"
+        );
         return Err(Error::damaged("the control database", reason));
     }
     session.resume().await?;

@@ -26,4 +26,5 @@ mod sdk_tokens;
 mod shipping;
 mod sign_in;
 mod support;
+mod upgrades;
 mod users;

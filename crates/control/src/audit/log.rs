@@ -77,15 +77,15 @@ pub(crate) async fn plant(database: &Database, sealer: &Arc<Sealer>) -> Result<(
     if planted.is_some() {
         return Ok(());
     }
+    let mut last = None;
     loop {
-        let sealer = Arc::clone(sealer);
-        let left = database
+        let (sealer, after) = (Arc::clone(sealer), last);
+        last = database
             .write(move |session| {
                 Box::pin(async move {
-                    let entries = super::unplanted(session, &sealer, PLANT_PAGE).await?;
+                    let entries = super::unplanted(session, &sealer, after, PLANT_PAGE).await?;
                     if entries.is_empty() {
                         schema::set(session, PLANTED, "1").await?;
-                        return Ok(false);
                     }
                     for entry in &entries {
                         let before = frontier(session, entry.account).await?;
@@ -97,11 +97,11 @@ pub(crate) async fn plant(database: &Database, sealer: &Arc<Sealer>) -> Result<(
                         let leaf = leaf::hash(entry, &salt);
                         append(session, entry.account, before, leaf).await?;
                     }
-                    Ok(true)
+                    Ok(entries.last().map(|it| (it.account, it.sequence)))
                 })
             })
             .await?;
-        if !left {
+        if last.is_none() {
             return Ok(());
         }
     }

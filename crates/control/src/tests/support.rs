@@ -13,6 +13,7 @@ use object_store::{
 };
 use seal::{KeyRef, KeySource, Keyring};
 use sqlx::{AssertSqlSafe, Row as _};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -335,28 +336,36 @@ pub(super) fn copy_disk(from: &Path, to: &Path) {
     }
 }
 
-/// Every row of every table, as SQL literals.
-pub(super) async fn dump_session(session: &mut Session) -> Vec<String> {
-    let names = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+/// The columns of every table.
+pub(super) async fn columns(session: &mut Session) -> BTreeMap<String, Vec<String>> {
+    let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'")
         .fetch_all(session.connection())
         .await
         .unwrap();
-    let mut rows = Vec::new();
-    for name in names {
-        let table: String = name.get(0);
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for table in tables {
+        let table: String = table.get(0);
         let columns = sqlx::query(AssertSqlSafe(format!("PRAGMA table_info({table})")))
             .fetch_all(session.connection())
             .await
             .unwrap();
-        let columns: Vec<String> = columns
-            .iter()
-            .map(|row| format!("quote({})", row.get::<String, _>(1)))
-            .collect();
+        all.insert(table, columns.iter().map(|row| row.get(1)).collect());
+    }
+    all
+}
+
+/// Every row of these tables as SQL literals, with these columns.
+pub(super) async fn rows(
+    session: &mut Session,
+    columns: &BTreeMap<String, Vec<String>>,
+) -> Vec<String> {
+    let mut rows = Vec::new();
+    for (table, columns) in columns {
+        let columns: Vec<String> = columns.iter().map(|it| format!("quote({it})")).collect();
         let sql = format!(
-            "SELECT {} FROM {table} ORDER BY 1, 2",
+            "SELECT {} FROM {table} ORDER BY 1",
             columns.join(" || ',' || ")
         );
-        let sql = sql.replace(" ORDER BY 1, 2", " ORDER BY 1");
         for row in sqlx::query(AssertSqlSafe(sql))
             .fetch_all(session.connection())
             .await
@@ -366,6 +375,12 @@ pub(super) async fn dump_session(session: &mut Session) -> Vec<String> {
         }
     }
     rows
+}
+
+/// Every row of every table, as SQL literals.
+pub(super) async fn dump_session(session: &mut Session) -> Vec<String> {
+    let columns = columns(session).await;
+    rows(session, &columns).await
 }
 
 pub(super) async fn dump(control: &Control) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The answer to `GET /a`: a script that calls the SDK, or the same as JSON.
 //!
-//! Everything in it is ours or was checked to hold no quote: it is run by a browser.
+//! Everything in it is ours or was checked to hold no quote and no backslash: it is run by a browser.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

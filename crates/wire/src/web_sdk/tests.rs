@@ -439,15 +439,24 @@ fn answers_are_to_the_letter() {
             r#"{"tr":{"arp":{}},"meta":{"g":"0123456789abcdef0123456789abcdef:OO","sid":1790000000,"rf":false,"rn":"3"}}"#
         ]],
     );
-    // An id that could close the string is never said.
-    assert!(
-        Answer {
-            device: "');alert(1)//",
-            ..answer
-        }
-        .script()
-        .contains("s('',")
-    );
+}
+
+#[test]
+fn an_id_never_ends_the_text_that_it_stands_in() {
+    for byte in 0..=u8::MAX {
+        let device = format!("_w_a{}b", char::from(byte));
+        let answer = Answer {
+            device: &device,
+            ..ANSWER
+        };
+        let json: serde_json::Value = serde_json::from_str(&answer.json()).unwrap();
+        let said = json["meta"]["g"].as_str().unwrap();
+        assert!(said.is_empty() || said == device, "{device:?}");
+        assert!(!said.contains(['\'', '\\']), "{device:?}");
+        let script =
+            format!("$WZRK_WR.tr({{\"arp\":{{}}}});$WZRK_WR.s('{said}',1790000000,false,3);");
+        assert_eq!(answer.script(), script, "{device:?}");
+    }
 }
 
 #[test]

@@ -239,11 +239,11 @@ async fn every_id_that_ios_gives_to_a_device_is_the_devices_name() {
         called.starts_with('-') && !called.contains(&BY_ADVERTISING[2..]),
         "{called}"
     );
-    for name in [BY_ADVERTISING, *called] {
-        let shown = client
-            .get(&format!("/1/profile.json?objectId={name}"))
-            .await;
-        assert_eq!(shown.body["record"]["objectId"], **called, "{shown:?}");
+    for (by, name) in ids.into_iter().zip(&names).chain([(*called, called)]) {
+        let encoded: String = by.bytes().map(|it| format!("%{it:02X}")).collect();
+        let path = format!("/1/profile.json?objectId={encoded}");
+        let shown = client.get(&path).await;
+        assert_eq!(shown.body["record"]["objectId"], **name, "{shown:?}");
         assert_eq!(
             shown.body["record"]["events"]["Opened"]["count"], 1,
             "{shown:?}"

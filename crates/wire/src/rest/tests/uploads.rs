@@ -182,7 +182,6 @@ fn types_and_names_of_people() {
     for custom in ["__hShop(1)!:@$_-=|<>;+.9", "_w_shop:user(1)!@$-x"] {
         check_names(&format!(",\"objectId\":\"{custom}\""), None);
     }
-    // Nothing in one ends a text in the script that browsers are answered with.
     for illegal in ["a b", "'", "\\\"", "\\\\", "/", "&", "`", "\u{e9}"] {
         let named = format!(",\"identity\":\"u\",\"objectId\":\"{illegal}\"");
         check_names(&named, Some(ObjectIdInvalid));

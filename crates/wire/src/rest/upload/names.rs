@@ -132,8 +132,9 @@ pub(crate) fn name(value: Value<'_>) -> Result<Option<Cow<'_, str>>, RejectReaso
     Ok(Some(text).filter(|it| !it.is_empty()))
 }
 
-/// Whether `text` can be a device's id: what the SDKs make, and custom ids of all that phones take in them. The
-/// first character tells systems apart: `^` macOS, `~` Windows, `#` Linux.
+/// Whether `text` can be a device's id: what the SDKs make, and custom ids of every character that phones
+/// take in them. The first character tells systems apart: `^` macOS, `~` Windows, `#` Linux. No character may
+/// end a text in the script that browsers are answered with.
 pub(crate) fn is_object_id(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_:.!@$()=|<>;+^~#".contains(&b);
     !text.is_empty() && text.len() <= OBJECT_ID_BYTES_MAX && text.bytes().all(legal)

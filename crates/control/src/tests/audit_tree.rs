@@ -381,25 +381,31 @@ async fn checkpoints_are_signed_when_a_log_has_grown_and_only_if_it_continues() 
 
 #[tokio::test]
 async fn entries_of_an_older_version_get_their_leaves_at_the_next_start() {
-    let world = World::new(330);
-    let dir = tempfile::tempdir().unwrap();
-    let store = Faulty::new();
-    let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
-    let id = shop(&control).await;
-    let filter = AuditFilter::default();
-    let before = control.audit_log(&operator(), id, &filter).await.unwrap();
-    execute(
-        &control,
-        "DELETE FROM audit_leaves; DELETE FROM audit_trees; UPDATE audit SET salt_sealed = NULL; \
-         DELETE FROM settings WHERE name = 'audit_trees'",
-    )
-    .await;
-    drop(control);
-    let (control, _) = world.open(dir.path(), store).await.unwrap();
-    let after = control.audit_log(&operator(), id, &filter).await.unwrap();
-    assert_eq!(after[..before.len()], before[..]);
-    let file = download(&control, None, filter).await;
-    assert_eq!(check(&file, None, None).findings, Vec::<String>::new());
+    // At the first start that makes any, and after one that a crash cut short.
+    for made in [0, 1] {
+        let world = World::new(330);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Faulty::new();
+        let (control, _) = world.open(dir.path(), store.clone()).await.unwrap();
+        let id = shop(&control).await;
+        let filter = AuditFilter::default();
+        let before = control.audit_log(&operator(), id, &filter).await.unwrap();
+        let sql = format!(
+            "DELETE FROM audit_leaves WHERE sequence > {made}; \
+             DELETE FROM audit_trees WHERE {made} = 0; \
+             UPDATE audit_trees SET size = {made}, frontier = \
+             (SELECT l.hash FROM audit_leaves l WHERE l.account = audit_trees.account); \
+             UPDATE audit SET salt_sealed = NULL WHERE sequence > {made}; \
+             DELETE FROM settings WHERE name = 'audit_trees'"
+        );
+        execute(&control, &sql).await;
+        drop(control);
+        let (control, _) = world.open(dir.path(), store).await.unwrap();
+        let after = control.audit_log(&operator(), id, &filter).await.unwrap();
+        assert_eq!(after[..before.len()], before[..], "{made} made");
+        let file = download(&control, None, filter).await;
+        assert_eq!(check(&file, None, None).findings, Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

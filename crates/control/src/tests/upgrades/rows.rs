@@ -6,7 +6,8 @@ use crate::schema::STEPS;
 use crate::sealer::Sealer;
 use crate::tests::parts::part;
 
-/// The rows of each version before today's, in the order of the steps: something in every table.
+/// The rows of each version before today's, in the order of the steps: something in every table. The
+/// audit entries of v1 stay without leaves, as if no start after it had come so far.
 /// `[0a]` is sixteen bytes in hexadecimal digits; what stands in `<` and `>` is sealed or hashed.
 /// Sealed fields that nothing opens here are `X'00'` and `X'01'`.
 pub(super) const ROWS: [&str; STEPS.len() - 1] = [

@@ -89,7 +89,7 @@ async fn b16_a_rapid_reset_is_told_to_calm_down() {
 struct Flood {
     /// Frames that are still taken.
     taken: Vec<Frame>,
-    /// Frames that end the connection, few enough to be sent at once.
+    /// Frames that end the connection, in one record of TLS: none is unread when it is closed.
     beyond: Vec<Frame>,
     /// Why it is dropped.
     reason: &'static str,
@@ -101,6 +101,7 @@ fn floods() -> [Flood; 5] {
     let value = "v".repeat(16_000);
     let piece = Frame::new(CONTINUATION, 0, 1, block(&[("x", &value)]));
     let empty = Frame::new(CONTINUATION, 0, 1, []);
+    let ping = Frame::new(PING, 0, 0, [0; 8]);
     // The library resets a stream that depends on itself (RFC 7540 §5.3.1).
     let made_you_reset = |number: u32| {
         let stream = number * 2 + 1;
@@ -124,8 +125,12 @@ fn floods() -> [Flood; 5] {
             beyond: vec![piece],
             reason: "head_too_large",
         },
-        flood(vec![Frame::new(PING, 0, 0, [0; 8]); 2_000], "http2_flood"),
-        flood(vec![Frame::new(SETTINGS, 0, 0, []); 2_000], "http2_flood"),
+        Flood {
+            taken: vec![ping.clone(); 900],
+            beyond: vec![ping; 900],
+            reason: "http2_flood",
+        },
+        flood(vec![Frame::new(SETTINGS, 0, 0, []); 1_800], "http2_flood"),
         // CVE-2025-8671.
         flood((0..100).flat_map(made_you_reset).collect(), "http2_flood"),
     ]

@@ -6,13 +6,21 @@ const CleverTap = require(`${process.env.MODULES}/clevertap`);
 const client = CleverTap.init(process.env.ACCOUNT, process.env.PASSCODE, CleverTap.REGIONS.INDIA);
 client.api.apiEndpoint = process.env.URL;
 
+// Every record that was uploaded, in order.
+const sent = [];
+
 const show = async (label, name, ...words) => {
+  if (["upload", "uploadDeviceTokens"].includes(name)) sent.push(...words[0]);
   const answer = await client[name](...words).catch((error) => ({ thrown: String(error) }));
   console.log(JSON.stringify([label, answer]));
 };
 
 const ts = 1790000000;
 const range = { event_name: "Product Viewed", from: 20260901, to: 20261031 };
+const stored = async (evtName) => {
+  const always = { event_name: evtName, from: 20200101, to: 20991231 };
+  await show(`stored ${evtName}`, "events", always, { batchSize: 100 });
+};
 
 (async () => {
   await show("upload", "upload", [
@@ -28,6 +36,8 @@ const range = { event_name: "Product Viewed", from: 20260901, to: 20261031 };
     { type: "event", identity: "u1", ts, evtName: "Good", evtData: {} },
   ]);
   await show("tokens", "uploadDeviceTokens", [{ type: "token", objectId: "__g123", tokenData: { id: "frfrgrgrgrg", type: "fcm" } }]);
+  for (const name of ["Product Viewed", "Charged", "Ping", "Web Page Viewed", "Good"]) await stored(name);
+  await show("token", "profile", { objectId: "__g123" });
   await show("profile", "profile", { identity: "u1" });
   await show("profile by email", "profile", { email: "peter@foo.com" });
   await show("profile by object", "profile", { objectId: "-2ce3cca260664f70b82b1c6bb505f462" });
@@ -51,12 +61,17 @@ const range = { event_name: "Product Viewed", from: 20260901, to: 20261031 };
   await show("disassociate", "disassociate", { d: [{ type: "phone", value: "+919213231415" }] });
   await show("disassociated", "profile", { identity: "u5" });
   await show("device", "upload", [{ type: "event", identity: "u6", objectId: "__gdevice6", ts, evtName: "Opened", evtData: {} }]);
+  await stored("Opened");
   await show("demerge", "demerge", { identities: ["u6"] });
   await show("later", "upload", [{ type: "event", objectId: "__gdevice6", evtName: "Closed", evtData: {} }]);
+  await stored("Closed");
   await show("demerged", "profile", { objectId: "__gdevice6" });
+  // The package sends nothing of this option: it knows no upload that only tries.
   await show("dry", "upload", [{ type: "event", identity: "u7", ts, evtName: "Dry", evtData: {} }], { dryRun: 1 });
+  await stored("Dry");
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(client));
   console.log(JSON.stringify(["methods", methods.filter((name) => typeof client[name] === "function").sort()]));
+  console.log(JSON.stringify(["sent", sent]));
   await show("delete", "delete", { identity: ["u1"] });
   await show("profile after", "profile", { identity: "u1" });
   await show("events after", "events", range, { batchSize: 100 });

@@ -111,3 +111,9 @@ impl Client {
         records
     }
 }
+
+/// The protocol's 14 digits of a second, in UTC.
+pub(crate) fn stamp(seconds: u64) -> u64 {
+    let at = jiff::Timestamp::from_second(seconds as i64).unwrap();
+    at.strftime("%Y%m%d%H%M%S").to_string().parse().unwrap()
+}

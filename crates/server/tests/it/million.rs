@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
+use crate::client::stamp;
 use crate::generate::{Generator, NAMES, Truth};
 use crate::harness::Installation;
 
@@ -134,10 +135,4 @@ fn day(seconds: u64) -> String {
         .unwrap()
         .strftime("%Y-%m-%d")
         .to_string()
-}
-
-/// The protocol's 14 digits of a second, in UTC.
-fn stamp(seconds: u64) -> u64 {
-    let at = jiff::Timestamp::from_second(seconds as i64).unwrap();
-    at.strftime("%Y%m%d%H%M%S").to_string().parse().unwrap()
 }

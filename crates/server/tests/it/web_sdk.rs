@@ -160,6 +160,7 @@ async fn values(room: &Installation, account: &Account, server: &Server) {
         ("After Login", 1),
         ("As Other", 2),
         ("As Third", 3),
+        ("Jill again", 4),
         ("Back In", 5),
         ("Offline", 6),
         ("By Custom Id", 7),
@@ -168,6 +169,8 @@ async fn values(room: &Installation, account: &Account, server: &Server) {
     ] {
         assert_eq!(events(&client, name).await, [json!({"k": k})]);
     }
+    assert_eq!(events(&client, "With Address").await, [json!({})]);
+    assert_eq!(events(&client, "Clicked").await, [json!({}), json!({})]);
     let shown = room.query(
         account,
         "SELECT name, \"p:wzrk_id\" AS id, \"p:wzrk_pivot\" AS pivot, \"p:wzrk_slideNo\" AS slide, \

@@ -1,6 +1,8 @@
 //! Tests of what operators do with drops, the request log and the quarantine, on an installation in a
 //! folder of its own.
 
+mod searching;
+
 use control::{Action, Actor, AuditFilter, AuditOutcome, SeenDrops};
 use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Quarantined, Record, RequestLine, Source, Table};
@@ -13,8 +15,7 @@ use tokio::sync::mpsc;
 
 use super::quarantine::QuarantineState;
 use super::{
-    DropsRequest, Frame, QuarantineAct, QuarantineFilter, QuarantineRequest, Request,
-    RequestsSearch, execute,
+    DropsRequest, Frame, QuarantineAct, QuarantineFilter, QuarantineRequest, Request, execute,
 };
 use crate::compose::{self, Installation};
 use crate::config::{Listen, Loaded};
@@ -408,64 +409,6 @@ async fn reviewed_drops_are_new_again_when_more_come() {
     assert_eq!(samples[0]["peer"], "203.0.113.9");
     let actions = [Action::DropsRead, Action::DropsReviewed];
     assert_eq!(room.audited(nobody, &actions).await.len(), 3);
-}
-
-#[tokio::test]
-async fn the_request_log_is_searched_page_by_page() {
-    let room = Room::new().await;
-    let now = room.days_ago(0);
-    let of_nobody = (1..=5).map(|number| line(number, now, "unknown_url", "/a"));
-    room.append(AccountId::installation(), of_nobody.collect())
-        .await;
-    let of_account = (6..=9).map(|number| line(number, now, "host", "/b"));
-    room.append(room.account, of_account.collect()).await;
-    let search = async |search: RequestsSearch| {
-        let (rows, end) = room.ask(Request::Requests(search)).await.unwrap();
-        let next = end["next"].as_str().map(str::to_owned);
-        let ids = rows
-            .iter()
-            .map(|it| it["record_id"].as_str().unwrap()[..2].to_owned());
-        (ids.collect::<Vec<_>>(), next)
-    };
-    let page = |cursor| RequestsSearch {
-        limit: 4,
-        cursor,
-        ..RequestsSearch::default()
-    };
-    let (first, next) = search(page(None)).await;
-    assert_eq!(first, ["09", "08", "07", "06"]);
-    let (second, next) = search(page(next)).await;
-    assert_eq!(second, ["05", "04", "03", "02"]);
-    let (third, next) = search(page(next)).await;
-    assert_eq!((third, next), (vec!["01".to_owned()], None));
-
-    let wanted = |change: fn(&mut RequestsSearch)| {
-        let mut search = RequestsSearch {
-            limit: 100,
-            ..RequestsSearch::default()
-        };
-        change(&mut search);
-        search
-    };
-    let cases: [(RequestsSearch, usize); 7] = [
-        (wanted(|it| it.account = Some("0".to_owned())), 5),
-        (wanted(|it| it.reason = Some("host".to_owned())), 4),
-        (
-            wanted(|it| it.peer = Some("::ffff:203.0.113.9".to_owned())),
-            9,
-        ),
-        (wanted(|it| it.peer = Some("203.0.113.10".to_owned())), 0),
-        (wanted(|it| it.plane = Some("api".to_owned())), 0),
-        (wanted(|it| it.outcome = Some("dropped".to_owned())), 9),
-        (wanted(|it| it.to = Some("2020-01-01".to_owned())), 0),
-    ];
-    for (wanted, expected) in cases {
-        let told = format!("{wanted:?}");
-        assert_eq!(search(wanted).await.0.len(), expected, "{told}");
-    }
-    let nobody = AccountId::installation();
-    let entries = room.audited(nobody, &[Action::RequestsRead]).await;
-    assert!(!entries.is_empty());
 }
 
 #[tokio::test]

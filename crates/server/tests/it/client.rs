@@ -1,7 +1,7 @@
 //! A plain client of the REST API.
 
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use crate::harness::Account;
@@ -23,12 +23,30 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr, ca: &Path, account: Account) -> Self {
+        Self::built(reqwest::Client::builder(), address, ca, account)
+    }
+
+    /// As `new`; its connections come from another address of this machine.
+    pub(crate) fn coming_from(
+        local: &str,
+        address: SocketAddr,
+        ca: &Path,
+        account: Account,
+    ) -> Self {
+        let local: IpAddr = local.parse().unwrap();
+        let builder = reqwest::Client::builder().local_address(local);
+        Self::built(builder, address, ca, account)
+    }
+
+    fn built(
+        builder: reqwest::ClientBuilder,
+        address: SocketAddr,
+        ca: &Path,
+        account: Account,
+    ) -> Self {
         let bundle = std::fs::read(ca).unwrap();
         let roots = reqwest::Certificate::from_pem_bundle(&bundle).unwrap();
-        let http = reqwest::Client::builder()
-            .tls_certs_only(roots)
-            .build()
-            .unwrap();
+        let http = builder.tls_certs_only(roots).build().unwrap();
         Self {
             http,
             base: format!("https://{address}"),

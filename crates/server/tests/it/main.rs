@@ -39,6 +39,7 @@ mod million;
 mod mobile_sdk;
 mod pages;
 mod personal;
+mod review;
 mod roles;
 mod tls;
 mod v2;

@@ -57,7 +57,7 @@ fn is_alive(server: &Server) -> bool {
 }
 
 /// The sum of the samples of a metric whose labels hold all of `labels`.
-fn metric(server: &Server, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn metric(server: &Server, name: &str, labels: &[&str]) -> f64 {
     ops(server, "/metrics")
         .lines()
         .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))

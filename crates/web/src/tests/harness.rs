@@ -9,8 +9,10 @@ use governance::AccountRules;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use journal::Journal;
-use model::record::{Entry, Plane, Record, RequestLine};
-use model::{AccountId, Clock, CommitId, ManualClock, Random, RecordIds, SystemRandom, Timestamp};
+use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
+use model::{
+    AccountId, Clock, CommitId, ManualClock, Random, RecordId, RecordIds, SystemRandom, Timestamp,
+};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -21,6 +23,7 @@ use query::{Engine, Tail};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
@@ -184,6 +187,38 @@ impl Room {
             .post("/1/upload", format!(r#"{{"d":[{}]}}"#, records.join(",")))
             .await;
         assert_eq!(answer.json()["status"], "success", "{answer:?}");
+    }
+
+    /// A request log of four days, one line a day: a call and a read that are served, a call that is refused, and
+    /// a page's that is dropped and comes from 198.51.100.7.
+    pub(super) async fn four_days_of_requests(&self) {
+        const DAY: Duration = Duration::from_secs(86_400);
+        self.upload(&[r#"{"type":"event","identity":"u","evtName":"E"}"#])
+            .await;
+        self.clock.advance(DAY);
+        self.get("/1/profile.json?identity=u").await;
+        self.clock.advance(DAY);
+        assert_eq!(self.post("/1/upload", "{").await.status, 400);
+        self.clock.advance(DAY);
+        let line = RequestLine {
+            id: RecordId([7; 16]),
+            at: self.clock.now(),
+            plane: Plane::Collect,
+            peer: Peer::Address("198.51.100.7".parse().unwrap()),
+            tls_version: Box::from("1.3"),
+            method: Box::from("GET"),
+            path: Box::from("/a"),
+            status: 0,
+            outcome: Outcome::Dropped,
+            reason: Box::from("foreign_page"),
+            size_bytes: 0,
+            accepted: 0,
+            rejected: 0,
+            duration_us: 0,
+        };
+        let (account, record) = (self.account, Record::Request(Box::new(line)));
+        let appended = self.journal.append(vec![Entry { account, record }]);
+        appended.await.unwrap();
     }
 
     /// Sends to the api plane, from 203.0.113.9.

@@ -5,7 +5,7 @@ use governance::access::SystemRole;
 use model::IdentityKind;
 
 use super::visitor::{Visitor, room};
-use crate::tests::harness::Answer;
+use crate::tests::harness::{Answer, Room};
 
 /// Every link of a page that begins a head of a table, as a path below the account.
 fn heads(page: &str, base: &str) -> Vec<String> {
@@ -311,6 +311,37 @@ async fn domains_are_sorted_filtered_and_downloaded() {
     // The installation has none, and no file of none.
     let operator = Visitor::new(&room, SystemRole::Operator);
     assert_eq!(operator.get(file).await.status, 404);
+}
+
+#[tokio::test]
+async fn requests_are_found_by_each_field_of_the_form_and_no_others_are() {
+    let room = Room::new().await;
+    room.four_days_of_requests().await;
+    let admin = Visitor::new(&room, SystemRole::Admin);
+    let check = async |query: &str, expected: &[&str]| {
+        let path = format!("/requests?sort=ts&format=csv&{query}");
+        let file = admin.get(&path).await;
+        let found = lines(&file).into_iter().map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            // Of the columns the path and the outcome.
+            [cells[5], cells[7]].join(" ")
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{query}");
+    };
+    let served = ["/1/upload answered", "/1/profile.json answered"];
+    let (refused, dropped) = ("/1/upload refused", "/a dropped");
+    check("plane=", &[served[0], served[1], refused, dropped]).await;
+    check("from=2026-09-23", &[refused, dropped]).await;
+    check("to=2026-09-22", &served).await;
+    check("from=2026-09-22&to=2026-09-23", &[served[1], refused]).await;
+    check("plane=api", &[served[0], served[1], refused]).await;
+    check("plane=collect", &[dropped]).await;
+    check("outcome=answered", &served).await;
+    check("outcome=dropped", &[dropped]).await;
+    check("reason=malformed", &[refused]).await;
+    check("path=/1/profile.json", &[served[1]]).await;
+    check("peer=198.51.100.7", &[dropped]).await;
+    check("plane=api&outcome=refused", &[refused]).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Lists: in which order, and filtered by what.
 
 use control::QuarantineMark;
+use model::Clock as _;
 use serde_json::json;
+use std::time::Duration;
 
 use super::acts::Stage;
 use super::caller::{Caller, is_problem, operator};
@@ -48,6 +50,43 @@ async fn the_request_log_is_sorted_and_a_page_goes_on_in_its_order() {
     }
     let wrong = caller.get("/v2/requests?sort=peer").await;
     is_problem(&wrong, 400, "malformed");
+}
+
+#[tokio::test]
+async fn requests_are_found_by_each_parameter_and_no_others_are() {
+    let room = Room::new().await;
+    let third = room.clock.now().plus(Duration::from_secs(2 * 86_400));
+    room.four_days_of_requests().await;
+    let caller = Caller::new(&room, "request_log=read,personal_information=write").await;
+    let check = async |query: &str, expected: &[&str]| {
+        let page = caller.get(&format!("/v2/requests?sort=at&{query}")).await;
+        let page = page.json();
+        let lines = page["items"].as_array().unwrap().iter();
+        // The searches themselves are in the log, too.
+        let found: Vec<String> = lines
+            .filter(|it| it["path"] != "/v2/requests")
+            .map(|it| ["path", "outcome"].map(|member| it[member].as_str().unwrap()))
+            .map(|it| it.join(" "))
+            .collect();
+        assert_eq!(found, expected, "{query}");
+    };
+    let served = ["/1/upload answered", "/1/profile.json answered"];
+    let (refused, dropped) = ("/1/upload refused", "/a dropped");
+    check("limit=100", &[served[0], served[1], refused, dropped]).await;
+    check(&format!("from={third}"), &[refused, dropped]).await;
+    check(&format!("to={third}"), &served).await;
+    check("plane=api", &[served[0], served[1], refused]).await;
+    check("plane=collect", &[dropped]).await;
+    check("outcome=answered", &served).await;
+    check("outcome=refused", &[refused]).await;
+    check("outcome=dropped", &[dropped]).await;
+    check("reason=malformed", &[refused]).await;
+    check("path=/1/upload", &[served[0], refused]).await;
+    check("peer=198.51.100.7", &[dropped]).await;
+    let by_network = "peer=203.0.113.0%2F24";
+    check(by_network, &[served[0], served[1], refused]).await;
+    check("plane=api&outcome=refused", &[refused]).await;
+    check("plane=collect&outcome=refused", &[]).await;
 }
 
 #[tokio::test]

@@ -70,7 +70,11 @@ page.on("pageerror", (error) => errors.push(error.message));
 await page.addInitScript(() => {
   for (const [timer, never] of [["setInterval", 3_000], ["setTimeout", 120_000]]) {
     const start = window[timer];
-    window[timer] = (what, ms, ...rest) => (ms === never ? 0 : start(what, ms, ...rest));
+    window[timer] = (what, ms, ...rest) => {
+      if (ms !== never) return start(what, ms, ...rest);
+      window.leftOut = { ...window.leftOut, [timer]: what };
+      return 0;
+    };
   }
 });
 
@@ -85,6 +89,7 @@ const until = (condition, what) => new Promise((done, failed) => {
   };
   wake();
 });
+const statusesOf = (status) => answers.filter((it) => it.status === status).length;
 const tokens = () => answers.filter((it) => it.status === 200 && it.url.includes("type=data")).length;
 
 // Requests that the SDK holds back and never sends: it keeps them among those that have no answer.
@@ -128,6 +133,9 @@ await act(() => clevertap.event.push("Product Viewed", {
   When: new Date(1700000000000), tags: ["a", "b"], nested: { a: { b: 1 } },
 }));
 const viewed = urls.at(-1);
+// As if two minutes had gone by.
+await act(() => leftOut.setTimeout());
+const pinged = answers.filter((it) => it.url.includes("type=ping")).map((it) => it.status);
 await act(() => clevertap.event.push("Charged", {
   Amount: 300, "Payment mode": "Credit Card", "Charged ID": 24052013,
   Items: [{ Category: "Books", Quantity: 1 }, { Category: "Jewellery", Quantity: 2 }],
@@ -252,6 +260,29 @@ await start("Shop:User(1)!@$-X");
 await act(() => clevertap.event.push("By Custom Id", { k: 7 }));
 const custom = await id();
 
+// The page on which somebody who came by a link in an e-mail says what to get.
+await open("/choose?e=YUBiLmNj&p=eyJwIjoxfQ%3D%3D&page_type=global");
+await start(null);
+const chosen = () => answers.filter((it) => it.url.startsWith(`https://${HOST}/e?`)).length;
+/** Does something in the page that asks or says one thing about e-mails. */
+const choose = async (what) => {
+  const goal = chosen() + 1;
+  await page.evaluate(what);
+  await until(() => inFlight === 0 && chosen() >= goal, String(what));
+};
+await choose(() => {
+  $WZRK_WR.setSubscriptionGroups([{ name: "News", isUnsubscribed: false }]);
+  $WZRK_WR.getEmail(true, true);
+});
+// A script says that there are none; who reads JSON is told nothing.
+if (MODE === "script" || statusesOf(402) > 0) {
+  await page.waitForFunction(() => $WZRK_WR.getSubscriptionGroups().length === 0, undefined, { timeout: PATIENCE_MS });
+}
+const groups = await page.evaluate(() => $WZRK_WR.getSubscriptionGroups());
+await choose(() => $WZRK_WR.subEmail(true));
+await choose(() => $WZRK_WR.unSubEmail(true));
+await choose(() => $WZRK_WR.changeSubscriptionGroups(true, [{ name: "News", isUnsubscribed: true }]));
+
 // A page as the vendor's guide has it: what happens before the SDK is there waits in arrays.
 await forget();
 await page.addInitScript(([host, account, token, mode]) => {
@@ -272,7 +303,7 @@ const early = await id();
 const statuses = answers.map((it) => it.failure ?? it.status);
 console.log(JSON.stringify({
   origin, statuses, errors, anonymous, third, back, out, afterClear, custom, early, variables, sentWhileOut,
-  sentAfterClear, sneaked, otherTab, resent, synced,
+  sentAfterClear, sneaked, otherTab, resent, synced, groups, pinged,
   isFallback: await page.evaluate(() => localStorage.getItem("CT_EIT_FALLBACK") === "true"),
 }));
 await browser.close();

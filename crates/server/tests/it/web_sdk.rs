@@ -1,7 +1,9 @@
 //! The published web SDK, unmodified, in a real browser, against the running server.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -90,6 +92,7 @@ async fn check(mode: &str, encryption: &str) {
         (&json!(200), &json!(200))
     );
     assert_eq!(seen["resent"], json!([200, 200]));
+    assert_eq!(seen["pinged"], json!([200]));
     assert_eq!(seen["synced"], "ok");
     assert_eq!(seen["variables"], json!([{}, "hi"]));
     assert_eq!(seen["custom"], "_w_shop:user(1)!@$-x");
@@ -103,10 +106,43 @@ async fn check(mode: &str, encryption: &str) {
         format!("{}:OO", seen["back"].as_str().unwrap())
     );
 
+    // There are no groups: a script says so, and who reads JSON goes on with what it had.
+    let asked = json!([{"name": "News", "isUnsubscribed": false}]);
+    let is_script = mode == "script" || is_refused;
+    let groups = if is_script { json!([]) } else { asked };
+    assert_eq!(seen["groups"], groups);
+    wishes(&room, &account);
     values(&room, &account, &server).await;
     pages_and_tokens(&room, &account, &seen);
     people(&server.client(&account), &seen).await;
     log(&room, &account);
+}
+
+/// In the quarantine is what was said about e-mails, whole, and nothing else.
+fn wishes(room: &Installation, account: &Account) {
+    let rows = room.query(account, "SELECT source, code, error, body FROM quarantine");
+    let mut said = Vec::new();
+    for row in &rows {
+        assert_eq!((&row["source"], &row["code"]), (&json!("web"), &json!(0)));
+        let why = row["error"].as_str().unwrap();
+        assert!(why.starts_with("somebody's wish about e-mails"), "{row}");
+        let body = STANDARD.decode(row["body"].as_str().unwrap()).unwrap();
+        let fields: HashMap<String, String> =
+            url::form_urlencoded::parse(&body).into_owned().collect();
+        let of_the_link = ["e", "p", "page_type", "encoded"].map(|name| &*fields[name]);
+        let sent = ["YUBiLmNj", "eyJwIjoxfQ==", "global", "true"];
+        assert_eq!(of_the_link, sent, "{fields:?}");
+        let message = wire::web_sdk::decompress_from_base64(&fields["d"]).unwrap();
+        let message: Value = serde_json::from_str(&message).unwrap();
+        assert_eq!(message["id"], *account.id, "{message}");
+        // A choice of groups is in it, or under the key that is in it.
+        let is_out = &message["unsubGroups"][0]["isUnsubscribed"];
+        let is_there = *is_out == true || message["encrypted"] == true;
+        assert!(fields["sub"] != "2" || is_there, "{message}");
+        said.push(fields["sub"].clone());
+    }
+    said.sort_unstable();
+    assert_eq!(said, ["0", "1", "2"]);
 }
 
 /// Each event once, nothing of the SDK's own, every value as it was sent.
@@ -142,7 +178,6 @@ async fn values(room: &Installation, account: &Account, server: &Server) {
     ]);
     all.insert("Clicked".to_owned(), 2);
     assert_eq!(counts, all);
-    assert_eq!(room.count(account, "SELECT count(*) FROM quarantine"), 0);
 
     let client = server.client(account);
     let viewed = json!({
@@ -317,6 +352,7 @@ fn log(room: &Installation, account: &Account) {
         1,
         "{lines:?}"
     );
+    assert_eq!(of("/e", "answered", "127.0.0.0/24"), 4, "{lines:?}");
     let dropped = lines.iter().filter(|it| it["outcome"] == "dropped");
     assert_eq!(dropped.count(), 0, "{lines:?}");
 }

@@ -557,23 +557,25 @@ async fn two_copies_at_the_same_time_are_stored_once() {
 }
 
 #[tokio::test]
-async fn a_wish_about_emails_is_kept_and_a_question_answered() {
+async fn a_ping_is_answered_as_any_message_and_leaves_its_line_alone() {
     let room = Room::new().await;
-    let url = |parameters: &str| {
-        let packed = lz_str::compress_to_base64(r#"{"id":"TEST-1","unsubGroups":[]}"#);
-        format!("/e?r=1&d={}{parameters}", packed.replace('+', "%2B"))
-    };
-    let ask = async |parameters: &str| {
-        let request = get(&url(parameters)).body(Body::empty()).unwrap();
-        send(&room, request).await.map(|it| it.body)
-    };
-    let groups = Some(String::from("$WZRK_WR.setSubscriptionGroups([]);"));
-    assert_eq!(ask("&e=YUBiLmNj&fetchGroups=true").await, groups);
+    let ping = r#"{"af":{"lib":"web-sdk-v2.5.2"},"id":"TEST-1","g":"abc","s":1789999000,"pg":2}"#;
+    let answer = script(&room, ping, "&type=ping&gc=abc").await.unwrap();
+    let told = "$WZRK_WR.tr({\"arp\":{}});$WZRK_WR.s('abc',1789999000,false,3);";
+    assert_eq!((answer.status, answer.body.as_str()), (200, told));
+    let answer = fetch(&room, ping, "&type=ping&gc=abc").await.unwrap();
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let meta = json!({"g":"abc","sid":1_789_999_000,"rf":false,"rn":"3"});
+    assert_eq!(body, json!({"tr":{"arp":{}},"meta":meta}));
     assert_eq!(kept(&room).await, Vec::<String>::new());
-    let nothing = Some(String::from("$WZRK_WR.tr({});"));
-    assert_eq!(ask("&e=YUBiLmNj&sub=0").await, nothing);
-    let wish = "quarantined 0 somebody's wish about e-mails, to be carried out by hand";
-    assert_eq!(kept(&room).await, [wish]);
-    assert_eq!(ask("&sub=0").await, None);
-    assert_eq!(ask("&e=").await, None);
+    let lines = room.lines().await;
+    assert_eq!(lines.len(), 2);
+    for (account, line) in lines {
+        let told = (account.as_str(), &*line.path, line.outcome, &*line.reason);
+        assert_eq!(told, (ACCOUNT, "/a", Outcome::Answered, ""));
+        assert_eq!((line.accepted, line.rejected), (0, 0));
+    }
+    // It is one by what the request says of it.
+    script(&room, ping, "&gc=abc").await.unwrap();
+    assert_eq!(kept(&room).await, ["quarantined 524 type_unknown"]);
 }

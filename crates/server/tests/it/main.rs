@@ -33,6 +33,7 @@ mod disks;
 mod first_steps;
 mod habits;
 mod hostile;
+mod idempotency;
 mod kill;
 mod lost_control;
 mod million;

@@ -1,5 +1,6 @@
 //! What Android's and iOS's SDKs send, replayed through TLS: their headers, query strings and bodies.
 
+mod again;
 mod ios;
 
 use base64::Engine as _;
@@ -246,33 +247,6 @@ async fn a_batch_of_androids_is_read_back_as_it_was_sent() {
         "{lines:?}"
     );
     assert_eq!(lines.len(), 2, "{lines:?}");
-}
-
-#[tokio::test]
-async fn a_batch_that_is_sent_again_is_stored_once_even_by_a_server_that_was_killed() {
-    let room = Installation::new();
-    let account = room.account("again");
-    let server = room.serve();
-    let body = batch(&account).to_string();
-    let all = json!({"App Launched": 1, "Charged": 1, "Product Viewed": 1, "Tap": 2});
-    let first = phone(&room, &server, &account);
-    let (one, two) = tokio::join!(
-        accepted(android(&first, &account).body(body.clone())),
-        accepted(android(&first, &account).body(body.clone()))
-    );
-    drop((one, two));
-    assert_eq!(counts(&room, &account).await, all);
-    server.kill();
-
-    let server = room.serve();
-    let again = phone(&room, &server, &account);
-    accepted(android(&again, &account).body(body)).await;
-    assert_eq!(counts(&room, &account).await, all);
-    let ana = server
-        .client(&account)
-        .get("/1/profile.json?identity=u-1")
-        .await;
-    assert_eq!(ana.body["record"]["profileData"]["score"], 3, "{ana:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ pub const TOKENS_PER_UPLOAD_MAX: usize = 100;
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a request's head: line and headers. The web SDK sends events in the URL.
 pub const HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Headers in a request.
+/// Headers in a request. Over HTTP/2 all cookies are one of them, however many fields they come in.
 pub const HEADERS_MAX: usize = 100;
 /// Nesting of a JSON body; the deepest legal record needs fewer than 10.
 pub const JSON_DEPTH_MAX: usize = 64;

@@ -440,7 +440,8 @@ fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
     if target.len() > TARGET_BYTES_MAX {
         return Err(Fault::UriTooLong);
     }
-    if Uri::try_from(target).is_err() {
+    // The library takes a fragment off and serves the rest; no target has one (RFC 9112 §3.2).
+    if target.contains('#') || Uri::try_from(target).is_err() {
         return Err(Fault::Target);
     }
     Ok((method, target))

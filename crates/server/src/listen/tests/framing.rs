@@ -105,6 +105,9 @@ fn faults_are_found_and_nothing_of_their_head_is_handed_on() {
         ("\r\n\r\nGET / HTTP/1.1\r\n".to_owned(), "request_line"),
         ("G@T / HTTP/1.1\r\n".to_owned(), "method"),
         ("GET /\u{1b}[2J HTTP/1.1\r\n".to_owned(), "target"),
+        ("GET /hello?z=A#x HTTP/1.1\r\n".to_owned(), "target"),
+        ("GET /# HTTP/1.1\r\n".to_owned(), "target"),
+        ("GET http://a/#x HTTP/1.1\r\n".to_owned(), "target"),
         (
             format!("GET /{} HTTP/1.1\r\n", "a".repeat(65_536)),
             "uri_too_long",

@@ -75,7 +75,8 @@ impl Fault {
         match self {
             Self::BareCr => "bare_cr",
             Self::BareLf => "bare_lf",
-            Self::Chunk => "chunk",
+            // The request whose body it is tells it, by this word.
+            Self::Chunk => "body_broken",
             Self::ContentLength => "content_length",
             Self::HeadBroken => "head_broken",
             Self::HeadTooLarge => "head_too_large",

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use governance::AnswerKey;
 use http::StatusCode;
+use http_body::Body as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
 use model::{AccountId, Secret, Timestamp};
 use std::net::IpAddr;
@@ -44,6 +45,8 @@ struct HeadParts {
     method: Box<str>,
     path: Box<str>,
     path_of: PathOf,
+    /// Bytes of the body that the head announced, 0 when it announced none.
+    announced_bytes: u64,
     /// The caller has shown a credential that is good.
     is_let_in: AtomicBool,
     /// Whether the line is in a commit that the journal has taken: the layer writes none then.
@@ -70,6 +73,7 @@ impl Head {
             method: cleaned_method(request.method().as_str()),
             path,
             path_of,
+            announced_bytes: request.body().size_hint().lower(),
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
             is_let_in: AtomicBool::new(false),
@@ -193,7 +197,11 @@ impl Head {
             status: status.map_or(0, |status| status.as_u16()),
             outcome,
             reason: Box::from(facts.reason),
-            size_bytes: facts.size_bytes,
+            // Of what is dropped, hardly ever anything is read.
+            size_bytes: match outcome {
+                Outcome::Dropped => facts.size_bytes.max(head.announced_bytes),
+                Outcome::Answered | Outcome::Refused => facts.size_bytes,
+            },
             accepted: facts.accepted,
             // Of what was not served it says for how many more a line stands.
             rejected: match outcome {

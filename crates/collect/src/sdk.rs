@@ -6,6 +6,7 @@
 //! whatever is answered otherwise. Nothing is answered before it is durable.
 
 mod absent;
+mod heard;
 mod ids;
 mod intake;
 mod mobile;
@@ -14,6 +15,7 @@ mod seen;
 mod subscription;
 mod web;
 
+pub(crate) use heard::Heard;
 pub(crate) use ids::{derive_for_upload, purpose_key};
 pub(crate) use seen::Seen;
 

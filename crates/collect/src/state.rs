@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::idempotency::Answers;
 use crate::left_out::LeftOutCounts;
-use crate::sdk::Seen;
+use crate::sdk::{Heard, Seen};
 use crate::uses::Uses;
 use crate::{Budget, Drops, Stored};
 
@@ -55,6 +55,7 @@ struct Inner {
     collect_bodies: Budget,
     strangers: Budget,
     seen: Seen,
+    heard: Heard,
     answers: Answers,
     drops: Drops,
     left_out: LeftOutCounts,
@@ -82,6 +83,7 @@ impl State {
             collect_bodies: Budget::of_plane(),
             strangers: Budget::of_strangers(),
             seen: Seen::default(),
+            heard: Heard::default(),
             answers,
             left_out: LeftOutCounts::default(),
             uses: Uses::default(),
@@ -168,6 +170,11 @@ impl State {
     /// What is stored.
     pub(crate) fn stored(&self) -> &dyn Stored {
         &*self.0.parts.stored
+    }
+
+    /// When browsers were heard of last.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.0.heard
     }
 
     /// What SDKs have sent lately.

@@ -380,7 +380,7 @@ pub struct RequestLine {
     pub outcome: Outcome,
     /// Why it was refused or dropped; empty when it was served.
     pub reason: Box<str>,
-    /// Bytes of the body that were read.
+    /// Bytes of the body that were read; of a request that was dropped at least as many as it announced.
     pub size_bytes: u64,
     /// Records accepted.
     pub accepted: u32,

@@ -19,5 +19,5 @@ pub use kept::{keep, reread};
 pub use lz::{UNITS_MAX, decompress_from_base64};
 pub use message::Message;
 pub use query::{Call, Query};
-pub use session::session;
+pub use session::{SESSION_SECONDS, session};
 pub use subscription::Subscription;

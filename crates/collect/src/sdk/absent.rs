@@ -2,20 +2,19 @@
 //!
 //! There are no campaigns here, so nothing of it is kept and every app goes on with what it has. An SDK
 //! that got no answer would tell its app of a failure, and ask where it should send instead. The
-//! sender shows the SDK token: whoever does not is dropped.
+//! sender shows the SDK token: whoever does not is dropped. What cannot be read of a known sender goes to
+//! the quarantine, and the answer is the same.
 
 use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use wire::mobile_sdk::{Body, Hello, decode};
 
-use super::mobile::Claim;
+use super::intake::Intake;
+use super::mobile::{Claim, Posted};
 use super::page::{check_if_any, shared};
 use super::{Dropped, peer_key};
-use crate::body;
 use crate::{Facts, Head, Line, Refusal, State, reply};
 
-/// Bytes of a body.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Nothing to be told.
 const NOTHING: &str = "{}";
 /// An inbox without a message.
@@ -53,26 +52,28 @@ async fn answer(
     kind: Option<&str>,
     words: &'static str,
 ) -> Response {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
     };
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
-    claim.hash_peer(state, &head);
-    let charge = state.strangers().for_stranger();
-    let read = body::read(&parts.headers, &mut body, BODY_BYTES_MAX, charge).await;
-    let body = match read {
-        Ok(body) => body,
-        Err(not_taken) => return not_taken.in_silence(),
+    let Posted { known, read } = Posted::read(state, &head, &parts, &claim, body).await;
+    let (bytes, size_bytes, is_whole) = match (&read, known) {
+        (Ok(it), _) => (&it.bytes, it.size_bytes, true),
+        (Err(it), Some(_)) if it.refusal == Refusal::Malformed => (&it.kept, it.size_bytes, true),
+        (Err(it), Some(_)) if it.refusal == Refusal::TooLarge => (&it.kept, it.size_bytes, false),
+        (Err(it), Some(_)) => return Dropped::from(it.refusal).respond(it.size_bytes),
+        (Err(it), None) => return it.in_silence(),
     };
-    let size_bytes = body.size_bytes;
-    let Ok(Body::Plain(upload)) = decode(&body.bytes) else {
-        return Dropped::from(Refusal::Undecodable).respond(size_bytes);
+    let upload = match decode(bytes) {
+        Ok(Body::Plain(upload)) if is_whole => Some(*upload),
+        Ok(Body::Plain(_) | Body::Sealed(_)) | Err(_) => None,
     };
-    let rules = match claim.verify(state, Some(&upload)) {
-        Ok(rules) => rules,
-        Err(refusal) => return Dropped::from(refusal).respond(size_bytes),
+    let rules = match (claim.verify(state, upload.as_ref()), &upload) {
+        (Ok(rules), _) => rules,
+        (Err(refusal), Some(_)) => return Dropped::from(refusal).respond(size_bytes),
+        (Err(_), None) => return Dropped::from(Refusal::Undecodable).respond(size_bytes),
     };
     head.let_in();
     head.hash_peer(&peer_key(&rules));
@@ -80,6 +81,14 @@ async fn answer(
     if let Err(refusal) = checked {
         return Dropped::of(&rules, refusal).respond(size_bytes);
     }
+    let Some(upload) = upload else {
+        let from = (claim.source(None), state.clock().now());
+        let mut intake = Intake::of_undecodable(state, rules, bytes, from);
+        return shared(match intake.commit(state, &head, size_bytes).await {
+            Ok(facts) => reply::ok(words, facts),
+            Err((refusal, facts)) => refusal.respond(facts),
+        });
+    };
     if kind.is_some_and(|it| !upload.holds(it)) {
         return Dropped::of(&rules, Refusal::Undecodable).respond(size_bytes);
     }

@@ -7,6 +7,7 @@ use axum::extract::{Request, State as Of};
 use axum::response::Response;
 use governance::AccountRules;
 use http::HeaderMap;
+use http::request::Parts;
 use model::limit;
 use model::record::Source;
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ use wire::mobile_sdk::{self, Body, Hello, Upload};
 use super::intake::{self, Intake, Sent, Standing};
 use super::page::{self, shared};
 use super::{Dropped, account, discarded, peer_key};
-use crate::body;
+use crate::body::{self, NotTaken, Received};
 use crate::{Facts, Head, Refusal, State, Voice, reply};
 
 const ACCOUNT: &str = "x-clevertap-account-id";
@@ -57,40 +58,13 @@ pub(super) async fn upload(state: Of<State>, request: Request) -> Response {
 }
 
 async fn answer(Of(state): Of<State>, request: Request) -> Response {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let Some(head) = parts.extensions.get::<Head>().cloned() else {
         return Refusal::Internal.in_silence(Facts::default());
     };
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
-    // Before the body: should its sender go away, the address is not kept either.
-    claim.hash_peer(&state, &head);
-    let known = claim.verify(&state, None).ok();
-    let is_known = known.is_some();
-    if is_known {
-        head.let_in();
-    }
-    if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
-        voice.allow();
-    }
-    let (bytes_max, charge) = match &known {
-        Some(rules) => (
-            limit::BODY_BYTES_MAX,
-            state.collect_bodies().for_account(rules.id),
-        ),
-        None => (STRANGER_BODY_BYTES_MAX, state.strangers().for_stranger()),
-    };
-    // What a known sender has packed in a way that is not undone here is read as it is.
-    let as_it_is = is_known && !body::is_readable(&parts.headers);
-    let as_it_is = as_it_is.then(HeaderMap::new);
-    let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
-    let mut read = body::read(of_body, &mut body, bytes_max, charge).await;
-    if let Err(it) = &mut read
-        && it.refusal == Refusal::TooLarge
-        && is_known
-    {
-        it.drain(body).await;
-    }
+    let Posted { known, read } = Posted::read(&state, &head, &parts, &claim, body).await;
     let (taken, size_bytes) = match (&read, known) {
         (Ok(body), _) => (
             take(&state, &head, &parts.headers, &claim, &body.bytes),
@@ -120,6 +94,54 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         (Ok(body), None) => reply::ok(body, facts),
         (Ok(body), Some(_)) => reply::sealed(body, facts),
         (Err(refusal), _) => refusal.respond(facts),
+    }
+}
+
+/// A body that was read as far as its sender may be read.
+pub(super) struct Posted {
+    /// Whose it is, where the headers show the account's token.
+    pub(super) known: Option<Arc<AccountRules>>,
+    pub(super) read: Result<Received, NotTaken>,
+}
+
+impl Posted {
+    /// Reads a body; that of a known sender to its end, whatever it is.
+    pub(super) async fn read(
+        state: &State,
+        head: &Head,
+        parts: &Parts,
+        claim: &Claim<'_>,
+        mut body: axum::body::Body,
+    ) -> Self {
+        // Before the body: should its sender go away, the address is not kept either.
+        claim.hash_peer(state, head);
+        let known = claim.verify(state, None).ok();
+        let is_known = known.is_some();
+        if is_known {
+            head.let_in();
+        }
+        if let Some(voice) = parts.extensions.get::<Voice>().filter(|_| is_known) {
+            voice.allow();
+        }
+        let (bytes_max, charge) = match &known {
+            Some(rules) => (
+                limit::BODY_BYTES_MAX,
+                state.collect_bodies().for_account(rules.id),
+            ),
+            None => (STRANGER_BODY_BYTES_MAX, state.strangers().for_stranger()),
+        };
+        // What a known sender has packed in a way that is not undone here is read as it is.
+        let as_it_is = is_known && !body::is_readable(&parts.headers);
+        let as_it_is = as_it_is.then(HeaderMap::new);
+        let of_body = as_it_is.as_ref().unwrap_or(&parts.headers);
+        let mut read = body::read(of_body, &mut body, bytes_max, charge).await;
+        if let Err(it) = &mut read
+            && it.refusal == Refusal::TooLarge
+            && is_known
+        {
+            it.drain(body).await;
+        }
+        Self { known, read }
     }
 }
 
@@ -191,7 +213,7 @@ impl<'a> Claim<'a> {
         Ok(rules)
     }
 
-    fn source(&self, body: Option<&Upload<'_>>) -> Source {
+    pub(super) fn source(&self, body: Option<&Upload<'_>>) -> Source {
         let in_body = body.and_then(Upload::os);
         let known = self.os.and_then(mobile_sdk::source);
         known

@@ -197,9 +197,10 @@ impl Arrived<'_> {
             let fresh = state.record_ids().batch()(0);
             ids::device_id(&self.rules.person_key_secret, fresh).into_boxed_str()
         });
+        let last = state.heard().hear(self.rules, &device, self.now);
         Told {
             device,
-            session: session(message.session(query), self.now),
+            session: session(message.session(query), last, self.now),
             is_login: message.is_login(),
             number: query.number,
             opt_out: query.opt_out,

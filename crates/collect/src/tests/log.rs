@@ -18,12 +18,14 @@ use crate::{Facts, Flush, Refusal, Refused, hashed_peer, log_requests};
 #[tokio::test]
 async fn what_is_dropped_is_logged_without_its_query_string() {
     let room = Room::new().await;
-    let request = Room::anonymous("GET", "/wp-admin/%2e%2e/x?token=secret-1");
-    assert_eq!(room.send(request.body(Body::empty()).unwrap()).await, None);
+    let request = Room::anonymous("POST", "/wp-admin/%2e%2e/x?token=secret-1");
+    let body = Body::from("user=admin");
+    assert_eq!(room.send(request.body(body).unwrap()).await, None);
     let lines = room.not_served().await;
     let (account, line) = &lines[0];
     assert_eq!(account, "0");
     assert_eq!((&*line.path, line.status), ("/wp-admin/%2e%2e/x", 0));
+    assert_eq!((&*line.method, line.size_bytes), ("POST", 10));
     assert_eq!(
         (line.outcome, &*line.reason),
         (Outcome::Dropped, "unknown_url")

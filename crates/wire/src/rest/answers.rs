@@ -18,12 +18,12 @@ pub fn count(count: u64) -> String {
     format!("{{\"count\":{count},\"status\":\"success\"}}")
 }
 
-/// The same answer with the id of its question, by which it can be asked for again. The id is a text of
-/// digits: clients read it as a number, or put it behind `?req_id=` as it is.
+/// The same answer with the id of its question, by which it can be asked for again. The id is a number,
+/// as the vendor's is, below 2^53: every client reads it exactly.
 #[must_use]
 pub fn with_request_id(mut answer: String, id: u64) -> String {
     if answer.pop() == Some('}') {
-        answer.push_str(&format!(",\"req_id\":\"{id}\"}}"));
+        answer.push_str(&format!(",\"req_id\":{id}}}"));
     }
     answer
 }

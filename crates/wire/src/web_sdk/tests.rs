@@ -482,12 +482,23 @@ fn what_is_not_there_is_told_where_something_waits_for_it() {
 }
 
 #[test]
-fn a_session_goes_on_while_the_browser_says_so() {
-    let now = Timestamp::from_seconds(1_790_000_000);
-    assert_eq!(session(None, now), 1_790_000_000);
-    assert_eq!(session(Some(1_789_999_000), now), 1_789_999_000);
-    assert_eq!(session(Some(1_990_000_000), now), 1_990_000_000);
-    assert_eq!(session(None, Timestamp::from_seconds(-5)), 1);
+fn a_session_goes_on_until_nothing_is_heard_for_20_minutes() {
+    const NOW: u32 = 1_790_000_000;
+    let session = |sent, last| session(sent, last, Timestamp::from_seconds(NOW.into()));
+    let long_ago = NOW - 86_400;
+    assert_eq!(session(None, None), NOW);
+    assert_eq!(session(None, Some(NOW - 1)), NOW);
+    assert_eq!(session(Some(long_ago), Some(NOW - 1_199)), long_ago);
+    assert_eq!(session(Some(long_ago), Some(NOW - 1_200)), NOW);
+    // Of a browser that is new here its word counts, as far as it is young.
+    assert_eq!(session(Some(NOW - 1_199), None), NOW - 1_199);
+    assert_eq!(session(Some(NOW - 1_200), None), NOW);
+    // An id that is smaller than its own would be ignored.
+    assert_eq!(session(Some(NOW + 7), None), NOW + 7);
+    assert_eq!(session(Some(NOW + 7), Some(NOW - 1_200)), NOW + 7);
+    // The clock was put back.
+    assert_eq!(session(Some(NOW - 9), Some(NOW + 9)), NOW - 9);
+    assert_eq!(super::session(None, None, Timestamp::from_seconds(-5)), 1);
 }
 
 #[test]

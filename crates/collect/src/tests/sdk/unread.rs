@@ -111,3 +111,46 @@ async fn a_batch_that_no_commit_can_hold_is_stored_whole() {
     assert!(room.state.journal().live().len() > 1);
     assert_eq!(count(&kept(&room).await, "Tap"), EVENTS);
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_where_nothing_is_asked_for_is_reviewed_all_the_same() {
+    let urls = [
+        ("/defineVars", "{}"),
+        ("/defineTemplates", "{}"),
+        ("/content", "{}"),
+        ("/inbox/v2/getMessages", r#"{"inbox_notifs_v2":[]}"#),
+        ("/inbox/v2/deleteMessages", "{}"),
+    ];
+    let bodies = [
+        ("identity", "{"),
+        ("identity", r#"{"itp":"AA==","itk":"AA==","itv":"AA=="}"#),
+        ("gzip", "not packed"),
+        ("br", "packed in a way that is not undone"),
+    ];
+    for (path, expect) in urls {
+        let room = Room::new().await;
+        for (encoding, body) in bodies {
+            let request = android(&room)
+                .uri(path)
+                .header("Content-Encoding", encoding);
+            let answer = send(&room, request.body(body.into()).unwrap()).await;
+            let answer = answer.unwrap();
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (200, expect),
+                "{body}"
+            );
+            let stranger = bare(path).header("Content-Encoding", encoding);
+            assert!(
+                send(&room, stranger.body(body.into()).unwrap())
+                    .await
+                    .is_none()
+            );
+        }
+        let mut kept = quarantined(&room).await;
+        kept.sort();
+        let mut sent = bodies.map(|(_, body)| body.as_bytes().to_vec());
+        sent.sort();
+        assert_eq!(kept, sent, "{path}");
+    }
+}

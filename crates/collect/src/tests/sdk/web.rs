@@ -8,6 +8,7 @@ use model::Secret;
 use model::record::{Outcome, Peer, Record};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Answer, kept, send};
 use crate::tests::harness::{ACCOUNT, NOW, Room};
@@ -336,6 +337,22 @@ async fn an_event_is_of_the_session_that_its_answer_tells() {
         }
     }
     assert_eq!(sessions, [Some(begins), Some(1_789_999_000)]);
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_nothing_was_heard_for_20_minutes() {
+    let room = Room::new().await;
+    let mut sessions = Vec::new();
+    for minutes in [0, 19, 19, 20, 0] {
+        room.clock.advance(Duration::from_secs(minutes * 60));
+        let answer = script(&room, EVENT, "&type=push").await.unwrap();
+        let told = answer.body.split(',').nth(1).unwrap().parse::<i64>();
+        sessions.push(told.unwrap());
+    }
+    // The last is of a page that has not heard of the new one yet.
+    let anew = NOW.seconds() + 58 * 60;
+    let goes_on = 1_789_999_000;
+    assert_eq!(sessions, [goes_on, goes_on, goes_on, anew, goes_on]);
 }
 
 #[tokio::test]

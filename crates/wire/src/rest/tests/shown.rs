@@ -140,7 +140,7 @@ fn pages_and_other_answers() {
         {"count":7138,"status":"success"}
         {"status":"success","next_cursor":"Ab-_","records":[{"a":1},{}]}
         {"status":"success","records":[]}
-        {"count":7138,"status":"success","req_id":"1790000000000"}
+        {"count":7138,"status":"success","req_id":1790000000000}
         {"status":"success","record":null}
         {"status":"success","record":{}}"#]]
     .assert_eq(&all.join("\n"));

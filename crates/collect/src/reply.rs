@@ -41,91 +41,64 @@ const NO_ANSWER_KEY: &str =
 const ENCRYPTED_TYPE: HeaderValue = HeaderValue::from_static(wire::rest::hpke::MEDIA_TYPE);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// A request that is not served, and how that is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The account does not exist, or no account is named.
-    UnknownAccount,
-    /// The passcode is not one of the account's.
-    InvalidCredentials,
-    /// The passcode is right and not good for this call.
-    OutOfScope,
-    /// The request cannot be decoded, or a mandatory parameter is missing.
-    Malformed,
-    /// There is no such URL; said to authenticated callers only.
-    NotFound,
-    /// The URL does not take this method; said to authenticated callers only.
-    WrongMethod,
-    /// The body is larger than the limit, as it came or unpacked.
-    TooLarge,
-    /// The body is encoded in a way, or more often, than is undone here.
-    UnsupportedEncoding,
-    /// The `Idempotency-Key` was used for another body within a day.
-    KeyReused,
-    /// The account has as many calls in progress as it may.
-    TooManyCalls,
-    /// The memory for bodies, or the account's part of it, is in use.
-    Busy,
-    /// What was asked could not be made durable, or read; the outcome of a write is unknown.
-    Unavailable,
-    /// A bug of ours.
-    Internal,
-    /// In silence: the URL is not one of ours.
-    UnknownUrl,
-    /// In silence: the URL does not take this method.
-    UnknownMethod,
-    /// In silence: the request is in no format of ours.
-    Undecodable,
-    /// In silence: the body did not come to its end.
-    Broken,
-    /// In silence: the page is of a domain that is not one of the account's.
-    ForeignPage,
-    /// The account does not take what is encrypted in transit: the SDK is to send it plain.
-    EncryptionOff,
-    /// In silence: the body came too slowly.
-    TooSlow,
-    /// The body is encrypted, and the account has no key for that, or does not want it.
-    EncryptionNotEnabled,
-    /// The body was not encrypted to a key of the account that is in force, or is not whole.
-    NotDecrypted,
-    /// The account takes encrypted calls alone.
-    EncryptionRequired,
-    /// An encrypted answer was asked for, and there is no key to encrypt it to.
-    NoAnswerKey,
+model::named! {
+    /// A request that is not served, and how that is said. Its name is a stable word for the request log and
+    /// the metrics; a page of `docs/wire/` has each.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Refusal {
+        const ALL, fn reason;
+        /// The account does not exist, or no account is named.
+        UnknownAccount = "unknown_account",
+        /// The passcode is not one of the account's.
+        InvalidCredentials = "invalid_credentials",
+        /// The passcode is right and not good for this call.
+        OutOfScope = "out_of_scope",
+        /// The request cannot be decoded, or a mandatory parameter is missing.
+        Malformed = "malformed",
+        /// There is no such URL; said to authenticated callers only.
+        NotFound = "not_found",
+        /// The URL does not take this method; said to authenticated callers only.
+        WrongMethod = "wrong_method",
+        /// The body is larger than the limit, as it came or unpacked.
+        TooLarge = "too_large",
+        /// The body is encoded in a way, or more often, than is undone here.
+        UnsupportedEncoding = "unsupported_encoding",
+        /// The `Idempotency-Key` was used for another body within a day.
+        KeyReused = "key_reused",
+        /// The account has as many calls in progress as it may.
+        TooManyCalls = "too_many_calls",
+        /// The memory for bodies, or the account's part of it, is in use.
+        Busy = "busy",
+        /// What was asked could not be made durable, or read; the outcome of a write is unknown.
+        Unavailable = "unavailable",
+        /// A bug of ours.
+        Internal = "internal",
+        /// In silence: the URL is not one of ours.
+        UnknownUrl = "unknown_url",
+        /// In silence: the URL does not take this method.
+        UnknownMethod = "unknown_method",
+        /// In silence: the request is in no format of ours.
+        Undecodable = "undecodable",
+        /// In silence: the body did not come to its end.
+        Broken = "body_broken",
+        /// In silence: the page is of a domain that is not one of the account's.
+        ForeignPage = "foreign_page",
+        /// The account does not take what is encrypted in transit: the SDK is to send it plain.
+        EncryptionOff = "encryption_off",
+        /// In silence: the body came too slowly.
+        TooSlow = "body_too_slow",
+        /// The body is encrypted, and the account has no key for that, or does not want it.
+        EncryptionNotEnabled = "encryption_not_enabled",
+        /// The body was not encrypted to a key of the account that is in force, or is not whole.
+        NotDecrypted = "not_decrypted",
+        /// The account takes encrypted calls alone.
+        EncryptionRequired = "encryption_required",
+        /// An encrypted answer was asked for, and there is no key to encrypt it to.
+        NoAnswerKey = "no_answer_key",
+    }
 }
 
 impl Refusal {
-    /// A stable word for the request log and the metrics.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown_account",
-            Self::InvalidCredentials => "invalid_credentials",
-            Self::OutOfScope => "out_of_scope",
-            Self::Malformed => "malformed",
-            Self::NotFound => "not_found",
-            Self::WrongMethod => "wrong_method",
-            Self::TooLarge => "too_large",
-            Self::UnsupportedEncoding => "unsupported_encoding",
-            Self::KeyReused => "key_reused",
-            Self::TooManyCalls => "too_many_calls",
-            Self::Busy => "busy",
-            Self::Unavailable => "unavailable",
-            Self::Internal => "internal",
-            Self::UnknownUrl => "unknown_url",
-            Self::UnknownMethod => "unknown_method",
-            Self::Undecodable => "undecodable",
-            Self::Broken => "body_broken",
-            Self::ForeignPage => "foreign_page",
-            Self::EncryptionOff => "encryption_off",
-            Self::TooSlow => "body_too_slow",
-            Self::EncryptionNotEnabled => "encryption_not_enabled",
-            Self::NotDecrypted => "not_decrypted",
-            Self::EncryptionRequired => "encryption_required",
-            Self::NoAnswerKey => "no_answer_key",
-        }
-    }
-
     /// The status and the body; none for what is refused in silence.
     fn answer(self) -> Option<(StatusCode, String)> {
         let ours = |status, body: &str| Some((status, String::from(body)));

@@ -20,6 +20,7 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::sealer::Sealer;
 use crate::{Actor, Result};
+pub use errors::ErrorName;
 use errors::Finding;
 
 /// Names of one account that are kept.

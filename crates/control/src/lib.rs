@@ -72,7 +72,7 @@ pub use dictionary::{DictionaryChange, DictionaryView, EventView, PolicyChange, 
 pub use error::{Error, Result};
 pub use keyring::SharedKeyring;
 pub use keys::{Destroyed, JournalMark, KeyTable, KeysReport};
-pub use learned::{ErrorView, NAMES_MAX, NameView};
+pub use learned::{ErrorName, ErrorView, NAMES_MAX, NameView};
 pub use passcodes::Passcode;
 pub use restriction::Restriction;
 pub use reveal::{Reveal, RevealQuota};

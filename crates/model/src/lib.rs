@@ -9,6 +9,7 @@ mod error;
 mod ids;
 mod json;
 mod keyed;
+mod named;
 mod secret;
 mod time;
 

@@ -222,127 +222,89 @@ impl Subject {
     }
 }
 
-/// Why a record is refused. The names are stable; `docs/wire/rest.md` has an entry for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RejectReason {
-    /// An event without a name.
-    EventNameMissing,
-    /// An event's name is too long or is not Unicode text.
-    EventNameInvalid,
-    /// A key stands twice in one object.
-    KeyTwice,
-    /// A property's key is empty, too long or not Unicode text.
-    KeyInvalid,
-    /// `evtData` is not an object.
-    EventDataInvalid,
-    /// A property's value is nested too deeply.
-    NestedTooDeep,
-    /// `profileData` is not an object.
-    ProfileDataInvalid,
-    /// An operator that does not exist, or whose operand is of the wrong kind.
-    OperatorInvalid,
-    /// A name that only the system may use.
-    EventNameReserved,
-    /// `Gender` is not one of the known values.
-    GenderInvalid,
-    /// `Email` is not an address.
-    EmailInvalid,
-    /// `Phone` is not a number with its country code.
-    PhoneInvalid,
-    /// `Employed` is not Y or N.
-    EmployedInvalid,
-    /// `Education` is not one of the known values.
-    EducationInvalid,
-    /// `Married` is not Y or N.
-    MarriedInvalid,
-    /// `Age` is not a plausible number of years.
-    AgeInvalid,
-    /// Too many properties in one event.
-    EventPropertiesTooMany,
-    /// Too many properties in one profile.
-    ProfilePropertiesTooMany,
-    /// No identity of any kind.
-    IdentityMissing,
-    /// An identity that is too long or not Unicode text.
-    IdentityInvalid,
-    /// Neither an event nor a profile nor a token.
-    TypeUnknown,
-    /// The time is not in epoch seconds, or beyond what a time can be.
-    TimeInvalid,
-    /// The time is older than what the account keeps.
-    TimeTooOld,
-    /// `objectId` is not well formed.
-    ObjectIdInvalid,
-    /// The account has discarded the event.
-    EventDiscarded,
-    /// The account does not know the event, and takes only those that it knows.
-    EventUndefined,
-    /// The account does not know a property of the event, and takes only those that it knows.
-    PropertyUndefined,
-    /// A property of the event is not of the kind that the account has declared.
-    PropertyMismatched,
-    /// A property is missing without which the account does not take the event.
-    PropertyMissing,
-    /// A token's `objectId` is missing or not well formed.
-    TokenObjectIdInvalid,
-    /// `tokenData` is not an object.
-    TokenDataInvalid,
-    /// `tokenData.id` is missing.
-    TokenIdMissing,
-    /// `tokenData.type` is missing.
-    TokenTypeMissing,
-    /// `tokenData.type` is not a known push service.
-    TokenTypeInvalid,
-    /// `tokenData.keys` is not what the push service needs.
-    TokenKeysInvalid,
-    /// What is to be subscribed or forgotten is not named by a known `type`, `value` and `status`.
-    SubscriptionInvalid,
-    /// A fault of the server's own.
-    Internal,
+crate::named! {
+    /// Why a record is refused. The names are stable; `docs/wire/rest.md` has an entry for each.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum RejectReason {
+        const ALL, fn as_str;
+        /// An event without a name.
+        EventNameMissing = "event_name_missing",
+        /// An event's name is too long or is not Unicode text.
+        EventNameInvalid = "event_name_invalid",
+        /// A key stands twice in one object.
+        KeyTwice = "key_twice",
+        /// A property's key is empty, too long or not Unicode text.
+        KeyInvalid = "key_invalid",
+        /// `evtData` is not an object.
+        EventDataInvalid = "event_data_invalid",
+        /// A property's value is nested too deeply.
+        NestedTooDeep = "nested_too_deep",
+        /// `profileData` is not an object.
+        ProfileDataInvalid = "profile_data_invalid",
+        /// An operator that does not exist, or whose operand is of the wrong kind.
+        OperatorInvalid = "operator_invalid",
+        /// A name that only the system may use.
+        EventNameReserved = "event_name_reserved",
+        /// `Gender` is not one of the known values.
+        GenderInvalid = "gender_invalid",
+        /// `Email` is not an address.
+        EmailInvalid = "email_invalid",
+        /// `Phone` is not a number with its country code.
+        PhoneInvalid = "phone_invalid",
+        /// `Employed` is not Y or N.
+        EmployedInvalid = "employed_invalid",
+        /// `Education` is not one of the known values.
+        EducationInvalid = "education_invalid",
+        /// `Married` is not Y or N.
+        MarriedInvalid = "married_invalid",
+        /// `Age` is not a plausible number of years.
+        AgeInvalid = "age_invalid",
+        /// Too many properties in one event.
+        EventPropertiesTooMany = "event_properties_too_many",
+        /// Too many properties in one profile.
+        ProfilePropertiesTooMany = "profile_properties_too_many",
+        /// No identity of any kind.
+        IdentityMissing = "identity_missing",
+        /// An identity that is too long or not Unicode text.
+        IdentityInvalid = "identity_invalid",
+        /// Neither an event nor a profile nor a token.
+        TypeUnknown = "type_unknown",
+        /// The time is not in epoch seconds, or beyond what a time can be.
+        TimeInvalid = "time_invalid",
+        /// The time is older than what the account keeps.
+        TimeTooOld = "time_too_old",
+        /// `objectId` is not well formed.
+        ObjectIdInvalid = "object_id_invalid",
+        /// The account has discarded the event.
+        EventDiscarded = "event_discarded",
+        /// The account does not know the event, and takes only those that it knows.
+        EventUndefined = "event_undefined",
+        /// The account does not know a property of the event, and takes only those that it knows.
+        PropertyUndefined = "property_undefined",
+        /// A property of the event is not of the kind that the account has declared.
+        PropertyMismatched = "property_type_mismatch",
+        /// A property is missing without which the account does not take the event.
+        PropertyMissing = "property_missing",
+        /// A token's `objectId` is missing or not well formed.
+        TokenObjectIdInvalid = "token_object_id_invalid",
+        /// `tokenData` is not an object.
+        TokenDataInvalid = "token_data_invalid",
+        /// `tokenData.id` is missing.
+        TokenIdMissing = "token_id_missing",
+        /// `tokenData.type` is missing.
+        TokenTypeMissing = "token_type_missing",
+        /// `tokenData.type` is not a known push service.
+        TokenTypeInvalid = "token_type_invalid",
+        /// `tokenData.keys` is not what the push service needs.
+        TokenKeysInvalid = "token_keys_invalid",
+        /// What is to be subscribed or forgotten is not named by a known `type`, `value` and `status`.
+        SubscriptionInvalid = "subscription_invalid",
+        /// A fault of the server's own.
+        Internal = "internal",
+    }
 }
 
 impl RejectReason {
-    /// Every reason.
-    pub const ALL: [Self; 37] = [
-        Self::EventNameMissing,
-        Self::EventNameInvalid,
-        Self::KeyTwice,
-        Self::KeyInvalid,
-        Self::EventDataInvalid,
-        Self::NestedTooDeep,
-        Self::ProfileDataInvalid,
-        Self::OperatorInvalid,
-        Self::EventNameReserved,
-        Self::GenderInvalid,
-        Self::EmailInvalid,
-        Self::PhoneInvalid,
-        Self::EmployedInvalid,
-        Self::EducationInvalid,
-        Self::MarriedInvalid,
-        Self::AgeInvalid,
-        Self::EventPropertiesTooMany,
-        Self::ProfilePropertiesTooMany,
-        Self::IdentityMissing,
-        Self::IdentityInvalid,
-        Self::TypeUnknown,
-        Self::TimeInvalid,
-        Self::TimeTooOld,
-        Self::ObjectIdInvalid,
-        Self::EventDiscarded,
-        Self::EventUndefined,
-        Self::PropertyUndefined,
-        Self::PropertyMismatched,
-        Self::PropertyMissing,
-        Self::TokenObjectIdInvalid,
-        Self::TokenDataInvalid,
-        Self::TokenIdMissing,
-        Self::TokenTypeMissing,
-        Self::TokenTypeInvalid,
-        Self::TokenKeysInvalid,
-        Self::SubscriptionInvalid,
-        Self::Internal,
-    ];
-
     /// The protocol's record code.
     #[must_use]
     pub const fn code(self) -> u16 {
@@ -381,50 +343,6 @@ impl RejectReason {
             Self::TokenTypeInvalid => 534,
             Self::TokenKeysInvalid => 535,
             Self::Internal => 555,
-        }
-    }
-
-    /// The reason's stable name, in the quarantine and in counters.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::EventNameMissing => "event_name_missing",
-            Self::EventNameInvalid => "event_name_invalid",
-            Self::KeyTwice => "key_twice",
-            Self::KeyInvalid => "key_invalid",
-            Self::EventDataInvalid => "event_data_invalid",
-            Self::NestedTooDeep => "nested_too_deep",
-            Self::ProfileDataInvalid => "profile_data_invalid",
-            Self::OperatorInvalid => "operator_invalid",
-            Self::EventNameReserved => "event_name_reserved",
-            Self::GenderInvalid => "gender_invalid",
-            Self::EmailInvalid => "email_invalid",
-            Self::PhoneInvalid => "phone_invalid",
-            Self::EmployedInvalid => "employed_invalid",
-            Self::EducationInvalid => "education_invalid",
-            Self::MarriedInvalid => "married_invalid",
-            Self::AgeInvalid => "age_invalid",
-            Self::EventPropertiesTooMany => "event_properties_too_many",
-            Self::ProfilePropertiesTooMany => "profile_properties_too_many",
-            Self::IdentityMissing => "identity_missing",
-            Self::IdentityInvalid => "identity_invalid",
-            Self::TypeUnknown => "type_unknown",
-            Self::TimeInvalid => "time_invalid",
-            Self::TimeTooOld => "time_too_old",
-            Self::ObjectIdInvalid => "object_id_invalid",
-            Self::EventDiscarded => "event_discarded",
-            Self::EventUndefined => "event_undefined",
-            Self::PropertyUndefined => "property_undefined",
-            Self::PropertyMismatched => "property_type_mismatch",
-            Self::PropertyMissing => "property_missing",
-            Self::TokenObjectIdInvalid => "token_object_id_invalid",
-            Self::TokenDataInvalid => "token_data_invalid",
-            Self::TokenIdMissing => "token_id_missing",
-            Self::TokenTypeMissing => "token_type_missing",
-            Self::TokenTypeInvalid => "token_type_invalid",
-            Self::TokenKeysInvalid => "token_keys_invalid",
-            Self::SubscriptionInvalid => "subscription_invalid",
-            Self::Internal => "internal",
         }
     }
 }

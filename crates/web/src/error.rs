@@ -60,6 +60,43 @@ impl From<Words> for Error {
     }
 }
 
+model::named! {
+    /// Why a call or a page is not served, where [`Refusal`] has no word for it. Its name is a stable word for the
+    /// request log and the metrics; a page of `docs/` has each.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Reason {
+        const ALL, fn as_str;
+        /// The actor may not do it.
+        Denied = "denied",
+        /// A name is taken, or something else does not allow it as things are.
+        Conflict = "conflict",
+        /// A form of the console that cannot be carried out.
+        InvalidForm = "invalid_form",
+        /// Of the management API: well formed, and cannot be carried out.
+        Invalid = "invalid",
+        /// Of the management API: the body is of another type than JSON.
+        WrongMediaType = "wrong_media_type",
+        /// Of the management API: the answer is a file that cannot be encrypted as a whole.
+        NotEncrypted = "not_encrypted",
+        /// Events about notifications are not given out.
+        ExportNotAllowed = "export_not_allowed",
+        /// A date is not one, or the first is after the last.
+        InvalidDates = "invalid_dates",
+        /// A report that is not kept.
+        UnknownRequest = "unknown_request",
+        /// A group of a report that is not one.
+        InvalidGroup = "invalid_group",
+        /// There are no campaigns.
+        NoCampaigns = "no_campaigns",
+        /// A cursor that is not ours.
+        UnknownCursor = "unknown_cursor",
+        /// A cursor that is too old.
+        ExpiredCursor = "expired_cursor",
+        /// The account does not know the event.
+        UnknownEvent = "unknown_event",
+    }
+}
+
 /// A shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -190,18 +227,18 @@ fn refuse(words: &Words, facts: Facts) -> Response {
         Words::TooManyRequests => return Refusal::TooManyCalls.respond(facts),
         Words::Internal => return Refusal::Internal.respond(facts),
         Words::Unavailable => return Refusal::Unavailable.respond(facts),
-        Words::ExportNotAllowed => (StatusCode::BAD_REQUEST, "export_not_allowed"),
-        Words::InvalidDates => (StatusCode::BAD_REQUEST, "invalid_dates"),
-        Words::InvalidRequestId => (StatusCode::BAD_REQUEST, "unknown_request"),
-        Words::InvalidGroup => (StatusCode::BAD_REQUEST, "invalid_group"),
-        Words::NoCampaigns => (StatusCode::NOT_IMPLEMENTED, "no_campaigns"),
-        Words::Forbidden => (StatusCode::FORBIDDEN, "denied"),
+        Words::ExportNotAllowed => (StatusCode::BAD_REQUEST, Reason::ExportNotAllowed),
+        Words::InvalidDates => (StatusCode::BAD_REQUEST, Reason::InvalidDates),
+        Words::InvalidRequestId => (StatusCode::BAD_REQUEST, Reason::UnknownRequest),
+        Words::InvalidGroup => (StatusCode::BAD_REQUEST, Reason::InvalidGroup),
+        Words::NoCampaigns => (StatusCode::NOT_IMPLEMENTED, Reason::NoCampaigns),
+        Words::Forbidden => (StatusCode::FORBIDDEN, Reason::Denied),
         // The protocol answers these with success and says in the body that it is none.
-        Words::IncorrectUsage => (StatusCode::OK, "unknown_cursor"),
-        Words::CursorInvalidated => (StatusCode::OK, "expired_cursor"),
-        Words::InvalidEvent(_) => (StatusCode::OK, "unknown_event"),
+        Words::IncorrectUsage => (StatusCode::OK, Reason::UnknownCursor),
+        Words::CursorInvalidated => (StatusCode::OK, Reason::ExpiredCursor),
+        Words::InvalidEvent(_) => (StatusCode::OK, Reason::UnknownEvent),
     };
-    reply::json(status, words.body().into(), said(reason, facts))
+    reply::json(status, words.body().into(), said(reason.as_str(), facts))
 }
 
 /// The facts of an answer that says no; its line is in the log before it goes out.
@@ -254,9 +291,12 @@ pub(crate) fn method_not_allowed(facts: Facts) -> Response {
 pub(crate) fn page_of(kind: ErrorKind, mut page: Response) -> Response {
     let (status, reason) = match kind {
         ErrorKind::NotFound => return not_found(page),
-        ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_form"),
-        ErrorKind::Denied => (StatusCode::FORBIDDEN, "denied"),
-        ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+        ErrorKind::Invalid => {
+            let reason = Reason::InvalidForm.as_str();
+            (StatusCode::UNPROCESSABLE_ENTITY, reason)
+        }
+        ErrorKind::Denied => (StatusCode::FORBIDDEN, Reason::Denied.as_str()),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, Reason::Conflict.as_str()),
         ErrorKind::Unavailable => {
             let reason = Refusal::Unavailable.reason();
             (StatusCode::SERVICE_UNAVAILABLE, reason)

@@ -20,7 +20,7 @@ pub mod operate;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, Result};
+pub use error::{Error, Reason, Result};
 pub use router::{
     Access, ROUTES, Route, api_router, console_router, console_routes, management_routes,
 };

@@ -16,6 +16,56 @@ const FORBIDDEN: &[char] = &[
     '%', '>', '<', '!', '|', '&', '.', ':', ';', '$', '\'', '"', '\\',
 ];
 
+model::named! {
+    /// What was wrong with records that were kept, or kept in part. What was refused has the name of its reason.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ErrorName {
+        const ALL, fn as_str;
+        /// Kept: the account knows other events.
+        EventUndefinedAccepted = "event_undefined_accepted",
+        /// Kept: the account knows other properties of the event.
+        PropertyUndefinedAccepted = "property_undefined_accepted",
+        /// Kept: the account knows other properties of people.
+        ProfileUndefinedAccepted = "profile_undefined_accepted",
+        /// Left out: the account knows other properties of the event.
+        PropertyUndefinedDropped = "property_undefined_dropped",
+        /// Left out: the account knows other properties of people.
+        ProfileUndefinedDropped = "profile_undefined_dropped",
+        /// Kept: a value of another kind, of an event.
+        PropertyMismatchAccepted = "property_type_mismatch_accepted",
+        /// Kept: a value of another kind, of a person.
+        ProfileMismatchAccepted = "profile_type_mismatch_accepted",
+        /// Left out: a value of another kind, of an event.
+        PropertyMismatchDropped = "property_type_mismatch_dropped",
+        /// Left out: a value of another kind, of a person.
+        ProfileMismatchDropped = "profile_type_mismatch_dropped",
+        /// Characters that the protocol forbids, in the name of an event.
+        EventNameCharacters = "event_name_characters",
+        /// … in a key of an event.
+        PropertyKeyCharacters = "property_key_characters",
+        /// … in a key of a person.
+        ProfileKeyCharacters = "profile_key_characters",
+        /// A text that is longer than the protocol has it, of an event.
+        PropertyValueTooLong = "property_value_too_long",
+        /// … of a person.
+        ProfileValueTooLong = "profile_value_too_long",
+        /// Characters that the protocol forbids in values, of an event.
+        PropertyValueCharacters = "property_value_characters",
+        /// … of a person.
+        ProfileValueCharacters = "profile_value_characters",
+        /// Lists and objects that are larger than the protocol has them, of an event.
+        PropertyValueTooWide = "property_value_too_wide",
+        /// … of a person.
+        ProfileValueTooWide = "profile_value_too_wide",
+        /// More events than the protocol has.
+        EventsTooMany = "events_too_many",
+        /// More names than are learned.
+        NamesTooMany = "names_too_many",
+        /// An event that is known and that nobody sends any more.
+        EventUnused = "event_unused",
+    }
+}
+
 /// Something wrong, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -29,9 +79,9 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn of(error: &str, it: &Learned, count: u64, sample: Option<RecordId>) -> Self {
+    fn of(error: ErrorName, it: &Learned, count: u64, sample: Option<RecordId>) -> Self {
         Self {
-            error: Box::from(error),
+            error: Box::from(error.as_str()),
             source: Some(it.source),
             name: Some(it.name.clone()),
             count,
@@ -86,9 +136,9 @@ pub(super) fn of_names(
         let is_forbidden = |letter| FORBIDDEN.contains(&letter) || (is_profile && letter == '#');
         if is_own && text.contains(is_forbidden) {
             let error = match it.name {
-                Name::Event(_) => "event_name_characters",
-                Name::EventProperty(..) => "property_key_characters",
-                Name::ProfileProperty(_) => "profile_key_characters",
+                Name::Event(_) => ErrorName::EventNameCharacters,
+                Name::EventProperty(..) => ErrorName::PropertyKeyCharacters,
+                Name::ProfileProperty(_) => ErrorName::ProfileKeyCharacters,
             };
             found.push(Finding::of(error, it, it.count, sample));
         }
@@ -103,14 +153,14 @@ pub(super) fn of_names(
     found
 }
 
-const fn of_value(fault: ValueFault, is_profile: bool) -> &'static str {
+const fn of_value(fault: ValueFault, is_profile: bool) -> ErrorName {
     match (fault, is_profile) {
-        (ValueFault::TooLong, true) => "profile_value_too_long",
-        (ValueFault::TooLong, false) => "property_value_too_long",
-        (ValueFault::Characters, true) => "profile_value_characters",
-        (ValueFault::Characters, false) => "property_value_characters",
-        (ValueFault::TooWide, true) => "profile_value_too_wide",
-        (ValueFault::TooWide, false) => "property_value_too_wide",
+        (ValueFault::TooLong, true) => ErrorName::ProfileValueTooLong,
+        (ValueFault::TooLong, false) => ErrorName::PropertyValueTooLong,
+        (ValueFault::Characters, true) => ErrorName::ProfileValueCharacters,
+        (ValueFault::Characters, false) => ErrorName::PropertyValueCharacters,
+        (ValueFault::TooWide, true) => ErrorName::ProfileValueTooWide,
+        (ValueFault::TooWide, false) => ErrorName::PropertyValueTooWide,
     }
 }
 
@@ -139,8 +189,8 @@ fn mismatches(
         (None, None) => true,
     };
     let error = match it.name {
-        Name::ProfileProperty(_) => "profile_type_mismatch_accepted",
-        Name::Event(_) | Name::EventProperty(..) => "property_type_mismatch_accepted",
+        Name::ProfileProperty(_) => ErrorName::ProfileMismatchAccepted,
+        Name::Event(_) | Name::EventProperty(..) => ErrorName::PropertyMismatchAccepted,
     };
     for ((kind, count), sample) in ValueKind::ALL.into_iter().zip(it.kinds).zip(it.samples) {
         if count > 0 && !takes(kind) {
@@ -151,7 +201,7 @@ fn mismatches(
 
 /// Whether an account that has said which names it knows does not know this one. What it has refused
 /// or left out is not here: it was not kept.
-fn undefined(rules: Option<&AccountRules>, name: &Name) -> Option<&'static str> {
+fn undefined(rules: Option<&AccountRules>, name: &Name) -> Option<ErrorName> {
     let dictionary = &rules?.dictionary;
     let policy = dictionary.policy;
     let is_found = match name {
@@ -176,9 +226,9 @@ fn undefined(rules: Option<&AccountRules>, name: &Name) -> Option<&'static str> 
         }
     };
     is_found.then_some(match name {
-        Name::Event(_) => "event_undefined_accepted",
-        Name::EventProperty(..) => "property_undefined_accepted",
-        Name::ProfileProperty(_) => "profile_undefined_accepted",
+        Name::Event(_) => ErrorName::EventUndefinedAccepted,
+        Name::EventProperty(..) => ErrorName::PropertyUndefinedAccepted,
+        Name::ProfileProperty(_) => ErrorName::ProfileUndefinedAccepted,
     })
 }
 
@@ -207,10 +257,10 @@ pub(super) fn of_too_many(learned: &[&Learned], before: &Before) -> Vec<Finding>
     {
         let sample = Some(it.sample);
         if matches!(it.name, Name::Event(_)) && events >= EVENTS_MAX {
-            found.push(Finding::of("events_too_many", it, it.count, sample));
+            found.push(Finding::of(ErrorName::EventsTooMany, it, it.count, sample));
         }
         if before.left_out.contains(&it.name) {
-            let finding = Finding::of("names_too_many", it, it.count, sample);
+            let finding = Finding::of(ErrorName::NamesTooMany, it, it.count, sample);
             found.push(Finding {
                 name: None,
                 ..finding
@@ -235,7 +285,7 @@ pub(super) fn of_unused(
     for event in known.into_iter().flat_map(BTreeMap::keys) {
         if let Some(last) = last_seen.get(&**event).filter(|last| **last < before) {
             found.push(Finding {
-                error: Box::from("event_unused"),
+                error: Box::from(ErrorName::EventUnused.as_str()),
                 source: None,
                 name: Some(Name::Event(event.clone())),
                 count: 1,
@@ -253,13 +303,17 @@ pub(super) fn of_left_out(left_out: Vec<LeftOut>) -> BTreeMap<AccountId, Vec<Fin
     let mut found: BTreeMap<AccountId, Vec<Finding>> = BTreeMap::new();
     for it in left_out {
         let error = match (&it.name, it.reason) {
-            (Name::ProfileProperty(_), LeftOutReason::Undefined) => "profile_undefined_dropped",
-            (Name::ProfileProperty(_), LeftOutReason::Mismatch) => "profile_type_mismatch_dropped",
-            (_, LeftOutReason::Undefined) => "property_undefined_dropped",
-            (_, LeftOutReason::Mismatch) => "property_type_mismatch_dropped",
+            (Name::ProfileProperty(_), LeftOutReason::Undefined) => {
+                ErrorName::ProfileUndefinedDropped
+            }
+            (Name::ProfileProperty(_), LeftOutReason::Mismatch) => {
+                ErrorName::ProfileMismatchDropped
+            }
+            (_, LeftOutReason::Undefined) => ErrorName::PropertyUndefinedDropped,
+            (_, LeftOutReason::Mismatch) => ErrorName::PropertyMismatchDropped,
         };
         found.entry(it.account).or_default().push(Finding {
-            error: Box::from(error),
+            error: Box::from(error.as_str()),
             source: Some(it.source),
             name: Some(it.name),
             count: it.count,

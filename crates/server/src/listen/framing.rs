@@ -20,85 +20,60 @@ const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a body's trailers.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
-/// Why a connection is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// A carriage return that no line feed follows.
-    BareCr,
-    /// A line feed without a carriage return.
-    BareLf,
-    /// A chunk's size, extension or end, or a trailer, that is none.
-    Chunk,
-    /// A length that is no number.
-    ContentLength,
-    /// The end came within a head.
-    HeadBroken,
-    /// More bytes of headers than are taken.
-    HeadTooLarge,
-    /// A line that is no header.
-    Header,
-    /// A header that goes on in the next line.
-    HeaderFolded,
-    /// No host, or several.
-    Host,
-    /// More frames of one head than are taken.
-    Http2Continuation,
-    /// More frames that make no request than are taken.
-    Http2Flood,
-    /// Not the words that HTTP/2 begins with.
-    Http2Preface,
-    /// More streams given up than are taken.
-    Http2Resets,
-    /// Neither HTTP/1.0 nor HTTP/1.1.
-    HttpVersion,
-    /// It says twice, or in two ways, where the body ends.
-    LengthAmbiguous,
-    /// No method.
-    Method,
-    /// The HTTP library was about to say something by itself.
-    Refused,
-    /// A first line that is none.
-    RequestLine,
-    /// No URL of ours.
-    Target,
-    /// More headers, or trailers, than are taken.
-    TooManyHeaders,
-    /// A coding other than `chunked`.
-    TransferEncoding,
-    /// A target that is longer than is taken.
-    UriTooLong,
+model::named! {
+    /// Why a connection is cut. Its name is a stable word, as in the log of drops.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Fault {
+        #[cfg(test)]
+        const ALL, fn reason;
+        /// A carriage return that no line feed follows.
+        BareCr = "bare_cr",
+        /// A line feed without a carriage return.
+        BareLf = "bare_lf",
+        /// A chunk's size, extension or end, or a trailer, that is none.
+        Chunk = "body_broken",
+        /// A length that is no number.
+        ContentLength = "content_length",
+        /// The end came within a head.
+        HeadBroken = "head_broken",
+        /// More bytes of headers than are taken.
+        HeadTooLarge = "head_too_large",
+        /// A line that is no header.
+        Header = "header",
+        /// A header that goes on in the next line.
+        HeaderFolded = "header_folded",
+        /// No host, or several.
+        Host = "host",
+        /// More frames of one head than are taken.
+        Http2Continuation = "http2_continuation",
+        /// More frames that make no request than are taken.
+        Http2Flood = "http2_flood",
+        /// Not the words that HTTP/2 begins with.
+        Http2Preface = "http2_preface",
+        /// More streams given up than are taken.
+        Http2Resets = "http2_resets",
+        /// Neither HTTP/1.0 nor HTTP/1.1.
+        HttpVersion = "http_version",
+        /// It says twice, or in two ways, where the body ends.
+        LengthAmbiguous = "length_ambiguous",
+        /// No method.
+        Method = "method",
+        /// The HTTP library was about to say something by itself.
+        Refused = "refused",
+        /// A first line that is none.
+        RequestLine = "request_line",
+        /// No URL of ours.
+        Target = "target",
+        /// More headers, or trailers, than are taken.
+        TooManyHeaders = "too_many_headers",
+        /// A coding other than `chunked`.
+        TransferEncoding = "transfer_encoding",
+        /// A target that is longer than is taken.
+        UriTooLong = "uri_too_long",
+    }
 }
 
 impl Fault {
-    /// Its stable word, as in the log of drops.
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::BareCr => "bare_cr",
-            Self::BareLf => "bare_lf",
-            // The request whose body it is tells it, by this word.
-            Self::Chunk => "body_broken",
-            Self::ContentLength => "content_length",
-            Self::HeadBroken => "head_broken",
-            Self::HeadTooLarge => "head_too_large",
-            Self::Header => "header",
-            Self::HeaderFolded => "header_folded",
-            Self::Host => "host",
-            Self::Http2Continuation => "http2_continuation",
-            Self::Http2Flood => "http2_flood",
-            Self::Http2Preface => "http2_preface",
-            Self::Http2Resets => "http2_resets",
-            Self::HttpVersion => "http_version",
-            Self::LengthAmbiguous => "length_ambiguous",
-            Self::Method => "method",
-            Self::Refused => "refused",
-            Self::RequestLine => "request_line",
-            Self::Target => "target",
-            Self::TooManyHeaders => "too_many_headers",
-            Self::TransferEncoding => "transfer_encoding",
-            Self::UriTooLong => "uri_too_long",
-        }
-    }
-
     /// What whoever caused it is told, on planes that tell; none where it is no HTTP/1 or no URL of ours.
     pub(super) const fn status(self) -> Option<StatusCode> {
         match self {

@@ -2,6 +2,7 @@
 
 mod flood;
 mod framing;
+mod reasons;
 
 use super::body::Left;
 use super::busy::Busy;

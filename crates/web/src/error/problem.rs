@@ -11,7 +11,7 @@ use model::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Error;
+use super::{Error, Reason};
 
 /// The media type of problem details.
 pub(crate) const PROBLEM: &str = "application/problem+json";
@@ -42,12 +42,15 @@ pub(crate) struct Problem {
 pub(crate) fn problem(error: &Error) -> Response {
     let (status, reason) = match (error, error.told()) {
         (Error::Malformed(_), _) => (StatusCode::BAD_REQUEST, Refusal::Malformed.reason()),
-        (Error::WrongType, _) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_media_type"),
-        (Error::Whole, _) => (StatusCode::NOT_ACCEPTABLE, "not_encrypted"),
-        (_, ErrorKind::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-        (_, ErrorKind::Denied) => (StatusCode::FORBIDDEN, "denied"),
+        (Error::WrongType, _) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Reason::WrongMediaType.as_str(),
+        ),
+        (Error::Whole, _) => (StatusCode::NOT_ACCEPTABLE, Reason::NotEncrypted.as_str()),
+        (_, ErrorKind::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, Reason::Invalid.as_str()),
+        (_, ErrorKind::Denied) => (StatusCode::FORBIDDEN, Reason::Denied.as_str()),
         (_, ErrorKind::NotFound) => (StatusCode::NOT_FOUND, Refusal::NotFound.reason()),
-        (_, ErrorKind::Conflict) => (StatusCode::CONFLICT, "conflict"),
+        (_, ErrorKind::Conflict) => (StatusCode::CONFLICT, Reason::Conflict.as_str()),
         (_, ErrorKind::Unavailable) => {
             let reason = Refusal::Unavailable.reason();
             (StatusCode::SERVICE_UNAVAILABLE, reason)

@@ -359,7 +359,8 @@ fn answers_have_the_vendors_shape() {
 #[test]
 fn every_reason_has_its_code_and_text() {
     let all: Vec<_> = RejectReason::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .map(|it| format!("{} {}: {}\n", it.code(), it.as_str(), upload::error(it, 1)))
         .collect();
     expect![[r#"

@@ -2,21 +2,18 @@
 //! server writes shows nobody's data to whoever reads the disk.
 
 use serde_json::{Value, json};
-use std::io::Read as _;
-use std::path::Path;
 
+use crate::canary::{MARK, assert_none, canary};
+use crate::client::Client;
 use crate::harness::{Account, Installation, Server, files};
 
-/// What every canary starts with: nothing that the server writes may contain it in any form.
-const MARK: &str = "CANARYq7Zx";
 const CANARIES: usize = 1_000;
+/// An address that calls come from.
+const PEER: &str = "127.113.91.77";
 
-fn canary(number: usize) -> String {
-    format!("{MARK}{number:06}")
-}
-
-/// Plants canaries in identities, names, property keys and values, paths, headers and bad bodies.
-async fn plant(server: &Server, account: &Account) {
+/// Plants canaries in identities, names, property keys and values, paths, headers and bad bodies, and in
+/// where calls come from.
+async fn plant(room: &Installation, server: &Server, account: &Account) {
     let client = server.client(account);
     let records: Vec<Value> = (0..CANARIES)
         .map(|n| match n % 5 {
@@ -47,6 +44,16 @@ async fn plant(server: &Server, account: &Account) {
         // Some are answered and some are dropped in silence: here only what is written matters.
         drop(request.send().await);
     }
+    let far =
+        |account: Account| Client::coming_from(PEER, server.address("api"), &room.ca(), account);
+    let stranger = Account {
+        passcode: String::from("wrong"),
+        ..account.clone()
+    };
+    let refused = far(stranger).get("/1/now.json").await;
+    assert_eq!(refused.status, 401);
+    // Its line is durable once an upload has taken it along.
+    far(account.clone()).upload(Vec::new()).await;
 }
 
 #[tokio::test]
@@ -54,10 +61,13 @@ async fn no_customer_byte_can_be_read_from_what_the_server_writes() {
     let room = Installation::new();
     let account = room.account("canaries");
     let server = room.serve();
-    plant(&server, &account).await;
-    assert_none(&room, "journal");
+    plant(&room, &server, &account).await;
+    let assert_none = |when: &str| assert_none(&room, &[MARK, PEER], when);
+    assert_none("journal");
     assert!(room.run(&["job", "run", "flush"]).status.success());
-    assert_none(&room, "parts");
+    assert_none("parts");
+    let found = room.json(&["requests", "search", "--peer", PEER]);
+    assert_eq!(found.as_array().map(Vec::len), Some(2), "{found}");
     let client = server.client(&account);
     for n in (0..CANARIES).step_by(5).take(3) {
         client
@@ -65,9 +75,9 @@ async fn no_customer_byte_can_be_read_from_what_the_server_writes() {
             .await;
     }
     assert!(room.run(&["job", "run", "deletion"]).status.success());
-    assert_none(&room, "after deletions");
+    assert_none("after deletions");
     assert!(server.stop().success());
-    assert_none(&room, "after the end");
+    assert_none("after the end");
     assert_entropy(&room);
 }
 
@@ -141,70 +151,6 @@ async fn a_deleted_person_is_gone_at_once_and_stays_gone() {
         )
         .await;
     assert_eq!(count.body["count"], 2);
-}
-
-/// Every file below the installation, and the system's temporary folder as the server saw it.
-fn assert_none(room: &Installation, when: &str) {
-    let mut searched = 0;
-    for path in files(&room.root()) {
-        let bytes = std::fs::read(&path).unwrap();
-        searched += bytes.len();
-        assert_free(&path, &bytes, when);
-        for unpacked in unpack(&bytes) {
-            assert_free(&path, &unpacked, when);
-        }
-    }
-    assert!(searched > 10_000, "only {searched} bytes were searched");
-}
-
-fn assert_free(path: &Path, bytes: &[u8], when: &str) {
-    for (form, needle) in needles() {
-        let found = memchr::memmem::find(bytes, &needle).is_some();
-        assert!(!found, "a canary, {form}, in {} ({when})", path.display());
-    }
-    let parquet = memchr::memmem::find(bytes, b"PAR1").is_some();
-    assert!(!parquet, "an unsealed part in {} ({when})", path.display());
-}
-
-/// The mark as text, as UTF-16, and in the three alignments of base64.
-fn needles() -> Vec<(&'static str, Vec<u8>)> {
-    use base64::Engine as _;
-    let mark = MARK.as_bytes();
-    let wide = |order: fn(u16) -> [u8; 2]| MARK.encode_utf16().flat_map(order).collect::<Vec<_>>();
-    let mut needles = vec![
-        ("as text", mark.to_vec()),
-        ("as UTF-16LE", wide(u16::to_le_bytes)),
-        ("as UTF-16BE", wide(u16::to_be_bytes)),
-    ];
-    for shift in 0..3_usize {
-        let padded = [&vec![0; shift][..], mark].concat();
-        let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&padded);
-        // Only the characters that depend on nothing but the mark.
-        let from = (shift * 8).div_ceil(6);
-        let to = padded.len() * 8 / 6;
-        needles.push(("in base64", encoded.as_bytes()[from..to].to_vec()));
-    }
-    needles
-}
-
-/// What can be decoded wherever the magic of zstd or gzip is found.
-fn unpack(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut unpacked = Vec::new();
-    let read = |mut reader: Box<dyn std::io::Read + '_>| {
-        let mut out = Vec::new();
-        // An error in the middle leaves what came before it, which is searched too.
-        drop(reader.by_ref().take(16 << 20).read_to_end(&mut out));
-        out
-    };
-    for at in memchr::memmem::find_iter(bytes, b"\x28\xb5\x2f\xfd") {
-        if let Ok(decoder) = zstd::Decoder::new(&bytes[at..]) {
-            unpacked.push(read(Box::new(decoder)));
-        }
-    }
-    for at in memchr::memmem::find_iter(bytes, b"\x1f\x8b\x08") {
-        unpacked.push(read(Box::new(flate2::read::GzDecoder::new(&bytes[at..]))));
-    }
-    unpacked
 }
 
 /// Blocks of the volumes look like noise: more than 7.9 bits a byte.

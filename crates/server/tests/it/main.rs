@@ -15,6 +15,7 @@
 mod access;
 mod audit;
 mod browser;
+mod canary;
 mod client;
 mod generate;
 mod harness;

@@ -9,6 +9,7 @@ use model::Secret;
 use reqwest::Response;
 use serde_json::{Value, json};
 
+use crate::canary::{MARK, assert_none, canary};
 use crate::client::{Client, stamp};
 use crate::harness::{Account, Installation, Server};
 
@@ -279,7 +280,9 @@ async fn what_cannot_be_read_of_a_known_phone_is_sealed_in_quarantine_and_nobody
     let account = room.account("unreadable");
     let server = room.serve();
     let phone = phone(&room, &server, &account);
-    for body in ["{\"CANARY-77f1", "[{\"type\":\"event\",\"evtName\":\"E\"}]"] {
+    let unreadable = format!("{{\"{}", canary(1));
+    let unkeyed = json!([{"type": "event", "evtName": canary(2)}]).to_string();
+    for body in [unreadable.clone(), unkeyed] {
         let answer = accepted(android(&phone, &account).body(body)).await;
         assert_eq!(answer.text().await.unwrap(), TAKEN);
     }
@@ -314,6 +317,24 @@ async fn what_cannot_be_read_of_a_known_phone_is_sealed_in_quarantine_and_nobody
         assert!(request.send().await.is_err(), "a stranger was answered");
     }
     assert_eq!(counts(&room, &account).await, json!({}));
+
+    // It is there for who may see it, and nobody reads it from the disk.
+    let place = ["--account", &account.id];
+    let listed = room.json(&[&["quarantine", "list"][..], &place].concat());
+    let listed = listed.as_array().unwrap().iter();
+    let bodies = listed.map(|it| {
+        let id = it["record_id"].as_str().unwrap();
+        let shown = room.json(&[&["quarantine", "show", id][..], &place].concat());
+        shown["body"].as_str().unwrap().to_owned()
+    });
+    let bodies: Vec<String> = bodies.collect();
+    assert!(bodies.contains(&unreadable), "{bodies:?}");
+    assert!(bodies.iter().all(|it| it.contains(MARK)), "{bodies:?}");
+    assert_none(&room, &[MARK], "journal");
+    assert!(room.run(&["job", "run", "flush"]).status.success());
+    assert_none(&room, &[MARK], "parts");
+    assert!(server.stop().success());
+    assert_none(&room, &[MARK], "after the end");
 }
 
 #[tokio::test]

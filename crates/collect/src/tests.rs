@@ -5,6 +5,7 @@ mod encryption;
 mod harness;
 mod idempotency;
 mod log;
+mod paths;
 mod replay;
 mod sdk;
 mod terms;

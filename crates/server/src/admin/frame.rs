@@ -106,3 +106,6 @@ async fn write_json<W: AsyncWrite + Unpin>(
     let content = serde_json::to_vec(value).context("failed to encode an answer")?;
     write(stream, kind, &content).await
 }
+
+#[cfg(test)]
+mod tests;

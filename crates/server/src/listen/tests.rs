@@ -1,5 +1,6 @@
 //! The first bytes of a connection are told apart, and the operators' paths answer.
 
+mod fields;
 mod flood;
 mod framing;
 mod reasons;

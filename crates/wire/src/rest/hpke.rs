@@ -150,6 +150,7 @@ mod tests {
         KeysetError, PublicKey, is_encrypted, keyset, prefix, read_keyset, readings,
         wants_encrypted,
     };
+    use proptest::prelude::*;
 
     #[test]
     fn headers_name_the_type_in_any_case_and_company() {
@@ -219,5 +220,58 @@ mod tests {
             other("EgYIARABGAIa", "EgYIARABGAEa"),
             KeysetError::OtherKind
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_keyset_of_any_key_is_read_as_it_was_written_whatever_stands_beside_it(
+            number: u32, bytes: [u8; 32], place in 0_usize..4, others: [(u32, [u8; 32], bool); 3],
+        ) {
+            let mut set = keyset(number, &bytes);
+            let own = set["key"][0].clone();
+            let mut keys: Vec<_> = others
+                .iter()
+                .filter(|(other, ..)| *other != number)
+                .map(|(other, bytes, is_enabled)| {
+                    let mut key = keyset(*other, bytes)["key"][0].clone();
+                    let status = if *is_enabled { "ENABLED" } else { "DISABLED" };
+                    key["status"] = status.into();
+                    key
+                })
+                .collect();
+            keys.insert(place.min(keys.len()), own);
+            set["key"] = keys.into();
+            let expect = PublicKey { bytes, prefix: Some(number) };
+            prop_assert_eq!(read_keyset(&set.to_string()), Ok(expect));
+            let raw = set.to_string().replace("\"TINK\"", "\"RAW\"");
+            prop_assert_eq!(read_keyset(&raw), Ok(PublicKey { prefix: None, ..expect }));
+        }
+
+        #[test]
+        fn a_keyset_with_another_letter_in_its_key_is_never_the_same_key(
+            number: u32, bytes: [u8; 32], at in 0_usize..56, letter in "[A-Za-z0-9+/]",
+        ) {
+            let mut set = keyset(number, &bytes);
+            let mut value = set["key"][0]["keyData"]["value"].as_str().unwrap().to_owned();
+            prop_assume!(value[at..=at] != *letter);
+            value.replace_range(at..=at, &letter);
+            set["key"][0]["keyData"]["value"] = value.into();
+            match read_keyset(&set.to_string()) {
+                Ok(read) => prop_assert_ne!(read.bytes, bytes),
+                Err(error) => prop_assert_eq!(error, KeysetError::OtherKind),
+            }
+        }
+
+        #[test]
+        fn a_message_is_read_behind_its_number_and_as_it_is(number: u32, message: Vec<u8>) {
+            let numbered = [&prefix(number)[..], &message].concat();
+            let both: Vec<_> = readings(&numbered).collect();
+            prop_assert_eq!(both, [(Some(number), &message[..]), (None, &numbered[..])]);
+            // Whatever it begins with, it is read as it is, last; and behind a number only where one stands.
+            let all: Vec<_> = readings(&message).collect();
+            prop_assert_eq!(all.last().copied(), Some((None, &message[..])));
+            let is_numbered = message.len() >= 5 && message[0] == 1;
+            prop_assert_eq!(all.len(), if is_numbered { 2 } else { 1 });
+        }
     }
 }

@@ -10,3 +10,4 @@ mod replay;
 mod sdk;
 mod terms;
 mod uploads;
+mod urls;

@@ -90,7 +90,7 @@ pub enum Content<'a> {
 }
 
 /// Events of the system's own. `Charged` is one of them too, but open to all.
-const SYSTEM_EVENTS: [&str; 28] = [
+pub const SYSTEM_EVENTS: [&str; 28] = [
     "Notification Sent",
     "Notification Viewed",
     "Notification Clicked",

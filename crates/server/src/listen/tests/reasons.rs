@@ -2,7 +2,7 @@
 
 use collect::Refusal;
 use control::ErrorName;
-use model::submission::RejectReason;
+use model::submission::{RejectReason, SYSTEM_EVENTS};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use web::Reason;
@@ -11,6 +11,11 @@ use crate::listen::framing::Fault;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+/// The page about the REST API.
+fn rest() -> String {
+    std::fs::read_to_string(docs().join("wire/rest.md")).unwrap()
 }
 
 /// Every page about what is sent and answered, and the operator's about what becomes of it.
@@ -51,7 +56,7 @@ fn every_reason_stands_on_a_page() {
 
 #[test]
 fn every_record_code_stands_on_a_page_with_its_name_and_no_other_does() {
-    let page = std::fs::read_to_string(docs().join("wire/rest.md")).unwrap();
+    let page = rest();
     let told: BTreeSet<[String; 2]> = rows(&page, "| code | reason | text |")
         .into_iter()
         .collect();
@@ -62,7 +67,7 @@ fn every_record_code_stands_on_a_page_with_its_name_and_no_other_does() {
 
 #[test]
 fn every_name_of_an_error_stands_on_a_page_and_no_other_does() {
-    let page = std::fs::read_to_string(docs().join("wire/rest.md")).unwrap();
+    let page = rest();
     let told = rows(&page, "| error | what became of it |").into_iter();
     // The first row is about the reasons of refusals, and bodies that could not be read.
     let told = told.skip(1).flat_map(|[names, _]| {
@@ -72,4 +77,13 @@ fn every_name_of_an_error_stands_on_a_page_and_no_other_does() {
     let told: BTreeSet<String> = told.collect();
     let given = ErrorName::ALL.iter().map(|it| it.as_str().to_owned());
     assert_eq!(told, given.collect());
+}
+
+#[test]
+fn every_event_of_the_systems_own_stands_on_a_page_and_no_other_does() {
+    let page = rest();
+    let (_, told) = page.split_once("Reserved event names (exact): ").unwrap();
+    let (told, _) = told.split_once(". `Charged`").unwrap();
+    let told: BTreeSet<&str> = told.split('`').skip(1).step_by(2).collect();
+    assert_eq!(told, BTreeSet::from(SYSTEM_EVENTS));
 }

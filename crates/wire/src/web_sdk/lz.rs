@@ -4,6 +4,9 @@
 //! gigabytes. This one stops at [`UNITS_MAX`]. A dictionary entry is always a stretch of what was
 //! unpacked before, so the dictionary is a list of places. Tests compare it with the crate `lz-str`.
 
+#[cfg(test)]
+mod tests;
+
 /// UTF-16 units that a message may unpack to.
 pub const UNITS_MAX: usize = 1 << 20;
 

@@ -255,6 +255,21 @@ fn audit(value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
     }
 }
 
+/// What makes one member unfit for such an object, which may have so many levels. A value with too many
+/// keys was not searched for those that stand twice.
+fn audit_member(key: &str, value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
+    let is_wide = value.kind == Kind::Object && value.facts.members > limit::EVENT_PROPERTIES_MAX;
+    if is_wide || value.facts.too_many {
+        return Err(RejectReason::EventPropertiesTooMany);
+    }
+    audit(value, levels_max.saturating_sub(1))?;
+    if key.is_empty() || key.chars().count() > limit::PROPERTY_KEY_CHARS_MAX {
+        Err(RejectReason::KeyInvalid)
+    } else {
+        Ok(())
+    }
+}
+
 /// A field that is absent or null.
 fn present(field: Option<Value<'_>>) -> Option<Value<'_>> {
     field.filter(|it| it.kind != Kind::Null)

@@ -192,15 +192,23 @@ fn who_somebody_is_does_not_hang_on_another_property() {
         "push",
         r#"{"type":"profile","isOUL":true,"profile":{"Identity":"u1","Name":"Jo","p":{"a":{"b":{"c":{"d":1}}}}}}"#,
         &expect![[r#"
-            1790000000 Identity=u1 ObjectId=GUID 
+            1790000000 Identity=u1 ObjectId=GUID put:Name="Jo"
             rejected nested_too_deep Person(Identity, "u1")"#]],
     );
     check(
         "push",
         r#"{"type":"profile","profile":{"FBID":"f","Name":"Jo","p":{"a":{"b":{"c":{"d":1}}}}}}"#,
         &expect![[r#"
-            1790000000 Fbid=f ObjectId=GUID 
+            1790000000 Fbid=f ObjectId=GUID put:FBID="f" put:Name="Jo"
             rejected nested_too_deep Person(Fbid, "f")"#]],
+    );
+    // What counts up is kept as well, and who opts out.
+    check(
+        "push",
+        r#"{"type":"profile","profile":{"p":{"a":{"b":{"c":{"d":1}}}},"n":{"$incr":1},"ct_optout":true}}"#,
+        &expect![[r#"
+            1790000000 ObjectId=GUID incr:n=1 put:ct_optout=true
+            rejected nested_too_deep Person(ObjectId, "GUID")"#]],
     );
     check(
         "push",

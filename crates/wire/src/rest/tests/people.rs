@@ -185,6 +185,30 @@ fn tokens() {
         Why::TokenKeysInvalid,
     );
     check_token(&with("{\"id\":\"x\",\"type\":\"fcm\"}"), None);
+    // Java and .NET write fields that were not set. The keys of a browser alone are read.
+    for (keys, why) in [
+        ("{}", Why::TokenKeysInvalid),
+        ("[]", Why::TokenKeysInvalid),
+        ("null", Why::TokenKeysInvalid),
+        ("\"\"", Why::TokenKeysInvalid),
+        ("{\"p256dh\":\"a\",\"auth\":7}", Why::TokenKeysInvalid),
+        ("{\"a\":{\"b\":{}}}", Why::TokenDataInvalid),
+        ("{\"\":1}", Why::TokenDataInvalid),
+    ] {
+        let of = |service: &str| {
+            with(&format!(
+                "{{\"id\":\"x\",\"type\":\"{service}\",\"keys\":{keys}}}"
+            ))
+        };
+        for service in ["fcm", "FCM", "gcm", "apns", "wns", "mpns"] {
+            check_token(&of(service), None);
+        }
+        check_token(&of("chrome"), why);
+    }
+    check_token(
+        &with("{\"id\":\"x\",\"type\":\"fcm\",\"keys\":{\"a\":1,\"a\":2}}"),
+        Why::KeyTwice,
+    );
     let keys = "{\"id\":\"x\",\"type\":\"chrome\",\"keys\":{\"p256dh\":\"a\",\"auth\":\"b\"}}";
     check_token(&with(keys), None);
     let body = format!("{{\"d\":[{{\"type\":\"token\"{}}}]}}", with(keys));

@@ -13,7 +13,7 @@ mod token;
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{RawJson, limit};
 
-use super::Refusal;
+use super::{Refusal, url};
 use crate::json::{self, Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
 use names::{NameField, NameFields};
 
@@ -26,6 +26,12 @@ const LEVELS_AROUND: usize = 2;
 
 /// The type of a record about a push token.
 const TOKEN: &str = "token";
+
+/// Whether an upload's records are to be looked at only: `dryRun=1`, or `True` as Python writes it.
+#[must_use]
+pub fn is_dry_run(query: &str) -> bool {
+    url::values(query, "dryRun").any(|it| it == "1" || it.eq_ignore_ascii_case("true"))
+}
 
 /// Decodes an upload's body.
 ///

@@ -1,7 +1,7 @@
 //! What other clients send for the same thing.
 
 use crate::rest::report::{self, TopGroup, Trends};
-use crate::rest::{Refusal, export};
+use crate::rest::{Refusal, export, upload};
 
 const BODY: &str = r#"{"event_name":"Viewed","from":20260701,"to":20260702}"#;
 
@@ -25,6 +25,39 @@ fn a_body_that_says_nothing_is_none() {
     for something in ["[]", "{", "{}}", "{\"a\":1}", "0", "\"\"", "nul"] {
         let refused = export::decode(&query, something.as_bytes());
         assert_eq!(refused, Err(Refusal::Malformed), "{something}");
+    }
+}
+
+#[test]
+fn a_dry_run_is_one_however_it_is_written() {
+    for query in [
+        "dryRun=1",
+        "?dryRun=1",
+        "dryRun=true",
+        "dryRun=True",
+        "dryrun=1",
+        "DRYRUN=TRUE",
+        "dryRun=%31",
+        "dry%52un=1",
+        "dryRun=t%72ue",
+        "x=dryRun&dryRun=1&y=2",
+        "dryRun=0&dryRun=1",
+    ] {
+        assert!(upload::is_dry_run(query), "{query}");
+    }
+    for query in [
+        "",
+        "dryRun",
+        "dryRun=",
+        "dryRun=0",
+        "dryRun=%30",
+        "dryRun=false",
+        "dryRun=%",
+        "dryRun=%FF",
+        "xdryRun=1",
+        "x=dryRun=1",
+    ] {
+        assert!(!upload::is_dry_run(query), "{query}");
     }
 }
 

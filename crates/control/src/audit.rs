@@ -270,7 +270,7 @@ pub struct AuditEntry {
     pub sequence: u64,
     /// When.
     pub at: Timestamp,
-    /// What kind of actor: `os_user`, `passcode`, `system`.
+    /// What kind of actor: `os_user`, `passcode`, `system`, `user`.
     pub actor_kind: String,
     /// Who.
     pub actor: String,

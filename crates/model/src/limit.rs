@@ -1,4 +1,5 @@
-//! Every bound of the product in one place: name, unit last, and where it comes from.
+//! Bounds of the protocol, and those of the product that more than one place needs to know: name, unit
+//! last, and where it comes from. What bounds one part alone stands in that part.
 
 /// Records in one upload (protocol).
 pub const RECORDS_PER_UPLOAD_MAX: usize = 1_000;
@@ -8,7 +9,7 @@ pub const TOKENS_PER_UPLOAD_MAX: usize = 100;
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a request's head: line and headers. The web SDK sends events in the URL.
 pub const HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Headers in a request.
+/// Headers in a request. Over HTTP/2 all cookies are one of them, however many fields they come in.
 pub const HEADERS_MAX: usize = 100;
 /// Nesting of a JSON body; the deepest legal record needs fewer than 10.
 pub const JSON_DEPTH_MAX: usize = 64;
@@ -38,8 +39,6 @@ pub const MULTI_VALUES_MAX: usize = 100;
 pub const IDENTITY_BYTES_MAX: usize = 1_024;
 /// Identities in one deletion request (protocol).
 pub const DELETION_IDENTITIES_MAX: usize = 100;
-/// Records on one page of an export (protocol).
-pub const PAGE_RECORDS_MAX: usize = 5_000;
 /// Bytes of the records on one page of an export or of a list of events: it is in memory as a whole. It
 /// has one record at least.
 pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;

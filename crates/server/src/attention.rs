@@ -5,7 +5,7 @@
 //! page's own.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use control::SharedKeyring;
 use journal::Journal;
@@ -307,6 +307,30 @@ impl Attention {
             )
         }));
         found
+    }
+
+    /// Whether uploads can be acknowledged, as far as the volumes and the journal's room go; says why
+    /// not.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if !self.store.readiness() {
+            let status = self.store.status();
+            return Err(format!(
+                "{} of {} volumes serve, {} are needed",
+                status.healthy,
+                status.volumes.len(),
+                status.data
+            ));
+        }
+        let status = self.journal.status();
+        let (held, most) = (status.live_bytes, status.live_bytes_max);
+        if held >= most {
+            return Err(format!(
+                "the journal is full: it holds {} of {}",
+                human_bytes(held),
+                human_bytes(most)
+            ));
+        }
+        Ok(())
     }
 
     fn volumes(&self, found: &mut Vec<Concern>) {

@@ -595,16 +595,7 @@ impl Health for Installation {
             return Err("the journal takes nothing any more".to_owned());
         }
         drop(writer);
-        if self.store.readiness() {
-            return Ok(());
-        }
-        let status = self.store.status();
-        Err(format!(
-            "{} of {} volumes serve, {} are needed",
-            status.healthy,
-            status.volumes.len(),
-            status.data
-        ))
+        self.attention.readiness()
     }
 
     fn metrics(&self) -> String {

@@ -1,9 +1,11 @@
 //! Headers that every answer of a plane carries.
 
 use axum::extract::Request;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
+
+use crate::error::problem;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -115,7 +117,7 @@ pub(crate) fn preflight(request: &Request) -> Option<Response> {
         && headers.contains_key(header::ORIGIN)
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     is_preflight.then(|| {
-        let mut response = StatusCode::NO_CONTENT.into_response();
+        let mut response = problem::no_content();
         put(response.headers_mut(), PREFLIGHT);
         response
     })

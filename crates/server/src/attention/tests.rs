@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attention, Concern, Kind, Watch};
+use super::{Attention, Kind, Watch};
 use crate::compose::Installation;
 use crate::jobs::tests::{account, append, event};
 use crate::jobs::{self, Job};
@@ -143,12 +143,13 @@ fn attention(
     }
 }
 
-/// What is red where the journal may hold `bytes_max` and holds one event; and how much that is.
-async fn filled(
+/// What looks at the installation, but at a journal that may hold `bytes_max` and holds one event; and
+/// how much that is.
+pub(crate) async fn filled(
     folder: &Folder,
     installation: &Installation,
     bytes_max: u64,
-) -> (Vec<Concern>, u64) {
+) -> (Attention, u64) {
     let settings = Settings {
         journal_bytes_max: bytes_max,
         ..Settings::default()
@@ -164,18 +165,21 @@ async fn filled(
     journal.append(vec![entry]).await.unwrap();
     let keyring = &installation.attention().keyring;
     let attention = attention(folder, installation, &journal, keyring);
-    (attention.find(), journal.status().live_bytes)
+    (attention, journal.status().live_bytes)
 }
 
 #[tokio::test]
 async fn a_journal_that_is_more_than_half_full_is_red() {
     let folder = Folder::new().await;
     let installation = folder.open(|_| {}).await;
-    let (found, bytes) = filled(&folder, &installation, 1 << 32).await;
+    let (attention, bytes) = filled(&folder, &installation, 1 << 32).await;
+    let found = attention.find();
     assert!(found.is_empty() && bytes > 0, "{found:?}");
-    let (found, bytes) = filled(&folder, &installation, bytes * 3).await;
+    let (attention, bytes) = filled(&folder, &installation, bytes * 3).await;
+    let found = attention.find();
     assert!(found.is_empty(), "{found:?}");
-    let (found, _) = filled(&folder, &installation, bytes + bytes / 2).await;
+    let (attention, _) = filled(&folder, &installation, bytes + bytes / 2).await;
+    let found = attention.find();
     let kinds: Vec<Kind> = found.iter().map(|it| it.kind).collect();
     assert_eq!(kinds, [Kind::Journal]);
     assert!(found[0].words.contains("answered 503"), "{found:?}");

@@ -1,4 +1,4 @@
-//! An upload that is sent again to a server that has started anew.
+//! An upload that is sent again to a server that has started anew, and a node that takes no upload.
 
 use axum::body::Body;
 use http::Request;
@@ -11,7 +11,9 @@ use std::time::Duration;
 use tower::ServiceExt as _;
 
 use super::Installation;
+use crate::attention::tests::filled;
 use crate::jobs::{self, Job};
+use crate::listen::Health as _;
 use crate::testing::{Folder, operator};
 
 const BODY: &str = r#"{"d":[
@@ -78,4 +80,21 @@ async fn an_upload_from_before_midnight_is_stored_once_by_whoever_starts_after_i
         assert_eq!(events.unwrap(), expect, "{seconds} s after midnight");
         installation.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_node_is_ready_until_its_journal_is_full() {
+    let folder = Folder::new().await;
+    let mut installation = folder.open(|_| {}).await;
+    let (attention, bytes) = filled(&folder, &installation, 1 << 32).await;
+    installation.attention = Arc::new(attention);
+    assert_eq!(installation.readiness(), Ok(()));
+    // It is red, and takes more.
+    let (attention, _) = filled(&folder, &installation, bytes + bytes / 2).await;
+    installation.attention = Arc::new(attention);
+    assert_eq!(installation.readiness(), Ok(()));
+    let (attention, _) = filled(&folder, &installation, 1).await;
+    installation.attention = Arc::new(attention);
+    let why = installation.readiness().unwrap_err();
+    assert!(why.starts_with("the journal is full: "), "{why}");
 }

@@ -7,9 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 section! {
-    /// Who is told when something turns red, and when it is in order again: a volume lost, drops overdue
-    /// for review, a purge or a deletion that fails or falls behind, a required sink down, a certificate
-    /// about to end. Operators, and Admins of the account that it is about, by mail; and a receiver.
+    /// Who is told when something turns red, and when it is in order again: no write is acknowledged
+    /// (`writes`), a volume is lost (`volume`), drops wait too long for review (`drops_overdue`),
+    /// what is past its retention is not removed (`purge`), a deletion takes too long
+    /// (`deletion_overdue`), a required sink takes nothing (`audit_sink`), a certificate is about to
+    /// end (`certificate`), a copy of the keyring is out of reach (`keyring_copy`), the journal is
+    /// more than half full (`journal`), another job fails or falls behind (`job`). Operators, and
+    /// Admins of the account that it is about, by mail; and a receiver.
     struct Alerts {
         /// Whether mails are written.
         mail: bool = true,

@@ -1,6 +1,7 @@
 //! The configuration is what its file says, and nothing else is accepted.
 
 use super::{Config, Loaded, render};
+use crate::attention::Kind;
 use expect_test::expect_file;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,15 @@ fn example() -> Config {
 fn the_example_file_is_generated_from_the_types() {
     let text = render(&example()).unwrap();
     expect_file!["../../../../docs/operate/strongroom.example.toml"].assert_eq(&text);
+}
+
+#[test]
+fn the_example_file_names_every_kind_of_alert() {
+    let text = render(&example()).unwrap();
+    for kind in Kind::ALL {
+        let name = format!("(`{}`)", kind.as_str());
+        assert!(text.contains(&name), "{name}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) struct Names {
 impl Names {
     /// Why a request is dropped before anything looks at it; none when it is not.
     pub(super) fn judge<B>(&self, request: &Request<B>) -> Option<&'static str> {
-        if request.headers().len() > limit::HEADERS_MAX {
+        if headers(request) > limit::HEADERS_MAX {
             return Some("too_many_headers");
         }
         let query = request.uri().query().unwrap_or_default();
@@ -76,6 +76,17 @@ impl Names {
     }
 }
 
+/// How many headers a request has. Over HTTP/2 browsers send each cookie as a field of its own, to pack
+/// them better; together they are one header (RFC 9113 §8.2.3). Their size counts with the head's.
+fn headers<B>(request: &Request<B>) -> usize {
+    let all = request.headers().len();
+    if request.version() != http::Version::HTTP_2 {
+        return all;
+    }
+    let cookies = request.headers().get_all(header::COOKIE).iter().count();
+    all - cookies.saturating_sub(1)
+}
+
 fn is_protocol_name(host: &str) -> bool {
     PROTOCOL_DOMAINS.iter().any(|domain| {
         host.strip_suffix(domain)
@@ -99,7 +110,7 @@ fn host(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Names;
-    use http::Request;
+    use http::{Request, Version};
 
     fn judge(asked: Option<&str>, uri: &str, host: Option<&str>) -> Option<&'static str> {
         let names = Names {
@@ -113,6 +124,14 @@ mod tests {
             request = request.header("Host", host);
         }
         names.judge(&request.body(()).unwrap())
+    }
+
+    /// Those of a session that asked for no name.
+    fn unasked() -> Names {
+        Names {
+            asked: None,
+            covered: [Box::from("localhost")].into(),
+        }
     }
 
     #[test]
@@ -165,16 +184,12 @@ mod tests {
 
     #[test]
     fn two_hosts_are_none_and_neither_are_two_lengths() {
-        let names = Names {
-            asked: None,
-            covered: [Box::from("localhost")].into(),
-        };
         let judge = |headers: &[(&str, &str)]| {
             let request = Request::post("/").header("Host", "localhost");
             let request = headers.iter().fold(request, |request, (name, value)| {
                 request.header(*name, *value)
             });
-            names.judge(&request.body(()).unwrap())
+            unasked().judge(&request.body(()).unwrap())
         };
         assert_eq!(judge(&[("Content-Length", "5")]), None);
         assert_eq!(judge(&[("Host", "localhost")]), Some("host"));
@@ -182,6 +197,27 @@ mod tests {
         for second in ["5", "6"] {
             let lengths = [("Content-Length", "5"), ("Content-Length", second)];
             assert_eq!(judge(&lengths), ambiguous, "{second}");
+        }
+    }
+
+    #[test]
+    fn headers_are_bounded_and_over_http2_all_cookies_are_one() {
+        let many = Some("too_many_headers");
+        let cases = [
+            (Version::HTTP_2, 0, 100, None),
+            (Version::HTTP_2, 0, 101, many),
+            (Version::HTTP_2, 1, 99, None),
+            (Version::HTTP_2, 200, 99, None),
+            (Version::HTTP_2, 200, 100, many),
+            (Version::HTTP_11, 1, 99, None),
+            (Version::HTTP_11, 2, 99, many),
+        ];
+        for (version, cookies, others, reason) in cases {
+            let request = Request::get("https://localhost/").version(version);
+            let request = (0..cookies).fold(request, |it, _| it.header("cookie", "a=b"));
+            let request = (0..others).fold(request, |it, _| it.header("x", "y"));
+            let judged = unasked().judge(&request.body(()).unwrap());
+            assert_eq!(judged, reason, "{version:?}: {cookies} + {others}");
         }
     }
 

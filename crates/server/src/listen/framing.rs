@@ -75,7 +75,8 @@ impl Fault {
         match self {
             Self::BareCr => "bare_cr",
             Self::BareLf => "bare_lf",
-            Self::Chunk => "chunk",
+            // The request whose body it is tells it, by this word.
+            Self::Chunk => "body_broken",
             Self::ContentLength => "content_length",
             Self::HeadBroken => "head_broken",
             Self::HeadTooLarge => "head_too_large",
@@ -440,7 +441,8 @@ fn request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
     if target.len() > TARGET_BYTES_MAX {
         return Err(Fault::UriTooLong);
     }
-    if Uri::try_from(target).is_err() {
+    // The library takes a fragment off and serves the rest; no target has one (RFC 9112 §3.2).
+    if target.contains('#') || Uri::try_from(target).is_err() {
         return Err(Fault::Target);
     }
     Ok((method, target))

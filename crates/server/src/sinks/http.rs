@@ -16,7 +16,8 @@ use crate::heads::Heads;
 use crate::outbound::{self, Host};
 
 const JSON_LINES: &str = "application/x-ndjson";
-/// The same for a batch that is sent again.
+/// The same for a batch that is sent again, and another for every other: a receiver may drop repeats by
+/// it.
 const BATCH_HEADER: &str = "strongroom-batch";
 
 #[derive(Debug)]
@@ -81,6 +82,8 @@ impl Http {
     async fn send_heads(&mut self, control: &Control) -> Result<Step> {
         let mut accounts: Vec<AccountId> =
             control.rules().borrow().accounts.keys().copied().collect();
+        // The same heads make the same batch.
+        accounts.sort_unstable();
         accounts.push(AccountId::installation());
         let mut sent = Vec::new();
         let mut body = String::new();
@@ -98,7 +101,8 @@ impl Http {
         if sent.is_empty() {
             return Ok(Step::Idle);
         }
-        self.send("heads", body).await?;
+        let batch = format!("heads-{}", blake3::hash(body.as_bytes()).to_hex());
+        self.send(&batch, body).await?;
         self.heads_sent.extend(sent);
         Ok(Step::Took(0))
     }

@@ -1,5 +1,7 @@
 //! Sinks that go away and come back, on real listeners and a real installation.
 
+mod heads;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::harness::{Account, Installation, gzip, text};
 use crate::raw::{DATA, Door, Frame, HEADERS, Http2, block};
 
@@ -367,7 +368,7 @@ async fn every_habit_works_the_first_time() {
         .request("POST", &format!("/1/counts/top.json?req_id={id}"))
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body("req_id=&limit=10");
-    let again = crate::client::Client::send(again).await.unwrap();
+    let again = Client::send(again).await.unwrap();
     assert_eq!(again.body, report);
 }
 
@@ -438,4 +439,27 @@ async fn packed_bodies_and_http2_work_the_first_time() {
     let kept = room.query(&account, "SELECT name FROM events ORDER BY name");
     let names: Vec<_> = kept.iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["By HTTP/2", "Packed", "Packed by HTTP/2"]);
+}
+
+/// Over HTTP/2 a browser sends each cookie of the site as a field of its own.
+#[tokio::test]
+async fn a_browser_with_many_cookies_is_served_over_http2_and_many_other_headers_are_not() {
+    let room = Installation::new();
+    let account = room.account("cookies");
+    let server = room.serve();
+    let browser = Client::new(server.address("collect"), &room.ca(), account.clone());
+    let path = format!("/hello?os=Android&t=70500&z={}", account.id);
+    let with = |name: &str, count: usize| {
+        let request = browser.anonymous("GET", &path);
+        (0..count).fold(request, |it, number| {
+            it.header(name, format!("c{number}=v"))
+        })
+    };
+    let served = with("cookie", 200).send().await.unwrap();
+    assert_eq!(served.version(), reqwest::Version::HTTP_2);
+    assert_eq!(served.status().as_u16(), 200);
+    assert!(with("x", 101).send().await.is_err());
+    let dropped = room.json(&["drops", "list"]);
+    let reason = (&dropped[0]["reason"], &dropped[0]["count"]);
+    assert_eq!(reason, (&json!("too_many_headers"), &json!(1)), "{dropped}");
 }

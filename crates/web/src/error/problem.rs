@@ -119,7 +119,7 @@ pub(crate) fn created(mut response: Response) -> Response {
     response
 }
 
-/// The answer of an act that has nothing to say: status 204.
+/// An answer that has nothing to say: status 204.
 pub(crate) fn no_content() -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -11,6 +11,7 @@
 )]
 
 mod connection;
+mod fields;
 mod hpke;
 mod listen;
 mod rest;
@@ -43,4 +44,5 @@ pub const TARGETS: &[Target] = &[
     ("admin_frame", connection::frame),
     ("rest_hpke", hpke::message),
     ("rest_keyset", hpke::keyset),
+    ("http_fields", fields::http),
 ];

@@ -9,7 +9,7 @@ mod absent;
 mod ids;
 mod intake;
 mod mobile;
-mod page;
+pub(crate) mod page;
 mod seen;
 mod subscription;
 mod web;

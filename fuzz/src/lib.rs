@@ -45,4 +45,5 @@ pub const TARGETS: &[Target] = &[
     ("rest_hpke", hpke::message),
     ("rest_keyset", hpke::keyset),
     ("http_fields", fields::http),
+    ("audit_file", control::fuzzing::audit_file),
 ];

@@ -125,7 +125,7 @@ async fn b12_duplicate_keys_follow_one_rule_everywhere() {
 }
 
 /// A head of an upload with further headers.
-fn head(account: &Account, headers: &str) -> String {
+pub(crate) fn head(account: &Account, headers: &str) -> String {
     format!(
         "POST /1/upload HTTP/1.1\r\nHost: localhost\r\nX-CleverTap-Account-Id: {}\r\n\
          X-CleverTap-Passcode: {}\r\n{headers}\r\n\r\n",

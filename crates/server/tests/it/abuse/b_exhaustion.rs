@@ -1,20 +1,16 @@
 //! B: what costs the server more than it costs the attacker.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{expect, is_alive, reasons};
+use super::{event, expect, is_alive, reasons};
 use crate::client::Client;
 use crate::harness::{Installation, json as parsed};
 use crate::raw::{
     DATA, Door, Frame, HEADERS, Http2, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, configure,
     kinds, rest,
 };
-
-fn event(identity: &str) -> Value {
-    json!({"type":"event","identity":identity,"evtName":"E"})
-}
 
 /// A thousand at a time are measured by `cargo xtask bench attack`.
 #[tokio::test]

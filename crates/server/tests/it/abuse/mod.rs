@@ -7,6 +7,7 @@ mod b_drips;
 mod b_exhaustion;
 mod b_floods;
 mod b_parsing;
+mod b_resets;
 mod b_streams;
 mod c_urls;
 mod d_g_h_console;

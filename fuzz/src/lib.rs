@@ -11,6 +11,7 @@
 )]
 
 mod connection;
+mod fields;
 mod hpke;
 mod listen;
 mod rest;
@@ -43,4 +44,6 @@ pub const TARGETS: &[Target] = &[
     ("admin_frame", connection::frame),
     ("rest_hpke", hpke::message),
     ("rest_keyset", hpke::keyset),
+    ("http_fields", fields::http),
+    ("audit_file", control::fuzzing::audit_file),
 ];

@@ -5,18 +5,12 @@ use model::submission::{Batch, Content, Submission};
 use wire::mobile_sdk::{self, Hello};
 use wire::web_sdk::{self, Message, Query, Subscription};
 
-/// Bytes that a message may unpack to: what the unpacker allows, in the longest encoding.
-const UNPACKED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// What unpacks is bounded, and unpacks to the same again.
 pub(crate) fn packed(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let unpacked = web_sdk::decompress_from_base64(&text);
-    assert!(
-        unpacked
-            .as_ref()
-            .is_none_or(|it| it.len() <= UNPACKED_BYTES_MAX)
-    );
+    let units = unpacked.as_ref().map_or(0, |it| it.encode_utf16().count());
+    assert!(units <= web_sdk::UNITS_MAX);
     assert_eq!(unpacked, web_sdk::decompress_from_base64(&text));
 }
 
@@ -40,13 +34,17 @@ pub(crate) fn web(input: &[u8]) {
     check(&batch);
 }
 
-/// A body gives no more records than it has elements, in order.
+/// What a body gives is of its elements, in order, and they are not more than may be.
 pub(crate) fn mobile(input: &[u8]) {
     let Ok(mobile_sdk::Body::Plain(upload)) = mobile_sdk::decode(input) else {
         return;
     };
     for source in [Source::Android, Source::Ios] {
-        check(&upload.batch(source));
+        let batch = upload.batch(source);
+        check(&batch);
+        let taken = batch.records.iter().map(|it| it.position);
+        let mut all = taken.chain(batch.rejections.iter().map(|it| it.position));
+        assert!(all.all(|it| (1..=mobile_sdk::ITEMS_MAX).contains(&(it as usize))));
     }
     drop((upload.account(), upload.token(), upload.os()));
 }

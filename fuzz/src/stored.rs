@@ -6,6 +6,9 @@ use jiff::tz::TimeZone;
 use model::{AccountId, Secret};
 use seal::{Chunks, ObjectKey};
 
+/// Where in a commit stands how many entries it has.
+const ENTRIES_AT: usize = 44;
+
 /// The rules of an account without wishes.
 pub(crate) fn rules() -> AccountRules {
     let Ok(id) = "TEST-ACC-123Z".parse::<AccountId>() else {
@@ -20,7 +23,12 @@ pub(crate) fn commit(input: &[u8]) {
     assert!(input.len() > 100_000 || journal::decode(input).is_err() || is_whole(input));
     let mut bytes = input.to_vec();
     bytes.extend_from_slice(blake3::hash(input).as_bytes());
-    drop(journal::decode(&bytes));
+    if let Ok(commit) = journal::decode(&bytes) {
+        let said = input[ENTRIES_AT..].first_chunk::<4>();
+        let said = said.map(|it| u32::from_le_bytes(*it));
+        assert_eq!(said, u32::try_from(commit.entries.len()).ok());
+        assert!(commit.previous < commit.id.number);
+    }
 }
 
 fn is_whole(bytes: &[u8]) -> bool {

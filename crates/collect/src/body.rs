@@ -342,6 +342,25 @@ impl Raw {
     }
 }
 
+/// What a body of these headers unpacks to that comes in pieces of `piece` bytes; for the laws of `fuzz`.
+///
+/// # Errors
+/// As [`read`], but for memory and the body's own size.
+pub(crate) fn unpacked(
+    headers: &HeaderMap,
+    body: &[u8],
+    piece: usize,
+    bytes_max: usize,
+) -> Result<Bytes, Refusal> {
+    let mut sink = Sink::new(Encoding::of(headers)?, bytes_max);
+    let mut size = 0_usize;
+    for data in body.chunks(piece.max(1)) {
+        size = size.saturating_add(data.len());
+        sink.push(Bytes::copy_from_slice(data), size, body.len())?;
+    }
+    sink.finish(size)
+}
+
 /// Whether a body of these headers is in an encoding that is undone here, or in none.
 pub(crate) fn is_readable(headers: &HeaderMap) -> bool {
     Encoding::of(headers).is_ok()

@@ -77,7 +77,7 @@ impl Caller {
 }
 
 /// The one value of a header: some clients and proxies send it twice. Two that differ are none.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.any(|other| other != value) {

@@ -45,7 +45,7 @@ impl UploadKey {
     /// The key in the request's head; none when there is none.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`] when it is there twice, empty, too long or not printable ASCII.
+    /// [`Refusal::Malformed`] when there are two that differ, or it is empty, too long or not printable ASCII.
     pub(crate) fn text(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else {
@@ -53,7 +53,7 @@ impl UploadKey {
         };
         let text = value.to_str().map_err(|_| Refusal::Malformed)?;
         let fits = (1..=KEY_CHARS_MAX).contains(&text.len());
-        if values.next().is_some() || !fits {
+        if values.any(|it| it != value) || !fits {
             return Err(Refusal::Malformed);
         }
         Ok(Some(text.to_owned()))

@@ -26,6 +26,7 @@ mod stored;
 mod upload;
 mod uses;
 
+pub mod fuzzing;
 pub mod reply;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ mod heard;
 mod ids;
 mod intake;
 mod mobile;
-mod page;
+pub(crate) mod page;
 mod seen;
 mod subscription;
 mod web;

@@ -40,7 +40,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
         Err(response) => return response,
     };
     let now = state.clock().now();
-    let key = if is_dry_run(&call.query) {
+    let key = if upload::is_dry_run(&call.query) {
         Ok(None)
     } else {
         key
@@ -119,7 +119,7 @@ async fn take(
     };
     let body = Bytes::from(upload::answer(accepted, admitted.rejections()));
 
-    let is_dry_run = is_dry_run(&call.query);
+    let is_dry_run = upload::is_dry_run(&call.query);
     let mut entries = if is_dry_run {
         Vec::new()
     } else {
@@ -159,14 +159,6 @@ fn admit(state: &State, call: &Call, batch: Batch<'_>, received_at: Timestamp) -
         ids: &ids,
     };
     governance::admit(&call.caller.rules, batch, &arrival, state.announced())
-}
-
-/// Whether the records are to be looked at only: `dryRun=1`, or `True` as Python writes it.
-fn is_dry_run(query: &str) -> bool {
-    query
-        .split('&')
-        .filter_map(|pair| pair.strip_prefix("dryRun="))
-        .any(|value| value == "1" || value.eq_ignore_ascii_case("true"))
 }
 
 /// What was sent by a known account.
@@ -215,7 +207,7 @@ pub(crate) async fn undecodable(
         account: sent.rules.id,
         record: Record::Quarantined(Box::new(quarantined)),
     }];
-    if is_dry_run(sent.query) {
+    if upload::is_dry_run(sent.query) {
         entries.clear();
     } else if let Some(key) = sent.key {
         let secret = &sent.rules.person_key_secret;

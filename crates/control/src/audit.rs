@@ -4,11 +4,11 @@
 //! Merkle tree. They hold person keys where a person is meant, never an identity; who acted, from
 //! where, and the words are sealed fields.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod csv;
-mod download;
+pub(crate) mod download;
 mod expected;
-mod leaf;
+pub(crate) mod leaf;
 pub(crate) mod log;
 pub(crate) mod sinks;
 mod verify;

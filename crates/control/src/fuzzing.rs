@@ -1,6 +1,8 @@
 //! The laws of this crate's decoders, for whoever feeds them bytes: `fuzz`, which cannot see their
-//! types. Each function panics when a law is broken. The bytes are authenticated before they are
-//! decoded; the decoders must hold all the same.
+//! types. Each function panics when a law is broken. The bytes of the volumes are authenticated before
+//! they are decoded; the decoders must hold all the same.
+
+mod files;
 
 use bytes::Bytes;
 use model::SeededRandom;
@@ -8,6 +10,7 @@ use seal::Keyring;
 
 use crate::keys::format::{self, Place};
 use crate::shipping::chunk;
+pub use files::audit_file;
 
 /// An object of the shipped control database: one whose digest is right is read as it would be
 /// written, at its own place and nowhere else.

@@ -9,6 +9,7 @@ pub mod delete;
 pub mod export;
 pub mod hpke;
 pub mod lookup;
+pub(crate) mod number;
 pub mod record;
 mod refusal;
 pub mod report;

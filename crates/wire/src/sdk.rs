@@ -17,6 +17,7 @@ use model::{IdentityKind, RawJson, Timestamp};
 use std::borrow::Cow;
 
 use crate::json::{Kind, Value};
+use crate::rest::number;
 use crate::rest::upload::{names, profile};
 
 /// The event by which an SDK asks for a full answer: nothing that a person did.
@@ -49,8 +50,8 @@ pub fn is_device_id(text: &str) -> bool {
     names::is_object_id(text)
 }
 
-/// Seconds since the epoch of a number or of digits, a fraction left out; none for anything else, and
-/// for zero.
+/// Seconds since the epoch of a number or of digits, an exponent carried out and a fraction left out; none
+/// for anything else, and for zero.
 pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
     let value = value?;
     let text = match value.kind {
@@ -58,6 +59,7 @@ pub(crate) fn seconds(value: Option<Value<'_>>) -> Option<u32> {
         Kind::String => value.string()?,
         Kind::Object | Kind::Array | Kind::Bool | Kind::Null => return None,
     };
+    let text = number::plain(&text)?;
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|it| it.is_ascii_digit()) => whole,
         Some(_) | None => &*text,

@@ -1,5 +1,7 @@
-//! A good client while others attack: its p99 and the growth of the server's memory during slow
-//! clients, rapid resets, bombs and garbage. Everything on loopback, everything ends by itself.
+//! A good client while others attack: its p99 and the growth of the server's memory during slow clients
+//! (silent ones, those that drip, those that read slowly), rapid resets, heads without end, bombs and
+//! garbage. What a bomb costs, and that all garbage is among the drops. Everything on loopback,
+//! everything ends by itself.
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -16,6 +18,8 @@ use crate::command::target_directory;
 const P99_MS_MAX: f64 = 1_000.0;
 /// How far the server's memory may grow.
 const MEMORY_GROWTH_BYTES_MAX: f64 = 64.0 * 1_048_576.0;
+/// What a bomb may cost the server's processors.
+const BOMB_CPU_MS_MAX: f64 = 1_000.0;
 
 /// # Errors
 /// When something cannot be built or started, or a bar is missed.
@@ -57,6 +61,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     attack.args(["--pid", &server.0.id().to_string()]);
     attack.args(["--seconds", &options.seconds.to_string()]);
     let seen = output(&mut attack)?;
+    let words = ["drops", "list", "--json", "--config", &config];
+    let drops = output(Command::new(&program).args(words))?;
     drop(server);
     fs::remove_dir_all(&room)?;
     if options.json {
@@ -68,6 +74,34 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let (p99_ms, growth) = (number("p99_ms")?, number("memory_growth_bytes")?);
     if p99_ms >= P99_MS_MAX || growth >= MEMORY_GROWTH_BYTES_MAX {
         bail!("a bar is missed: p99 {p99_ms:.0} ms, memory grew by {growth:.0} bytes");
+    }
+    let bomb_ms = number("bomb_cpu_ms")?;
+    if bomb_ms > BOMB_CPU_MS_MAX {
+        bail!("a bar is missed: a bomb took {bomb_ms:.0} ms of the processors");
+    }
+    compare(&seen, &drops)
+}
+
+/// Compares the garbage that was sent with the drops that there are.
+///
+/// # Errors
+/// When they are not as many.
+fn compare(seen: &Value, drops: &Value) -> anyhow::Result<()> {
+    let garbage = seen.get("garbage").context("no garbage was counted")?;
+    let path = text(garbage, "path")?;
+    // What is no head has no path.
+    for (reason, path) in [("unknown_url", path.as_str()), ("bare_lf", "")] {
+        let groups = drops.as_array().into_iter().flatten();
+        let groups = groups.filter(|group| {
+            let is =
+                |field: &str, value: &str| group.get(field).and_then(Value::as_str) == Some(value);
+            is("reason", reason) && is("path", path)
+        });
+        let dropped: u64 = groups.filter_map(|it| it.get("count")?.as_u64()).sum();
+        let sent = garbage.get(reason).and_then(Value::as_u64);
+        if sent != Some(dropped) {
+            bail!("{dropped} drops are `{reason}`, and {sent:?} were sent");
+        }
     }
     Ok(())
 }
@@ -116,5 +150,10 @@ fn table(seen: &Value) -> String {
             number("memory_growth_bytes") / 1_048_576.0
         ));
     }
+    let cost = seen.get("bomb_cpu_ms").and_then(Value::as_u64);
+    table.push_str(&format!(
+        "\nA bomb costs {} ms of the processors.",
+        cost.unwrap_or_default()
+    ));
     table
 }

@@ -29,7 +29,7 @@ pub(super) async fn preflight(request: Request) -> Response {
 }
 
 /// Refuses what comes from a page of a domain that is not one of the account's.
-pub(super) fn check(rules: &AccountRules, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn check(rules: &AccountRules, headers: &HeaderMap) -> Result<(), Refusal> {
     let host = host(headers);
     if rules.takes_page_of(host.as_deref()) {
         Ok(())

@@ -110,6 +110,26 @@ async fn a_key_is_not_for_two_bodies_and_not_for_dry_runs() {
 }
 
 #[tokio::test]
+async fn a_key_that_stands_twice_must_say_the_same() {
+    let room = Room::new().await;
+    let send_twice = async |second: &str| {
+        let request = room
+            .request("POST", "/1/upload")
+            .header("Idempotency-Key", "k1")
+            .header("Idempotency-Key", second);
+        let answer = room.send(request.body(Body::from(BODY)).unwrap()).await;
+        answer.unwrap().status
+    };
+    assert_eq!(send_twice("k1").await, 200);
+    assert_eq!(send(&room, "k1", BODY).await.status, 200);
+    assert_eq!(events(&room).await.len(), 2, "it is the same key");
+    for other in ["k2", "K1", ""] {
+        assert_eq!(send_twice(other).await, 400, "{other}");
+    }
+    assert_eq!(events(&room).await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_was_not_durable_is_not_remembered() {
     let room = Room::new().await;
     room.store.is_failing.store(true, Ordering::Relaxed);

@@ -72,7 +72,13 @@ async fn records_rejections_and_the_line_are_one_commit() {
 
 #[tokio::test]
 async fn a_dry_run_keeps_the_line_alone() {
-    for (query, entries) in [("dryRun=1", 1), ("dryRun=True", 1), ("dryRun=0", 3)] {
+    for (query, entries) in [
+        ("dryRun=1", 1),
+        ("dryRun=True", 1),
+        ("dryRun=%31", 1),
+        ("x=1&dryrun=1", 1),
+        ("dryRun=0", 3),
+    ] {
         let room = Room::new().await;
         let request = room.request("POST", &format!("/1/upload?{query}"));
         let body = format!(r#"{{"d":[{EVENT}]}}"#);

@@ -17,7 +17,7 @@ pub(super) fn set(operand: &RawJson) -> Option<List> {
     Some(list)
 }
 
-/// The list that `$add` makes of the current value.
+/// The list that `$add` makes of the current value; none when that is no multi-value property.
 pub(super) fn add(current: Option<&RawJson>, operand: &RawJson) -> Option<List> {
     let mut list = List::default();
     if let Some(current) = current {
@@ -27,9 +27,10 @@ pub(super) fn add(current: Option<&RawJson>, operand: &RawJson) -> Option<List> 
     Some(list)
 }
 
-/// The list that `$remove` leaves; none when there is nothing to remove.
+/// The list that `$remove` leaves; none when there is nothing to remove, or the current value is no
+/// multi-value property.
 pub(super) fn remove(current: Option<&RawJson>, operand: &RawJson) -> Option<List> {
-    let current = elements(current?.as_str())?;
+    let current = values(current?.as_str())?;
     let removed = elements(operand.as_str())?;
     let removed: HashSet<Cow<'_, str>> = removed.iter().map(|it| content(it)).collect();
     let kept: Vec<_> = current
@@ -83,13 +84,21 @@ fn elements(text: &str) -> Option<Vec<Box<str>>> {
     Some(vec![Box::from(text)])
 }
 
-/// As [`elements`], for a property that becomes a list: a scalar is written as a text.
+/// As [`elements`], of what a property has: none of an object, and of a list with objects or lists in it.
+/// These are no values that could be told apart, or of which the oldest may go.
+fn values(text: &str) -> Option<Vec<Box<str>>> {
+    let values = elements(text)?;
+    let is_plain = values.iter().all(|it| !it.starts_with(['{', '[']));
+    is_plain.then_some(values)
+}
+
+/// As [`values`], for a property that becomes a list: a scalar is written as a text.
 fn promoted(text: &str) -> Option<Vec<Box<str>>> {
     let scalar = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | 't' | 'f'));
     if scalar {
         Some(vec![Box::from(format!("\"{text}\""))])
     } else {
-        elements(text)
+        values(text)
     }
 }
 

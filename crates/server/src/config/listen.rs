@@ -43,7 +43,8 @@ section! {
         /// 100 to 600000.
         head_timeout_ms: u32 = 15_000,
         /// How long a peer may take none of our bytes, or send none of a body, milliseconds. 100 to
-        /// 600000. A body must also arrive at 16 KiB a second, after this much time to begin.
+        /// 600000. A body must also arrive, and an answer be taken, at 16 KiB a second, after this much
+        /// time to begin.
         stall_timeout_ms: u32 = 15_000,
         /// How long requests in progress may go on after SIGTERM, milliseconds. 0 to 600000.
         drain_timeout_ms: u32 = 20_000,

@@ -13,8 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// The slowest that a body may be, after the time to begin.
-const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+use super::pace;
 
 /// How long what is left of a body is read after its answer, at most.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
@@ -64,7 +63,7 @@ impl Body for Timed {
         match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                this.overall += Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND_MIN);
+                this.overall += pace::time_of(bytes);
                 let next = this.overall.min(Instant::now() + this.stall);
                 this.deadline.as_mut().reset(next);
                 Poll::Ready(Some(Ok(frame)))

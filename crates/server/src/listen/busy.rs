@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::body::{Left, Reading};
+use super::pace::Patience;
 
 /// How often a connection is looked at while the server stops.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -70,7 +71,8 @@ impl Busy {
     }
 
     /// Returns once no request has come for `idle`, or the peer has taken nothing of what is ready
-    /// for it for `stall`: `sent` says how much it has taken.
+    /// for it for `stall`: `sent` says how much it has taken. Whoever takes something has longer, as long as
+    /// that takes at the slowest rate.
     pub(super) async fn idle(
         &self,
         idle: Duration,
@@ -78,23 +80,35 @@ impl Busy {
         sent: impl Fn() -> u64,
     ) -> Idle {
         let pause = idle.min(stall) / 4;
-        let looks = |time: Duration| time.as_millis().div_ceil(pause.as_millis().max(1));
         let state = || (self.0.begun.load(Ordering::Relaxed), sent());
-        let (mut before, mut same) = (state(), 0);
+        let mut before = state();
+        let (mut quiet, mut patience) = (Patience::new(idle), Patience::new(stall));
+        let mut was_waiting = false;
         loop {
             tokio::time::sleep(pause).await;
             let now = state();
-            same = if now == before { same + 1 } else { 0 };
-            before = now;
-            let in_progress = self.in_progress();
-            if in_progress == 0 {
-                if same >= looks(idle) {
-                    return Idle::Nothing;
-                }
-            } else if self.0.offered.load(Ordering::Relaxed) < in_progress {
-                // Some answer is being worked on.
-                same = 0;
-            } else if same >= looks(stall) {
+            let taken = now.1.saturating_sub(before.1);
+            // What the library holds of an answer that has ended goes out without a request in progress.
+            if self.in_progress() == 0 && now.0 == before.0 {
+                quiet.moved(taken);
+                quiet.waited(pause);
+            } else {
+                quiet = Patience::new(idle);
+            }
+            // An answer that is ready waits for the peer, whatever else is being worked on: one body that
+            // drips would hold the others for ever.
+            let is_waiting = self.0.offered.load(Ordering::Relaxed) > 0;
+            if is_waiting && was_waiting {
+                patience.moved(taken);
+                patience.waited(pause);
+            } else {
+                patience = Patience::new(stall);
+            }
+            (before, was_waiting) = (now, is_waiting);
+            if quiet.left().is_zero() {
+                return Idle::Nothing;
+            }
+            if patience.left().is_zero() {
                 return Idle::NotTaken;
             }
         }

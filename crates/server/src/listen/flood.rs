@@ -2,9 +2,10 @@
 //!
 //! RFC 9113 §4.1: a frame has 9 bytes of head (length 3, kind 1, flags 1, stream 4). Inwards, every
 //! frame that makes us work without bringing a request further is paid for from a budget that
-//! requests, answers and time fill again. So a flood of resets (CVE-2023-44487), CONTINUATION
-//! (CVE-2024-27316), SETTINGS or PING frames ends after a bounded number, and what honest clients
-//! do never comes near. Nothing here reads, writes or waits.
+//! requests, answers and time fill again. So a flood of resets (CVE-2023-44487), also of those that the
+//! peer makes us send (CVE-2025-8671), CONTINUATION (CVE-2024-27316), SETTINGS or PING frames ends
+//! after a bounded number, and what honest clients do never comes near. Nothing here reads, writes or
+//! waits.
 
 use model::limit;
 use tokio::time::Instant;
@@ -16,11 +17,11 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES: usize = 9;
 /// Frames of one block of headers.
 const CONTINUATIONS_MAX: u32 = 16;
-/// Streams that a peer may reset at once, and a second.
+/// Streams that a peer may reset, or make us reset, at once and a second.
 const RESETS: (u32, u32) = (100, 10);
 /// Frames that carry nothing of a request, at once and a second.
 const CONTROL: (u32, u32) = (1_000, 100);
-/// What a request or a frame of data is worth in such frames.
+/// What the head of a request or a frame of data is worth in such frames.
 const CONTROL_FOR_PROGRESS: u32 = 8;
 /// What an answer is worth in resets.
 const RESETS_FOR_ANSWER: u32 = 1;
@@ -53,17 +54,19 @@ impl Budget {
         }
     }
 
-    /// Takes one; false when there is none.
-    fn take(&mut self, now: Instant) -> bool {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// The fault, when there is none left.
+    fn take(&mut self, now: Instant, fault: Fault) -> Result<(), Fault> {
         let seconds = now.saturating_duration_since(self.filled).as_secs();
         if seconds > 0 {
             let more = u32::try_from(seconds).unwrap_or(u32::MAX);
             self.add(more.saturating_mul(self.a_second));
             self.filled = now;
         }
-        let has = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        has
+        self.left = self.left.checked_sub(1).ok_or(fault)?;
+        Ok(())
     }
 
     fn add(&mut self, count: u32) {
@@ -226,6 +229,15 @@ impl Inbound {
         self.control.add(CONTROL_FOR_PROGRESS);
     }
 
+    /// A stream is reset: by the peer, or by us for the peer's fault. However many it opens, that does
+    /// not make up for it.
+    ///
+    /// # Errors
+    /// Why the connection is to be cut.
+    pub(super) fn reset(&mut self, now: Instant) -> Result<(), Fault> {
+        self.resets.take(now, Fault::Http2Resets)
+    }
+
     /// The frame that says: no more, and calm down.
     pub(super) fn go_away(&self) -> Vec<u8> {
         let mut frame = vec![0, 0, 8, GOAWAY, 0, 0, 0, 0, 0];
@@ -239,26 +251,26 @@ impl Inbound {
         self.is_of_block = matches!(head.kind, HEADERS | CONTINUATION);
         match head.kind {
             HEADERS => {
-                // One of a stream that is open is the end of its body.
                 if head.stream > self.last_stream {
                     self.last_stream = head.stream;
                     self.opening = Some(head.stream);
+                    self.control.add(CONTROL_FOR_PROGRESS);
+                } else {
+                    // At most the end of a body: it brings no request further.
+                    self.control.take(now, Fault::Http2Flood)?;
                 }
-                self.control.add(CONTROL_FOR_PROGRESS);
                 self.block(head, (bytes, 0))
             }
             CONTINUATION => {
                 let (before, frames) = self.block.unwrap_or_default();
                 self.block(head, (before.saturating_add(bytes), frames + 1))
             }
-            RST_STREAM if !self.resets.take(now) => Err(Fault::Http2Resets),
-            RST_STREAM => Ok(()),
+            RST_STREAM => self.reset(now),
             DATA if bytes > 0 || head.flags & END_STREAM != 0 => {
                 self.control.add(CONTROL_FOR_PROGRESS);
                 Ok(())
             }
-            _ if !self.control.take(now) => Err(Fault::Http2Flood),
-            _ => Ok(()),
+            _ => self.control.take(now, Fault::Http2Flood),
         }
     }
 

@@ -125,6 +125,7 @@ impl Frames {
             report,
             ..
         } = self;
+        let mut paid = Ok(());
         for slice in slices {
             let part = slice.get(..count.min(slice.len())).unwrap_or_default();
             count -= part.len();
@@ -143,6 +144,9 @@ impl Frames {
                     if let Some(reason) = reset_reason(code).filter(|_| !was_request) {
                         report.refuse(reason);
                     }
+                    if is_fault(code) {
+                        paid = paid.and(inbound.reset(Instant::now()));
+                    }
                 }
                 Out::GoAway(code) => {
                     if let Some(reason) = go_away_reason(code)
@@ -152,6 +156,10 @@ impl Frames {
                     }
                 }
             });
+        }
+        if let Err(fault) = paid {
+            // It ends with what the library reads next.
+            drop(self.fail(fault));
         }
     }
 }
@@ -166,6 +174,12 @@ const fn reset_reason(code: u32) -> Option<&'static str> {
         7 => Some("http2_too_many_streams"),
         _ => Some("http2_stream"),
     }
+}
+
+/// Whether the library reset a stream for what the peer did to it (CVE-2025-8671). One that is refused
+/// because there are too many has cost nothing yet.
+const fn is_fault(code: u32) -> bool {
+    !matches!(code, 0 | 2 | 7 | 8)
 }
 
 /// Why the library ends a connection, where that is the peer's fault.
@@ -270,21 +284,22 @@ impl Drop for Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::reset_reason;
+    use super::{is_fault, reset_reason};
 
     #[test]
-    fn data_after_the_end_of_a_stream_is_no_drop_of_its_own() {
+    fn data_after_the_end_of_a_stream_is_a_fault_and_no_drop_of_its_own() {
         let cases = [
-            (0, None),
-            (1, Some("http2_stream")),
-            (2, None),
-            (3, Some("http2_stream")),
-            (5, None),
-            (7, Some("http2_too_many_streams")),
-            (8, None),
+            (0, None, false),
+            (1, Some("http2_stream"), true),
+            (2, None, false),
+            (3, Some("http2_stream"), true),
+            (5, None, true),
+            (7, Some("http2_too_many_streams"), false),
+            (8, None, false),
         ];
-        for (code, reason) in cases {
-            assert_eq!(reset_reason(code), reason, "{code}");
+        for (code, reason, fault) in cases {
+            let found = (reset_reason(code), is_fault(code));
+            assert_eq!(found, (reason, fault), "{code}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod framing;
 mod heads;
 mod hello;
 mod ops;
+mod pace;
 mod peers;
 mod proxies;
 mod report;

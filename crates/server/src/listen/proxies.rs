@@ -1,22 +1,20 @@
 //! Who stands behind a proxy.
 
 use governance::Network;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client that trusted proxies speak for: the last address of `X-Forwarded-For` that is not one
-/// of theirs, because what stands before it the client may have written itself. None when there is
-/// none, or something there is not an address.
+/// of theirs, because what stands before it the client may have written itself, whatever it is. None
+/// when there is none, or what stands in its place is not an address: a proxy wrote that.
 pub(super) fn client(headers: &HeaderMap, proxies: &[Network]) -> Option<IpAddr> {
-    let values: Vec<&str> = headers
-        .get_all(FORWARDED_FOR)
-        .iter()
-        .map(|it| it.to_str().ok())
-        .collect::<Option<_>>()?;
-    for hop in values.iter().flat_map(|it| it.split(',')).rev() {
-        let address = address(hop)?.to_canonical();
+    let values = headers.get_all(FORWARDED_FOR).iter();
+    let values: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
+    let hops = values.iter().flat_map(|it| it.split(|byte| *byte == b','));
+    for hop in hops.rev() {
+        let address = address(std::str::from_utf8(hop).ok()?)?.to_canonical();
         if !proxies.iter().any(|it| it.contains(address)) {
             return Some(address);
         }
@@ -49,7 +47,8 @@ mod tests {
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append("x-forwarded-for", HeaderValue::from_str(value).unwrap());
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append("x-forwarded-for", value);
         }
         headers
     }
@@ -57,7 +56,7 @@ mod tests {
     #[test]
     fn the_client_is_the_last_hop_that_is_no_proxy() {
         let proxies = ["10.0.0.0/8".parse().unwrap()];
-        let cases: [(&[&str], Option<&str>); 15] = [
+        let cases: [(&[&str], Option<&str>); 18] = [
             (&[], None),
             (&["192.0.2.1"], Some("192.0.2.1")),
             (&["6.6.6.6, 192.0.2.1"], Some("192.0.2.1")),
@@ -73,6 +72,9 @@ mod tests {
             (&["192.0.2.1:port"], None),
             (&["[192.0.2.1]"], None),
             (&["\"192.0.2.1"], None),
+            (&["\u{e9}, 192.0.2.1"], Some("192.0.2.1")),
+            (&["\u{e9}", "192.0.2.1, 10.1.2.3"], Some("192.0.2.1")),
+            (&["192.0.2.1, \u{e9}"], None),
         ];
         for (values, expected) in cases {
             let found = client(&headers(values), &proxies).map(|it| it.to_string());

@@ -1,5 +1,5 @@
 //! A TCP stream that reads ahead of a peer that sends much, and that does not wait for ever to be
-//! written.
+//! written, nor for a peer that takes a little now and then.
 
 use bytes::{Buf as _, BytesMut};
 use std::io::{self, Write as _};
@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::io::poll_read_buf;
 
 use super::hello::BYTES;
+use super::pace::Patience;
 
 /// Bytes that are read at once of a peer that sends much. The TLS library asks for 4 KiB at a time.
 const AHEAD_BYTES: usize = 32 * 1024;
@@ -28,45 +29,52 @@ pub(super) struct Patient {
     ahead: BytesMut,
     /// The last read brought all that was asked for: there is more.
     is_busy: bool,
-    stall: Duration,
-    /// Runs while a write waits for the peer.
+    /// With a peer that takes what is written.
+    patience: Patience,
+    /// Since when a write waits for the peer.
+    since: Option<Instant>,
+    /// Runs while one does.
     deadline: Pin<Box<Sleep>>,
-    waiting: bool,
 }
 
 impl Patient {
-    /// A stream that first yields `ahead`, and fails once the peer has taken nothing for `stall`.
+    /// A stream that first yields `ahead`, and fails once the peer has taken nothing for `stall`, or less
+    /// than the slowest rate for longer.
     pub(super) fn new(tcp: TcpStream, ahead: [u8; BYTES], stall: Duration) -> Self {
         let deadline = Box::pin(tokio::time::sleep(stall));
         Self {
             tcp,
             ahead: BytesMut::from(&ahead[..]),
             is_busy: false,
-            stall,
+            patience: Patience::new(stall),
+            since: None,
             deadline,
-            waiting: false,
         }
     }
 
-    /// Keeps the time that a write has been waiting.
-    fn judge<T>(
+    /// Keeps the time that writes have been waiting.
+    fn judge(
         &mut self,
         cx: &mut Context<'_>,
-        progress: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
-            self.waiting = false;
-            return progress;
+        progress: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = progress {
+            if let Some(since) = self.since.take() {
+                self.patience.waited(since.elapsed());
+            }
+            let bytes = written.as_ref().copied().unwrap_or_default();
+            self.patience.moved(bytes as u64);
+            return Poll::Ready(written);
         }
-        if !self.waiting {
-            self.waiting = true;
-            let deadline = Instant::now() + self.stall;
-            self.deadline.as_mut().reset(deadline);
+        if self.since.is_none() {
+            let now = Instant::now();
+            self.since = Some(now);
+            self.deadline.as_mut().reset(now + self.patience.left());
         }
         ready!(self.deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "the peer takes nothing",
+            "the peer takes too little",
         )))
     }
 }

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use crate::harness::{Installation, Server};
 
 /// How long a peer may take to say or end something.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to reach one plane.
 #[derive(Clone)]
@@ -258,6 +258,11 @@ impl Http2 {
         let mut http2 = Self(tls);
         assert!(http2.send(&[Frame::new(SETTINGS, 0, 0, [])]).await);
         http2
+    }
+
+    /// The connection itself, for whoever sends parts of frames.
+    pub(crate) fn into_stream(self) -> TlsStream<TcpStream> {
+        self.0
     }
 
     /// Sends frames; false when the server takes no more.

@@ -285,6 +285,13 @@ fn a_property_that_breaks_its_rule_is_left_out() {
             2 9 Identity=u1 ObjectId=-1 put:Gender="F"
             2 rejected email_invalid Person(Identity, "u1")"#]],
     );
+    check(
+        Source::Android,
+        r#"[{"type":"meta","g":"__1"},{"type":"profile","profile":{"Identity":"u1","p":{"a":{"b":{"c":{"d":1}}}},"n":{"$incr":1},"":2,"Name":"Jo"},"ep":9}]"#,
+        &expect![[r#"
+            2 9 Identity=u1 ObjectId=__1 incr:n=1 put:Name="Jo"
+            2 rejected key_invalid Person(Identity, "u1")"#]],
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use super::Refusal;
+use super::number;
 use super::url::{self, Plus};
 use crate::json::{self, Kind, Scanner, Value};
 
@@ -87,7 +88,7 @@ pub fn cursor_of(query: &str, body: &[u8]) -> Option<String> {
     cursor.map(Cow::into_owned)
 }
 
-/// Decodes a new question, from the body or, when that is empty, from `query`.
+/// Decodes a new question, from the body or, when that says nothing, from `query`.
 ///
 /// # Errors
 /// [`Refusal::Malformed`] when it is not JSON, lacks the event, a date or a usable condition;
@@ -220,13 +221,19 @@ fn parse(text: &str) -> Result<Value<'_>, Refusal> {
     Scanner::whole(text).map_err(|_| Refusal::Malformed)
 }
 
-/// The text of a question: the body or, when that is empty, `query` of the query string.
+/// The text of a question: the body or, when that says nothing, `query` of the query string.
 pub(super) fn text_of<'a>(query: &'a str, body: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
     let body = json::text(body).map_err(|_| Refusal::Malformed)?;
-    if body.trim_ascii().is_empty() {
+    if says_nothing(body.trim_ascii()) {
         return Ok(url::value(query, "query", Plus::Space).unwrap_or_default());
     }
     Ok(Cow::Borrowed(body))
+}
+
+/// Whether a body is none. Clients that always send one send an object without members, or null.
+fn says_nothing(body: &str) -> bool {
+    let members = body.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+    matches!(body, "" | "null") || members.is_some_and(|it| it.trim_ascii().is_empty())
 }
 
 /// A day as a number or digits: `YYYYMMDD`.
@@ -252,7 +259,13 @@ fn batch_size(query: &str) -> Result<u16, Refusal> {
     let Some(text) = text.filter(|it| !it.is_empty()) else {
         return Ok(BATCH_SIZE_DEFAULT);
     };
-    let wanted: i64 = text.trim().parse().map_err(|_| Refusal::Malformed)?;
-    let clamped = wanted.clamp(1, i64::from(BATCH_SIZE_MAX));
-    Ok(u16::try_from(clamped).unwrap_or(BATCH_SIZE_MAX))
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let size = number::whole(digits).ok_or(Refusal::Malformed)?;
+    if text.starts_with('-') {
+        return Ok(1);
+    }
+    // What is no number of this size is a larger one.
+    let size = size.parse().unwrap_or(BATCH_SIZE_MAX);
+    Ok(size.clamp(1, BATCH_SIZE_MAX))
 }

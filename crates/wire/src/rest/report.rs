@@ -3,10 +3,12 @@
 //! Both ask about events as [`super::export`] does, and for groups under names of the caller's own.
 
 use jiff::civil::{Date, Weekday};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Refusal;
 use super::export::{self, Export, PropertyKind};
+use super::number;
 use crate::json::{Kind, Scanner, Value};
 
 /// Groups of one question.
@@ -67,13 +69,12 @@ pub fn decode_top(query: &str, body: &[u8]) -> Result<(Export, Vec<TopGroup>), R
     let groups = groups(&value, |key, group| {
         let kind = PropertyKind::from_name(&text_of(group, "property_type")?)?;
         let most = match member(group, "top_n") {
-            Some(value) => value.text.trim_matches('"').parse().ok()?,
+            Some(value) => number::whole(value.text.trim_matches('"'))?.parse().ok()?,
             None => TOP_DEFAULT,
         };
-        let ascending = match text_of(group, "order").as_deref() {
-            None | Some("desc" | "descending") => false,
-            Some("asc" | "ascending") => true,
-            Some(_) => return None,
+        let ascending = match member(group, "order") {
+            Some(order) => is_ascending(&order.string()?)?,
+            None => false,
         };
         let name = text_of(group, "name").filter(|it| !it.is_empty())?;
         (1..=TOP_MAX).contains(&most).then_some(TopGroup {
@@ -91,7 +92,8 @@ pub fn decode_top(query: &str, body: &[u8]) -> Result<(Export, Vec<TopGroup>), R
 ///
 /// # Errors
 /// As [`export::decode`]; [`Refusal::InvalidGroup`] for a group that is not one;
-/// [`Refusal::InvalidDates`] for more than a year.
+/// [`Refusal::InvalidDates`] for more than a year; [`Refusal::Malformed`] also for a `unique` that is
+/// neither true nor false.
 pub fn decode_trends(query: &str, body: &[u8]) -> Result<Trends, Refusal> {
     let events = export::decode(query, body)?;
     let text = export::text_of(query, body)?;
@@ -109,7 +111,10 @@ pub fn decode_trends(query: &str, body: &[u8]) -> Result<Trends, Refusal> {
         };
         Some((key, period))
     })?;
-    let unique = member(&value, "unique").is_some_and(|it| it.text.trim_matches('"') == "true");
+    let unique = match member(&value, "unique") {
+        Some(unique) => truth(&unique).ok_or(Refusal::Malformed)?,
+        None => false,
+    };
     let sum_of = text_of(&value, "sum_event_prop").filter(|it| !it.is_empty());
     if unique && sum_of.is_some() {
         return Err(Refusal::Malformed);
@@ -228,6 +233,24 @@ fn groups<'a, T>(
         .into_iter()
         .map(|group| group.ok_or(Refusal::InvalidGroup))
         .collect()
+}
+
+/// `true` or `false`, in any case and also as a text.
+fn truth(value: &Value<'_>) -> Option<bool> {
+    let text = match value.kind {
+        Kind::Bool => Cow::Borrowed(value.text),
+        Kind::String => value.string()?,
+        Kind::Object | Kind::Array | Kind::Number | Kind::Null => return None,
+    };
+    text.to_ascii_lowercase().parse().ok()
+}
+
+fn is_ascending(order: &str) -> Option<bool> {
+    match order.to_ascii_lowercase().as_str() {
+        "asc" | "ascending" => Some(true),
+        "desc" | "descending" => Some(false),
+        _ => None,
+    }
 }
 
 fn member<'a>(object: &Value<'a>, name: &str) -> Option<Value<'a>> {

@@ -1,6 +1,7 @@
 //! The REST dialect as a client sees it.
 
 mod calls;
+mod habits;
 mod limits;
 mod people;
 mod shown;

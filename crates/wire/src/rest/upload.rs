@@ -13,7 +13,7 @@ mod token;
 use model::submission::{Batch, Content, RejectReason, Rejection, Subject, Submission};
 use model::{RawJson, limit};
 
-use super::Refusal;
+use super::{Refusal, url};
 use crate::json::{self, Audited, DEPTH, Familiar, Kind, Malformed, Scanner, Value};
 use names::{NameField, NameFields};
 
@@ -26,6 +26,12 @@ const LEVELS_AROUND: usize = 2;
 
 /// The type of a record about a push token.
 const TOKEN: &str = "token";
+
+/// Whether an upload's records are to be looked at only: `dryRun=1`, or `True` as Python writes it.
+#[must_use]
+pub fn is_dry_run(query: &str) -> bool {
+    url::values(query, "dryRun").any(|it| it == "1" || it.eq_ignore_ascii_case("true"))
+}
 
 /// Decodes an upload's body.
 ///
@@ -250,6 +256,21 @@ fn audit(value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
         Err(RejectReason::KeyInvalid)
     } else if value.facts.levels > levels_max {
         Err(RejectReason::NestedTooDeep)
+    } else {
+        Ok(())
+    }
+}
+
+/// What makes one member unfit for such an object, which may have so many levels. A value with too many
+/// keys was not searched for those that stand twice.
+fn audit_member(key: &str, value: &Value<'_>, levels_max: u32) -> Result<(), RejectReason> {
+    let is_wide = value.kind == Kind::Object && value.facts.members > limit::EVENT_PROPERTIES_MAX;
+    if is_wide || value.facts.too_many {
+        return Err(RejectReason::EventPropertiesTooMany);
+    }
+    audit(value, levels_max.saturating_sub(1))?;
+    if key.is_empty() || key.chars().count() > limit::PROPERTY_KEY_CHARS_MAX {
+        Err(RejectReason::KeyInvalid)
     } else {
         Ok(())
     }

@@ -25,6 +25,16 @@ pub(crate) fn value<'q>(query: &'q str, key: &str, plus: Plus) -> Option<Cow<'q,
     })?
 }
 
+/// The decoded values of all pairs with that key, in whatever case it is written.
+pub(super) fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    query.split('&').filter_map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let is_key = decode(name, Plus::Space).is_some_and(|it| it.eq_ignore_ascii_case(key));
+        is_key.then(|| decode(value, Plus::Space)).flatten()
+    })
+}
+
 /// How many pairs have that key.
 pub(super) fn count(query: &str, key: &str) -> usize {
     let query = query.strip_prefix('?').unwrap_or(query);

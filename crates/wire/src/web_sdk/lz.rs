@@ -4,6 +4,9 @@
 //! gigabytes. This one stops at [`UNITS_MAX`]. A dictionary entry is always a stretch of what was
 //! unpacked before, so the dictionary is a list of places. Tests compare it with the crate `lz-str`.
 
+#[cfg(test)]
+mod tests;
+
 /// UTF-16 units that a message may unpack to.
 pub const UNITS_MAX: usize = 1 << 20;
 
@@ -16,10 +19,13 @@ const FIRST: u32 = 3;
 /// Bits of a code: more would need more input than a request can have.
 const CODE_BITS_MAX: u32 = 24;
 
-/// The text that `packed` unpacks to.
+/// UTF-16 units of an escape, `\ud83d`.
+const ESCAPE_UNITS: usize = 6;
+
+/// The text that `packed` unpacks to; half of a surrogate pair as its escape.
 ///
-/// None when it is not base64 of lz-string, ends early, unpacks to more than [`UNITS_MAX`] units or
-/// to something that is not Unicode. A space counts as `+`, which it was before a form decoded it.
+/// None when it is not base64 of lz-string, ends early, unpacks to more than [`UNITS_MAX`] units, or has
+/// half of a pair behind a backslash. A space counts as `+`, which it was before a form decoded it.
 #[must_use]
 pub fn decompress_from_base64(packed: &str) -> Option<String> {
     let mut bits = Bits {
@@ -42,7 +48,7 @@ pub fn decompress_from_base64(packed: &str) -> Option<String> {
         let width = match code {
             LITERAL_8 => Some(8),
             LITERAL_16 => Some(16),
-            END => return String::from_utf16(&out.units).ok(),
+            END => return out.into_text(),
             _ => None,
         };
         let literal = match width {
@@ -66,6 +72,30 @@ pub fn decompress_from_base64(packed: &str) -> Option<String> {
         before = entry;
         widen(&mut until_wider, &mut code_bits)?;
     }
+}
+
+/// The text, in which each half of a surrogate pair that has no other is what newer browsers make of it
+/// in JSON. Older ones leave it as it is where the SDK cuts a text in the middle of a character.
+fn with_escapes(units: &[u16]) -> Option<String> {
+    let mut left = UNITS_MAX.checked_sub(units.len())?;
+    let mut text = String::with_capacity(units.len());
+    for character in char::decode_utf16(units.iter().copied()) {
+        let half = match character {
+            Ok(character) => {
+                text.push(character);
+                continue;
+            }
+            Err(error) => error.unpaired_surrogate(),
+        };
+        left = left.checked_sub(ESCAPE_UNITS.saturating_sub(1))?;
+        // Behind half an escape it is no JSON, and must not become some.
+        let backslashes = text.bytes().rev().take_while(|it| *it == b'\\');
+        if backslashes.count() & 1 == 1 {
+            return None;
+        }
+        text.push_str(&format!("\\u{half:04x}"));
+    }
+    Some(text)
 }
 
 /// Counts one more entry; codes grow by a bit whenever they have been used up.
@@ -92,6 +122,11 @@ struct Unpacked {
 }
 
 impl Unpacked {
+    fn into_text(self) -> Option<String> {
+        let text = String::from_utf16(&self.units).ok();
+        text.or_else(|| with_escapes(&self.units))
+    }
+
     fn literal(&mut self, unit: u32) -> Option<Stretch> {
         self.make_room(1)?;
         let start = self.units.len();

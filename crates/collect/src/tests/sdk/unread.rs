@@ -9,6 +9,7 @@ use super::mobile::{PHONE, TAKEN, android, bare, batch};
 use super::{kept, send};
 use crate::tests::bodies::{gzip, in_pieces};
 use crate::tests::harness::{ACCOUNT, Room};
+use crate::{Replayed, replay};
 
 /// Bytes of a body that are kept for review.
 const KEPT_MAX: usize = 256 * 1024;
@@ -50,6 +51,29 @@ async fn an_element_that_is_none_is_refused_alone() {
         let (_, line) = &room.lines().await[0];
         assert_eq!((line.accepted, line.rejected), (3, 1));
     }
+}
+
+#[tokio::test]
+async fn a_replay_does_not_store_again_what_was_kept_of_a_profile() {
+    let room = Room::new().await;
+    let mut body: Value = serde_json::from_str(&batch("")).unwrap();
+    body[3]["profile"]["p"] = json!({"a": {"b": {"c": {"d": 1}}}});
+    let request = android(&room).body(body.to_string().into()).unwrap();
+    assert_eq!(send(&room, request).await.unwrap().status, 200);
+    let before = kept(&room).await;
+    let why = "nested_too_deep";
+    let told = ["u1 incr n 2", &format!("quarantined 512 {why}")].map(|it| count(&before, it));
+    assert_eq!(told, [1, 1], "{before:?}");
+
+    let mut entries = room.entries().await.into_iter();
+    let refused = entries.find_map(|it| match it.record {
+        Record::Quarantined(it) => Some(it),
+        _ => None,
+    });
+    let account = ACCOUNT.parse().unwrap();
+    let replayed = replay(&room.state, account, &refused.unwrap()).await;
+    assert_eq!(replayed.unwrap(), Replayed::Refused(512, why.to_owned()));
+    assert_eq!(kept(&room).await, before);
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn fetch_is_answered_in_json_that_any_origin_may_read() {
     assert_eq!(allowed.headers["access-control-allow-origin"], "*");
     assert_eq!(
         allowed.headers["access-control-allow-headers"],
-        "x-clevertap-encryption-enabled, content-type, x-clevertap-account-id, x-clevertap-token"
+        "x-clevertap-encryption-enabled, content-type, x-clevertap-account-id, x-clevertap-token, *"
     );
     assert!(
         !allowed

@@ -1,13 +1,16 @@
 //! The sweeper goes by what an account says, and by the configuration where it says nothing.
 
-use control::RequestRetention;
+use collect::{Flush, Refused};
+use control::{Actor, RequestRetention};
 use model::catalog::Catalog as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine, Table};
 use model::{AccountId, Clock as _, PersonKey, RecordId};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use web::operate::drops;
 
+use super::{DAY, kept_since};
 use crate::admin::{self, AccountRequest, Request};
 use crate::compose::Installation;
 use crate::failure::{Failure, Kind};
@@ -145,4 +148,62 @@ async fn no_account_keeps_nothing_and_none_keeps_for_ever() {
     let nobody = AccountId::installation();
     let refused = retain(&installation, nobody, Some(99), None, true).await;
     assert_eq!(refused.unwrap_err().kind, Kind::NotFound);
+}
+
+/// Drops of one moment: of 500 URLs that nobody knows.
+fn flood(installation: &Installation, drops: u32) {
+    for number in 0..drops {
+        installation.drops().refuse(Refused {
+            plane: Plane::Collect,
+            peer: "203.0.113.9".parse().unwrap(),
+            tls_version: "1.3",
+            method: "GET".into(),
+            path: format!("/garbage/{}", number % 500).into(),
+            status: 0,
+            reason: "unknown_url",
+            size_bytes: 0,
+        });
+    }
+}
+
+#[tokio::test]
+async fn under_a_flood_old_drops_go_and_the_others_are_counted_exactly() {
+    const DROPS: u32 = 6_000;
+    // 4,096 one by one, then two of each kind: of 128 paths, and of all others.
+    const ROWS_MAX: u64 = 4_096 + 2 * 129;
+    const DAYS_KEPT: u32 = 2;
+    let folder = Folder::new().await;
+    // A day's drops are all within the day.
+    let now = folder.clock.now();
+    let noon = now.day().start().plus(DAY + DAY / 2);
+    folder.clock.advance(noon.since(now));
+    let installation = folder
+        .open(|config| config.jobs.requests_retention_days = DAYS_KEPT)
+        .await;
+    let nobody = AccountId::installation();
+    let run = async |job| Box::pin(jobs::run(&installation, job)).await.unwrap();
+    let (mut of_a_day, mut removed) = (0, 0);
+    for day in 0..5 {
+        flood(&installation, DROPS);
+        let flushed = installation.drops().flush(Flush::All).await;
+        flushed.unwrap();
+        run(Job::Flush).await;
+        removed += run(Job::Expiry).await["rows_removed"].as_u64().unwrap();
+        // Those of today and of the days before it that are kept.
+        let days = (day + 1).min(DAYS_KEPT + 1);
+        let [_, kept] = rows(&installation, nobody).await;
+        if day == 0 {
+            of_a_day = kept;
+        }
+        assert_eq!(kept, u64::from(days) * of_a_day, "day {day}");
+        let groups = drops::groups(installation.web(), &Actor::system("drops")).await;
+        let groups = groups.unwrap();
+        let count: u64 = groups.iter().map(|it| it.count).sum();
+        assert_eq!(count, u64::from(days * DROPS), "day {day}");
+        let since = kept_since(&installation, nobody, Table::Requests, DAYS_KEPT).unwrap();
+        assert!(groups.iter().all(|it| it.first_seen >= since), "day {day}");
+        folder.clock.advance(DAY);
+    }
+    assert!(of_a_day > 0 && of_a_day <= ROWS_MAX, "{of_a_day} rows");
+    assert_eq!(removed, 2 * of_a_day);
 }

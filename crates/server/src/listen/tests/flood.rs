@@ -46,7 +46,8 @@ fn floods_end_after_a_bounded_number_of_frames() {
         (frame(8, 0, 0, &[0, 0, 0, 1]), Some((1_001, "http2_flood"))),
         (frame(0, 0, 1, b""), Some((1_001, "http2_flood"))),
         (frame(200, 0, 0, b""), Some((1_001, "http2_flood"))),
-        (open, None),
+        // Of a stream that is open it is at most the end of a body.
+        (open, Some((1_002, "http2_flood"))),
         (frame(9, 0, 1, b"x"), Some((17, "http2_continuation"))),
         (frame(9, 0, 1, &[0; 16_384]), Some((9, "head_too_large"))),
         (frame(0, 0, 1, b"x"), None),
@@ -57,18 +58,42 @@ fn floods_end_after_a_bounded_number_of_frames() {
 }
 
 #[test]
+fn streams_that_we_must_reset_are_paid_for_however_many_are_opened() {
+    let now = Instant::now();
+    let mut inbound = Inbound::new(now);
+    push(&mut inbound, PREFACE, now).unwrap();
+    let mut reset = |number: u32, peer: bool| {
+        let stream = number * 2 + 1;
+        push(&mut inbound, &frame(1, 4, stream, b"xx"), now).unwrap();
+        push(&mut inbound, &frame(8, 0, stream, &[255; 4]), now).unwrap();
+        if peer {
+            push(&mut inbound, &frame(3, 0, stream, &[0; 4]), now)
+        } else {
+            inbound.reset(now)
+        }
+    };
+    // The peer's own count with them.
+    for number in 0..100 {
+        reset(number, number % 2 == 0).unwrap();
+    }
+    assert_eq!(reset(100, false), Err(Fault::Http2Resets));
+    assert_eq!(reset(101, true), Err(Fault::Http2Resets));
+}
+
+#[test]
 fn what_honest_clients_do_goes_on_for_ever() {
     let mut now = Instant::now();
     let mut inbound = Inbound::new(now);
     push(&mut inbound, PREFACE, now).unwrap();
-    for _ in 0..100_000 {
+    for number in 0..100_000 {
         // A request with a body, the window for its answer, a cancelled one now and then.
+        let stream = number * 2 + 1;
         for bytes in [
-            frame(1, 4, 1, b"xx"),
-            frame(0, 1, 1, b"body"),
+            frame(1, 4, stream, b"xx"),
+            frame(0, 1, stream, b"body"),
             frame(8, 0, 0, &[0, 0, 0, 1]),
-            frame(8, 0, 1, &[0, 0, 0, 1]),
-            frame(3, 0, 1, &[0; 4]),
+            frame(8, 0, stream, &[0, 0, 0, 1]),
+            frame(3, 0, stream, &[0; 4]),
         ] {
             push(&mut inbound, &bytes, now).unwrap();
         }

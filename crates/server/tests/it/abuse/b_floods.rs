@@ -11,14 +11,14 @@ use crate::raw::{
     CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, block, kinds,
 };
 
-const PRIORITY: u8 = 2;
+pub(super) const PRIORITY: u8 = 2;
 const PING: u8 = 6;
-const ENHANCE_YOUR_CALM: u32 = 11;
+pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 /// Streams that a rapid reset may begin.
 const STREAMS_MAX: u32 = 1_000;
 
 /// What the last GOAWAY says: its error code, and how many streams were begun.
-fn goaway(frames: &[Frame]) -> Option<(u32, u32)> {
+pub(super) fn goaway(frames: &[Frame]) -> Option<(u32, u32)> {
     let said = frames.iter().rfind(|it| it.kind == GOAWAY)?;
     let number = |at: usize| u32::from_be_bytes(said.payload[at..at + 4].try_into().unwrap());
     Some((number(4), number(0).div_ceil(2)))

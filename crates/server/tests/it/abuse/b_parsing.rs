@@ -3,8 +3,9 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{expect, is_alive, reasons};
-use crate::harness::{Installation, text};
+use super::{expect, is_alive, phone_head, reasons};
+use crate::harness::{Account, Installation, text};
+use crate::hostile::head;
 use crate::raw::{
     CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
     kinds, rest,
@@ -281,13 +282,7 @@ async fn b04_chunks_that_are_not_sound_end_the_connection() {
     let room = Installation::new();
     let account = room.account("chunks");
     let server = room.serve();
-    let door = Door::of(&room, &server, "api");
     let before = server.peak_memory_bytes();
-    let head = format!(
-        "POST /1/upload HTTP/1.1\r\n{HOST}X-CleverTap-Account-Id: {}\r\nX-CleverTap-Passcode: {}\r\n\
-         Transfer-Encoding: chunked\r\n\r\n",
-        account.id, account.passcode
-    );
     let bodies = [
         format!("8;{}", "x".repeat(1 << 20)),
         "-8\r\n{\"d\":[]}\r\n0\r\n\r\n".to_owned(),
@@ -302,20 +297,35 @@ async fn b04_chunks_that_are_not_sound_end_the_connection() {
             "X: y\r\n".repeat(10_000)
         ),
     ];
-    for body in &bodies {
-        let start: String = body.chars().take(40).collect();
-        let said = text(&door.say(format!("{head}{body}")).await);
-        assert!(is_told(&said, told("chunk")), "{start:?} {said}");
+    let chunked = "Transfer-Encoding: chunked";
+    let nobody = Account {
+        sdk_token: "wrong".to_owned(),
+        ..account.clone()
+    };
+    // Collect says nothing, whoever it is.
+    let heads = [
+        ("api", head(&account, chunked), told("chunk")),
+        ("collect", phone_head(&account, chunked), ""),
+        ("collect", phone_head(&nobody, chunked), ""),
+    ];
+    for (plane, head, status) in &heads {
+        let door = Door::of(&room, &server, plane);
+        for body in &bodies {
+            let start: String = body.chars().take(40).collect();
+            let said = text(&door.say(format!("{head}{body}")).await);
+            assert!(is_told(&said, status), "{plane} {start:?} {said}");
+        }
     }
-    // The same in order is an upload.
+    // The same in order is taken, of who is known.
     let good = "8\r\n{\"d\":[]}\r\n0\r\nX: y\r\n\r\n";
-    let close = head.replace("Transfer", "Connection: close\r\nTransfer");
-    let said = text(&door.say(format!("{close}{good}")).await);
-    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-    assert_eq!(
-        reasons(&room),
-        expect([("body_broken", bodies.len() as u64)])
-    );
+    for (plane, head, _) in heads.iter().take(2) {
+        let door = Door::of(&room, &server, plane);
+        let close = head.replace("Transfer", "Connection: close\r\nTransfer");
+        let said = text(&door.say(format!("{close}{good}")).await);
+        assert!(said.starts_with("HTTP/1.1 200"), "{plane} {said}");
+    }
+    let count = heads.len() * bodies.len();
+    assert_eq!(reasons(&room), expect([("body_broken", count as u64)]));
     assert!(server.peak_memory_bytes().saturating_sub(before) < 64 << 20);
 }
 

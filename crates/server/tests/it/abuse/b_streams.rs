@@ -7,7 +7,7 @@ use crate::harness::{Account, Installation};
 use crate::raw::{DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WHOLE, block, kinds};
 
 /// The head of an upload, with more headers; its body is still to come.
-fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
+pub(super) fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
     let fields = [
         (":method", "POST"),
         (":scheme", "https"),

@@ -130,8 +130,25 @@ async fn c03_odd_methods_and_proxy_requests_are_dropped() {
             assert_eq!(text(&said), "", "{plane} {line}");
         }
     }
+    // The console says that it does not take the method, and nothing of what was asked.
+    let door = Door::of(&room, &server, "console");
+    let is_dropped = |line: &str| {
+        let is_proxying = line.starts_with("CONNECT ") || line.contains("://");
+        is_proxying || !line.ends_with(" HTTP/1.1")
+    };
+    for line in lines.clone() {
+        let request = format!("{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let said = text(&door.say(request).await);
+        if is_dropped(line) {
+            assert_eq!(said, "", "{line}");
+        } else {
+            let is_refused = said.starts_with("HTTP/1.1 405 ") && said.ends_with("\r\n\r\n");
+            assert!(is_refused, "{line} {said}");
+        }
+    }
     let count: u64 = reasons(&room).values().sum();
-    assert_eq!(count, 2 * lines.count() as u64);
+    let by_console = lines.clone().filter(|it| is_dropped(it)).count();
+    assert_eq!(count, (2 * lines.count() + by_console) as u64);
     let connected = inside.accept().map_err(|error| error.kind());
     assert_eq!(connected.unwrap_err(), ErrorKind::WouldBlock);
     assert!(is_alive(&server));

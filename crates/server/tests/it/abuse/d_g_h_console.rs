@@ -543,6 +543,7 @@ async fn c01_c05_c06_what_was_dropped_is_shown_as_text_and_secrets_are_not_there
 async fn b21_expensive_questions_to_pages_are_answered_or_refused() {
     let room = Installation::new();
     let (account, link) = shop(&room, "shop");
+    let (other, other_link) = shop(&room, "other");
     let server = room.serve();
     let events = (0..200).map(|number| {
         json!({"type": "event", "identity": format!("p{number}"), "evtName": "E",
@@ -550,6 +551,7 @@ async fn b21_expensive_questions_to_pages_are_answered_or_refused() {
     });
     server.client(&account).upload(events.collect()).await;
     let mut ada = joined(&room, &server, &link, "ada@example.com").await;
+    let mut bob = joined(&room, &server, &other_link, "bob@example.com").await;
     let base = format!("/a/{}", account.id);
     let encoded =
         |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
@@ -557,27 +559,37 @@ async fn b21_expensive_questions_to_pages_are_answered_or_refused() {
     let many = (0..3_000)
         .map(|it| format!("&user=u{it}%40example.com"))
         .collect::<String>();
-    for path in [
-        format!("{base}/events?name=Note&operator=contains&value={pattern}"),
-        format!("{base}/events?name=Note&operator=is&value={pattern}&by=Note"),
-        format!("{base}/events?from=1970-01-01&to=9999-12-31&step=hour"),
-        format!("{base}/events?from=1970-01-01&step=hour&by=Note&measure=people"),
-        format!("{base}/overview?days=366"),
-        format!("{base}/settings/audit?from=1970-01-01&to=9999-12-31{many}"),
-        format!("{base}/settings/audit?others={}", "a%2C".repeat(3_000)),
-        format!("{base}/dictionary?q={pattern}"),
-        format!("{base}/dictionary?page=18446744073709551615"),
-        format!("{base}/requests?path={pattern}"),
-        format!("{base}/quarantine?source={pattern}&code=99999999999"),
-    ] {
-        let short: String = path.chars().take(120).collect();
-        // A head that is too long for any browser is not answered.
-        if let Ok(shown) = ada.get(&path).await {
-            assert!(shown.status < 500, "{short}: {}", shown.status);
-            assert!(shown.body.len() < 4 << 20, "{short}");
+    let flood = async {
+        for path in [
+            format!("{base}/events?name=Note&operator=contains&value={pattern}"),
+            format!("{base}/events?name=Note&operator=is&value={pattern}&by=Note"),
+            format!("{base}/events?from=1970-01-01&to=9999-12-31&step=hour"),
+            format!("{base}/events?from=1970-01-01&step=hour&by=Note&measure=people"),
+            format!("{base}/overview?days=366"),
+            format!("{base}/settings/audit?from=1970-01-01&to=9999-12-31{many}"),
+            format!("{base}/settings/audit?others={}", "a%2C".repeat(3_000)),
+            format!("{base}/dictionary?q={pattern}"),
+            format!("{base}/dictionary?page=18446744073709551615"),
+            format!("{base}/requests?path={pattern}"),
+            format!("{base}/quarantine?source={pattern}&code=99999999999"),
+        ] {
+            let short: String = path.chars().take(120).collect();
+            // A head that is too long for any browser is not answered.
+            if let Ok(shown) = ada.get(&path).await {
+                assert!(shown.status < 500, "{short}: {}", shown.status);
+                assert!(shown.body.len() < 4 << 20, "{short}");
+            }
         }
-    }
-    // A text is no pattern: nothing matches it, and the others are served meanwhile.
+    };
+    // Somebody of another account opens their pages meanwhile.
+    let beside = async {
+        for _ in 0..10 {
+            let shown = bob.get(&format!("/a/{}/overview", other.id)).await;
+            assert_eq!(shown.unwrap().status, 200);
+        }
+    };
+    tokio::join!(flood, beside);
+    // A text is no pattern: nothing matches it.
     let path = format!("{base}/events?name=Note&operator=contains&value={pattern}");
     assert_eq!(total(&ada.get(&path).await.unwrap()), Some("0 events"));
     assert!(is_alive(&server));

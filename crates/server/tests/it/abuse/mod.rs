@@ -3,19 +3,35 @@
 //! timing and memory halves of these cases are measured by `cargo xtask bench attack`.
 
 mod a_transport;
+mod b_drips;
 mod b_exhaustion;
 mod b_floods;
 mod b_parsing;
+mod b_resets;
 mod b_streams;
 mod c_urls;
 mod d_g_h_console;
 mod i_acts;
 mod i_log;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use crate::harness::{Installation, Server, text};
+use crate::harness::{Account, Installation, Server, text};
+
+/// An event of somebody, as an upload has it.
+fn event(identity: &str) -> Value {
+    json!({"type":"event","identity":identity,"evtName":"E"})
+}
+
+/// The head of a phone's batch with further headers.
+fn phone_head(account: &Account, headers: &str) -> String {
+    format!(
+        "POST /a1 HTTP/1.1\r\nHost: localhost\r\nX-CleverTap-Account-Id: {}\r\n\
+         X-CleverTap-Token: {}\r\n{headers}\r\n\r\n",
+        account.id, account.sdk_token
+    )
+}
 
 /// How often each reason was dropped for, by `drops list`; what the test itself does not do is left
 /// out by the caller.

@@ -72,10 +72,15 @@ fn page_sizes_are_clamped() {
         ("batch_size=-5", 1),
         ("batch_size=5000", 5_000),
         ("batch_size=50000", 5_000),
+        ("batch_size=99999999999999999999", 5_000),
+        ("batch_size=-99999999999999999999", 1),
+        ("batch_size=50.0", 50),
     ] {
         assert_eq!(size(query), Ok(expect), "{query}");
     }
-    assert_eq!(size("batch_size=many"), Err(Refusal::Malformed));
+    for query in ["batch_size=many", "batch_size=50.5", "batch_size=--5"] {
+        assert_eq!(size(query), Err(Refusal::Malformed), "{query}");
+    }
 }
 
 #[test]

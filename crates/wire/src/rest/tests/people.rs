@@ -39,6 +39,11 @@ fn properties_of_people_with_a_rule() {
         ("Phone", "\"+35922333232\"", "\"+35922333232\""),
         ("Phone", "35922333232", "\"+35922333232\""),
         ("Phone", "\"35922333232\"", "\"+35922333232\""),
+        // As Java writes what it takes for a fraction.
+        ("Phone", "3.5922333232E10", "\"+35922333232\""),
+        ("Phone", "35922333232.0", "\"+35922333232\""),
+        ("Age", "28.0", "28.0"),
+        ("Age", "2.8E1", "2.8E1"),
         ("Phone", "\"+1 (415) 555-1234\"", "\"+14155551234\""),
         ("Gender", "\"female\"", "\"F\""),
         ("Gender", "\"M\"", "\"M\""),
@@ -63,14 +68,21 @@ fn properties_of_people_with_a_rule() {
         ("Phone", "\"223\"", Why::PhoneInvalid),
         ("Phone", "\"0888123456\"", Why::PhoneInvalid),
         ("Phone", "\"+1234567890123456\"", Why::PhoneInvalid),
-        ("Phone", "1.5e10", Why::PhoneInvalid),
+        ("Phone", "1.5e5", Why::PhoneInvalid),
+        ("Phone", "1.5e15", Why::PhoneInvalid),
+        ("Phone", "35922333232.5", Why::PhoneInvalid),
+        ("Phone", "\"3.5922333232E10\"", Why::PhoneInvalid),
         ("Phone", "-14155551234", Why::PhoneInvalid),
+        ("Phone", "-1.4155551234E10", Why::PhoneInvalid),
         ("Employed", "\"yes\"", Why::EmployedInvalid),
         ("Education", "\"none\"", Why::EducationInvalid),
         ("Married", "true", Why::MarriedInvalid),
         ("Age", "\"aa\"", Why::AgeInvalid),
         ("Age", "0", Why::AgeInvalid),
         ("Age", "-3", Why::AgeInvalid),
+        ("Age", "28.5", Why::AgeInvalid),
+        ("Age", "\"28.0\"", Why::AgeInvalid),
+        ("Age", "1.51E2", Why::AgeInvalid),
         ("Email", "{\"$add\":\"a@b.cd\"}", Why::EmailInvalid),
     ];
     for (property, sent, why) in bad {
@@ -173,6 +185,30 @@ fn tokens() {
         Why::TokenKeysInvalid,
     );
     check_token(&with("{\"id\":\"x\",\"type\":\"fcm\"}"), None);
+    // Java and .NET write fields that were not set. The keys of a browser alone are read.
+    for (keys, why) in [
+        ("{}", Why::TokenKeysInvalid),
+        ("[]", Why::TokenKeysInvalid),
+        ("null", Why::TokenKeysInvalid),
+        ("\"\"", Why::TokenKeysInvalid),
+        ("{\"p256dh\":\"a\",\"auth\":7}", Why::TokenKeysInvalid),
+        ("{\"a\":{\"b\":{}}}", Why::TokenDataInvalid),
+        ("{\"\":1}", Why::TokenDataInvalid),
+    ] {
+        let of = |service: &str| {
+            with(&format!(
+                "{{\"id\":\"x\",\"type\":\"{service}\",\"keys\":{keys}}}"
+            ))
+        };
+        for service in ["fcm", "FCM", "gcm", "apns", "wns", "mpns"] {
+            check_token(&of(service), None);
+        }
+        check_token(&of("chrome"), why);
+    }
+    check_token(
+        &with("{\"id\":\"x\",\"type\":\"fcm\",\"keys\":{\"a\":1,\"a\":2}}"),
+        Why::KeyTwice,
+    );
     let keys = "{\"id\":\"x\",\"type\":\"chrome\",\"keys\":{\"p256dh\":\"a\",\"auth\":\"b\"}}";
     check_token(&with(keys), None);
     let body = format!("{{\"d\":[{{\"type\":\"token\"{}}}]}}", with(keys));

@@ -4,7 +4,7 @@ use model::submission::{Content, RejectReason, is_reserved_event};
 use model::{RawJson, limit};
 use std::borrow::Cow;
 
-use super::{audit, present};
+use super::{audit, audit_member, present};
 use crate::json::{Kind, Value};
 
 /// Levels of `evtData`: its own, and three of nesting.
@@ -45,16 +45,9 @@ fn sound_properties(event: &str, data: Value<'_>) -> RawJson {
     let (mut text, mut count) = (String::from("{"), 0_usize);
     data.members(|key, value| {
         let key = key.decode().unwrap_or_default();
-        let members_max = match value.kind {
-            Kind::Object => limit::EVENT_PROPERTIES_MAX,
-            _ if event == "Charged" && key == "Items" => CHARGED_ITEMS_MAX,
-            _ => usize::MAX,
-        };
-        let is_sound = !key.is_empty()
-            && key.chars().count() <= limit::PROPERTY_KEY_CHARS_MAX
-            && !value.facts.too_many
-            && value.facts.members <= members_max
-            && audit(&value, LEVELS_MAX.saturating_sub(1)).is_ok();
+        let has_too_many_items =
+            event == "Charged" && key == "Items" && value.facts.members > CHARGED_ITEMS_MAX;
+        let is_sound = !has_too_many_items && audit_member(&key, &value, LEVELS_MAX).is_ok();
         if is_sound
             && count < limit::EVENT_PROPERTIES_MAX
             && let Ok(quoted) = serde_json::to_string(&*key)

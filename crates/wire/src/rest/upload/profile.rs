@@ -9,9 +9,10 @@ use model::record::{Change, ChangeOp};
 use model::submission::{Content, PREDEFINED_PROPERTIES, RejectReason, is_predefined_property};
 use model::{RawJson, limit};
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 
-use super::audit;
 use super::names::name;
+use super::{audit, audit_member};
 use crate::json::{Kind, Value};
 
 /// Levels of `profileData`: its own, and three of nesting.
@@ -21,30 +22,22 @@ pub(super) fn decode<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
 ) -> Result<Content<'a>, RejectReason> {
-    let (content, fault) = read(data, identity, limit::PROFILE_KEY_BYTES_MAX)?;
-    fault.map_or(Ok(content), Err)
+    read(data, identity, limit::PROFILE_KEY_BYTES_MAX)
 }
 
-/// What an SDK says of a person: nobody who could mend it is told what is wrong, so a property that
-/// breaks its rule is left out, and the rest is taken. Beside it stands why. SDKs count a key's characters.
+/// What an SDK says of a person: nobody who could mend it is told what is wrong, so properties that break
+/// a rule are left out, and the rest is taken. Beside it stands why. SDKs count a key's characters.
 pub(crate) fn decode_sdk(
     data: Option<Value<'_>>,
 ) -> Result<(Content<'_>, Option<RejectReason>), RejectReason> {
-    match read(data, None, usize::MAX) {
-        Ok((_, Some(RejectReason::KeyTwice))) => Err(RejectReason::KeyTwice),
-        Ok(read) => Ok(read),
-        Err(RejectReason::KeyTwice) => Err(RejectReason::KeyTwice),
-        // Whoever signs in is known, whatever else is wrong.
-        Err(reason) => {
-            let mut identities = data.map_or_else(Vec::new, identities).into_iter();
-            let alias = identities.next();
-            if identities.any(|it| Some(&it) != alias.as_ref()) {
-                return Err(RejectReason::KeyTwice);
-            }
-            let changes = Vec::new();
-            Ok((Content::Profile { changes, alias }, Some(reason)))
-        }
-    }
+    let reason = match read(data, None, usize::MAX) {
+        Ok(content) => return Ok((content, None)),
+        // Which of two is meant cannot be told.
+        Err(RejectReason::KeyTwice) => return Err(RejectReason::KeyTwice),
+        Err(reason) => reason,
+    };
+    let data = data.filter(|it| it.kind == Kind::Object).ok_or(reason)?;
+    Ok((sound_properties(&data)?, Some(reason)))
 }
 
 /// The identities in it, as far as they can be read.
@@ -65,18 +58,15 @@ fn is_alias(key: &str) -> bool {
     matches!(key, "identity" | "Identity")
 }
 
-/// What can be taken, and the first of its faults.
+/// All of it; as an error, the first of its faults.
 fn read<'a>(
     data: Option<Value<'a>>,
     identity: Option<&str>,
     key_bytes_max: usize,
-) -> Result<(Content<'a>, Option<RejectReason>), RejectReason> {
+) -> Result<Content<'a>, RejectReason> {
+    let mut reader = Reader::default();
     let Some(data) = super::data(data) else {
-        let nothing = Content::Profile {
-            changes: Vec::new(),
-            alias: None,
-        };
-        return Ok((nothing, None));
+        return Ok(reader.into_content());
     };
     if data.kind != Kind::Object {
         return Err(RejectReason::ProfileDataInvalid);
@@ -88,24 +78,56 @@ fn read<'a>(
         return Err(RejectReason::ProfilePropertiesTooMany);
     }
     audit(&data, LEVELS_MAX)?;
-    let mut reader = Reader::default();
     data.members(|key, value| match key.decode() {
         Some(key) if key.len() > key_bytes_max => reader.faults.push(RejectReason::KeyInvalid),
         Some(key) => reader.member(&key, value),
         None => {}
     });
-    let fault = reader.faults.into_iter().min_by_key(|it| checks::rank(*it));
-    if reader.own_properties > limit::PROFILE_PROPERTIES_MAX {
-        return Err(fault.unwrap_or(RejectReason::ProfilePropertiesTooMany));
+    let faults = reader.faults.iter().copied();
+    if let Some(fault) = faults.min_by_key(|it| checks::rank(*it)) {
+        return Err(fault);
     }
-    let alias = reader
+    if reader.own_properties > limit::PROFILE_PROPERTIES_MAX {
+        return Err(RejectReason::ProfilePropertiesTooMany);
+    }
+    reader.alias = reader
         .alias
         .filter(|alias| identity != Some(alias.as_ref()));
-    let content = Content::Profile {
-        changes: reader.changes,
-        alias,
-    };
-    Ok((content, fault))
+    Ok(reader.into_content())
+}
+
+/// The properties that break no rule, as many as a person may have; as an error, that a key stands twice.
+fn sound_properties<'a>(data: &Value<'a>) -> Result<Content<'a>, RejectReason> {
+    if data.facts.key_twice && has_key_twice(data) {
+        return Err(RejectReason::KeyTwice);
+    }
+    let mut reader = Reader::default();
+    data.members(|key, value| {
+        // One that is no text is as bad as an empty one.
+        let key = key.decode().unwrap_or_default();
+        let is_full = reader.own_properties >= limit::PROFILE_PROPERTIES_MAX;
+        match audit_member(&key, &value, LEVELS_MAX) {
+            Ok(()) if is_full && !is_predefined_property(&key) => {}
+            Ok(()) => reader.member(&key, value),
+            Err(RejectReason::KeyTwice) => reader.faults.push(RejectReason::KeyTwice),
+            Err(_) => {}
+        }
+    });
+    if reader.faults.contains(&RejectReason::KeyTwice) {
+        Err(RejectReason::KeyTwice)
+    } else {
+        Ok(reader.into_content())
+    }
+}
+
+/// Whether a key of the object itself stands twice. The scanner compares so many and no more; here all
+/// are, by hashes that nobody can foresee.
+fn has_key_twice(data: &Value<'_>) -> bool {
+    let hasher = RandomState::new();
+    let mut hashes: Vec<u64> = Vec::new();
+    data.members(|key, _| hashes.extend(key.decode().map(|it| hasher.hash_one(it))));
+    hashes.sort_unstable();
+    !hashes.is_sorted_by(|one, next| one != next)
 }
 
 #[derive(Debug, Default)]
@@ -113,20 +135,27 @@ struct Reader<'a> {
     changes: Vec<Change>,
     alias: Option<Cow<'a, str>>,
     faults: Vec<RejectReason>,
+    /// Changes of properties that are the account's own.
     own_properties: usize,
 }
 
 impl<'a> Reader<'a> {
+    fn into_content(self) -> Content<'a> {
+        Content::Profile {
+            changes: self.changes,
+            alias: self.alias,
+        }
+    }
+
     fn member(&mut self, key: &str, value: Value<'a>) {
         if is_alias(key) {
             self.take_alias(value);
             return;
         }
-        if !is_predefined_property(key) {
-            self.own_properties = self.own_properties.saturating_add(1);
-        }
         match change(key, value) {
             Ok((op, value)) => {
+                let is_own = !is_predefined_property(key);
+                self.own_properties = self.own_properties.saturating_add(usize::from(is_own));
                 self.changes.push(Change {
                     property: Box::from(key),
                     op,

@@ -1,14 +1,15 @@
 //! `ts`: epoch seconds, as a number or as text, or an ISO 8601 time with its offset.
 //!
-//! Of a fraction of a second the milliseconds are kept. What may be another time than was meant is
-//! refused: milliseconds since the epoch, and a time of a place that is not said.
+//! Of a fraction of a second the milliseconds are kept, and an exponent is carried out. What may be
+//! another time than was meant is refused: milliseconds since the epoch, and a time of a place that is
+//! not said.
 
 use model::Timestamp;
 use model::submission::RejectReason;
 
-use crate::json::{Kind, Value};
-
 use super::present;
+use crate::json::{Kind, Value};
+use crate::rest::number::plain;
 
 /// The largest time: ten digits of seconds, in the year 2286. Milliseconds have thirteen.
 const SECONDS_MAX: i64 = 9_999_999_999;
@@ -31,13 +32,14 @@ pub(super) fn decode(field: Option<Value<'_>>) -> Result<Option<Timestamp>, Reje
     time.map(Some).ok_or(RejectReason::TimeInvalid)
 }
 
-/// Digits, with a decimal fraction or, as nearly all, without.
+/// Digits, with a decimal fraction and an exponent or, as nearly all, without.
 fn seconds(text: &str) -> Option<Timestamp> {
     let (seconds, ms) = match number(text) {
         Some(seconds) => (seconds, 0),
         None if text.len() > TEXT_BYTES_MAX => return None,
         None => {
-            let (whole, fraction) = text.split_once('.')?;
+            let plain = plain(text)?;
+            let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, "0"));
             (number(whole)?, thousandths(fraction)?)
         }
     };

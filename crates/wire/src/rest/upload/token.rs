@@ -8,20 +8,21 @@ use super::{audit, present};
 use crate::json::{Kind, Value};
 
 /// The push services.
-const SERVICES: [&str; 6] = ["fcm", "gcm", "apns", "wns", "mpns", "chrome"];
+const SERVICES: [&str; 6] = ["fcm", "gcm", "apns", "wns", "mpns", BROWSER];
+/// The one of browsers, whose tokens have keys; those of others are not looked at.
+const BROWSER: &str = "chrome";
 /// The longest token.
 const TOKEN_BYTES_MAX: usize = 4_096;
-/// Levels of `tokenData`: its own, and that of `keys`.
+/// Levels of a browser's `tokenData`: its own, and that of `keys`.
 const LEVELS_MAX: u32 = 2;
 
 pub(super) fn decode(data: Option<Value<'_>>) -> Result<Content<'_>, RejectReason> {
     let data = present(data)
         .filter(|it| it.kind == Kind::Object)
         .ok_or(RejectReason::TokenDataInvalid)?;
-    audit(&data, LEVELS_MAX).map_err(|reason| match reason {
-        RejectReason::KeyTwice => RejectReason::KeyTwice,
-        _ => RejectReason::TokenDataInvalid,
-    })?;
+    if data.facts.key_twice {
+        return Err(RejectReason::KeyTwice);
+    }
     let (mut id, mut service, mut keys) = (None, None, None);
     data.members(|key, value| match key.decode().as_deref() {
         Some("id") => id = Some(value),
@@ -42,7 +43,10 @@ pub(super) fn decode(data: Option<Value<'_>>) -> Result<Content<'_>, RejectReaso
     if !SERVICES.contains(&service.as_str()) {
         return Err(RejectReason::TokenTypeInvalid);
     }
-    check_keys(&service, present(keys))?;
+    if service == BROWSER {
+        audit(&data, LEVELS_MAX).map_err(|_| RejectReason::TokenDataInvalid)?;
+        check_keys(present(keys))?;
+    }
     let change = Change {
         property: service.into_boxed_str(),
         op: ChangeOp::Token,
@@ -54,15 +58,9 @@ pub(super) fn decode(data: Option<Value<'_>>) -> Result<Content<'_>, RejectReaso
     })
 }
 
-/// A browser's subscription comes with its two keys; nothing else has any.
-fn check_keys(service: &str, keys: Option<Value<'_>>) -> Result<(), RejectReason> {
-    let Some(keys) = keys else {
-        return if service == "chrome" {
-            Err(RejectReason::TokenKeysInvalid)
-        } else {
-            Ok(())
-        };
-    };
+/// A browser's subscription comes with its two keys.
+fn check_keys(keys: Option<Value<'_>>) -> Result<(), RejectReason> {
+    let keys = keys.ok_or(RejectReason::TokenKeysInvalid)?;
     let (mut p256dh, mut auth) = (false, false);
     keys.members(|key, value| match key.decode().as_deref() {
         Some("p256dh") => p256dh = value.kind == Kind::String,

@@ -5,6 +5,7 @@ use model::submission::RejectReason;
 use std::borrow::Cow;
 
 use crate::json::{Kind, Value};
+use crate::rest::number;
 
 /// Digits of a telephone number with its country code (E.164: at most 15).
 const PHONE_DIGITS_MIN: usize = 7;
@@ -85,7 +86,7 @@ impl Check {
             Self::Email => as_sent(value.kind == Kind::String && is_email(&text)),
             Self::Employed | Self::Married => as_sent(is_one_of(&text, &["y", "n"])),
             Self::Education => as_sent(is_one_of(&text, &["school", "college", "graduate"])),
-            Self::Age => as_sent(is_age(&text)),
+            Self::Age => as_sent(is_age(&text, value.kind)),
         }
     }
 }
@@ -107,14 +108,13 @@ fn gender(text: &str) -> Option<&'static str> {
         .map(|(form, _)| form)
 }
 
-/// `+` and digits. A number, or digits without `+`, is the same phone; a leading zero is not a
+/// `+` and digits. A whole number, or digits without `+`, is the same phone; a leading zero is not a
 /// country code. Spaces, dashes, dots and brackets between digits are taken out.
 pub(in crate::rest) fn phone(text: &str, kind: Kind) -> Option<String> {
-    let international = kind == Kind::String && text.starts_with('+');
-    let rest = if international {
-        text.strip_prefix('+')?
-    } else {
-        text
+    let text = digits(text, kind)?;
+    let rest = match text.strip_prefix('+') {
+        Some(rest) if kind == Kind::String => rest,
+        Some(_) | None => &*text,
     };
     let mut phone = String::from("+");
     for c in rest.chars() {
@@ -157,7 +157,17 @@ pub(in crate::rest) fn is_email(text: &str) -> bool {
         && domain.split('.').all(label)
 }
 
-fn is_age(text: &str) -> bool {
-    text.parse()
-        .is_ok_and(|age: u32| (1..=AGE_MAX).contains(&age))
+fn is_age(text: &str, kind: Kind) -> bool {
+    let age = digits(text, kind).and_then(|it| it.parse().ok());
+    age.is_some_and(|age: u32| (1..=AGE_MAX).contains(&age))
+}
+
+/// The digits of a number that is whole, in whatever form; a text as it is.
+fn digits(text: &str, kind: Kind) -> Option<Cow<'_, str>> {
+    match kind {
+        Kind::Number => number::whole(text).map(Cow::Owned),
+        Kind::String | Kind::Object | Kind::Array | Kind::Bool | Kind::Null => {
+            Some(Cow::Borrowed(text))
+        }
+    }
 }

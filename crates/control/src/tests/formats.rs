@@ -214,7 +214,7 @@ proptest! {
 
     #[test]
     fn every_key_table_piece_is_read_as_it_was_written_at_its_place_under_its_keyring_alone(
-        is_snapshot: bool,
+        is_snapshot in any::<bool>(),
         at_place in any::<(u64, u64, [u8; 32])>(),
         elsewhere in any::<(u64, u64, [u8; 32])>(),
         changes in prop::collection::vec(any_change(), 0..12),

@@ -63,7 +63,9 @@ async fn answer(
         (Ok(it), _) => (&it.bytes, it.size_bytes, true),
         (Err(it), Some(_)) if it.refusal == Refusal::Malformed => (&it.kept, it.size_bytes, true),
         (Err(it), Some(_)) if it.refusal == Refusal::TooLarge => (&it.kept, it.size_bytes, false),
-        (Err(it), Some(_)) => return Dropped::from(it.refusal).respond(it.size_bytes),
+        (Err(it), Some(_)) => {
+            return shared(Dropped::from(it.refusal).respond(it.size_bytes));
+        }
         (Err(it), None) => return it.in_silence(),
     };
     let upload = match decode(bytes) {

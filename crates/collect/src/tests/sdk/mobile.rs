@@ -255,6 +255,11 @@ async fn what_one_account_sends_takes_no_memory_from_others_nor_from_the_api() {
     let held = room.state.collect_bodies().bytes_held();
     assert_eq!(held, 3 * large.len());
     assert_eq!(mine().await.unwrap().status, 503);
+    // A page may read that it is to ask again.
+    let asks = android(&room).uri("/content").body(batch("").into());
+    let answer = send(&room, asks.unwrap()).await.unwrap();
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["access-control-allow-origin"], "*");
     assert_eq!(other().await.unwrap().status, 200);
     assert_eq!(room.upload(r#"{"d":[]}"#).await.unwrap().status, 200);
     // Whoever goes away gives its memory back.

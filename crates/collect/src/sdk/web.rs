@@ -142,9 +142,10 @@ impl Arrived<'_> {
     /// The records of a message in plain text.
     fn records(&self, message: &Message<'_>) -> Taken {
         let told = self.told(message);
-        // One that names no session begins the one that the answer tells.
+        // One that names no session begins the one that the answer tells; one of a session that is over was
+        // made in that.
         let query = Query {
-            session: Some(told.session),
+            session: self.query.session.or(Some(told.session)),
             ..self.query.clone()
         };
         let batch = message.batch(&query, &told.device);

@@ -2,6 +2,7 @@
 
 mod mobile;
 mod opt_outs;
+mod sessions;
 mod subscription;
 mod unread;
 mod web;

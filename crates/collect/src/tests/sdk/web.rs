@@ -5,13 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use model::Secret;
-use model::record::{Outcome, Peer, Record};
+use model::record::{Outcome, Peer};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::{Answer, kept, send};
-use crate::tests::harness::{ACCOUNT, NOW, Room};
+use crate::tests::harness::{ACCOUNT, Room};
 
 pub(super) const EVENT: &str = r#"{"type":"event","evtName":"Viewed","evtData":{"n":1.50},"id":"TEST-1","g":"abc","s":1789999000}"#;
 
@@ -318,41 +317,6 @@ async fn a_browser_that_asks_for_variables_is_told_that_there_are_none() {
     assert!(answer.body.contains(told), "{}", answer.body);
     let other = script(&room, EVENT, "&type=push").await.unwrap();
     assert!(!other.body.contains("vars"), "{}", other.body);
-}
-
-#[tokio::test]
-async fn an_event_is_of_the_session_that_its_answer_tells() {
-    let room = Room::new().await;
-    let early = EVENT.replace(",\"s\":1789999000", "");
-    let answer = script(&room, &early, "&type=push").await.unwrap();
-    let begins = NOW.seconds();
-    let told = format!("s('abc',{begins},false,3)");
-    assert!(answer.body.contains(&told), "{}", answer.body);
-    let other = EVENT.replace("Viewed", "Later");
-    assert!(script(&room, &other, "&type=push").await.is_some());
-    let mut sessions = Vec::new();
-    for entry in room.entries().await {
-        if let Record::Event(event) = entry.record {
-            sessions.push(event.session.map(i64::from));
-        }
-    }
-    assert_eq!(sessions, [Some(begins), Some(1_789_999_000)]);
-}
-
-#[tokio::test]
-async fn a_session_is_over_when_nothing_was_heard_for_20_minutes() {
-    let room = Room::new().await;
-    let mut sessions = Vec::new();
-    for minutes in [0, 19, 19, 20, 0] {
-        room.clock.advance(Duration::from_secs(minutes * 60));
-        let answer = script(&room, EVENT, "&type=push").await.unwrap();
-        let told = answer.body.split(',').nth(1).unwrap().parse::<i64>();
-        sessions.push(told.unwrap());
-    }
-    // The last is of a page that has not heard of the new one yet.
-    let anew = NOW.seconds() + 58 * 60;
-    let goes_on = 1_789_999_000;
-    assert_eq!(sessions, [goes_on, goes_on, goes_on, anew, goes_on]);
 }
 
 #[tokio::test]

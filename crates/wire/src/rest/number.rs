@@ -6,7 +6,8 @@ use std::borrow::Cow;
 const DIGITS_MAX: usize = 64;
 
 /// A number that is not negative, without its exponent: `1.7E9` is `1700000000`. One that has none is as it
-/// was, whatever it is; none for what is no such number, is less than a tenth, or has too many digits.
+/// was, whatever it is; none for what is no such number, has too many digits, or would have its point farther
+/// left than all of them.
 pub(crate) fn plain(text: &str) -> Option<Cow<'_, str>> {
     let Some((number, exponent)) = text.split_once(['e', 'E']) else {
         return Some(Cow::Borrowed(text));
@@ -32,11 +33,14 @@ pub(crate) fn plain(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The digits of a whole number that is not negative, in whatever form: `50`, `50.0`, `5E1`.
-pub(crate) fn whole(text: &str) -> Option<String> {
+pub(crate) fn whole(text: &str) -> Option<Cow<'_, str>> {
+    if is_digits(text) {
+        return Some(Cow::Borrowed(text));
+    }
     let plain = plain(text)?;
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, "0"));
     let is_whole = is_digits(whole) && is_digits(fraction) && fraction.trim_matches('0').is_empty();
-    is_whole.then(|| whole.to_owned())
+    is_whole.then(|| Cow::Owned(whole.to_owned()))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -46,6 +50,7 @@ fn is_digits(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use std::borrow::Cow;
 
     use super::{plain, whole};
 
@@ -120,6 +125,7 @@ mod tests {
             number in 1_u64..1_000_000_000_000_000, places in 0_usize..20,
         ) {
             let digits = number.to_string();
+            let whole = |text: &str| whole(text).map(Cow::into_owned);
             prop_assert_eq!(whole(&format!("{digits}e0")), Some(digits.clone()));
             let moved = format!("{digits}{}e-{places}", "0".repeat(places));
             prop_assert_eq!(whole(&moved), Some(digits.clone()));

@@ -67,7 +67,7 @@ fn half_of_a_character_is_the_escape_that_newer_browsers_send() {
 #[test]
 fn escapes_count_as_what_they_are() {
     let longest = |halves: usize| "~ ".repeat(halves) + &"a".repeat(UNITS_MAX - 7 * halves);
-    for halves in [1, 1_000, UNITS_MAX / 7] {
+    for halves in [UNITS_MAX / 7 - 1_000, UNITS_MAX / 7] {
         let text = longest(halves);
         let unpacked_len = unpacked(&text).map(|it| it.encode_utf16().count());
         assert_eq!(unpacked_len, Some(UNITS_MAX), "{halves}");

@@ -165,7 +165,7 @@ fn is_age(text: &str, kind: Kind) -> bool {
 /// The digits of a number that is whole, in whatever form; a text as it is.
 fn digits(text: &str, kind: Kind) -> Option<Cow<'_, str>> {
     match kind {
-        Kind::Number => number::whole(text).map(Cow::Owned),
+        Kind::Number => number::whole(text),
         Kind::String | Kind::Object | Kind::Array | Kind::Bool | Kind::Null => {
             Some(Cow::Borrowed(text))
         }

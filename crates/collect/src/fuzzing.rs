@@ -24,7 +24,7 @@ pub fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The `Idempotency-Key`; none when there is none.
 ///
 /// # Errors
-/// [`Refusal::Malformed`] when it is there twice, empty, too long or not printable ASCII.
+/// [`Refusal::Malformed`] when there are two that differ, or it is empty, too long or not printable ASCII.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     UploadKey::text(headers)
 }

@@ -12,7 +12,7 @@ use governance::AnswerKey;
 use http::StatusCode;
 use http_body::Body as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
-use model::{AccountId, Secret, Timestamp};
+use model::{AccountId, Secret, Timestamp, limit};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -62,6 +62,8 @@ impl Head {
             Some(pattern) => (Box::from(pattern.as_str()), PathOf::Ours),
             None => (cleaned_path(request.uri().path()), PathOf::Sender),
         };
+        // What is more than would be read is a claim that nobody can check.
+        let announced = request.body().size_hint().lower();
         Self(Arc::new(HeadParts {
             at: state.clock().now(),
             started: state.clock().monotonic(),
@@ -73,7 +75,7 @@ impl Head {
             method: cleaned_method(request.method().as_str()),
             path,
             path_of,
-            announced_bytes: request.body().size_hint().lower(),
+            announced_bytes: announced.min(limit::BODY_BYTES_MAX as u64),
             hashed_peer: OnceLock::new(),
             is_peer_kept: AtomicBool::new(false),
             is_let_in: AtomicBool::new(false),

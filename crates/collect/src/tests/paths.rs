@@ -1,4 +1,4 @@
-//! What is kept of a path that is none of ours.
+//! What is kept of a path that is none of ours. What is kept of none, `fuzz` asserts of any bytes.
 
 use proptest::prelude::*;
 
@@ -29,22 +29,6 @@ proptest! {
         let path = format!("/{}", segments.join("/"));
         let cleaned = cleaned_path(&path);
         prop_assert_eq!(&*cleaned, path);
-    }
-
-    #[test]
-    fn whatever_comes_is_kept_short_and_printable_and_nothing_behind_a_value(
-        path in prop_oneof!["\\PC{0,300}", "[/a-c%@=2450dDLlink\u{e9} ]{0,200}"],
-        secret in "[a-zA-Z0-9/%@]{0,20}",
-        layers in layers(),
-    ) {
-        let cleaned = cleaned_path(&path);
-        prop_assert!(cleaned.len() <= 128, "{}", cleaned);
-        prop_assert!(cleaned.bytes().all(|it| it.is_ascii_graphic()), "{}", cleaned);
-        // What is cut may be half of something.
-        prop_assert!(cleaned.len() == 128 || cleaned_path(&cleaned) == cleaned, "{}", cleaned);
-        let value = escaped("=", &layers);
-        let with_value = |secret: &str| cleaned_path(&format!("{path}{value}{secret}"));
-        prop_assert_eq!(with_value(&secret), with_value(""));
     }
 
     #[test]

@@ -1,13 +1,12 @@
-//! The first bytes of a connection are told apart, and the operators' paths answer.
+//! The operators' paths answer, and it is known what a connection waits for.
 
-mod fields;
 mod flood;
 mod framing;
+mod hello;
 mod reasons;
 
 use super::body::Left;
 use super::busy::{Busy, Idle};
-use super::hello::{BYTES, Hello};
 use super::ops::{Health, router};
 use axum::body::Body;
 use http::Request;
@@ -15,24 +14,6 @@ use http_body_util::BodyExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt as _;
-
-#[test]
-fn the_offered_version_is_read_from_the_first_bytes() {
-    let hello = |minor: u8| [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, minor];
-    let cases: [([u8; BYTES], &str); 7] = [
-        (hello(0), "ssl3"),
-        (hello(1), "1.0"),
-        (hello(2), "1.1"),
-        (hello(3), "1.2"),
-        // The first three bytes of a hello, and the head of the record with the rest.
-        ([22, 3, 1, 0, 3, 1, 0, 1, 22, 3, 1], "unknown"),
-        (*b"GET / HTTP/", ""),
-        ([128, 46, 1, 0, 2, 0, 21, 0, 0, 0, 16], ""),
-    ];
-    for (bytes, version) in cases {
-        assert_eq!(Hello::read(&bytes).version(), version, "{bytes:?}");
-    }
-}
 
 struct State(Result<(), String>);
 

@@ -10,7 +10,7 @@ use super::{event, expect, is_alive, phone_head, reasons};
 use crate::client::Client;
 use crate::harness::Installation;
 use crate::hostile::head;
-use crate::raw::{DATA, Door, Frame, Http2, PATIENCE, SETTINGS, WINDOW_UPDATE, configure};
+use crate::raw::{DATA, Door, Frame, Http2, PATIENCE, PING, SETTINGS, WINDOW_UPDATE, configure};
 
 /// What each client has for a handshake, a head, or a body's beginning.
 const TIMEOUT_MS: u32 = 1_000;
@@ -18,7 +18,6 @@ const TIMEOUT_MS: u32 = 1_000;
 const MOMENT: Duration = Duration::from_millis(25);
 /// So many pieces take far longer than that.
 const PIECES: usize = 1_000;
-const PING: u8 = 6;
 
 /// Sends pieces, a moment apart, until the server ends the connection: how many went out, and what it
 /// said.

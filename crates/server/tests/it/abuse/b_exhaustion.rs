@@ -8,7 +8,7 @@ use super::{event, expect, is_alive, reasons};
 use crate::client::Client;
 use crate::harness::{Installation, json as parsed};
 use crate::raw::{
-    DATA, Door, Frame, HEADERS, Http2, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, configure,
+    DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, configure,
     kinds, rest,
 };
 
@@ -79,7 +79,6 @@ async fn b05_a_connection_without_requests_ends() {
 
 #[tokio::test]
 async fn b05_whoever_takes_no_answer_is_cut_off() {
-    const PING: u8 = 6;
     let room = Installation::new();
     configure(&room, "stall_timeout_ms", 400);
     let account = room.account("slow");

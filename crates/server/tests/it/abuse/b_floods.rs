@@ -8,11 +8,10 @@ use std::ops::Range;
 use super::{is_alive, metric, reasons};
 use crate::harness::Installation;
 use crate::raw::{
-    CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, RST_STREAM, SETTINGS, block, kinds,
+    CONTINUATION, Door, Frame, GOAWAY, HEADERS, Http2, PING, PRIORITY, RST_STREAM, SETTINGS, block,
+    kinds,
 };
 
-pub(super) const PRIORITY: u8 = 2;
-const PING: u8 = 6;
 pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 /// Streams that a rapid reset may begin.
 const STREAMS_MAX: u32 = 1_000;

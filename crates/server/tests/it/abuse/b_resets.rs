@@ -4,11 +4,11 @@
 
 use std::ops::Range;
 
-use super::b_floods::{ENHANCE_YOUR_CALM, PRIORITY, goaway};
+use super::b_floods::{ENHANCE_YOUR_CALM, goaway};
 use super::{event, is_alive, metric, reasons};
 use crate::harness::{Account, Installation};
 use crate::raw::{
-    DATA, Door, Frame, HEADERS, Http2, RST_STREAM, SETTINGS, WHOLE, WINDOW_UPDATE, block,
+    DATA, Door, Frame, HEADERS, Http2, PRIORITY, RST_STREAM, SETTINGS, WHOLE, WINDOW_UPDATE, block,
 };
 
 const PROTOCOL_ERROR: u32 = 1;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{expect, reasons};
 use crate::harness::{Account, Installation};
-use crate::raw::{DATA, Door, Frame, HEADERS, Http2, RST_STREAM, WHOLE, block, kinds};
+use crate::raw::{DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, WHOLE, block, kinds};
 
 /// The head of an upload, with more headers; its body is still to come.
 pub(super) fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
@@ -57,7 +57,6 @@ async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
 
 #[tokio::test]
 async fn b17_an_upload_that_is_given_up_is_no_upload() {
-    const PING: u8 = 6;
     let room = Installation::new();
     let account = room.account("given-up");
     let server = room.serve();

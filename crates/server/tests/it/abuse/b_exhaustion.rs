@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{event, expect, is_alive, reasons};
 use crate::client::Client;
 use crate::harness::{Installation, json as parsed};
+use crate::hostile::head;
 use crate::raw::{
     DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, configure,
     kinds, rest,
@@ -27,11 +28,7 @@ async fn b05_slow_heads_and_bodies_end_and_good_clients_are_served_meanwhile() {
     let server = room.serve();
     let client = server.client(&account);
     let door = Door::of(&room, &server, "api");
-    let head = format!(
-        "POST /1/upload HTTP/1.1\r\nHost: localhost\r\nX-CleverTap-Account-Id: {}\r\n\
-         X-CleverTap-Passcode: {}\r\nContent-Length: 1000\r\n\r\n",
-        account.id, account.passcode
-    );
+    let head = head(&account, "Content-Length: 1000");
     // Each begins and then says nothing: a handshake, a head, a body, a block of headers.
     let mut slow = Vec::new();
     let mut waiting = Vec::new();

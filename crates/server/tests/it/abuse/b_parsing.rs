@@ -182,13 +182,8 @@ async fn what_was_sound_is_answered_and_nobody_is_told_of_what_is_not_behind_it(
     let hello = format!("GET /hello?z={} HTTP/1.1\r\n{HOST}\r\n", account.id);
     let body =
         json!({"d":[{"type":"event","identity":"u","evtName":"E","evtData":{}}]}).to_string();
-    let upload = format!(
-        "POST /1/upload HTTP/1.1\r\n{HOST}X-CleverTap-Account-Id: {}\r\nX-CleverTap-Passcode: {}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        account.id,
-        account.passcode,
-        body.len()
-    );
+    let length = format!("Content-Length: {}", body.len());
+    let upload = head(&account, &length) + &body;
     let cases = [
         ("console", page, "</html>"),
         ("collect", hello, ""),
@@ -209,10 +204,7 @@ async fn what_was_sound_is_answered_and_nobody_is_told_of_what_is_not_behind_it(
         }
     }
     // A fault in a body is told of by its own request.
-    let chunks = upload.replace(
-        &format!("Content-Length: {}", body.len()),
-        "Transfer-Encoding: chunked",
-    );
+    let chunks = upload.replace(&length, "Transfer-Encoding: chunked");
     let chunks = chunks.replace(&body, "zz\r\n");
     let door = Door::of(&room, &server, "api");
     let said = text(&door.say(format!("{upload}{upload}{chunks}")).await);

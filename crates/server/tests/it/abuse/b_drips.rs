@@ -12,11 +12,12 @@ use crate::harness::Installation;
 use crate::hostile::head;
 use crate::raw::{DATA, Door, Frame, Http2, PATIENCE, PING, SETTINGS, WINDOW_UPDATE, configure};
 
-/// What each client has for a handshake, a head, or a body's beginning.
-const TIMEOUT_MS: u32 = 1_000;
+/// What each client has for a handshake, a head, or a body's beginning: enough for a good one, also where
+/// the machine has much else to do.
+const TIMEOUT_MS: u32 = 2_000;
 /// What lies between two pieces of whoever drips: each keeps a connection that any progress keeps.
 const MOMENT: Duration = Duration::from_millis(25);
-/// So many pieces take far longer than that.
+/// So many pieces take more than ten times as long as that.
 const PIECES: usize = 1_000;
 
 /// Sends pieces, a moment apart, until the server ends the connection: how many went out, and what it

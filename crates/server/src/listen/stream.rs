@@ -181,3 +181,41 @@ impl io::Write for AtOnce<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Patient;
+    use crate::listen::hello::BYTES;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// Whether a peer is cut off for which every write waits a second, and which then takes so many bytes.
+    async fn is_cut_off(bytes: usize) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let mut stream = Patient::new(tcp, [0; BYTES], Duration::from_secs(15));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..100 {
+            for seconds in [0, 1] {
+                tokio::time::advance(Duration::from_secs(seconds)).await;
+                if stream.judge(&mut cx, Poll::Pending).is_ready() {
+                    return true;
+                }
+            }
+            assert!(stream.judge(&mut cx, Poll::Ready(Ok(bytes))).is_ready());
+        }
+        false
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_too_little_at_each_write_is_cut_off_and_nobody_else() {
+        for bytes in [1, 8 * 1024] {
+            assert!(is_cut_off(bytes).await, "{bytes}");
+        }
+        for bytes in [16 * 1024, 1 << 20] {
+            assert!(!is_cut_off(bytes).await, "{bytes}");
+        }
+    }
+}

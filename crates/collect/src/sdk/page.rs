@@ -179,7 +179,7 @@ mod tests {
                 format!("{domain}.{label}"),
                 format!("{label}{domain}"),
                 format!("{domain}@{label}"),
-                label.clone(),
+                label,
             ] {
                 prop_assert!(!passes(&other, &tail), "{}", other);
                 // Nor does it help to name the domain further on.

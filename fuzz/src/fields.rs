@@ -8,7 +8,7 @@ use governance::{AccountRules, Network};
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use model::AccountId;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 use url::Url;
 

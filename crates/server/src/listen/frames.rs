@@ -145,7 +145,7 @@ impl Frames {
                         report.refuse(reason);
                     }
                     if is_fault(code) {
-                        paid = paid.and(inbound.reset(Instant::now()));
+                        paid = paid.and_then(|()| inbound.reset(Instant::now()));
                     }
                 }
                 Out::GoAway(code) => {

@@ -52,10 +52,8 @@ async fn an_upload_is_answered_alike_and_stored_once_over_kills_flushes_and_rest
     assert_eq!(first.1["unprocessed"][0]["code"], 513, "{first:?}");
     assert_eq!(send(&client, "k1", &upload()).await, first);
     // Two at a time are one, and another body is none of this key.
-    let both = tokio::join!(
-        send(&client, "k1", &upload()),
-        send(&client, "k1", &upload())
-    );
+    let body = upload();
+    let both = tokio::join!(send(&client, "k1", &body), send(&client, "k1", &body));
     assert_eq!(both, (first.clone(), first.clone()));
     assert_eq!(send(&client, "k1", &json!({"d": []})).await.0, 422);
     assert_eq!(stored(&room, &client, &account).await, once);

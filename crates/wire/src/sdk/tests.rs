@@ -285,7 +285,8 @@ proptest! {
                 op => format!("{}:{{\"${}\":{value}}}", key.as_str(), op.as_str()),
             }
         }).collect();
-        prop_assert!(is_taken_of_a_server(&format!("{{{}}}", again.join(","))));
+        let again = format!("{{{}}}", again.join(","));
+        prop_assert!(is_taken_of_a_server(&again), "{}", again);
     }
 
     #[test]

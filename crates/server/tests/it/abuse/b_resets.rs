@@ -1,4 +1,4 @@
-//! B: streams that a peer makes the server reset (MadeYouReset, CVE-2025-8671), in every way that RFC 9113
+//! B: streams that a peer makes the server reset ("made you reset", CVE-2025-8671), in every way that RFC 9113
 //! knows. Each ends its connection after a bounded number of requests, however many streams are opened
 //! meanwhile; a frame that is the connection's fault ends it at once.
 

@@ -30,14 +30,6 @@ fn label() -> Label {
 }
 
 #[test]
-fn labels_are_read_as_they_are_written() {
-    assert_eq!(
-        Label::read(&key(), &label().encode(&key())),
-        Reading::Ours(label())
-    );
-}
-
-#[test]
 fn labels_of_version_1_are_read_for_ever() {
     let golden = include_bytes!("../../../testdata/label-v1.bin");
     assert_eq!(label().encode(&key()), golden);

@@ -108,7 +108,8 @@ async fn the_first_admin_sets_up_and_comes_back_by_app_by_code_and_by_passkey() 
             .contains("9 recovery codes left")
     );
 
-    // Wrong passwords: one answer, which also stands for the pause that follows.
+    // Wrong passwords: one answer, which also stands for the pause that follows. (What the right one meets
+    // meanwhile is held where time is an argument: `control`'s e01.)
     sign_out(&browser, &server).await;
     for _ in 0..4 {
         password(&browser, &server, "ada@example.com", "wrong").await;
@@ -119,8 +120,6 @@ async fn the_first_admin_sets_up_and_comes_back_by_app_by_code_and_by_passkey() 
                 .contains("wrong, or signing in is paused")
         );
     }
-    password(&browser, &server, "ada@example.com", PASSWORD).await;
-    assert!(browser.text("[role=alert]").await.contains("paused"));
     let unlock = ["user", "unlock", "ada@example.com", "--account", account];
     installation.json(&unlock);
     password(&browser, &server, "ada@example.com", PASSWORD).await;

@@ -204,7 +204,7 @@ async fn drops_that_wait_too_long_for_their_review_are_counted_in_the_metrics() 
     configure(&room, "drops_review_days", 0);
     let server = room.serve();
     let door = Door::of(&room, &server, "collect");
-    for path in ["/a", "/b"] {
+    for path in ["/x", "/y"] {
         let said = door.say(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(said.await, b"");
     }
@@ -217,7 +217,7 @@ async fn drops_that_wait_too_long_for_their_review_are_counted_in_the_metrics() 
         .map(|name| metric(server, name, &[]))
     };
     assert_eq!(counted(&server), [2.0, 2.0]);
-    room.json(&["drops", "review", "unknown_url", "/a"]);
+    room.json(&["drops", "review", "unknown_url", "/x"]);
     assert_eq!(counted(&server), [1.0, 1.0]);
     assert!(server.stop().success());
     configure(&room, "drops_review_days", 7);

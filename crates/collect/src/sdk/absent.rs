@@ -10,7 +10,7 @@ use axum::response::Response;
 use wire::mobile_sdk::{Body, Hello, decode};
 
 use super::intake::Intake;
-use super::mobile::{Claim, Posted};
+use super::mobile::{Came, Claim, Posted};
 use super::page::{check_if_any, shared};
 use super::{Dropped, peer_key};
 use crate::{Facts, Head, Line, Refusal, State, reply};
@@ -58,15 +58,14 @@ async fn answer(
     };
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
-    let Posted { known, read } = Posted::read(state, &head, &parts, &claim, body).await;
-    let (bytes, size_bytes, is_whole) = match (&read, known) {
-        (Ok(it), _) => (&it.bytes, it.size_bytes, true),
-        (Err(it), Some(_)) if it.refusal == Refusal::Malformed => (&it.kept, it.size_bytes, true),
-        (Err(it), Some(_)) if it.refusal == Refusal::TooLarge => (&it.kept, it.size_bytes, false),
-        (Err(it), Some(_)) => {
-            return shared(Dropped::from(it.refusal).respond(it.size_bytes));
-        }
-        (Err(it), None) => return it.in_silence(),
+    let posted = Posted::read(state, &head, &parts, &claim, body).await;
+    let (came, size_bytes) = match posted.came() {
+        Ok(it) => it,
+        Err(response) => return shared(response),
+    };
+    let (bytes, is_whole) = match came {
+        Came::Whole(bytes) => (bytes, true),
+        Came::Part(bytes, _) => (bytes, false),
     };
     let upload = match decode(bytes) {
         Ok(Body::Plain(upload)) if is_whole => Some(*upload),

@@ -64,22 +64,14 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     };
     let hello = Hello::decode(parts.uri.query().unwrap_or_default());
     let claim = Claim::of(&parts.headers, &hello);
-    let Posted { known, read } = Posted::read(&state, &head, &parts, &claim, body).await;
-    let (taken, size_bytes) = match (&read, known) {
-        (Ok(body), _) => (
-            take(&state, &head, &parts.headers, &claim, &body.bytes),
-            body.size_bytes,
-        ),
-        (Err(it), Some(_)) if it.refusal == Refusal::Malformed => (
-            take(&state, &head, &parts.headers, &claim, &it.kept),
-            it.size_bytes,
-        ),
-        (Err(it), Some(rules)) if it.refusal == Refusal::TooLarge => (
-            take_a_part(&state, &parts.headers, &claim, rules, &it.kept),
-            it.size_bytes,
-        ),
-        (Err(it), Some(_)) => return Dropped::from(it.refusal).respond(it.size_bytes),
-        (Err(it), None) => return it.in_silence(),
+    let posted = Posted::read(&state, &head, &parts, &claim, body).await;
+    let (came, size_bytes) = match posted.came() {
+        Ok(it) => it,
+        Err(response) => return response,
+    };
+    let taken = match came {
+        Came::Whole(bytes) => take(&state, &head, &parts.headers, &claim, bytes),
+        Came::Part(bytes, rules) => take_a_part(&state, &parts.headers, &claim, rules, bytes),
     };
     let mut intake = match taken {
         Ok(intake) => intake,
@@ -100,8 +92,16 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
 /// A body that was read as far as its sender may be read.
 pub(super) struct Posted {
     /// Whose it is, where the headers show the account's token.
-    pub(super) known: Option<Arc<AccountRules>>,
-    pub(super) read: Result<Received, NotTaken>,
+    known: Option<Arc<AccountRules>>,
+    read: Result<Received, NotTaken>,
+}
+
+/// What came of a body that is looked at.
+pub(super) enum Came<'a> {
+    /// All of it; of a known sender also what does not unpack, as it came.
+    Whole(&'a [u8]),
+    /// The first bytes of what is too large, and whose it is.
+    Part(&'a [u8], &'a Arc<AccountRules>),
 }
 
 impl Posted {
@@ -142,6 +142,23 @@ impl Posted {
             it.drain(body).await;
         }
         Self { known, read }
+    }
+
+    /// What there is to look at and the bytes that came, or the answer where there is nothing.
+    pub(super) fn came(&self) -> Result<(Came<'_>, u64), Response> {
+        let not_taken = match &self.read {
+            Ok(it) => return Ok((Came::Whole(&it.bytes), it.size_bytes)),
+            Err(it) => it,
+        };
+        let Some(rules) = &self.known else {
+            return Err(not_taken.in_silence());
+        };
+        let size_bytes = not_taken.size_bytes;
+        match not_taken.refusal {
+            Refusal::Malformed => Ok((Came::Whole(&not_taken.kept), size_bytes)),
+            Refusal::TooLarge => Ok((Came::Part(&not_taken.kept, rules), size_bytes)),
+            refusal => Err(Dropped::from(refusal).respond(size_bytes)),
+        }
     }
 }
 
@@ -290,10 +307,10 @@ fn take_a_part(
     state: &State,
     headers: &HeaderMap,
     claim: &Claim<'_>,
-    rules: Arc<AccountRules>,
+    rules: &Arc<AccountRules>,
     part: &[u8],
 ) -> Result<Intake, Dropped> {
-    page::check_if_any(&rules, headers).map_err(|it| Dropped::of(&rules, it))?;
+    page::check_if_any(rules, headers).map_err(|it| Dropped::of(rules, it))?;
     let from = (claim.source(None), state.clock().now());
-    Ok(Intake::of_undecodable(state, rules, part, from))
+    Ok(Intake::of_undecodable(state, Arc::clone(rules), part, from))
 }

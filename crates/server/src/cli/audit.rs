@@ -332,12 +332,10 @@ fn report(found: &Verification) -> String {
     if found.filtered {
         line("This is a filtered download: it does not hold every entry of its logs.");
     }
-    match found.signer_checked {
-        true if found.holds() => line("The signer is the key given."),
-        false if found.key.is_some() => {
-            line("The signer was not checked: give the installation's key with --key.");
-        }
-        true | false => {}
+    if found.signer_checked && found.holds() {
+        line("The signer is the key given.");
+    } else if !found.signer_checked && found.key.is_some() {
+        line("The signer was not checked: give the installation's key with --key.");
     }
     match found.checkpoint_size {
         Some(size) => line(&format!("Compared with a checkpoint of {size} entries.")),

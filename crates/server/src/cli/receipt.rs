@@ -89,13 +89,11 @@ pub(super) fn in_short(mut receipt: Value) -> Value {
 
 pub(super) fn report(said: Value, found: &VerifiedReceipt) -> String {
     let mut text = fields(&in_short(said));
-    text.push_str(match found.signer_checked {
-        true if found.holds() => "The signer is the key given.\n",
-        false if found.receipt.is_some() => {
-            "The signer was not checked: give the installation's key with --key.\n"
-        }
-        true | false => "",
-    });
+    if found.signer_checked && found.holds() {
+        text.push_str("The signer is the key given.\n");
+    } else if !found.signer_checked && found.receipt.is_some() {
+        text.push_str("The signer was not checked: give the installation's key with --key.\n");
+    }
     if found.holds() {
         let words = Paint::stdout().good("Everything in the receipt holds.");
         text.push_str(&format!("{words}\n"));

@@ -27,7 +27,7 @@ pub(super) struct Names {
 impl Names {
     /// Why a request is dropped before anything looks at it; none when it is not.
     pub(super) fn judge<B>(&self, request: &Request<B>) -> Option<&'static str> {
-        if headers(request) > limit::HEADERS_MAX {
+        if headers_count(request) > limit::HEADERS_MAX {
             return Some("too_many_headers");
         }
         let query = request.uri().query().unwrap_or_default();
@@ -78,7 +78,7 @@ impl Names {
 
 /// How many headers a request has. Over HTTP/2 browsers send each cookie as a field of its own, to pack
 /// them better; together they are one header (RFC 9113 §8.2.3). Their size counts with the head's.
-fn headers<B>(request: &Request<B>) -> usize {
+fn headers_count<B>(request: &Request<B>) -> usize {
     let all = request.headers().len();
     if request.version() != http::Version::HTTP_2 {
         return all;

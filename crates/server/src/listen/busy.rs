@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::body::{Left, Reading};
+use super::crowd::Place;
 use super::pace::Patience;
 
 /// How often a connection is looked at while the server stops.
@@ -45,14 +46,21 @@ pub(super) enum Idle {
 
 /// One request in progress, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Token(Busy);
+pub(super) struct Token {
+    busy: Busy,
+    /// Given back with the token.
+    _place: Option<Place>,
+}
 
 impl Busy {
-    /// Counts a request.
-    pub(super) fn begin(&self) -> Token {
+    /// Counts a request, and keeps its place.
+    pub(super) fn begin(&self, place: Option<Place>) -> Token {
         self.0.in_progress.fetch_add(1, Ordering::Relaxed);
         self.0.begun.fetch_add(1, Ordering::Relaxed);
-        Token(self.clone())
+        Token {
+            busy: self.clone(),
+            _place: place,
+        }
     }
 
     /// How many there are now.
@@ -130,8 +138,8 @@ impl Busy {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.0.0.in_progress.fetch_sub(1, Ordering::Relaxed);
-        self.0.0.waiting.wake();
+        self.busy.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.busy.0.waiting.wake();
     }
 }
 
@@ -139,7 +147,7 @@ impl Token {
     /// The answer's body, which holds the token until it has been sent or given up, and does not end
     /// before what is `left` of the request's has been read.
     pub(super) fn hold(self, body: Body, left: Left) -> Body {
-        self.0.0.offered.fetch_add(1, Ordering::Relaxed);
+        self.busy.0.offered.fetch_add(1, Ordering::Relaxed);
         Body::new(Held {
             body,
             left,
@@ -177,7 +185,7 @@ impl Held {
             return;
         }
         self.is_offered = is_offered;
-        let offered = &self.token.0.0.offered;
+        let offered = &self.token.busy.0.offered;
         if is_offered {
             offered.fetch_add(1, Ordering::Relaxed);
         } else {

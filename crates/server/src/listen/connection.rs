@@ -28,11 +28,12 @@ use tower::ServiceExt as _;
 use super::address::Names;
 use super::body::{Left, Timed};
 use super::busy::{Busy, Idle};
+use super::crowd::{Crowd, Place};
 use super::frames::Frames;
 use super::heads::{self, Heads};
 use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
 use super::proxies;
-use super::report::Report;
+use super::report::{Report, TOO_MANY_STREAMS};
 use super::stream::{Patient, discard};
 use super::streams::Streams;
 use super::strict::Strict;
@@ -61,7 +62,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     listener: &Listener,
     shared: &Shared,
-    heads: Heads,
+    commons: Commons,
     stop: CancellationToken,
 ) {
     // Answers are small and complete: waiting to fill packets only delays them.
@@ -102,7 +103,7 @@ pub(super) async fn serve(
         names,
         report: Report::new(about, shared.drops.clone()),
         busy: Busy::default(),
-        heads,
+        commons,
         is_proxied: shared.is_proxy(peer.ip()),
         proxies: Arc::from(shared.proxies.as_slice()),
         stall: shared.limits.stall_timeout(),
@@ -114,6 +115,22 @@ pub(super) async fn serve(
     }
 }
 
+/// What the connections of one plane share. A cheap handle.
+#[derive(Debug, Clone)]
+pub(super) struct Commons {
+    heads: Heads,
+    crowd: Crowd,
+}
+
+impl Commons {
+    pub(super) fn new() -> Self {
+        Self {
+            heads: Heads::default(),
+            crowd: Crowd::new(),
+        }
+    }
+}
+
 /// What the requests of one connection share.
 #[derive(Debug, Clone)]
 struct Requests {
@@ -121,7 +138,7 @@ struct Requests {
     names: Names,
     report: Report,
     busy: Busy,
-    heads: Heads,
+    commons: Commons,
     /// Whether the other end is a proxy whose word is taken.
     is_proxied: bool,
     proxies: Arc<[Network]>,
@@ -129,9 +146,9 @@ struct Requests {
 }
 
 impl Requests {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Silenced> {
-        let token = self.busy.begin();
-        let mut room = self.heads.room();
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, NotAnswered> {
+        let token = self.busy.begin(self.place(&request)?);
+        let mut room = self.commons.heads.room();
         let has_room = room.set(heads::bytes_of(&request));
         let judged = self.names.judge(&request);
         let judged = judged.or_else(|| (!has_room).then_some("head_too_large"));
@@ -154,7 +171,7 @@ impl Requests {
         }
         let Ok(response) = self.router.oneshot(request).await;
         if response.extensions().get::<collect::Silence>().is_some() {
-            return Err(Silenced);
+            return Err(NotAnswered::Silenced);
         }
         self.report.answer();
         // Of HTTP/1, what is left is read when the connection is closed for it.
@@ -165,12 +182,36 @@ impl Requests {
         };
         Ok(response.map(|body| token.hold(body, left)))
     }
+
+    /// The place of a request that is not the only one of its connection.
+    ///
+    /// # Errors
+    /// There is none; nothing of the request was looked at, and whoever sent it may send it again.
+    fn place(&self, request: &Request<Incoming>) -> Result<Option<Place>, NotAnswered> {
+        if self.busy.in_progress() == 0 {
+            return Ok(None);
+        }
+        let peer = self.report.about().peer.ip();
+        let Some(place) = self.commons.crowd.enter(peer, self.is_proxied) else {
+            let method = request.method().as_str().into();
+            let path = collect::cleaned_path(request.uri().path());
+            self.report.refuse_head(TOO_MANY_STREAMS, 0, method, path);
+            let refused = h2::Error::from(h2::Reason::REFUSED_STREAM);
+            return Err(NotAnswered::Refused(refused));
+        };
+        Ok(Some(place))
+    }
 }
 
 /// Makes the HTTP library close the connection, or reset the stream, without a byte.
 #[derive(Debug, thiserror::Error)]
-#[error("dropped in silence")]
-struct Silenced;
+enum NotAnswered {
+    #[error("dropped in silence")]
+    Silenced,
+    /// The library resets the stream with the reason that it finds here.
+    #[error("one request too many")]
+    Refused(#[source] h2::Error),
+}
 
 // Errors of a connection are the peer's: it went away, was too slow or broke the protocol. What was
 // dropped has its line already.
@@ -184,7 +225,7 @@ async fn serve_http1(
     let (report, busy) = (requests.report.clone(), requests.busy.clone());
     let io = TokioIo::new(Strict::new(
         tls,
-        requests.heads.room(),
+        requests.commons.heads.room(),
         busy.clone(),
         report.clone(),
     ));
@@ -215,7 +256,7 @@ async fn serve_http2(
     let streams = Streams::default();
     let io = TokioIo::new(Frames::new(
         tls,
-        requests.heads.room(),
+        requests.commons.heads.room(),
         report.clone(),
         streams.clone(),
     ));

@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::flood::{Inbound, Out, Outbound};
 use super::framing::Fault;
 use super::heads::Room;
-use super::report::Report;
+use super::report::{Report, TOO_MANY_STREAMS};
 use super::stream::{Patient, farewell};
 use super::streams::Streams;
 
@@ -171,7 +171,7 @@ const fn reset_reason(code: u32) -> Option<&'static str> {
     match code {
         // No error, internal error (our silence), the stream is over, cancelled.
         0 | 2 | 5 | 8 => None,
-        7 => Some("http2_too_many_streams"),
+        7 => Some(TOO_MANY_STREAMS),
         _ => Some("http2_stream"),
     }
 }

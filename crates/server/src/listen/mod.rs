@@ -9,6 +9,7 @@ mod address;
 mod body;
 mod busy;
 mod connection;
+mod crowd;
 mod descriptors;
 mod flood;
 mod frames;
@@ -42,8 +43,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Listen;
 use crate::tls::Certificates;
+use connection::Commons;
 pub(crate) use descriptors::connections_max;
-use heads::Heads;
 #[cfg(test)]
 pub(crate) use ops::ROUTES as OPS_ROUTES;
 pub(crate) use ops::{Health, run as run_ops};
@@ -118,7 +119,7 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
     let slots = Arc::new(Semaphore::new(
         usize::try_from(shared.connections_max).unwrap_or(usize::MAX >> 4),
     ));
-    let (peers, heads) = (Peers::default(), Heads::default());
+    let (peers, commons) = (Peers::default(), Commons::new());
     let listener = Arc::new(listener);
     let plane = listener.plane.as_str();
     loop {
@@ -141,11 +142,11 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
             continue;
         };
         let (listener, shared, stop) = (Arc::clone(&listener), Arc::clone(&shared), stop.clone());
-        let heads = heads.clone();
+        let commons = commons.clone();
         connections.spawn(async move {
             let open = metrics::gauge!("strongroom_connections_open", "plane" => plane);
             open.increment(1.0);
-            connection::serve(tcp, peer, &listener, &shared, heads, stop).await;
+            connection::serve(tcp, peer, &listener, &shared, commons, stop).await;
             open.decrement(1.0);
             drop((slot, counted));
         });

@@ -4,6 +4,9 @@ use collect::{Connection, Drops, Refused, Voice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// Requests that are in progress at a time: more than one connection may have, or than the plane bears.
+pub(super) const TOO_MANY_STREAMS: &str = "http2_too_many_streams";
+
 /// What one connection shares between its reading, its writing and its requests.
 #[derive(Debug, Clone)]
 pub(super) struct Report(Arc<Inner>);

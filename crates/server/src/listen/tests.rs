@@ -55,7 +55,7 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
 #[tokio::test]
 async fn a_request_is_in_progress_until_its_answer_has_been_sent() {
     let busy = Busy::default();
-    let (one, two) = (busy.begin(), busy.begin());
+    let (one, two) = (busy.begin(None), busy.begin());
     let body = one.hold(Body::from("answer"), Left::default());
     assert_eq!(busy.in_progress(), 2);
     drop(two);
@@ -79,9 +79,9 @@ enum Held {
 async fn ends(held: Held, bytes_a_second: u64) -> Option<Idle> {
     const TIMEOUT: Duration = Duration::from_secs(15);
     let busy = Busy::default();
-    let answer = busy.begin().hold(Body::from("answer"), Left::default());
+    let answer = busy.begin(None).hold(Body::from("answer"), Left::default());
     let answer = Some(answer).filter(|_| !matches!(held, Held::There));
-    let work = matches!(held, Held::BesideWork).then(|| busy.begin());
+    let work = matches!(held, Held::BesideWork).then(|| busy.begin(None));
     let start = tokio::time::Instant::now();
     let taken = || bytes_a_second * start.elapsed().as_secs();
     let idle = busy.idle(TIMEOUT, TIMEOUT, taken);
@@ -112,7 +112,7 @@ async fn an_answer_that_is_taken_too_slowly_ends_the_connection_wherever_it_is()
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_worked_on_is_not_waited_for() {
     let busy = Busy::default();
-    let worked_on = busy.begin();
+    let worked_on = busy.begin(None);
     let second = Duration::from_secs(1);
     let idle = busy.idle(second, second, || 0);
     let ended = tokio::time::timeout(second * 3_600, idle).await;

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use super::{expect, reasons};
+use super::{event, expect, reasons};
 use crate::harness::{Account, Installation};
-use crate::raw::{DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, WHOLE, block, kinds};
+use crate::raw::{
+    DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WHOLE, block, configure, kinds,
+};
 
 /// The head of an upload, with more headers; its body is still to come.
 pub(super) fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
@@ -53,6 +55,48 @@ async fn b06_an_answer_that_nobody_takes_does_not_let_the_library_speak() {
         reasons(&room),
         expect([("head_too_large", 1), ("unknown_url", 1)])
     );
+}
+
+/// The plane bears 4,096 requests beside the first of each connection, and half of that of one peer.
+#[tokio::test]
+async fn b05_of_answers_that_nobody_takes_a_peer_has_only_so_many() {
+    const CONNECTIONS: usize = 20;
+    const STREAMS: usize = 128;
+    const OF_ONE_PEER: usize = 2_048;
+    let room = Installation::new();
+    let account = room.account("crowd");
+    configure(&room, "stall_timeout_ms", 120_000);
+    let server = room.serve();
+    let door = Door::of(&room, &server, "api");
+    let no_window = Frame::new(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]);
+    let requests = (0..STREAMS as u32).map(|it| Frame::get(it * 2 + 1, "GET", "/1/now.json"));
+    let requests: Vec<Frame> = [no_window].into_iter().chain(requests).collect();
+    let (mut held, mut answered, mut refused) = (Vec::new(), 0, 0);
+    for _ in 0..CONNECTIONS {
+        let mut http2 = Http2::open(&door).await;
+        assert!(http2.send(&requests).await);
+        let mut left = STREAMS;
+        while left > 0 {
+            let frame = http2.next().await.expect("the connection goes on");
+            match (frame.kind, &frame.payload[..]) {
+                (HEADERS, _) => answered += 1,
+                // REFUSED_STREAM
+                (RST_STREAM, [0, 0, 0, 7]) => refused += 1,
+                (RST_STREAM | DATA, other) => panic!("{} {other:?}", frame.kind),
+                _ => continue,
+            }
+            left -= 1;
+        }
+        held.push(http2);
+    }
+    let most = CONNECTIONS + OF_ONE_PEER;
+    assert_eq!([answered, refused], [most, CONNECTIONS * STREAMS - most]);
+    // One request at a time is served all the same.
+    server.client(&account).upload(vec![event("u")]).await;
+    let counted = expect([("http2_too_many_streams", refused as u64)]);
+    assert_eq!(reasons(&room), counted);
+    // Until here nobody has gone away.
+    drop(held);
 }
 
 #[tokio::test]

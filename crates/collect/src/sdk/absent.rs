@@ -61,7 +61,7 @@ async fn answer(
     let posted = Posted::read(state, &head, &parts, &claim, body).await;
     let (came, size_bytes) = match posted.came() {
         Ok(it) => it,
-        Err(response) => return shared(response),
+        Err(response) => return shared(*response),
     };
     let (bytes, is_whole) = match came {
         Came::Whole(bytes) => (bytes, true),

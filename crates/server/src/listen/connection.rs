@@ -27,8 +27,8 @@ use tower::ServiceExt as _;
 
 use super::address::Names;
 use super::body::{Left, Timed};
-use super::busy::{Busy, Idle};
-use super::crowd::{Crowd, Place};
+use super::busy::{Busy, Idle, Token};
+use super::crowd::Crowd;
 use super::frames::Frames;
 use super::heads::{self, Heads};
 use super::hello::{ALERT_TOO_OLD, BYTES, HANDSHAKE_RECORD, Hello, rest_of_record};
@@ -116,19 +116,10 @@ pub(super) async fn serve(
 }
 
 /// What the connections of one plane share. A cheap handle.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Commons {
     heads: Heads,
     crowd: Crowd,
-}
-
-impl Commons {
-    pub(super) fn new() -> Self {
-        Self {
-            heads: Heads::default(),
-            crowd: Crowd::new(),
-        }
-    }
 }
 
 /// What the requests of one connection share.
@@ -146,8 +137,11 @@ struct Requests {
 }
 
 impl Requests {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, NotAnswered> {
-        let token = self.busy.begin(self.place(&request)?);
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+        token: Token,
+    ) -> Result<Response<Body>, NotAnswered> {
         let mut room = self.commons.heads.room();
         let has_room = room.set(heads::bytes_of(&request));
         let judged = self.names.judge(&request);
@@ -183,23 +177,24 @@ impl Requests {
         Ok(response.map(|body| token.hold(body, left)))
     }
 
-    /// The place of a request that is not the only one of its connection.
+    /// Begins a request that may not be the only one of its connection.
     ///
     /// # Errors
-    /// There is none; nothing of the request was looked at, and whoever sent it may send it again.
-    fn place(&self, request: &Request<Incoming>) -> Result<Option<Place>, NotAnswered> {
+    /// There is no place for it; nothing of it was looked at, and whoever sent it may send it again.
+    fn begin(&self, request: &Request<Incoming>) -> Result<Token, NotAnswered> {
         if self.busy.in_progress() == 0 {
-            return Ok(None);
+            return Ok(self.busy.begin(None));
         }
         let peer = self.report.about().peer.ip();
-        let Some(place) = self.commons.crowd.enter(peer, self.is_proxied) else {
+        let place = self.commons.crowd.enter(peer, self.is_proxied);
+        if place.is_none() {
             let method = request.method().as_str().into();
             let path = collect::cleaned_path(request.uri().path());
             self.report.refuse_head(TOO_MANY_STREAMS, 0, method, path);
             let refused = h2::Error::from(h2::Reason::REFUSED_STREAM);
             return Err(NotAnswered::Refused(refused));
-        };
-        Ok(Some(place))
+        }
+        Ok(self.busy.begin(place))
     }
 }
 
@@ -229,7 +224,7 @@ async fn serve_http1(
         busy.clone(),
         report.clone(),
     ));
-    let service = service_fn(|request| requests.clone().answer(request));
+    let service = service_fn(|request| requests.clone().answer(request, busy.begin(None)));
     let mut connection = std::pin::pin!(http1(shared).serve_connection(io, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -261,8 +256,13 @@ async fn serve_http2(
         streams.clone(),
     ));
     let service = service_fn(|request| {
-        streams.begin();
-        requests.clone().answer(request)
+        let stream = streams.begin();
+        let begun = requests.begin(&request);
+        if let (Some(stream), Err(_)) = (stream, &begun) {
+            streams.refuse(stream);
+        }
+        let requests = requests.clone();
+        async move { requests.answer(request, begun?).await }
     });
     let mut connection = std::pin::pin!(http2(shared).serve_connection(io, service));
     let sent = || report.sent();

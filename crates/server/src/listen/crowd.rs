@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::peers::{Counted, Peers, share};
+use super::peers::{Counted, Peers};
 
 /// Requests beside the first of each connection.
 const REQUESTS_MAX: u32 = 4_096;
@@ -24,21 +24,23 @@ pub(super) struct Place {
     _counted: Counted,
 }
 
-impl Crowd {
-    pub(super) fn new() -> Self {
+impl Default for Crowd {
+    fn default() -> Self {
         Self {
             places: Arc::new(Semaphore::new(REQUESTS_MAX as usize)),
             peers: Peers::default(),
         }
     }
+}
 
+impl Crowd {
     /// A place for one more request of a peer; none when all are taken, or half of them by the peer. A
     /// proxy stands for many.
     pub(super) fn enter(&self, peer: IpAddr, is_proxy: bool) -> Option<Place> {
         let most = if is_proxy {
             REQUESTS_MAX
         } else {
-            share(REQUESTS_MAX, REQUESTS_MAX)
+            REQUESTS_MAX / 2
         };
         Some(Place {
             _counted: self.peers.enter(peer, most)?,
@@ -53,7 +55,7 @@ mod tests {
 
     #[test]
     fn one_peer_takes_half_of_the_places_and_all_together_no_more_than_there_are() {
-        let crowd = Crowd::new();
+        let crowd = Crowd::default();
         let enter = |peer: u8| crowd.enter([203, 0, 113, peer].into(), false);
         let taken = |peer: u8| {
             (0..REQUESTS_MAX)

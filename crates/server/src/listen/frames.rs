@@ -207,6 +207,7 @@ impl AsyncRead for Frames {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        ready!(this.streams.poll_refused(cx));
         this.streams.settle();
         if !this.held.is_empty() {
             return Poll::Ready(this.give(buffer));

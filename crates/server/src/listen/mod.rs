@@ -119,7 +119,7 @@ pub(crate) async fn run(listener: Listener, shared: Arc<Shared>, stop: Cancellat
     let slots = Arc::new(Semaphore::new(
         usize::try_from(shared.connections_max).unwrap_or(usize::MAX >> 4),
     ));
-    let (peers, commons) = (Peers::default(), Commons::new());
+    let (peers, commons) = (Peers::default(), Commons::default());
     let listener = Arc::new(listener);
     let plane = listener.plane.as_str();
     loop {

@@ -2,10 +2,12 @@
 //!
 //! The library hands requests on without saying on which streams they came, and answers or resets by
 //! itself what it does not hand on. So it is given one head at a time: whether it has handed that one on
-//! is known before it is given anything else.
+//! is known before it is given anything else. And while a request is being refused it is given none: it
+//! would hold all that come at once, with a reset for each, and keep that room until the connection ends.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// Refused streams that are kept: more than the library lets wait for their resets.
 const REFUSED_MAX: usize = 256;
@@ -22,6 +24,10 @@ struct State {
     last: u32,
     /// Those whose heads were refused, until their resets have been written.
     refused: BTreeSet<u32>,
+    /// The request that is being refused, until its reset has been written.
+    refusing: Option<u32>,
+    /// Who waits for that.
+    waiting: Option<Waker>,
 }
 
 impl Streams {
@@ -30,12 +36,28 @@ impl Streams {
         self.state().given = Some(stream);
     }
 
-    /// The library hands a request on: that of the head that it was given last.
-    pub(super) fn begin(&self) {
+    /// The library hands a request on: that of the head that it was given last. Says which; none when
+    /// the peer has given it up already.
+    pub(super) fn begin(&self) -> Option<u32> {
         let mut state = self.state();
-        if let Some(stream) = state.given.take() {
-            state.last = stream;
+        let stream = state.given.take()?;
+        state.last = stream;
+        Some(stream)
+    }
+
+    /// A request is refused: the library is going to reset its stream.
+    pub(super) fn refuse(&self, stream: u32) {
+        self.state().refusing = Some(stream);
+    }
+
+    /// Ready when no request is being refused.
+    pub(super) fn poll_refused(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.refusing.is_none() {
+            return Poll::Ready(());
         }
+        state.waiting = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The library is done with the head that it was given last; whether it has kept it to itself, and
@@ -55,6 +77,11 @@ impl Streams {
         let mut state = self.state();
         if state.given == Some(stream) {
             state.settle();
+        }
+        if state.refusing.take_if(|it| *it == stream).is_some()
+            && let Some(reader) = state.waiting.take()
+        {
+            reader.wake();
         }
         let was_refused = state.refused.remove(&stream);
         stream <= state.last && !was_refused
@@ -81,6 +108,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::{REFUSED_MAX, Streams};
+    use std::task::{Context, Waker};
 
     #[test]
     fn what_the_library_keeps_to_itself_is_no_request() {
@@ -104,6 +132,24 @@ mod tests {
         streams.give(1);
         assert!(!streams.reset(1));
         assert!(!streams.settle());
+    }
+
+    #[test]
+    fn while_a_request_is_refused_nothing_else_is_read() {
+        let streams = Streams::default();
+        let cx = Context::from_waker(Waker::noop());
+        streams.give(1);
+        assert_eq!(streams.begin(), Some(1));
+        assert!(streams.poll_refused(&cx).is_ready());
+        streams.give(3);
+        assert_eq!(streams.begin(), Some(3));
+        assert_eq!(streams.begin(), None, "given up by the peer");
+        streams.refuse(3);
+        assert!(streams.poll_refused(&cx).is_pending());
+        assert!(streams.reset(1), "another request");
+        assert!(streams.poll_refused(&cx).is_pending());
+        assert!(streams.reset(3), "refused, and a request all the same");
+        assert!(streams.poll_refused(&cx).is_ready());
     }
 
     #[test]

@@ -70,19 +70,31 @@ async fn b05_of_answers_that_nobody_takes_a_peer_has_only_so_many() {
     let door = Door::of(&room, &server, "api");
     let no_window = Frame::new(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]);
     let requests = (0..STREAMS as u32).map(|it| Frame::get(it * 2 + 1, "GET", "/1/now.json"));
-    let requests: Vec<Frame> = [no_window].into_iter().chain(requests).collect();
+    let ping = Frame::new(PING, 0, 0, [0; 8]);
+    let requests: Vec<Frame> = [no_window]
+        .into_iter()
+        .chain(requests)
+        .chain([ping])
+        .collect();
     let (mut held, mut answered, mut refused) = (Vec::new(), 0, 0);
     for _ in 0..CONNECTIONS {
         let mut http2 = Http2::open(&door).await;
         assert!(http2.send(&requests).await);
-        let mut left = STREAMS;
-        while left > 0 {
+        let (mut left, mut is_read) = (STREAMS, false);
+        while left > 0 || !is_read {
             let frame = http2.next().await.expect("the connection goes on");
             match (frame.kind, &frame.payload[..]) {
                 (HEADERS, _) => answered += 1,
-                // REFUSED_STREAM
-                (RST_STREAM, [0, 0, 0, 7]) => refused += 1,
+                // REFUSED_STREAM: one after the other, each before anything else is read.
+                (RST_STREAM, [0, 0, 0, 7]) => {
+                    assert!(!is_read, "refusals are held");
+                    refused += 1;
+                }
                 (RST_STREAM | DATA, other) => panic!("{} {other:?}", frame.kind),
+                (PING, _) => {
+                    is_read = true;
+                    continue;
+                }
                 _ => continue,
             }
             left -= 1;

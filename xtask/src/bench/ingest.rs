@@ -176,17 +176,13 @@ fn nginx(
     let before = server.cpu_seconds()?;
     let url = format!("https://localhost:{port}/1/upload");
     let seen = load(programs, &url, &ca, &[], options, round)?;
-    let cpu = server.cpu_seconds()? - before;
-    let peak_memory_bytes = server.peak_memory_bytes()?;
-    // Each byte of each body is in the log, or nginx has not done the work that it is measured by.
-    let logged = fs::metadata(folder.join("bodies.log"))?.len();
     let sent = seen
         .get("body_bytes")
         .and_then(Value::as_u64)
         .unwrap_or(u64::MAX);
-    if logged < sent {
-        bail!("nginx logged {logged} of {sent} bytes");
-    }
+    wait_for_log(&folder.join("bodies.log"), sent)?;
+    let cpu = server.cpu_seconds()? - before;
+    let peak_memory_bytes = server.peak_memory_bytes()?;
     Run::new(&seen, cpu, 0, peak_memory_bytes)
 }
 
@@ -384,13 +380,30 @@ fn free_port() -> anyhow::Result<u16> {
         .port())
 }
 
-/// Connects until somebody listens; a fixed number of tries, each of which yields the processor.
+/// How often something is tried that may take a moment; each time yields the processor.
+const TRIES: usize = 200_000;
+
+/// Connects until somebody listens.
 fn wait_for_port(port: u16) -> anyhow::Result<()> {
-    for _ in 0..200_000 {
+    for _ in 0..TRIES {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Ok(());
         }
         std::thread::yield_now();
     }
     bail!("nothing listens on port {port}")
+}
+
+/// Returns once each byte of each body is in the log: nginx writes a line after it has answered, and
+/// without them all it has not done the work that it is measured by.
+fn wait_for_log(log: &Path, sent: u64) -> anyhow::Result<()> {
+    let mut logged = 0;
+    for _ in 0..TRIES {
+        logged = fs::metadata(log)?.len();
+        if logged >= sent {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+    bail!("nginx logged {logged} of {sent} bytes")
 }

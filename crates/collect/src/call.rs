@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State as Of};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use governance::{Permit, Scope};
+use governance::Scope;
 use http::request::Parts;
 use model::limit;
 use serde::de::IgnoredAny;
@@ -60,8 +60,6 @@ pub struct Call {
     pub body: Received,
     /// What is known for the log so far: account and size.
     pub facts: Facts,
-    /// The call's place among those in progress; given back on drop.
-    _permit: Permit,
 }
 
 impl Call {
@@ -110,6 +108,7 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
     let Some(permit) = state.ceilings().enter(caller.account(), path, most) else {
         return Err(Refusal::TooManyCalls.respond(facts));
     };
+    head.hold(permit);
     let query = parts.uri.query().unwrap_or_default();
     let key = UploadKey::text(&parts.headers).ok().flatten();
     let sent = |facts| Sent {
@@ -150,7 +149,6 @@ pub async fn enter(state: &State, ceiling: Ceiling, request: Request) -> Result<
         query,
         body,
         facts,
-        _permit: permit,
     })
 }
 

@@ -16,6 +16,7 @@ mod encryption;
 mod idempotency;
 mod left_out;
 mod peer;
+mod pieces;
 mod preset;
 mod replay;
 mod request_log;

@@ -8,18 +8,19 @@
 use axum::extract::{MatchedPath, Request, State as Of};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use governance::AnswerKey;
+use governance::{AnswerKey, Permit};
 use http::StatusCode;
 use http_body::Body as _;
 use model::record::{Entry, Outcome, Peer, Plane, Record, RequestLine};
 use model::{AccountId, Secret, Timestamp, limit};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::drops::PathOf;
 use crate::peer::network_peer;
+use crate::pieces::in_pieces;
 use crate::{Connection, Preset, Refusal, Silence, State, hashed_peer};
 
 /// Bytes of an unknown path that are kept.
@@ -53,6 +54,8 @@ struct HeadParts {
     taken: AtomicBool,
     /// The key that the answer is encrypted to, once the caller is known and has asked for that.
     answer_key: OnceLock<AnswerKey>,
+    /// The call's place among those in progress, until its answer has it.
+    permit: Mutex<Option<Permit>>,
 }
 
 impl Head {
@@ -81,6 +84,7 @@ impl Head {
             is_let_in: AtomicBool::new(false),
             taken: AtomicBool::new(false),
             answer_key: OnceLock::new(),
+            permit: Mutex::new(None),
         }))
     }
 
@@ -164,6 +168,15 @@ impl Head {
     #[must_use]
     pub fn is_answer_encrypted(&self) -> bool {
         self.answer_key().is_some()
+    }
+
+    /// The call is one of those in progress until its answer is taken.
+    pub(crate) fn hold(&self, permit: Permit) {
+        *self.permit() = Some(permit);
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<Permit>> {
+        self.0.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As much of the peer as may be kept.
@@ -260,14 +273,20 @@ pub enum Line {
 /// The layer: see the file's head. `plane` is for requests that come without a [`Connection`].
 pub async fn log_requests(
     Of((state, plane)): Of<(State, Plane)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let head = Head::of(&state, plane, &request);
+    let response = logged(&state, &head, request, next).await;
+    let permit = head.permit().take();
+    in_pieces(response, permit)
+}
+
+async fn logged(state: &State, head: &Head, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(head.clone());
     let mut open = Open {
-        state: &state,
-        head: &head,
+        state,
+        head,
         is_closed: false,
     };
     let mut response = match request.extensions().get::<Preset>() {
@@ -282,13 +301,13 @@ pub async fn log_requests(
     let is_taken = head.0.taken.load(Ordering::Relaxed);
     if is_taken {
         open.is_closed = true;
-        count(&head, status(&response), facts.reason);
+        count(head, status(&response), facts.reason);
         return response;
     }
     let mut facts = facts;
     if facts.line == Line::Awaited {
-        let line = head.line(&state, status(&response), &facts);
-        let appended = head.append_line(&state, Vec::new(), line).await;
+        let line = head.line(state, status(&response), &facts);
+        let appended = head.append_line(state, Vec::new(), line).await;
         open.is_closed = true;
         if let Err(error) = appended {
             tracing::warn!(
@@ -302,19 +321,19 @@ pub async fn log_requests(
             };
             response = Refusal::Unavailable.into_response();
         } else {
-            count(&head, status(&response), facts.reason);
+            count(head, status(&response), facts.reason);
             return response;
         }
     }
     open.is_closed = true;
     let status = status(&response);
     if status.is_none() {
-        let line = head.request_line(&state, status, &facts);
+        let line = head.request_line(state, status, &facts);
         state.drops().record(line, head.0.path_of);
     } else {
-        leave(&state, &head, status, &facts);
+        leave(state, head, status, &facts);
     }
-    count(&head, status, facts.reason);
+    count(head, status, facts.reason);
     response
 }
 

@@ -1,24 +1,30 @@
 //! B: streams of HTTP/2 that are not sound, each one drop, and no word of the library's own.
 
 use serde_json::json;
+use std::collections::BTreeMap;
 
 use super::{event, expect, reasons};
 use crate::harness::{Account, Installation};
 use crate::raw::{
-    DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WHOLE, block, configure, kinds,
+    DATA, Door, Frame, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WHOLE, WINDOW_UPDATE, block,
+    configure, kinds,
 };
 
 /// The head of an upload, with more headers; its body is still to come.
 pub(super) fn upload(account: &Account, more: &[(&str, &str)]) -> Frame {
-    let fields = [
-        (":method", "POST"),
+    let fields = [&head(account, "POST", "/1/upload")[..], more].concat();
+    Frame::new(HEADERS, 4, 1, block(&fields))
+}
+
+fn head<'a>(account: &'a Account, method: &'a str, path: &'a str) -> [(&'a str, &'a str); 6] {
+    [
+        (":method", method),
         (":scheme", "https"),
         (":authority", "localhost"),
-        (":path", "/1/upload"),
+        (":path", path),
         ("x-clevertap-account-id", &account.id),
         ("x-clevertap-passcode", &account.passcode),
-    ];
-    Frame::new(HEADERS, 4, 1, block(&[&fields[..], more].concat()))
+    ]
 }
 
 #[tokio::test]
@@ -109,6 +115,61 @@ async fn b05_of_answers_that_nobody_takes_a_peer_has_only_so_many() {
     assert_eq!(reasons(&room), counted);
     // Until here nobody has gone away.
     drop(held);
+}
+
+/// So nobody has more large answers lying with us than calls that may be in progress.
+#[tokio::test]
+async fn b05_a_large_answer_that_is_not_taken_is_a_call_in_progress() {
+    const CALLS: u32 = 3;
+    const BYTES: u32 = 200_000;
+    let room = Installation::new();
+    let account = room.account("not-taken");
+    let server = room.serve();
+    let client = server.client(&account);
+    let large = json!({"type":"event","identity":"u","ts":1_790_000_000,"evtName":"Large",
+                       "evtData":{"t":"x".repeat(BYTES as usize)}});
+    client.upload(vec![large]).await;
+    let question = json!({"event_name":"Large","from":20_260_920,"to":20_260_922});
+    let cursor = client.post("/1/events.json", question).await.body["cursor"].clone();
+    let path = format!("/1/events.json?cursor={}", cursor.as_str().unwrap());
+
+    let mut http2 = Http2::open(&Door::of(&room, &server, "api")).await;
+    let fields = block(&head(&account, "GET", &path));
+    let call = |number: u32| Frame::new(HEADERS, WHOLE, 2 * number + 1, fields.clone());
+    let room_for = |bytes: u32| [[0, 4].to_vec(), bytes.to_be_bytes().to_vec()].concat();
+    let whole = (8 * BYTES).to_be_bytes();
+    let opening = [
+        Frame::new(SETTINGS, 0, 0, room_for(0)),
+        Frame::new(WINDOW_UPDATE, 0, 0, whole),
+    ];
+    assert!(http2.send(&opening).await);
+    // One after the other: each is in progress when the next one comes.
+    for number in 0..=CALLS {
+        assert!(http2.send(&[call(number)]).await);
+        while http2.next().await.unwrap().kind != HEADERS {}
+    }
+    let window = Frame::new(SETTINGS, 0, 0, room_for(2 * BYTES));
+    assert!(http2.send(&[window]).await);
+    let (mut sizes, mut left) = (BTreeMap::new(), CALLS + 1);
+    while left > 0 {
+        let frame = http2.next().await.expect("the connection goes on");
+        if frame.kind == DATA {
+            *sizes.entry(frame.stream).or_insert(0) += frame.payload.len();
+            left -= u32::from(frame.flags & 1);
+        }
+    }
+    let are_pages: Vec<bool> = sizes.values().map(|it| *it > BYTES as usize).collect();
+    assert_eq!(are_pages, [true, true, true, false], "{sizes:?}");
+    // What has been taken is over.
+    let page = http2.ask(&[call(CALLS + 1)]).await;
+    let bytes = page.iter().map(|it| it.payload.len()).sum::<usize>();
+    assert!(bytes > BYTES as usize, "{bytes}");
+    let requests = room.json(&["requests", "search", "--reason", "too_many_calls"]);
+    assert_eq!(
+        requests["requests"].as_array().map(Vec::len),
+        Some(1),
+        "{requests}"
+    );
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ impl Head {
         self.answer_key().is_some()
     }
 
-    /// The call is one of those in progress until its answer is taken.
+    /// The call is one of those in progress until the last piece of its answer goes out.
     pub(crate) fn hold(&self, permit: Permit) {
         *self.permit() = Some(permit);
     }

@@ -6,8 +6,10 @@ use std::process::{Command, Stdio};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    // As Cargo says now: a program that another checkout has built would name that one.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let manifest = PathBuf::from(manifest);
+    manifest.parent().map_or(PathBuf::new(), Path::to_path_buf)
 }
 
 /// Where cargo puts what it builds.

@@ -458,16 +458,13 @@ async fn what_a_log_grows_by_while_it_is_downloaded_is_not_in_the_download() {
 
 #[tokio::test]
 async fn the_first_version_of_downloads_is_still_verified() {
-    let path = format!(
-        "{}/testdata/audit-download-v1.jsonl",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = "testdata/audit-download-v1.jsonl";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let (_world, _dir, control, _) = world(360).await;
         let file = download(&control, None, AuditFilter::default()).await;
-        std::fs::write(&path, file).unwrap();
+        std::fs::write(path, file).unwrap();
     }
-    let file = std::fs::read_to_string(&path).unwrap();
+    let file = std::fs::read_to_string(path).unwrap();
     let found = check(&file, None, None);
     assert_eq!(found.findings, Vec::<String>::new());
     assert_eq!(found.logs.len(), 2);

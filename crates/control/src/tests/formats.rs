@@ -9,7 +9,7 @@ use crate::keys::format as rows;
 use crate::shipping::chunk::{self, Header, Kind, Point};
 
 fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let path = format!("{}/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("testdata/{name}");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, bytes).unwrap();
     }

@@ -8,7 +8,7 @@ use model::record::{
 };
 use model::{AccountId, IdentityKind, PersonKey, RawJson, RecordId};
 use proptest::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const WRITER: WriterId = WriterId { node: 7, start: 3 };
 
@@ -163,9 +163,7 @@ fn a_commit_is_read_as_written() {
 }
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata")
-        .join(name)
+    Path::new("testdata").join(name)
 }
 
 #[test]

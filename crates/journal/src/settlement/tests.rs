@@ -3,7 +3,7 @@
 use super::{End, Settlement};
 use model::WriterId;
 use proptest::prelude::*;
-use std::path::PathBuf;
+use std::path::Path;
 
 fn writer(node: u32, start: u32) -> WriterId {
     WriterId { node, start }
@@ -28,9 +28,9 @@ fn sample() -> Settlement {
 
 #[test]
 fn the_first_version_stays_readable() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/settlement-v1.bin");
+    let path = Path::new("testdata/settlement-v1.bin");
     if std::env::var_os("WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, sample().encode()).unwrap();
+        std::fs::write(path, sample().encode()).unwrap();
     }
     let golden = std::fs::read(path).unwrap();
     assert_eq!(Settlement::decode(&golden), Ok(sample()));

@@ -25,7 +25,7 @@ const GOLDEN: [&str; 6] = [
 ];
 
 fn golden_path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/part-events-v1.parquet")
+    PathBuf::from("testdata/part-events-v1.parquet")
 }
 
 fn golden_records(world: &World) -> Vec<Record> {

@@ -74,10 +74,8 @@ impl<'a> Caller<'a> {
 }
 
 fn script() -> Command {
-    let script =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/encrypted.py");
     let mut command = Command::new(peers().join("python/bin/python"));
-    command.arg(script);
+    command.arg("tests/clients/encrypted.py");
     command
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::client::stamp;
@@ -13,9 +13,7 @@ use crate::harness::{Account, Installation, Server, files, peers, text};
 const START: u64 = 1_788_220_800;
 
 fn script(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/clients")
-        .join(name)
+    Path::new("tests/clients").join(name)
 }
 
 /// Runs the npm client's driver; what each call answered, by its label.

@@ -4,13 +4,13 @@ use collect::Refusal;
 use control::ErrorName;
 use model::submission::{RejectReason, SYSTEM_EVENTS};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use web::Reason;
 
 use crate::listen::framing::Fault;
 
 fn docs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+    PathBuf::from("../../docs")
 }
 
 /// The page about the REST API.

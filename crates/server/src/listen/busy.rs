@@ -78,6 +78,15 @@ impl Busy {
         Poll::Ready(())
     }
 
+    /// Ready once no more than `count` are in progress.
+    pub(super) fn poll_left(&self, count: usize, cx: &Context<'_>) -> Poll<()> {
+        self.0.waiting.register(cx.waker());
+        match self.in_progress() > count {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
     /// Returns once no request has come for `idle`, or the peer has taken nothing of what is ready
     /// for it for `stall`: `sent` says how much it has taken. Whoever takes something has longer, as long as
     /// that takes at the slowest rate.

@@ -252,6 +252,7 @@ async fn serve_http2(
     let io = TokioIo::new(Frames::new(
         tls,
         requests.commons.heads.room(),
+        busy.clone(),
         report.clone(),
         streams.clone(),
     ));

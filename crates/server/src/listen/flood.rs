@@ -8,6 +8,7 @@
 //! waits.
 
 use model::limit;
+use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::framing::Fault;
@@ -143,6 +144,8 @@ pub(super) struct Inbound {
     last_stream: u32,
     /// The stream that a head opens, until all of it has come.
     opening: Option<u32>,
+    /// Streams that are open and whose end has not come.
+    unended: BTreeSet<u32>,
     resets: Budget,
     control: Budget,
 }
@@ -160,6 +163,7 @@ impl Inbound {
             is_of_block: false,
             last_stream: 0,
             opening: None,
+            unended: BTreeSet::new(),
             resets: Budget::new(RESETS, now),
             control: Budget::new(CONTROL, now),
         }
@@ -210,6 +214,11 @@ impl Inbound {
         is_in_preface || self.block.is_some() || (self.is_of_block && self.cursor.left > 0)
     }
 
+    /// How many streams are open of which more is to come.
+    pub(super) fn unended(&self) -> usize {
+        self.unended.len()
+    }
+
     /// Bytes of the block of headers that is coming in.
     pub(super) const fn block_bytes(&self) -> usize {
         match self.block {
@@ -227,6 +236,11 @@ impl Inbound {
     /// A part of an answer has gone out.
     pub(super) fn progressed(&mut self) {
         self.control.add(CONTROL_FOR_PROGRESS);
+    }
+
+    /// We have reset a stream.
+    pub(super) fn closed(&mut self, stream: u32) {
+        self.unended.remove(&stream);
     }
 
     /// A stream is reset: by the peer, or by us for the peer's fault. However many it opens, that does
@@ -249,9 +263,15 @@ impl Inbound {
     fn frame(&mut self, head: FrameHead, now: Instant) -> Result<(), Fault> {
         let bytes = usize::try_from(head.bytes).unwrap_or(usize::MAX);
         self.is_of_block = matches!(head.kind, HEADERS | CONTINUATION);
+        if matches!(head.kind, HEADERS | DATA) && head.flags & END_STREAM != 0 {
+            self.unended.remove(&head.stream);
+        }
         match head.kind {
             HEADERS => {
                 if head.stream > self.last_stream {
+                    if head.flags & END_STREAM == 0 {
+                        self.unended.insert(head.stream);
+                    }
                     self.last_stream = head.stream;
                     self.opening = Some(head.stream);
                     self.control.add(CONTROL_FOR_PROGRESS);
@@ -265,7 +285,10 @@ impl Inbound {
                 let (before, frames) = self.block.unwrap_or_default();
                 self.block(head, (before.saturating_add(bytes), frames + 1))
             }
-            RST_STREAM => self.reset(now),
+            RST_STREAM => {
+                self.unended.remove(&head.stream);
+                self.reset(now)
+            }
             DATA if bytes > 0 || head.flags & END_STREAM != 0 => {
                 self.control.add(CONTROL_FOR_PROGRESS);
                 Ok(())

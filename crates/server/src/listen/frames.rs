@@ -4,7 +4,8 @@
 //! that carry nothing. The library is given one head at a time, so that it is known which streams are
 //! requests ([`Streams`]). Outwards no head of an answer passes but on one of these: the library would
 //! answer a head that is too large by itself. A connection that breaks a bound is told to calm down
-//! (GOAWAY) and cut; nothing here looks into a header or a body.
+//! (GOAWAY) and cut; nothing here looks into a header or a body. The end of a peer is kept from the library
+//! until the requests that have come whole are answered: it would give them up.
 
 use bytes::Bytes;
 use std::io;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
+use super::busy::Busy;
 use super::flood::{Inbound, Out, Outbound};
 use super::framing::Fault;
 use super::heads::Room;
@@ -36,6 +38,9 @@ pub(super) struct Frames {
     room: Room,
     outbound: Outbound,
     fault: Option<Fault>,
+    /// How the peer has ended.
+    end: Option<io::Result<()>>,
+    busy: Busy,
     /// The library has said that the connection is at fault.
     is_ended: bool,
     report: Report,
@@ -45,6 +50,7 @@ impl Frames {
     pub(super) fn new(
         tls: TlsStream<Patient>,
         room: Room,
+        busy: Busy,
         report: Report,
         streams: Streams,
     ) -> Self {
@@ -57,6 +63,8 @@ impl Frames {
             room,
             outbound: Outbound::default(),
             fault: None,
+            end: None,
+            busy,
             is_ended: false,
             report,
         }
@@ -115,6 +123,19 @@ impl Frames {
         Ok(())
     }
 
+    /// What a write came to. Nobody hears it where the peer has gone, which the library need not know while
+    /// requests that have come whole are in progress.
+    fn or_unheard<T>(&mut self, written: io::Result<T>, unheard: T) -> io::Result<T> {
+        let is_needed = self.busy.in_progress() > self.inbound.unended();
+        match written {
+            Err(error) if is_needed && error.kind() != io::ErrorKind::TimedOut => {
+                self.end.get_or_insert(Err(error));
+                Ok(unheard)
+            }
+            written => written,
+        }
+    }
+
     /// So many bytes of `slices` have been written.
     fn written(&mut self, slices: &[io::IoSlice<'_>], mut count: usize) {
         let Self {
@@ -139,6 +160,7 @@ impl Frames {
                     inbound.progressed();
                 }
                 Out::Reset { stream, code } => {
+                    inbound.closed(stream);
                     // A request has its line already, or gets it when its body breaks off or it is given up.
                     let was_request = streams.reset(stream);
                     if let Some(reason) = reset_reason(code).filter(|_| !was_request) {
@@ -212,6 +234,10 @@ impl AsyncRead for Frames {
         if !this.held.is_empty() {
             return Poll::Ready(this.give(buffer));
         }
+        if this.end.is_some() {
+            ready!(this.busy.poll_left(this.inbound.unended(), cx));
+            return Poll::Ready(this.end.replace(Ok(())).unwrap_or(Ok(())));
+        }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.tls).poll_read(cx, buffer));
         let came = buffer.filled().get(before..).unwrap_or_default();
@@ -221,7 +247,10 @@ impl AsyncRead for Frames {
                 this.report.set_in_head(false);
                 this.report.refuse("head_broken");
             }
-            return Poll::Ready(read);
+            this.end = Some(read);
+            // Now the library hears of it, or waits for those that are in progress.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match this.admit(came) {
             Ok(count) => {
@@ -253,7 +282,8 @@ impl AsyncWrite for Frames {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.judge(slices)?;
-        let count = ready!(Pin::new(&mut this.tls).poll_write_vectored(cx, slices))?;
+        let written = ready!(Pin::new(&mut this.tls).poll_write_vectored(cx, slices));
+        let count = this.or_unheard(written, slices.iter().map(|it| it.len()).sum())?;
         this.written(slices, count);
         Poll::Ready(Ok(count))
     }
@@ -263,7 +293,8 @@ impl AsyncWrite for Frames {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.tls).poll_flush(cx));
+        Poll::Ready(self.or_unheard(flushed, ()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,6 +31,8 @@ pub(super) struct Strict {
     ready: Vec<u8>,
     given: usize,
     fault: Option<Fault>,
+    /// How the peer has ended.
+    end: Option<io::Result<()>>,
     /// What is still to be said of the fault.
     last: Vec<u8>,
     /// Reads what is left of a body, once everything has been written.
@@ -52,6 +54,7 @@ impl Strict {
             ready: Vec::new(),
             given: 0,
             fault: None,
+            end: None,
             last: Vec::new(),
             linger: None,
             is_unflushed: false,
@@ -105,6 +108,16 @@ impl Strict {
     /// not written of that answer it still writes.
     fn has_answered(&self) -> bool {
         self.fault.is_some() && !self.framing.is_in_body() && self.report.is_answered()
+    }
+
+    /// Ready when everything that was asked before has been answered, and the answers have left.
+    fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.busy.poll_ended(self.framing.requests_before(), cx));
+        if self.is_unflushed {
+            self.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Says what is to be said of a fault, and reads what the peer still sends: closed with bytes
@@ -191,6 +204,12 @@ impl AsyncRead for Strict {
                 }
                 return Poll::Ready(Err(broken()));
             }
+            if this.end.is_some() {
+                // The library gives up what is in progress when it hears of an end. Whoever has asked and
+                // gone is not spared: what they sent is kept, or dropped, and has its line.
+                ready!(this.poll_answered(cx));
+                return Poll::Ready(this.end.replace(Ok(())).unwrap_or(Ok(())));
+            }
             let before = buffer.filled().len();
             let read = ready!(Pin::new(&mut this.tls).poll_read(cx, buffer));
             let came = buffer.filled().get(before..).unwrap_or_default();
@@ -199,7 +218,8 @@ impl AsyncRead for Strict {
                 if this.framing.is_in_head() {
                     this.fail(Fault::HeadBroken);
                 }
-                return Poll::Ready(read);
+                this.end = Some(read);
+                continue;
             }
             if this.framing.pass(came) {
                 return Poll::Ready(Ok(()));

@@ -188,8 +188,10 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
-/// Both flags: `END_STREAM` and `END_HEADERS`.
-pub(crate) const WHOLE: u8 = 5;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+/// Both flags.
+pub(crate) const WHOLE: u8 = END_STREAM | END_HEADERS;
 
 impl Frame {
     pub(crate) fn new(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {

@@ -6,10 +6,13 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{expect, groups, is_alive, metric, reasons};
+use super::{event, expect, groups, is_alive, metric, reasons};
 use crate::canary::assert_none;
 use crate::harness::{Installation, text};
-use crate::raw::{Door, Frame, HEADERS, Http2, RST_STREAM, kinds, rest};
+use crate::hostile;
+use crate::raw::{
+    DATA, Door, END_HEADERS, END_STREAM, Frame, HEADERS, Http2, RST_STREAM, block, kinds, rest,
+};
 
 #[tokio::test]
 async fn c01_a_thousand_unknown_urls_are_a_thousand_drops_and_not_one_byte() {
@@ -57,6 +60,62 @@ async fn c01_a_thousand_unknown_urls_are_a_thousand_drops_and_not_one_byte() {
     // They are there after any crash.
     server.kill();
     assert_eq!(reasons(&room), expect([("unknown_url", 1_000)]));
+}
+
+#[tokio::test]
+async fn c01_whoever_asks_and_ends_in_one_breath_is_dropped_or_answered_like_others() {
+    const TIMES: u32 = 20;
+    let room = Installation::new();
+    let account = room.account("hasty");
+    let server = room.serve();
+    let upload = json!({"d": [event("hasty")]}).to_string();
+    let length = format!("Content-Length: {}", upload.len());
+    let upload_1 = hostile::head(&account, &length) + &upload;
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/1/upload"),
+        ("x-clevertap-account-id", &account.id),
+        ("x-clevertap-passcode", &account.passcode),
+    ];
+    let upload_2 = [
+        Frame::new(HEADERS, END_HEADERS, 1, block(&fields)),
+        Frame::new(DATA, END_STREAM, 1, upload),
+    ];
+    for plane in ["collect", "api"] {
+        let door = Door::of(&room, &server, plane);
+        for _ in 0..TIMES {
+            // The end comes with the request, by TLS and by TCP.
+            let mut tls = door.tls("localhost", b"http/1.1").await;
+            let unknown = b"GET /scan HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            tls.write_all(unknown).await.unwrap();
+            tls.shutdown().await.unwrap();
+            assert_eq!(text(&rest(&mut tls).await), "", "{plane}");
+            let mut http2 = Http2::open(&door).await;
+            assert!(http2.send(&[Frame::get(1, "GET", "/scan")]).await);
+            let mut tls = http2.into_stream();
+            tls.shutdown().await.unwrap();
+            rest(&mut tls).await;
+        }
+    }
+    let door = Door::of(&room, &server, "api");
+    for _ in 0..TIMES {
+        let mut tls = door.tls("localhost", b"http/1.1").await;
+        tls.write_all(upload_1.as_bytes()).await.unwrap();
+        tls.shutdown().await.unwrap();
+        let said = text(&rest(&mut tls).await);
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+        let mut http2 = Http2::open(&door).await;
+        assert!(http2.send(&upload_2).await);
+        let mut tls = http2.into_stream();
+        tls.shutdown().await.unwrap();
+        rest(&mut tls).await;
+    }
+    let scans = u64::from(4 * TIMES);
+    assert_eq!(reasons(&room), expect([("unknown_url", scans)]));
+    let kept = room.count(&account, "SELECT count(*) FROM events");
+    assert_eq!(kept, u64::from(2 * TIMES));
 }
 
 #[tokio::test]

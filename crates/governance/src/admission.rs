@@ -337,7 +337,7 @@ impl Admission<'_> {
         }));
     }
 
-    /// A device opts out, and in again, whomever its SDK names beside it: what it says of that stands under
+    /// A device opts out, and in again, whomever its SDK names before it: what it says of that stands under
     /// its own key too, where it is looked for.
     fn opt_out_of_device(
         &self,
@@ -348,7 +348,7 @@ impl Admission<'_> {
         if !self.arrival.source.is_sdk() {
             return None;
         }
-        let device = names.iter().find(|it| it.is_beside())?.key;
+        let device = names.iter().skip(1).find(|it| it.is_beside())?.key;
         let is_hidden = self.rules.suppressed.hides(device, ts);
         let mut steps = changes.iter().rev().filter(|_| !is_hidden);
         let step = steps.find(|it| opt_out::said(it).is_some())?;

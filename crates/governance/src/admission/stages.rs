@@ -129,9 +129,11 @@ impl<'s, 'a> Keyed<'s, 'a> {
         }
         // The decoder refuses a record without a name; were one to come, it would be nobody's.
         let person = names.first().map_or(PersonKey([0; 16]), |it| it.key);
-        for name in &mut names {
-            if name.kind == IdentityKind::ObjectId && name.key != person {
-                name.once = pair(name.key, person);
+        let identity = names.iter().find(|it| it.kind != IdentityKind::ObjectId);
+        if let Some(owner) = identity.map(|it| it.key) {
+            let is_device = |it: &&mut Name| it.kind == IdentityKind::ObjectId;
+            for device in names.iter_mut().filter(is_device) {
+                device.once = pair(device.key, owner);
             }
         }
         Self {

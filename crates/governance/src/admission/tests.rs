@@ -9,7 +9,7 @@ use model::{
     IdentityKind, LedgerPosition, PersonKey, RawJson, RecordIds, Secret, SeededRandom, Timestamp,
     WriterId,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::{Admitted, Arrival, AsSent, Reach, admit};
@@ -180,8 +180,7 @@ fn every_entry_of_an_upload_has_its_own_id() {
             event(named("u2", ""), "b", None),
         ],
     );
-    let ids: std::collections::BTreeSet<_> =
-        all.entries().iter().map(|it| it.record.id()).collect();
+    let ids: BTreeSet<_> = all.entries().iter().map(|it| it.record.id()).collect();
     assert_eq!(ids.len(), all.entries().len());
     assert!(all.entries().iter().all(|it| it.account == rules().id));
 }
@@ -218,6 +217,30 @@ fn a_device_beside_an_identity_belongs_to_it() {
     assert_eq!(people, [u1, u1, u2, u1, g1]);
     // The device in the time of each.
     assert_eq!(identified(&all).len(), 4);
+}
+
+#[test]
+fn a_device_has_its_name_in_the_time_of_each_identity_however_that_is_said() {
+    let announced = Announced::default();
+    let of_profile = |owner| Submission {
+        names: named("", "__g1"),
+        ..alias("", owner)
+    };
+    let told = |record: Submission<'static>| {
+        let mut all = run(&rules(), vec![record], &announced);
+        announced.remember(all.take_announcements());
+        identified(&all).into_iter().collect::<BTreeSet<_>>()
+    };
+    let its_name = (device("__g1"), "objectId \"__g1\"".to_owned());
+    let alone = told(event(named("", "__g1"), "a", None));
+    assert_eq!(alone, [its_name.clone()].into());
+    for owner in ["u1", "u2"] {
+        let owners = (identity(owner), format!("identity \"{owner}\""));
+        assert_eq!(told(of_profile(owner)), [owners, its_name.clone()].into());
+        assert_eq!(told(of_profile(owner)), [].into());
+        // It is the same whichever of the two names is the record's.
+        assert_eq!(told(event(named(owner, "__g1"), "a", None)), [].into());
+    }
 }
 
 #[test]

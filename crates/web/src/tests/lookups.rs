@@ -37,6 +37,24 @@ async fn a_person_is_found_by_identity_email_and_object_id() {
 }
 
 #[tokio::test]
+async fn a_device_is_shown_with_whoever_has_it_however_that_was_said() {
+    let room = Room::new().await;
+    for (ts, owner) in [(1_789_990_000, "a"), (1_789_990_010, "b")] {
+        let record = json!({
+            "type": "profile", "objectId": "__g9e75c0d1ab", "ts": ts,
+            "profileData": {"identity": owner},
+        });
+        room.upload(&[&record.to_string()]).await;
+        for name in [&*format!("identity={owner}"), "objectId=__g9e75c0d1ab"] {
+            let found = room.get(&format!("/1/profile.json?{name}")).await;
+            let found: Value = serde_json::from_str(&found.body).unwrap();
+            assert_eq!(found["record"]["identity"], owner, "{name}");
+            assert_eq!(found["record"]["objectId"], "__g9e75c0d1ab", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_plus_is_a_space_when_nobody_has_a_plus_there() {
     let room = room().await;
     let named = |identity: &str| {

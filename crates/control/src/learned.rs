@@ -86,10 +86,11 @@ struct Known {
 }
 
 impl Known {
+    /// Its kind follows from all that is learned of the name.
     fn of(learned: &Learned) -> Self {
         Self {
             count: learned.count,
-            kind: first_kind(&learned.kinds),
+            kind: None,
             kinds: learned.kinds,
             first_seen: learned.first_seen,
             last_seen: learned.last_seen,
@@ -107,13 +108,20 @@ impl Known {
     }
 }
 
-/// The kind that a property is taken to have: what most of the first values are.
+/// The kind that a property is taken to have: what most of the first values are, or agree with; of as
+/// many the first kind of [`ValueKind::ALL`].
 fn first_kind(kinds: &KindCounts) -> Option<ValueKind> {
-    let counted = ValueKind::ALL.into_iter().zip(kinds);
-    let counted = counted.filter(|(kind, count)| **count > 0 && *kind != ValueKind::Null);
-    counted
+    let counted = || {
+        let counted = ValueKind::ALL.into_iter().zip(*kinds);
+        counted.filter(|(kind, count)| *count > 0 && *kind != ValueKind::Null)
+    };
+    let agreeing = |kind: ValueKind| -> u64 {
+        let agreeing = counted().filter(|(other, _)| kind.agrees(*other));
+        agreeing.fold(0, |sum, (_, count)| sum.saturating_add(count))
+    };
+    counted()
         .rev()
-        .max_by_key(|(_, count)| **count)
+        .max_by_key(|(kind, count)| (agreeing(*kind), *count))
         .map(|it| it.0)
 }
 
@@ -127,7 +135,15 @@ fn by_name<'a>(learned: impl IntoIterator<Item = &'a Learned>) -> BTreeMap<&'a N
             None => drop(names.insert(&it.name, more)),
         }
     }
+    for known in names.values_mut() {
+        known.kind = first_kind(&known.kinds);
+    }
     names
+}
+
+/// The kind that a property had first, by what was there before and what comes now.
+fn kind_at_first(before: Option<ValueKind>, now: Option<&Known>) -> Option<ValueKind> {
+    before.or_else(|| now.and_then(|known| known.kind))
 }
 
 /// Counts what a publication brings, in its transaction.
@@ -150,9 +166,12 @@ pub(crate) async fn count(
     }
     for (account, (learned, refused)) in accounts {
         let names = by_name(learned.iter().copied());
-        let stored = store::Names::of(sealer, account, names);
+        let stored = store::Names::of(sealer, account, &names);
         let before = stored.save(session, sealer, account).await?;
-        let kind = |name: &Name| before.kinds.get(name).copied().flatten();
+        let kind = |name: &Name| {
+            let before = before.kinds.get(name).copied().flatten();
+            kind_at_first(before, names.get(name))
+        };
         let rules = rules.account(account).map(|it| &**it);
         let mut found = errors::of_names(rules, &learned, &kind);
         found.extend(errors::of_refusals(&refused));
@@ -207,7 +226,11 @@ impl Control {
             .await?;
         let learned: Vec<_> = fresh.0.iter().filter(|it| it.account == id).collect();
         let refused: Vec<_> = fresh.1.iter().filter(|it| it.account == id).collect();
-        let kind = |name: &Name| names.get(name).and_then(|known| known.kind);
+        let new = by_name(learned.iter().copied());
+        let kind = |name: &Name| {
+            let before = names.get(name).and_then(|known| known.kind);
+            kind_at_first(before, new.get(name))
+        };
         let rules = Arc::clone(&self.rules().borrow());
         let rules = rules.account(id).map(|it| &**it);
         found.extend(errors::of_names(rules, &learned, &kind));

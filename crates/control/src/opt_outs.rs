@@ -1,4 +1,4 @@
-//! Devices that have opted out. A flush hands over what they said, in its publication, so that nothing of
+//! Devices that have opted out, or in again. A flush hands over what they said, in its publication, so that nothing of
 //! it is lost, whatever crashes; whoever collects reads it when it starts.
 //!
 //! It is what people have said themselves and no act on the control plane, so it leaves no entry.
@@ -12,14 +12,13 @@ use crate::control::Control;
 use crate::database::Session;
 use crate::{Error, Result};
 
-const OPT_OUT: &str = "INSERT INTO opt_outs (account, device, since) VALUES ($1, $2, $3)";
-/// Of one who is out already.
-const OUT_AGAIN: &str = "UPDATE opt_outs SET since = MAX(since, $3) \
-    WHERE account = $1 AND device = $2";
-const OPT_IN: &str = "DELETE FROM opt_outs WHERE account = $1 AND device = $2 AND since <= $3";
+const FIRST: &str = "INSERT INTO opt_outs (account, device, since, is_out) VALUES ($1, $2, $3, $4)";
+/// Of one that has said something before.
+const AGAIN: &str = "UPDATE opt_outs SET since = MAX(since, $3), \
+    is_out = CASE WHEN since <= $3 THEN $4 ELSE is_out END WHERE account = $1 AND device = $2";
 
 impl Control {
-    /// The devices that are out, as far as what they said is in parts.
+    /// What devices have said last, as far as it is in parts.
     ///
     /// # Errors
     /// [`model::ErrorKind::Unavailable`] when the file does not answer.
@@ -32,7 +31,7 @@ impl Control {
 
 async fn read(session: &mut Session) -> Result<Vec<OptOut>> {
     const ACT: &str = "read who has opted out";
-    let rows = sqlx::query("SELECT account, device, since FROM opt_outs")
+    let rows = sqlx::query("SELECT account, device, since, is_out FROM opt_outs")
         .fetch_all(session.connection())
         .await
         .map_err(Error::database(ACT))?;
@@ -41,11 +40,12 @@ async fn read(session: &mut Session) -> Result<Vec<OptOut>> {
             let account: String = row.try_get(0).map_err(Error::database(ACT))?;
             let device: Vec<u8> = row.try_get(1).map_err(Error::database(ACT))?;
             let since: i64 = row.try_get(2).map_err(Error::database(ACT))?;
+            let is_out: i64 = row.try_get(3).map_err(Error::database(ACT))?;
             let damaged = || Error::damaged("a device that has opted out", "it is malformed");
             Ok(OptOut {
                 account: account.parse().map_err(|_| damaged())?,
                 device: PersonKey(device.try_into().map_err(|_| damaged())?),
-                is_out: true,
+                is_out: is_out != 0,
                 at: Timestamp::from_ms(since),
             })
         })
@@ -58,35 +58,30 @@ async fn read(session: &mut Session) -> Result<Vec<OptOut>> {
 /// # Errors
 /// [`model::ErrorKind::Unavailable`] when the file does not answer.
 pub(crate) async fn write(session: &mut Session, said: Vec<OptOut>) -> Result<()> {
-    let mut rooms: BTreeMap<AccountId, usize> = BTreeMap::new();
+    let mut rooms: BTreeMap<(AccountId, bool), usize> = BTreeMap::new();
     for it in said {
-        if !it.is_out {
-            let was_out = execute(session, OPT_IN, &it).await?;
-            if let Some(room) = rooms.get_mut(&it.account) {
-                *room += usize::from(was_out);
-            }
+        if execute(session, AGAIN, &it).await? {
             continue;
         }
-        if execute(session, OUT_AGAIN, &it).await? {
-            continue;
-        }
-        let room = match rooms.get(&it.account) {
+        let of = (it.account, it.is_out);
+        let room = match rooms.get(&of) {
             Some(room) => *room,
-            None => room(session, it.account).await?,
+            None => room(session, of).await?,
         };
         if room > 0 {
-            execute(session, OPT_OUT, &it).await?;
+            execute(session, FIRST, &it).await?;
         }
-        rooms.insert(it.account, room.saturating_sub(1));
+        rooms.insert(of, room.saturating_sub(1));
     }
     Ok(())
 }
 
-/// How many more devices of an account there is room for.
-async fn room(session: &mut Session, account: AccountId) -> Result<usize> {
+/// How many more devices of an account that are out, or back, there is room for.
+async fn room(session: &mut Session, (account, is_out): (AccountId, bool)) -> Result<usize> {
     const ACT: &str = "count who has opted out";
-    let row = sqlx::query("SELECT COUNT(*) FROM opt_outs WHERE account = $1")
+    let row = sqlx::query("SELECT COUNT(*) FROM opt_outs WHERE account = $1 AND is_out = $2")
         .bind(account.as_str().to_owned())
+        .bind(i64::from(is_out))
         .fetch_one(session.connection())
         .await
         .map_err(Error::database(ACT))?;
@@ -101,6 +96,7 @@ async fn execute(session: &mut Session, statement: &'static str, said: &OptOut) 
         .bind(said.account.as_str().to_owned())
         .bind(said.device.0.to_vec())
         .bind(said.at.ms())
+        .bind(i64::from(said.is_out))
         .execute(session.connection())
         .await
         .map(|done| done.rows_affected() > 0)

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// The steps from nothing to today's schema. A published one is never changed; what each version wrote
 /// is in `tests/upgrades/rows.rs`.
-pub(crate) const STEPS: [&str; 24] = [
+pub(crate) const STEPS: [&str; 25] = [
     include_str!("schema/v1.sql"),
     include_str!("schema/audit_trees.sql"),
     include_str!("schema/web_pages.sql"),
@@ -33,6 +33,7 @@ pub(crate) const STEPS: [&str; 24] = [
     include_str!("schema/ledger_lines.sql"),
     include_str!("schema/deletion_work.sql"),
     include_str!("schema/request_retention.sql"),
+    include_str!("schema/opted_in.sql"),
 ];
 
 /// Brings the file to today's schema.

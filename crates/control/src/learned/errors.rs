@@ -182,7 +182,6 @@ fn mismatches(
     first: Option<ValueKind>,
     found: &mut Vec<Finding>,
 ) {
-    let first = first.or_else(|| super::first_kind(&it.kinds));
     let takes = |kind: ValueKind| match (declared, first) {
         (Some(declared), _) => declared.takes(kind),
         (None, Some(first)) => kind.agrees(first),

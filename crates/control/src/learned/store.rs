@@ -19,7 +19,7 @@ const ROWS_AT_ONCE: usize = 200;
 const SEALED_NAME: &str = "learned.name";
 
 /// Names to be counted, each with the hash that finds it.
-pub(super) struct Names<'a>(BTreeMap<[u8; 16], (&'a Name, Known)>);
+pub(super) struct Names<'a>(BTreeMap<[u8; 16], (&'a Name, &'a Known)>);
 
 /// What the database held before.
 #[derive(Debug, Default)]
@@ -38,14 +38,12 @@ impl<'a> Names<'a> {
     pub(super) fn of(
         sealer: &Sealer,
         account: AccountId,
-        names: BTreeMap<&'a Name, Known>,
+        names: &'a BTreeMap<&'a Name, Known>,
     ) -> Self {
-        let named = names.into_iter();
-        Self(
-            named
-                .map(|(name, known)| (hash(sealer, account, Some(name)), (name, known)))
-                .collect(),
-        )
+        let hashed = |(name, known): (&&'a Name, &'a Known)| {
+            (hash(sealer, account, Some(name)), (*name, known))
+        };
+        Self(names.iter().map(hashed).collect())
     }
 
     /// Adds the counts; what was there before.

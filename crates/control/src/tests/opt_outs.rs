@@ -65,6 +65,9 @@ async fn who_has_opted_out_stays_so_until_they_opt_in_later() {
     // A request of before the opting out, sent again, does not end it; one of the same time came after it.
     let second = vec![said(1, false, 9), said(3, false, 10), said(2, true, 12)];
     control.publish(publication(1, second)).await.unwrap();
+    // Nor does an opting out of before end an opting in, whether it was known when that came or not.
+    let third = vec![said(3, true, 9), said(4, true, 9), said(4, false, 8)];
+    control.publish(publication(2, third)).await.unwrap();
     drop(control);
     let elsewhere = tempfile::tempdir().unwrap();
     let (control, _) = world.open(elsewhere.path(), store).await.unwrap();

@@ -32,6 +32,7 @@ const CREDENTIAL_USE: usize = 20;
 const OPT_OUTS: usize = 21;
 const LEDGER_LINES: usize = 22;
 const DELETION_WORK: usize = 23;
+const REQUEST_RETENTION: usize = 24;
 
 /// An installation that was never upgraded beyond a version.
 struct Old {
@@ -120,7 +121,7 @@ async fn told(control: &Control) -> Value {
         "deletions": control.deletions(&by, shop).await.unwrap(),
         "hidden": (1..=6).map(hides).collect::<Vec<_>>(),
         "ledger": control.ledger(),
-        "out": out.iter().map(|it| (it.device, it.at)).collect::<Vec<_>>(),
+        "out": out.iter().map(|it| (it.device, it.is_out, it.at)).collect::<Vec<_>>(),
     })
 }
 
@@ -148,7 +149,7 @@ fn expected(version: usize) -> Value {
         "hidden": [[true, true], [false, false], [true, true], [waiting, false], [lines, lines],
                    [lines, false]],
         "ledger": if lines { 5 } else { 3 },
-        "out": held(version, vec![(OPT_OUTS, json!([person(0x0d), 2200]))]),
+        "out": held(version, vec![(OPT_OUTS, json!([person(0x0d), true, 2200]))]),
     })
 }
 
@@ -191,7 +192,8 @@ fn account(version: usize) -> Value {
     let reveals = if version >= REVEALS { (2, 20) } else { (5, 50) };
     json!({
         "id": "SHOP", "name": "Shop", "time_zone": "UTC", "created_at": 1000, "uploads_max": 7,
-        "calls_max": 2, "retention_days": 400, "request_retention_days": 30,
+        "calls_max": 2, "retention_days": 400,
+        "request_retention_days": (version < REQUEST_RETENTION).then_some(30),
         "reveals": {"per_minute": reveals.0, "per_day": reveals.1},
         "domains": held(version, vec![(WEB_PAGES, json!("shop.example"))]),
         "takes_encrypted": version < WEB_PAGES,

@@ -126,6 +126,8 @@ pub(super) const ROWS: [&str; STEPS.len() - 1] = [
      INSERT INTO deletion_parts VALUES (X'[d2]', X'[02]', 8, X'[c1][c1]'); \
      INSERT INTO deletions \
      VALUES (X'[d7]', 'SHOP', 'done', 1, X'00', 700, 710, 720, NULL, 1, '<receipt>')",
+    // request_retention
+    "UPDATE accounts SET request_retention_days = NULL",
 ];
 
 /// A signed receipt.

@@ -5,6 +5,7 @@
 //! and nesting. It accepts exactly what RFC 8259 calls JSON (a test compares it with `serde_json`),
 //! nests at most [`limit::JSON_DEPTH_MAX`] deep, and must never panic.
 
+mod canonical;
 mod familiar;
 mod keys;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 use model::limit;
 use std::borrow::Cow;
 
+pub use canonical::canonical;
 pub(crate) use familiar::{Audited, Familiar};
 use keys::Keys;
 

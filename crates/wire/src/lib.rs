@@ -28,4 +28,4 @@ pub mod rest;
 pub mod sdk;
 pub mod web_sdk;
 
-pub use json::without_byte_order_mark;
+pub use json::{canonical, without_byte_order_mark};

@@ -48,7 +48,7 @@ const stored = async (evtName) => {
   const all = { event_name: "Ping", from: 20260901, to: 20261031 };
   await show("now", "realTimeCounts", { user_type: true });
   await show("top", "topPropertyCounts", { ...all, groups: { n: { property_type: "event_properties", name: "n", top_n: 2, order: "asc" } } });
-  await show("trends", "trends", { ...all, unique: false, groups: { days: { trend_type: "daily" } } });
+  await show("trends", "trends", { ...all, from: 20251224, to: 20261225, unique: false, groups: { days: { trend_type: "daily" } } });
   await show("unknown", "trends", { ...all, event_name: "Nothing", groups: { days: { trend_type: "daily" } } });
   await show("reports", "getMessageReports", { from: "20260901", to: "20261031" });
   for (const action of client.TARGET_ACTIONS) {

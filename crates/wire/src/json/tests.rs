@@ -1,9 +1,10 @@
 //! The scanner accepts what JSON is and nothing else, and sees what the protocol has rules about.
 
 use proptest::prelude::*;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{DEPTH, Facts, Familiar, Kind, Scanner};
+use super::{DEPTH, Facts, Familiar, Kind, Scanner, canonical};
 
 fn accepts(text: &str) -> bool {
     Scanner::whole(text).is_ok()
@@ -258,6 +259,7 @@ proptest! {
         let text: String = tokens.concat();
         let serde = serde_json::from_str::<&RawValue>(&text);
         prop_assert_eq!(Scanner::whole(&text).is_ok(), serde.is_ok(), "{:?}", text);
+        prop_assert_eq!(canonical(&text).is_some(), serde.is_ok(), "{:?}", text);
         if let (Ok(ours), Ok(theirs)) = (Scanner::whole(&text), serde) {
             prop_assert_eq!(ours.text, theirs.get());
         }
@@ -283,6 +285,85 @@ proptest! {
 }
 
 /// Objects that have much in common, some of them with faults.
+/// Any value, and the same with white space, the members of objects the other way round, and every
+/// character escaped.
+fn spelled_twice() -> impl Strategy<Value = (String, String)> {
+    let scalar = prop_oneof![
+        prop::sample::select(vec!["null", "true", "1.50", "-0", "1e400"])
+            .prop_map(|it| (it.to_owned(), format!(" {it}\n"))),
+        any::<String>().prop_map(|it| (Value::from(&*it).to_string(), escaped(&it))),
+    ];
+    scalar.prop_recursive(4, 64, 6, |inner| {
+        let list = prop::collection::vec(inner.clone(), 0..6).prop_map(|all| {
+            let (plain, other): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+            (
+                format!("[{}]", plain.join(",")),
+                format!("[ {} ]", other.join(" , ")),
+            )
+        });
+        let members = prop::collection::btree_map(any::<String>(), inner, 0..6);
+        let object = members.prop_map(|all| {
+            let plain = all
+                .iter()
+                .map(|(key, (it, _))| format!("{}:{it}", Value::from(&**key)));
+            let other = all
+                .iter()
+                .rev()
+                .map(|(key, (_, it))| format!("{} : {it}", escaped(key)));
+            let (plain, other): (Vec<_>, Vec<_>) = (plain.collect(), other.collect());
+            (
+                format!("{{{}}}", plain.join(",")),
+                format!("{{ {} }}", other.join("\t,")),
+            )
+        });
+        prop_oneof![list, object]
+    })
+}
+
+fn escaped(text: &str) -> String {
+    let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+    format!("\"{}\"", units.collect::<String>())
+}
+
+proptest! {
+    #[test]
+    fn a_value_has_one_text_however_it_is_written((plain, other) in spelled_twice()) {
+        let text = canonical(&plain).unwrap();
+        prop_assert_eq!(canonical(&other), Some(text.clone()));
+        prop_assert_eq!(canonical(&text), Some(text.clone()));
+        // And it is the same value still, with its numbers as they were.
+        prop_assert_eq!(text.len(), plain.len());
+        if let Ok(value) = serde_json::from_str::<Value>(&plain) {
+            prop_assert_eq!(serde_json::from_str::<Value>(&text).ok(), Some(value));
+        }
+    }
+}
+
+#[test]
+fn values_that_differ_have_other_texts() {
+    let texts = [
+        "1",
+        "1.0",
+        "\"1\"",
+        "[1]",
+        "[1,2]",
+        "[2,1]",
+        "[[1],2]",
+        r#"{"a":1}"#,
+        r#"{"a":[1]}"#,
+        r#"{"a":1,"b":2}"#,
+        r#"{"a":2,"b":1}"#,
+        r#"{"a":1,"a":2}"#,
+        r#"{"a":2,"a":1}"#,
+        r#""\ud800""#,
+        r#""\ud801""#,
+        r#""\\ud800""#,
+    ];
+    let different: std::collections::BTreeSet<_> = texts.iter().map(|it| canonical(it)).collect();
+    assert_eq!(different.len(), texts.len());
+    assert!(!different.contains(&None));
+}
+
 fn alike() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["a", "b", "c", "\\u0061", "", "\\ud800", "x\" "]);
     let value = prop::sample::select(vec![

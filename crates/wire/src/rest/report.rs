@@ -16,8 +16,9 @@ const GROUPS_MAX: usize = 5;
 /// Values of one group.
 const TOP_MAX: u16 = 100;
 const TOP_DEFAULT: u16 = 10;
-/// The longest range of days that is followed over time.
-const TREND_DAYS_MAX: i32 = 366;
+/// The longest range of days that is followed over time: the year of the vendor's own example, 2016-12-24
+/// to 2017-12-25, with the day that it has more.
+const TREND_DAYS_MAX: i32 = 367;
 
 /// One group: the most frequent values of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -61,8 +61,8 @@ pub(crate) fn http(input: &[u8]) {
 }
 
 /// What is kept of a path is short and printable. Nothing of it follows from what stands behind a `=`, no
-/// segment of it is an address, and behind `link` stands no token, however often either is escaped. Cleaned
-/// once more it is the same.
+/// segment of it is an address or has something like a passcode in it, and behind `link` stands no token,
+/// however often any of that is escaped. Cleaned once more it is the same.
 fn path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let method = cleaned_method(&text);
@@ -87,12 +87,21 @@ fn path(bytes: &[u8]) {
         let is_address =
             matches!(meant.as_slice(), [_, between @ .., _] if between.contains(&b'@'));
         assert!(!is_address, "an address is kept: {cleaned}");
-        for part in meant.split(|it| *it == b'/').filter(|it| !it.is_empty()) {
+        let words = meant.split(|it| !it.is_ascii_alphanumeric() && *it != b'-');
+        for word in words.filter(|it| !it.is_empty()) {
             let is_hidden = !is_after_link || segment == "(token)";
             assert!(is_hidden || !is_whole, "a token is kept: {cleaned}");
-            is_after_link = part.eq_ignore_ascii_case(b"link");
+            is_after_link |= word.eq_ignore_ascii_case(b"link");
         }
+        let mut groups = meant.split(|it| *it == b'-').map(<[u8]>::len);
+        let is_secret = segment.len() == 35 && groups.all(|it| it == 8) && is_base32(&meant);
+        assert!(!is_secret, "a secret is kept: {cleaned}");
     }
+}
+
+fn is_base32(text: &[u8]) -> bool {
+    let is_digit = |it: &u8| it.is_ascii_alphabetic() || matches!(it, b'2'..=b'7' | b'-');
+    text.iter().all(is_digit)
 }
 
 /// A text with its percent-escapes undone, and those that come of that.

@@ -34,8 +34,13 @@ pub(crate) fn web(input: &[u8]) {
     check(&batch);
 }
 
-/// What a body gives is of its elements, in order, and they are not more than may be.
+/// What a body gives is of its elements, in order, and they are not more than may be. Written in one way,
+/// it stays as it is.
 pub(crate) fn mobile(input: &[u8]) {
+    let text = std::str::from_utf8(input).ok();
+    if let Some(written) = text.and_then(wire::canonical) {
+        assert_eq!(wire::canonical(&written).as_ref(), Some(&written));
+    }
     let Ok(mobile_sdk::Body::Plain(upload)) = mobile_sdk::decode(input) else {
         return;
     };

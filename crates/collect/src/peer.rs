@@ -6,8 +6,7 @@ use std::net::IpAddr;
 
 /// The peer of an SDK's request that did not allow more (`useIP` was not sent): a keyed hash, so
 /// that requests of one client can be told to belong together, and the network.
-#[must_use]
-pub fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
+pub(crate) fn hashed_peer(key: &Secret<[u8; 32]>, address: IpAddr) -> Peer {
     let address = address.to_canonical();
     let digest = match address {
         IpAddr::V4(v4) => blake3::keyed_hash(key.expose(), &v4.octets()),

@@ -28,7 +28,7 @@ const ENCRYPTED: HeaderName = HeaderName::from_static("x-clevertap-encryption-en
 const DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-rd");
 const IMPRESSIONS_DOMAIN: HeaderName = HeaderName::from_static("x-wzrk-spiky-rd");
 const KEY_REUSED: &str =
-    r#"{"status":"fail","error":"Idempotency-Key was used for another body","code":422}"#;
+    r#"{"status":"fail","error":"Idempotency-Key was used for another request","code":422}"#;
 const ENCRYPTION_NOT_ENABLED: &str =
     r#"{"status":"fail","error":"API encryption is not enabled","code":415}"#;
 const NOT_DECRYPTED: &str =
@@ -63,7 +63,7 @@ model::named! {
         TooLarge = "too_large",
         /// The body is encoded in a way, or more often, than is undone here.
         UnsupportedEncoding = "unsupported_encoding",
-        /// The `Idempotency-Key` was used for another body within a day.
+        /// The `Idempotency-Key` was used for another request within a day.
         KeyReused = "key_reused",
         /// The account has as many calls in progress as it may.
         TooManyCalls = "too_many_calls",

@@ -19,12 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::drops::PathOf;
-use crate::peer::network_peer;
+use crate::peer::{hashed_peer, network_peer};
 use crate::pieces::in_pieces;
-use crate::{Connection, Preset, Refusal, Silence, State, hashed_peer};
+use crate::{Connection, Preset, Refusal, Silence, State};
 
 /// Bytes of an unknown path that are kept.
 const PATH_BYTES_MAX: usize = 128;
+/// Bytes of a passcode or a token.
+const SECRET_BYTES: usize = 35;
 /// Characters of a method that are kept.
 const METHOD_CHARS_MAX: usize = 16;
 
@@ -398,19 +400,20 @@ fn outcome(status: Option<StatusCode>) -> Outcome {
 }
 
 /// The printable ASCII of a path, percent-escapes as they came, cut. Nobody asks for a known URL so:
-/// what stands behind `=` may be a credential, a segment with an `@` in it somebody's address, and
-/// what follows `link` a token that still opens something.
+/// what stands behind `=` or an escaped `?` may be a credential, a segment with an `@` in it somebody's
+/// address, and what follows `link` a token that still opens something. So may what looks like one.
 #[must_use]
 pub fn cleaned_path(path: &str) -> Box<str> {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut is_after_link = false;
     for segment in path.split('/') {
         let characters = unescaped(segment.as_bytes());
-        let mut parts = characters.split(|it| it.byte == b'=');
+        let mut parts = characters.split(|it| it.byte == b'=' || it.is_escaped_question());
         let named = parts.next().unwrap_or_default();
         let name: Vec<u8> = named.iter().map(|it| it.byte).collect();
         let end = named.last().map_or(0, |it| it.end);
-        let shown: &[u8] = if holds_token(&name, &mut is_after_link) {
+        let is_token = holds_token(&name, &mut is_after_link) || holds_secret(&name);
+        let shown: &[u8] = if is_token {
             b"(token)"
         } else if is_address(&name) {
             b"(address)"
@@ -442,13 +445,26 @@ struct Character {
     byte: u8,
     /// Where in the segment it ends, as it came.
     end: usize,
+    is_escaped: bool,
+}
+
+impl Character {
+    /// One as it came is what is kept of a byte that is none of ASCII.
+    const fn is_escaped_question(&self) -> bool {
+        self.byte == b'?' && self.is_escaped
+    }
 }
 
 /// Undoes the percent-escapes of a segment, those of `%` itself as well, however often.
 fn unescaped(segment: &[u8]) -> Vec<Character> {
     let mut found: Vec<Character> = Vec::with_capacity(segment.len());
     for (end, &byte) in (1..).zip(segment) {
-        found.push(Character { byte, end });
+        let is_escaped = false;
+        found.push(Character {
+            byte,
+            end,
+            is_escaped,
+        });
         // What comes out of an escape may complete another one.
         while let [.., percent, high, low] = found.as_slice()
             && percent.byte == b'%'
@@ -456,7 +472,12 @@ fn unescaped(segment: &[u8]) -> Vec<Character> {
         {
             let byte = high * 16 + low;
             found.truncate(found.len() - 3);
-            found.push(Character { byte, end });
+            let is_escaped = true;
+            found.push(Character {
+                byte,
+                end,
+                is_escaped,
+            });
         }
     }
     found
@@ -467,15 +488,28 @@ fn hex(digit: u8) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// Whether a segment is, or has in it, what follows `link`: our sign-in links have their tokens there.
+/// Whether a segment is, or has in it, what follows `link`, at whatever distance: our sign-in links have
+/// their tokens there.
 fn holds_token(name: &[u8], is_after_link: &mut bool) -> bool {
     let mut is_token = false;
-    // An escaped slash may have been meant as one.
-    for part in name.split(|it| *it == b'/').filter(|it| !it.is_empty()) {
+    // Whatever stands between two words may have been meant as a slash.
+    let words = name.split(|it| !it.is_ascii_alphanumeric() && *it != b'-');
+    for word in words.filter(|it| !it.is_empty()) {
         is_token |= *is_after_link;
-        *is_after_link = part.eq_ignore_ascii_case(b"link");
+        *is_after_link |= word.eq_ignore_ascii_case(b"link");
     }
     is_token
+}
+
+/// Whether a segment has something in it of the form of our passcodes and tokens: 32 characters of `A-Z`
+/// and `2-7`, in groups of eight.
+fn holds_secret(name: &[u8]) -> bool {
+    name.windows(SECRET_BYTES).any(|it| {
+        it.iter().enumerate().all(|(place, byte)| match place % 9 {
+            8 => *byte == b'-',
+            _ => byte.is_ascii_alphabetic() || matches!(byte, b'2'..=b'7'),
+        })
+    })
 }
 
 /// Whether a segment is `name@host`: there is an `@` that neither begins nor ends it.
@@ -504,7 +538,8 @@ mod tests {
             ("/é", "/??"),
             (long.as_str(), &long[..128]),
             ("/x;sid=secret", "/x;sid"),
-            ("/x%3Ftoken%3dsecret/y", "/x%3Ftoken"),
+            ("/x%3Ftoken%3dsecret/y", "/x"),
+            ("/x/y%253fsecret", "/x/y"),
             ("//user:secret@host/x", "//(address)/x"),
             ("/u/jane%40example.com/é", "/u/(address)/??"),
             ("/@vite/client", "/@vite/client"),
@@ -528,7 +563,19 @@ mod tests {
             (format!("/l%69nk/{token}"), "/l%69nk/(token)"),
             (format!("/%256Cink/{token}"), "/%256Cink/(token)"),
             (format!("/link%2F{token}"), "/(token)"),
-            (format!("/link%2f/{token}/x"), "/link%2f/(token)/x"),
+            (format!("/link%2f/{token}/x"), "/link%2f/(token)/(token)"),
+            (format!("/link/x/{token}"), "/link/(token)/(token)"),
+            ("/link;a/short/".to_owned(), "/(token)/(token)/"),
+            ("/link%20/short".to_owned(), "/link%20/(token)"),
+            ("/link%00/short".to_owned(), "/link%00/(token)"),
+            ("/link\\short".to_owned(), "/(token)"),
+            (format!("/1/upload/{token}"), "/1/upload/(token)"),
+            (format!("/x{}y/z", token.to_lowercase()), "/(token)/z"),
+            (format!("/{}", token.replace('-', "%2D")), "/(token)"),
+            (
+                format!("/{}", &token[1..]),
+                "/BSWY3DP-EHPK3PXP-MFRGGZDF-ABCDEFGH",
+            ),
             (format!("/link/link/{token}"), "/link/(token)/(token)"),
             ("/link".to_owned(), "/link"),
             ("/links/a".to_owned(), "/links/a"),

@@ -24,9 +24,12 @@ use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use governance::AccountRules;
+use model::record::Peer;
 use model::{AccountId, Secret};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::peer::hashed_peer;
 use crate::{Facts, Refusal, State};
 
 /// Every URL that the collect plane knows. All else on it is dropped.
@@ -120,6 +123,12 @@ impl Dropped {
 fn account(state: &State, name: Option<&str>) -> Option<Arc<AccountRules>> {
     let id = name?.parse().ok()?;
     state.rules().account(id).map(Arc::clone)
+}
+
+/// How the peer of an account's SDK is kept that has not allowed more.
+#[must_use]
+pub fn peer_of_sdk(rules: &AccountRules, address: IpAddr) -> Peer {
+    hashed_peer(&peer_key(rules), address)
 }
 
 /// The key under which addresses of an account's SDKs are hashed.

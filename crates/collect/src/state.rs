@@ -144,6 +144,12 @@ impl State {
         self.0.opted_out.since(rules.id, key)
     }
 
+    /// Whether a device has opted in, and not out since.
+    pub(crate) fn is_back(&self, rules: &AccountRules, device: &str) -> bool {
+        let key = rules.person_key(IdentityKind::ObjectId, device);
+        self.0.opted_out.is_back(rules.id, key)
+    }
+
     /// Whether nothing may be kept of what is sent again of a device: it has opted out, and does not opt in
     /// later by it: of one second, what is replayed came before.
     pub(crate) fn refuses(&self, rules: &AccountRules, device: &str, sent: &[Entry]) -> bool {

@@ -9,11 +9,19 @@ use model::{AccountId, PersonKey, PersonMap, Timestamp, limit};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-/// The devices that are out, each with when it last said so. An account without any is not in it.
+/// What devices have said last. An account of which none has said anything is not in it.
 #[derive(Debug)]
 pub struct OptedOut {
-    accounts: RwLock<HashMap<AccountId, PersonMap<Timestamp>>>,
+    accounts: RwLock<HashMap<AccountId, Devices>>,
     devices_max: usize,
+}
+
+/// Those of one account, each with when it said so. None is in both.
+#[derive(Debug, Default)]
+struct Devices {
+    out: PersonMap<Timestamp>,
+    /// Those that have opted in: what they said before comes late at times.
+    back: PersonMap<Timestamp>,
 }
 
 impl Default for OptedOut {
@@ -23,7 +31,7 @@ impl Default for OptedOut {
 }
 
 impl OptedOut {
-    /// A table for at most `devices_max` devices of each account.
+    /// A table for at most `devices_max` devices of each account that are out, and as many that are back.
     #[must_use]
     pub fn with_room(devices_max: usize) -> Self {
         Self {
@@ -41,13 +49,23 @@ impl OptedOut {
         device: impl FnOnce() -> PersonKey,
     ) -> Option<Timestamp> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        let devices = accounts.get(&account)?;
-        devices.get(&device()).copied()
+        let out = &accounts.get(&account)?.out;
+        if out.is_empty() {
+            return None;
+        }
+        out.get(&device()).copied()
+    }
+
+    /// Whether a device has opted in, and not out since.
+    #[must_use]
+    pub fn is_back(&self, account: AccountId, device: PersonKey) -> bool {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let devices = accounts.get(&account);
+        devices.is_some_and(|it| it.back.contains_key(&device))
     }
 
     /// Remembers what devices have said, once it is durable: what a device said last by its own time
-    /// holds, and of two of one time the one that is told last. (An opting in that finds nobody out is not held.)
-    /// How many devices found no room.
+    /// holds, and of two of one time the one that is told last. How many that opted out found no room.
     pub fn remember(&self, said: &[OptOut]) -> u64 {
         if said.is_empty() {
             return 0;
@@ -59,22 +77,19 @@ impl OptedOut {
             .unwrap_or_else(PoisonError::into_inner);
         for it in said {
             let devices = accounts.entry(it.account).or_default();
-            let since = devices.get(&it.device).copied();
-            match (it.is_out, since) {
-                (true, Some(since)) => {
-                    devices.insert(it.device, since.max(it.at));
-                }
-                (true, None) if devices.len() < self.devices_max => {
-                    devices.insert(it.device, it.at);
-                }
-                (true, None) => without_room += 1,
-                (false, Some(since)) if since <= it.at => {
-                    devices.remove(&it.device);
-                }
-                (false, _) => {}
+            let (said, unsaid) = match it.is_out {
+                true => (&mut devices.out, &mut devices.back),
+                false => (&mut devices.back, &mut devices.out),
+            };
+            if unsaid.get(&it.device).is_some_and(|since| *since > it.at) {
+                continue;
             }
-            if devices.is_empty() {
-                accounts.remove(&it.account);
+            unsaid.remove(&it.device);
+            let has_room = said.len() < self.devices_max;
+            match said.get_mut(&it.device) {
+                Some(since) => *since = it.at.max(*since),
+                None if has_room => drop(said.insert(it.device, it.at)),
+                None => without_room += u64::from(it.is_out),
             }
         }
         without_room

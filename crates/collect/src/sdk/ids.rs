@@ -5,8 +5,8 @@
 //! the same within one batch are two: their ordinals differ.
 
 use governance::AsSent;
-use model::record::{ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
-use model::{PersonKey, PersonKeySecret, RecordId, Secret, Timestamp};
+use model::record::{Change, ChangeOp, Entry, Event, ProfileChange, Quarantined, Record, Source};
+use model::{PersonKey, PersonKeySecret, RawJson, RecordId, Secret, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) fn derive(
     let key = purpose_key(secret, "record id");
     let own = |entry: &&mut Entry| follows_from_content(&entry.record);
     let own = entries.iter_mut().filter(own);
-    assign(&key, salt, sent, Times::Counted, own);
+    assign(&key, salt, sent, Again::Record, own);
     receive_in_order(entries);
 }
 
@@ -70,22 +70,24 @@ pub(crate) fn derive_for_upload(
     entries: &mut [Entry],
 ) {
     let key = purpose_key(secret, "upload's record id");
-    assign(&key, salt, sent, Times::Ignored, entries.iter_mut());
+    assign(&key, salt, sent, Again::Upload, entries.iter_mut());
     ascend(entries);
 }
 
-/// Whether times are part of what a record says.
+/// What comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
-    Counted,
-    Ignored,
+enum Again {
+    /// A record, in whatever batch. Its sender may have written it anew.
+    Record,
+    /// An upload, byte for byte. Where it tells no times, those of its records are others.
+    Upload,
 }
 
 fn assign<'e>(
     key: &Secret<[u8; 32]>,
     salt: &[u8],
     sent: &HashMap<RecordId, AsSent>,
-    times: Times,
+    again: Again,
     entries: impl Iterator<Item = &'e mut Entry>,
 ) {
     let mut ordinals: HashMap<[u8; 16], u32> = HashMap::new();
@@ -94,7 +96,7 @@ fn assign<'e>(
         let sent = sent.get(&entry.record.id()).unwrap_or(&as_it_is);
         let mut hasher = Content {
             hasher: blake3::Hasher::new_keyed(key.expose()),
-            times,
+            again,
         };
         hasher.bytes(salt);
         let id = match &mut entry.record {
@@ -175,7 +177,7 @@ fn ascend(entries: &mut [Entry]) {
 /// A hash over parts of which each says how long it is.
 struct Content {
     hasher: blake3::Hasher,
-    times: Times,
+    again: Again,
 }
 
 impl Content {
@@ -186,8 +188,18 @@ impl Content {
     }
 
     fn time(&mut self, time: Timestamp) {
-        if self.times == Times::Counted {
+        if self.again == Again::Record {
             self.bytes(&time.ms().to_le_bytes());
+        }
+    }
+
+    fn json(&mut self, text: &str) {
+        match self.again {
+            Again::Record => {
+                let canonical = wire::canonical(text);
+                self.bytes(canonical.as_deref().unwrap_or(text).as_bytes());
+            }
+            Again::Upload => self.bytes(text.as_bytes()),
         }
     }
 
@@ -205,17 +217,23 @@ impl Content {
         self.time(event.ts_sent.unwrap_or(event.ts));
         self.bytes(event.name.as_bytes());
         let properties = sent.properties.as_ref().unwrap_or(&event.properties);
-        self.bytes(properties.as_str().as_bytes());
+        self.json(properties.as_str());
     }
 
     fn profile_change(&mut self, change: &ProfileChange, sent: &AsSent) {
         self.bytes(b"profile");
         self.bytes(&change.person.0);
         self.time(sent.ts.unwrap_or(change.ts));
-        for step in sent.changes.as_ref().unwrap_or(&change.changes) {
+        let mut steps: Vec<&Change> =
+            Vec::from_iter(sent.changes.as_ref().unwrap_or(&change.changes));
+        if self.again == Again::Record {
+            // They are in the order of the properties that were sent. Those of one property stay in theirs.
+            steps.sort_by_key(|it| &it.property);
+        }
+        for step in steps {
             self.bytes(step.op.as_str().as_bytes());
             self.bytes(step.property.as_bytes());
-            self.bytes(step.value.as_str().as_bytes());
+            self.json(step.value.as_str());
         }
     }
 
@@ -223,8 +241,9 @@ impl Content {
         self.bytes(b"quarantined");
         self.bytes(&quarantined.code.to_le_bytes());
         self.bytes(quarantined.error.as_bytes());
-        match &sent.record {
-            Some(record) => self.bytes(record.as_str().as_bytes()),
+        let sent = sent.record.as_ref().map(RawJson::as_str);
+        match sent.or_else(|| std::str::from_utf8(&quarantined.body).ok()) {
+            Some(text) => self.json(text),
             None => self.bytes(&quarantined.body),
         }
     }
@@ -288,6 +307,39 @@ mod tests {
         }
         assert_eq!(first, ids(b"", later));
         assert!(ids(b"rn=2", batch()).iter().all(|id| !first.contains(id)));
+    }
+
+    #[test]
+    fn a_record_that_is_written_anew_has_the_id_it_had() {
+        let (first, anew) = (
+            r#"{"a":1,"b":["\u00e9/",{}]}"#,
+            r#"{ "b": ["é\/", { }], "a": 1 }"#,
+        );
+        assert_eq!(ids(b"", vec![tap(1, first)]), ids(b"", vec![tap(1, anew)]));
+        let other = r#"{"a":1,"b":[{},"é/"]}"#;
+        assert_ne!(ids(b"", vec![tap(1, first)]), ids(b"", vec![tap(1, other)]));
+        let id = |steps: &[(&str, ChangeOp, &str)]| {
+            let ts = Timestamp::from_seconds(1);
+            let step = |(property, op, value): &(&str, ChangeOp, &str)| Change {
+                property: (*property).into(),
+                op: *op,
+                value: RawJson::parse(value).unwrap(),
+            };
+            let record = Record::ProfileChange(ProfileChange {
+                id: RecordId([9; 16]),
+                person: PersonKey([1; 16]),
+                ts,
+                received_at: ts,
+                source: Source::Android,
+                changes: steps.iter().map(step).collect(),
+            });
+            let account = AccountId::installation();
+            ids(b"", vec![Entry { account, record }])
+        };
+        let (n, tags) = (("n", ChangeOp::Incr, "1"), ("tags", ChangeOp::Add, "[1]"));
+        let less = ("tags", ChangeOp::Remove, "[ 1 ]");
+        assert_eq!(id(&[n, tags, less]), id(&[tags, n, less]));
+        assert_ne!(id(&[tags, less]), id(&[less, tags]));
     }
 
     #[test]

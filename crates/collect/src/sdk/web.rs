@@ -41,13 +41,18 @@ pub(super) async fn push(Of(state): Of<State>, request: Request) -> Response {
     let discarded = discarded(&intake.rules);
     let tells_discarded = told.ends_discarded || !discarded.is_empty();
     let is_out = intake.standing == Standing::Out;
+    // An opting out that comes late does not end what its browser has said since.
+    let is_late = || {
+        let opts_out = intake.standing == Standing::OptsOut;
+        opts_out && state.is_back(&intake.rules, &told.device)
+    };
     let answer = Answer {
         device: &told.device,
         session: told.session,
         is_login: told.is_login,
         number: told.number,
         // Who may not opt in by what was sent is told so, or would take itself to be in.
-        opt_out: told.opt_out.map(|asked| asked || is_out),
+        opt_out: told.opt_out.map(|asked| is_out || (asked && !is_late())),
         is_out,
         discarded: tells_discarded.then_some(discarded.as_slice()),
         wants_variables: intake.wants_variables,

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tower::ServiceExt as _;
 
 use super::harness::{ACCOUNT, NOW, Room};
-use crate::{Facts, Flush, Refusal, Refused, hashed_peer, log_requests};
+use crate::peer::hashed_peer;
+use crate::{Facts, Flush, Refusal, Refused, log_requests};
 
 #[tokio::test]
 async fn what_is_dropped_is_logged_without_its_query_string() {

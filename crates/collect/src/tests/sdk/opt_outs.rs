@@ -212,6 +212,38 @@ async fn each_record_that_opts_out_once_more_is_counted_by_however_many_names_it
 }
 
 #[tokio::test]
+async fn an_opting_out_that_comes_late_does_not_end_an_opting_in() {
+    // A copy of what was known, or what never came before.
+    for is_copy in [true, false] {
+        let room = Room::new().await;
+        if is_copy {
+            opt_out(&room).await;
+        }
+        let back = script_at(&room, BACK, IN, "&type=push&optOut=false").await;
+        assert!(back.body.ends_with(",false,3,false);"), "{}", back.body);
+        let late = "&type=push&optOut=true&useIP=true";
+        let late = script(&room, OUT, late).await.unwrap();
+        assert!(late.body.contains("s('abc',"), "{}", late.body);
+        assert!(late.body.ends_with(",false,3,false);"), "{}", late.body);
+        assert_eq!(whole_addresses(&room).await, 0);
+        script(&room, EVENT, "&type=push").await.unwrap();
+        assert_eq!(refused(&room).await.len(), 0, "{is_copy}");
+        // It is so after a start as well.
+        let entries = room.entries().await;
+        let said: Vec<OptOut> = entries.iter().filter_map(OptOut::of).collect();
+        let after = Room::new().await;
+        after.state.remember_opt_outs(&said);
+        let rules = after.state.rules();
+        let rules = rules.account(ACCOUNT.parse().unwrap()).unwrap();
+        assert!(!after.state.is_out(rules, "abc"), "{is_copy}");
+        // Later still, it opts out.
+        let again = "&type=push&optOut=true";
+        let again = script_at(&room, BACK + 1, OUT, again).await;
+        assert!(again.body.ends_with(",false,3,true);"), "{}", again.body);
+    }
+}
+
+#[tokio::test]
 async fn who_has_opted_out_is_known_after_a_start_by_what_is_durable() {
     let (before, after) = (Room::new().await, Room::new().await);
     opt_out(&before).await;

@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::client::Client;
@@ -12,9 +11,8 @@ use crate::harness::{Account, Installation, Server, peers, text};
 
 /// Runs the browser's story; what it saw.
 fn browse(server: &Server, account: &Account, mode: &str) -> Value {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients/web_sdk.mjs");
     let output = Command::new("node")
-        .arg(script)
+        .arg("tests/clients/web_sdk.mjs")
         .env("HOST", server.address("collect").to_string())
         .env("ACCOUNT", &account.id)
         .env("TOKEN", &account.sdk_token)
@@ -355,6 +353,22 @@ fn log(room: &Installation, account: &Account) {
     assert_eq!(of("/e", "answered", "127.0.0.0/24"), 4, "{lines:?}");
     let dropped = lines.iter().filter(|it| it["outcome"] == "dropped");
     assert_eq!(dropped.count(), 0, "{lines:?}");
+    // Whoever knows the address finds them all, though of most a hash of it is kept.
+    let found = |peer: &str| {
+        let words = [
+            "requests",
+            "search",
+            "--account",
+            &account.id,
+            "--peer",
+            peer,
+        ];
+        let words = [&words[..], &["--plane", "collect", "--limit", "10000"]].concat();
+        room.json(&words).as_array().map(Vec::len)
+    };
+    let all: u64 = lines.iter().map(|it| it["n"].as_u64().unwrap()).sum();
+    assert_eq!(found("127.0.0.1"), usize::try_from(all).ok());
+    assert_eq!(found("127.0.0.2"), Some(0));
 }
 
 #[tokio::test]

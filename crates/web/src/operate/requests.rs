@@ -1,9 +1,10 @@
 //! The request log, searched. It holds addresses, so each search is in the audit before its first
 //! row; who does not see personal information is shown networks instead of them.
 
-use collect::network;
+use collect::{network, peer_of_sdk};
 use control::{Action, Actor, authz};
-use model::record::{Outcome, Plane};
+use governance::AccountRules;
+use model::record::{Outcome, Peer, Plane};
 use model::{AccountId, RecordId, Timestamp};
 use serde_json::{Map, json};
 use std::net::IpAddr;
@@ -123,8 +124,7 @@ pub async fn search(state: &State, actor: &Actor, search: &Search) -> Result<Pag
     if !sees_addresses {
         refuse_an_address(search)?;
     }
-    let sql = statement(search)?;
-    let accounts = accounts(state, search.account)?;
+    let statements = statements(state, search)?;
     let reading = Reading {
         state,
         actor,
@@ -136,7 +136,7 @@ pub async fn search(state: &State, actor: &Actor, search: &Search) -> Result<Pag
     reading.begin(&note).await?;
     flush(state).await?;
     let mut found: Vec<(i64, String, Row)> = Vec::new();
-    for account in accounts {
+    for (account, sql) in statements {
         for mut row in rows_of(state, account, &sql).await? {
             if !sees_addresses {
                 hide_the_address(&mut row);
@@ -167,26 +167,33 @@ pub async fn search(state: &State, actor: &Actor, search: &Search) -> Result<Pag
     Ok(Page { lines, next })
 }
 
-/// The account that is named, or all of them.
-fn accounts(state: &State, named: Option<AccountId>) -> Result<Vec<AccountId>> {
+/// What the account that is named is asked, or each of all.
+fn statements(state: &State, search: &Search) -> Result<Vec<(AccountId, String)>> {
     let rules = state.control().rules();
     let rules = rules.borrow();
-    match named {
-        Some(id) if id == AccountId::installation() || rules.account(id).is_some() => Ok(vec![id]),
-        Some(id) => Err(Error::NotFound(format!(
-            "account `{id}` (see `strongroom account list`)"
-        ))),
+    let installation = AccountId::installation();
+    let asked = match search.account {
+        Some(id) if id == installation || rules.account(id).is_some() => vec![id],
+        Some(id) => {
+            return Err(Error::NotFound(format!(
+                "account `{id}` (see `strongroom account list`)"
+            )));
+        }
         None => {
             let all = rules.accounts.keys().copied();
-            Ok(std::iter::once(AccountId::installation())
-                .chain(all)
-                .collect())
+            std::iter::once(installation).chain(all).collect()
         }
-    }
+    };
+    let statement = |id| {
+        let rules = rules.account(id).map(|it| &**it);
+        Ok((id, statement(search, rules)?))
+    };
+    asked.into_iter().map(statement).collect()
 }
 
-/// One line more than the page holds, to know whether another page follows.
-fn statement(search: &Search) -> Result<String> {
+/// One line more than the page holds, to know whether another page follows. `rules` are those of the
+/// account that is asked, none of the installation.
+fn statement(search: &Search, rules: Option<&AccountRules>) -> Result<String> {
     refuse_unknown("plane", search.plane.as_deref(), &PLANES)?;
     refuse_unknown("outcome", search.outcome.as_deref(), &OUTCOMES)?;
     let mut conditions = vec!["true".to_owned()];
@@ -207,19 +214,7 @@ fn statement(search: &Search) -> Result<String> {
         }
     }
     if let Some(peer) = &search.peer {
-        let condition = match (peer.parse::<IpAddr>(), beginnings(peer)) {
-            (Ok(address), _) => {
-                let address = address.to_canonical().to_string();
-                format!("peer = {}", quoted(&address))
-            }
-            (Err(_), Some(beginnings)) => beginnings
-                .iter()
-                .map(|it| format!("peer LIKE '{it}%'"))
-                .collect::<Vec<_>>()
-                .join(" OR "),
-            (Err(_), None) => format!("peer = {}", checked("peer", peer)?),
-        };
-        conditions.push(format!("({condition})"));
+        conditions.push(format!("({})", is_peer(peer, rules)?));
     }
     let (column, falls) = search.order.column();
     let (beyond, direction) = if falls { ("<", "DESC") } else { (">", "ASC") };
@@ -249,6 +244,29 @@ fn refuse_unknown(what: &str, word: Option<&str>, all: &[&str]) -> Result<()> {
     }
     let message = format!("the {what} must be one of {}", all.join(", "));
     Err(Error::Invalid(message))
+}
+
+/// Whether a line's peer is an address, or is in a network. Of most SDKs only a hash of the address is
+/// kept, by a key of the account's own.
+fn is_peer(peer: &str, rules: Option<&AccountRules>) -> Result<String> {
+    if let Ok(address) = peer.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        let is_whole = format!("peer = {}", quoted(&address.to_string()));
+        return Ok(match rules.map(|it| peer_of_sdk(it, address)) {
+            Some(Peer::Hashed { hash, .. }) => {
+                let hash = u64::from_be_bytes(hash);
+                format!("{is_whole} OR peer_hash = '{hash:016x}'")
+            }
+            Some(Peer::Unknown | Peer::Address(_)) | None => is_whole,
+        });
+    }
+    let Some(beginnings) = beginnings(peer) else {
+        let message = "the peer must be an address, or a network as it is kept: 203.0.113.0/24, or \
+                       2001:db8:7::/48";
+        return Err(Error::Invalid(message.to_owned()));
+    };
+    let is_in = beginnings.iter().map(|it| format!("peer LIKE '{it}%'"));
+    Ok(is_in.collect::<Vec<_>>().join(" OR "))
 }
 
 /// What an address or a network begins with that is in this network, when it is one that is kept and
@@ -366,19 +384,33 @@ mod tests {
             limit: 5,
             ..Search::default()
         };
-        let sql = statement(&search).unwrap();
+        let sql = statement(&search, None).unwrap();
         assert!(sql.contains("reason = 'x'' OR ''1''=''1'"), "{sql}");
         assert!(sql.ends_with("LIMIT 6"), "{sql}");
         let long = Search {
             peer: Some("1".repeat(200)),
             ..Search::default()
         };
-        statement(&long).unwrap_err();
+        statement(&long, None).unwrap_err();
+        for peer in [
+            "nonsense",
+            "203.0.0.0/16",
+            "203.0.113.9/32",
+            "203.0.113.9/24",
+            "",
+        ] {
+            let search = Search {
+                peer: Some(peer.to_owned()),
+                ..Search::default()
+            };
+            let refused = statement(&search, None).unwrap_err();
+            assert_eq!(refused.kind(), model::ErrorKind::Invalid, "{peer}");
+        }
         let path = Search {
             path: Some(format!("/{}", "a".repeat(127))),
             ..Search::default()
         };
-        statement(&path).unwrap();
+        statement(&path, None).unwrap();
     }
 
     #[test]
@@ -392,14 +424,14 @@ mod tests {
             ..Search::default()
         };
         for known in [plane("collect"), outcome("dropped")] {
-            statement(&known).unwrap();
+            statement(&known, None).unwrap();
         }
         for (unknown, words) in [
             (plane("colect"), "collect, api, console"),
             (plane(""), "collect, api, console"),
             (outcome("ok"), "answered, refused, dropped"),
         ] {
-            let refused = statement(&unknown).unwrap_err();
+            let refused = statement(&unknown, None).unwrap_err();
             assert_eq!(refused.kind(), model::ErrorKind::Invalid);
             assert!(refused.to_string().contains(words), "{refused}");
         }
@@ -431,7 +463,7 @@ mod tests {
                 limit: 5,
                 ..Search::default()
             };
-            let sql = statement(&search).unwrap();
+            let sql = statement(&search, None).unwrap();
             assert!(sql.contains(expect) && sql.ends_with(ending), "{sql}");
         }
     }

@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::Paint;
 
-/// Longer cells are cut in tables; `--json` has all of them.
-const CELL_CHARS_MAX: usize = 60;
+/// Longer cells are cut in tables; `--json` has all of them. A key or a digest of 32 bytes is whole.
+const CELL_CHARS_MAX: usize = 64;
 
 /// A table being filled.
 #[derive(Debug)]

@@ -44,10 +44,10 @@ fn tables_are_aligned_and_drive_no_terminal() {
     table.push(["a \u{1b}[2J b", "2000"]);
     table.push(["long ".repeat(20), "30".to_owned()]);
     expect![[r#"
-        NAME                                                          COUNT
-        short                                                             1
-        a �[2J b                                                       2000
-        long long long long long long long long long long long long…     30
+        NAME                                                              COUNT
+        short                                                                 1
+        a �[2J b                                                           2000
+        long long long long long long long long long long long long lon…     30
     "#]]
     .assert_eq(&table.render(Paint::off()));
 }

@@ -43,7 +43,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Sent<T> {
         if !is_json {
             return Err(problem(&Error::WrongType));
         }
-        let read = serde_json::from_slice(wire::without_byte_order_mark(program.body()));
+        let body = wire::without_byte_order_mark(program.body());
+        if body
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|it| *it == b'[')
+        {
+            // Members by their places are nowhere documented.
+            let words = "the body is not as documented: it must be an object";
+            return Err(problem(&Error::Malformed(words.to_owned())));
+        }
+        let read = serde_json::from_slice(body);
         read.map(Self)
             .map_err(|error| malformed("the body", &error))
     }

@@ -4,8 +4,10 @@
 use axum::extract::State as Of;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation as Documented};
+use utoipa::openapi::path::{HttpMethod, Operation as Documented, ParameterIn};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -115,19 +117,43 @@ impl Modify for Headers {
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let mut document = Api::openapi();
     for operation in OPERATIONS {
-        let item = document.paths.paths.get_mut(operation.path);
-        let found = item.and_then(|item| match method(operation.method) {
-            HttpMethod::Get => item.get.as_mut(),
-            HttpMethod::Put => item.put.as_mut(),
-            HttpMethod::Post => item.post.as_mut(),
-            HttpMethod::Delete => item.delete.as_mut(),
-            HttpMethod::Options | HttpMethod::Head | HttpMethod::Patch | HttpMethod::Trace => None,
-        });
-        if let Some(documented) = found {
+        if let Some(documented) = find(&mut document, operation) {
             complete(operation, documented);
         }
     }
     document
+}
+
+/// Operations with parameters in the query string, by verb and URL.
+static WITH_A_QUERY: LazyLock<BTreeSet<(&str, &str)>> = LazyLock::new(|| {
+    let mut document = Api::openapi();
+    let mut has = |operation: &&Operation| {
+        let documented = find(&mut document, operation);
+        let parameters = documented.and_then(|it| it.parameters.as_ref());
+        let mut parameters = parameters.into_iter().flatten();
+        parameters.any(|it| matches!(it, RefOr::T(it) if it.parameter_in == ParameterIn::Query))
+    };
+    let with = OPERATIONS.iter().filter(|it| has(it));
+    with.map(|it| (it.method, it.path)).collect()
+});
+
+/// Whether an operation has parameters in the query string.
+pub(super) fn has_a_query(operation: &Operation) -> bool {
+    WITH_A_QUERY.contains(&(operation.method, operation.path))
+}
+
+fn find<'d>(
+    document: &'d mut utoipa::openapi::OpenApi,
+    operation: &Operation,
+) -> Option<&'d mut Documented> {
+    let item = document.paths.paths.get_mut(operation.path)?;
+    match method(operation.method) {
+        HttpMethod::Get => item.get.as_mut(),
+        HttpMethod::Put => item.put.as_mut(),
+        HttpMethod::Post => item.post.as_mut(),
+        HttpMethod::Delete => item.delete.as_mut(),
+        HttpMethod::Options | HttpMethod::Head | HttpMethod::Patch | HttpMethod::Trace => None,
+    }
 }
 
 /// Adds what the table knows.

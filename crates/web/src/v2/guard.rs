@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use collect::{Ceiling, Facts, Line};
 
+use super::document;
 use super::program::Program;
 use super::table::Operation;
 use crate::error::problem::problem;
@@ -32,7 +33,12 @@ pub(super) async fn guard(
     };
     let control = state.control();
     let may = control.authorize(program.actor(), operation.act, program.account());
+    let asks = parts.uri.query().is_some_and(|it| !it.is_empty());
     let mut response = match may.await {
+        Ok(()) if asks && !document::has_a_query(operation) => {
+            let words = "the query string is not as documented: there are no parameters here";
+            problem(&Error::Malformed(words.to_owned()))
+        }
         Ok(()) => {
             let mut request = Request::from_parts(parts, Body::empty());
             request.extensions_mut().insert(program);

@@ -150,9 +150,16 @@ async fn d04_nobody_gives_more_than_they_have_and_no_field_is_taken_along() {
     let mut tried = 0;
     for operation in OPERATIONS {
         let (path, body) = example(operation, &stage);
+        let first = if path.contains('?') { '&' } else { '?' };
+        let asked = format!("{path}{first}bogus=1");
+        let answer = whole.call(operation, &asked, &body).await;
+        is_problem(&answer, 400, "malformed");
         let Some(members) = body.as_object() else {
             continue;
         };
+        let by_place = Value::from(members.values().cloned().collect::<Vec<_>>());
+        let answer = whole.call(operation, &path, &by_place).await;
+        is_problem(&answer, 400, "malformed");
         for name in ["account_id", "is_admin", "mfa_enabled", "id", "state"] {
             let mut more = members.clone();
             more.insert(name.to_owned(), Value::from(true));

@@ -43,7 +43,7 @@ async fn what_the_document_says_is_what_is_answered() {
     };
 
     let folder = tempfile::tempdir().unwrap();
-    let configuration = std::path::Path::new("tests/clients/schemathesis.toml");
+    let configuration = std::fs::canonicalize("tests/clients/schemathesis.toml").unwrap();
     let port = server.address("api").port();
     let examples = std::env::var("STRONGROOM_EXAMPLES");
     let examples = examples.as_deref().unwrap_or(EXAMPLES);

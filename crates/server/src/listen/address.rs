@@ -2,7 +2,7 @@
 //!
 //! One certificate, one set of names, one service: no content depends on the host, and no link is
 //! built from it. A request that names another host than its TLS session did was sent by somebody
-//! who tries something, and is dropped.
+//! who tries something, and is dropped, unless both are names of ours.
 
 use http::{HeaderName, Request, header};
 use model::limit;
@@ -56,12 +56,16 @@ impl Names {
 
     fn is_meant(&self, host: &str) -> bool {
         match &self.asked {
-            Some(asked) => host == &**asked || (self.covers(asked) && self.covers(host)),
+            Some(asked) => host == &**asked || (self.is_ours(asked) && self.is_ours(host)),
             None => {
                 let address = host.trim_start_matches('[').trim_end_matches(']');
-                address.parse::<IpAddr>().is_ok() || self.covers(host) || is_protocol_name(host)
+                address.parse::<IpAddr>().is_ok() || self.is_ours(host)
             }
         }
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        self.covers(host) || is_protocol_name(host)
     }
 
     fn covers(&self, host: &str) -> bool {
@@ -159,6 +163,15 @@ mod tests {
                 Some("eu1.api.clevertap.com"),
                 true,
             ),
+            (Some("localhost"), "/", Some("eu1.api.clevertap.com"), true),
+            (Some("eu1.api.clevertap.com"), "/", Some("localhost"), true),
+            (
+                Some("evil.example"),
+                "/",
+                Some("eu1.api.clevertap.com"),
+                false,
+            ),
+            (Some("localhost"), "/", Some("evilclevertap.com"), false),
             (None, "/", Some("127.0.0.1:8441"), true),
             (None, "/", Some("[::1]:8441"), true),
             (None, "/", Some("eu1.api.clevertap.com"), true),

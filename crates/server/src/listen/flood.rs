@@ -16,8 +16,8 @@ use super::framing::Fault;
 /// How a client begins.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES: usize = 9;
-/// Frames of one block of headers.
-const CONTINUATIONS_MAX: u32 = 16;
+/// Frames of one block of headers that do not end it. The library takes as many, and would speak for itself.
+const CONTINUATIONS_MAX: u32 = 10;
 /// Streams that a peer may reset, or make us reset, at once and a second.
 const RESETS: (u32, u32) = (100, 10);
 /// Frames that carry nothing of a request, at once and a second.
@@ -302,7 +302,7 @@ impl Inbound {
         if bytes > limit::HEAD_BYTES_MAX {
             return Err(Fault::HeadTooLarge);
         }
-        if frames > CONTINUATIONS_MAX {
+        if frames > CONTINUATIONS_MAX && self.block.is_some() {
             return Err(Fault::Http2Continuation);
         }
         Ok(())

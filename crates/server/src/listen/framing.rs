@@ -120,7 +120,8 @@ pub(super) struct Framing {
     method: Box<str>,
     target: Box<str>,
     extension_bytes: usize,
-    trailer_bytes: usize,
+    /// What stands after the last chunk.
+    trailer: Vec<u8>,
     /// Lines after the last chunk.
     trailers: usize,
 }
@@ -265,7 +266,8 @@ impl Framing {
             self.state = self.judge()?;
             // A body of no bytes is none.
             self.skip(0);
-            (self.extension_bytes, self.trailer_bytes, self.trailers) = (0, 0, 0);
+            (self.extension_bytes, self.trailers) = (0, 0);
+            self.trailer = Vec::new();
             self.heads += 1;
             out.append(&mut mem::take(&mut self.head));
             return Ok(());
@@ -332,7 +334,7 @@ impl Framing {
                 b'\n' if cr && digits > 0 => State::Chunk(size),
                 b'\n' => return Err(FAULT),
                 _ if cr => return Err(FAULT),
-                b'\r' => State::Size {
+                b'\r' if digits > 0 => State::Size {
                     digits,
                     size,
                     in_extension,
@@ -367,10 +369,11 @@ impl Framing {
             State::ChunkEnd { cr: true } if byte == b'\n' => SIZE,
             State::ChunkEnd { .. } => return Err(FAULT),
             State::Trailer { is_empty, cr } => {
-                self.trailer_bytes += 1;
+                self.trailer.push(byte);
                 match byte {
-                    _ if self.trailer_bytes > TRAILER_BYTES_MAX => return Err(FAULT),
-                    b'\n' if cr && is_empty => State::Head,
+                    _ if self.trailer.len() > TRAILER_BYTES_MAX => return Err(FAULT),
+                    b'\n' if cr && is_empty && are_headers(&self.trailer) => State::Head,
+                    b'\n' if is_empty => return Err(FAULT),
                     b'\n' if cr && self.trailers < limit::HEADERS_MAX => {
                         self.trailers += 1;
                         State::Trailer {
@@ -391,6 +394,19 @@ impl Framing {
         };
         Ok(())
     }
+}
+
+/// Whether a block of lines is one of headers, by the library's own parser.
+fn are_headers(block: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; limit::HEADERS_MAX];
+    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(block, &mut headers)
+    else {
+        return false;
+    };
+    found.iter().all(|it| {
+        HeaderName::from_bytes(it.name.as_bytes()).is_ok()
+            && HeaderValue::from_bytes(it.value).is_ok()
+    })
 }
 
 /// The method and the target of a request line.

@@ -48,13 +48,39 @@ fn floods_end_after_a_bounded_number_of_frames() {
         (frame(200, 0, 0, b""), Some((1_001, "http2_flood"))),
         // Of a stream that is open it is at most the end of a body.
         (open, Some((1_002, "http2_flood"))),
-        (frame(9, 0, 1, b"x"), Some((17, "http2_continuation"))),
+        (frame(9, 0, 1, b"x"), Some((11, "http2_continuation"))),
         (frame(9, 0, 1, &[0; 16_384]), Some((9, "head_too_large"))),
         (frame(0, 0, 1, b"x"), None),
     ];
     for (bytes, expected) in cases {
         assert_eq!(flood(&bytes, 5_000), expected, "{:?}", &bytes[..9]);
     }
+}
+
+#[test]
+fn a_stream_is_unended_until_its_end_or_its_reset() {
+    let now = Instant::now();
+    let mut inbound = Inbound::new(now);
+    push(&mut inbound, PREFACE, now).unwrap();
+    let mut unended = |kind: u8, flags: u8, stream: u32| {
+        push(&mut inbound, &frame(kind, flags, stream, &[0; 4]), now).unwrap();
+        inbound.unended()
+    };
+    let (end, head) = (1, 4);
+    assert_eq!(unended(1, end | head, 1), 0, "it has no body");
+    assert_eq!(
+        [unended(1, head, 3), unended(0, 0, 3), unended(0, end, 3)],
+        [1, 1, 0]
+    );
+    assert_eq!(
+        [unended(1, head, 5), unended(1, end | head, 5)],
+        [1, 0],
+        "trailers"
+    );
+    assert_eq!([unended(1, head, 7), unended(3, 0, 7)], [1, 0], "given up");
+    assert_eq!([unended(1, head, 9), unended(1, 0, 11)], [1, 2]);
+    inbound.closed(9);
+    assert_eq!(inbound.unended(), 1, "reset by us");
 }
 
 #[test]

@@ -288,6 +288,13 @@ async fn b04_chunks_that_are_not_sound_end_the_connection() {
             "8\r\n{{\"d\":[]}}\r\n0\r\n{}\r\n",
             "X: y\r\n".repeat(10_000)
         ),
+        // No size, and what is no trailer.
+        "\r\n{\"d\":[]}\r\n0\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n\r\n0\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n0\r\nX y\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n0\r\nX : y\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n0\r\nX: y\r\n z\r\n\r\n".to_owned(),
+        "8\r\n{\"d\":[]}\r\n0\r\n: y\r\n\r\n".to_owned(),
     ];
     let chunked = "Transfer-Encoding: chunked";
     let nobody = Account {

@@ -135,8 +135,9 @@ fn digit(byte: u8) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// A request that passes names a host that its TLS session asked for, or one of ours: a name of the
-/// certificates, one that ends at a dot with a domain of the protocol, or an address. Two that it names are
+/// A request that passes names a host that its TLS session asked for, or one of ours where that is one too:
+/// a name of the certificates, or one that ends at a dot with a domain of the protocol; or an address, where
+/// the session asked for none. Two that it names are
 /// one. Case, port and a last dot make no difference. The lines are the host, the target, and what the
 /// session asked for.
 fn host(bytes: &[u8]) {
@@ -222,17 +223,20 @@ fn is_ours(asked: &str, name: &str) -> bool {
             _ => false,
         }
     };
+    let is_protocols = |name: &str| {
+        let labels: Vec<&str> = name.split('.').collect();
+        matches!(
+            labels.as_slice(),
+            [.., "clevertap" | "clevertap-prod" | "wzrkt", "com"]
+        )
+    };
+    let is_known = |name: &str| is_covered(name) || is_protocols(name);
     if !asked.is_empty() {
         let asked = asked.to_ascii_lowercase();
-        return name == asked || (is_covered(&asked) && is_covered(name));
+        return name == asked || (is_known(&asked) && is_known(name));
     }
-    let labels: Vec<&str> = name.split('.').collect();
-    let is_protocols = matches!(
-        labels.as_slice(),
-        [.., "clevertap" | "clevertap-prod" | "wzrkt", "com"]
-    );
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    is_protocols || is_covered(name) || address.parse::<IpAddr>().is_ok()
+    is_known(name) || address.parse::<IpAddr>().is_ok()
 }
 
 /// A page may send whose host is an allowed domain, or its `www.`, as a browser reads it. An origin counts
